@@ -1,0 +1,1 @@
+"""Latency of allocate on every engine, beside the kernel floor."""

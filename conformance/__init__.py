@@ -1,0 +1,1 @@
+"""The behaviours, the engines they run against, and the matrix."""

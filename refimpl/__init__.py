@@ -1,0 +1,1 @@
+"""The reference implementation: container network initialisation on the real kernel."""
