@@ -1,0 +1,1 @@
+"""The container network model: controller, networks, endpoints, sandboxes, addresses, names."""

@@ -1,0 +1,1 @@
+"""Network drivers: how a network, an endpoint and a join become kernel objects."""

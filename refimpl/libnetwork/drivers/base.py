@@ -1,0 +1,99 @@
+"""The driver interface: everything the controller may ask of a network driver, and its values.
+
+A driver turns the model's objects into plans for the kernel. It makes and removes what belongs to
+the network as a whole (bridge, firewall); what belongs to a sandbox it only plans, so that a
+sandbox with all its interfaces is one kernel operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import Protocol
+
+from refimpl.kernel.base import Address, InterfacePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IPAMData:
+    """One pool of a network with the gateway that was reserved in it."""
+
+    pool: IPv4Network | IPv6Network
+    gateway: IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverNetwork:
+    """A network as its driver sees it."""
+
+    id: str
+    name: str
+    internal: bool = False
+    enable_ipv6: bool = False
+    ipv4: tuple[IPAMData, ...] = ()
+    ipv6: tuple[IPAMData, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverEndpoint:
+    """An endpoint as its driver sees it: the addresses are allocated, `mac` may be ""."""
+
+    id: str
+    mac: str = ""
+    ipv4: IPv4Interface | None = None
+    ipv6: IPv6Interface | None = None
+    link_local: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointPlan:
+    """What a driver decided about an endpoint; recorded before anything is made."""
+
+    mac: str = ""
+    host_name: str = ""
+    """The host-side link that will belong to the endpoint; "" for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinInfo:
+    """What a sandbox needs in order to join."""
+
+    interface: InterfacePlan | None = None
+    """The interface to make; its `name` is a prefix (`eth`) that the sandbox numbers."""
+    gateway4: IPv4Address | None = None
+    gateway6: IPv6Address | None = None
+
+
+class Driver(Protocol):
+    """A network driver. All calls for one network come one at a time."""
+
+    name: str
+    allocates: bool
+    """False for `host` and `null`: no pools and no addresses."""
+
+    def create_network(self, network: DriverNetwork) -> None:
+        """Check the options and make what belongs to the network; undone when it raises."""
+
+    def delete_network(self, network_id: str) -> None:
+        """Remove what belongs to the network; no error when it is unknown."""
+
+    def create_endpoint(self, network_id: str, endpoint: DriverEndpoint) -> EndpointPlan:
+        """Decide MAC and host link of an endpoint; touches nothing."""
+
+    def delete_endpoint(self, network_id: str, endpoint_id: str) -> None:
+        """Forget an endpoint."""
+
+    def join(self, network_id: str, endpoint_id: str) -> JoinInfo:
+        """Say what the sandbox must make in order to have this endpoint."""
+
+    def leave(self, network_id: str, endpoint_id: str) -> None:
+        """Note that the sandbox let the endpoint go."""
