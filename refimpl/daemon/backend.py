@@ -158,7 +158,7 @@ class ContainerBackend(Protocol):
     def containers_prune(self, filters: Filters) -> Wire:
         """Remove every container that does not run."""
 
-    def container_logs(  # noqa: PLR0913 - the parameters of the API's request
+    def container_logs(
         self,
         ref: str,
         *,

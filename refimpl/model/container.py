@@ -1,0 +1,261 @@
+"""A container as the daemon holds it: configuration, state, network settings, and its lock.
+
+`Container` is the one mutable thing of the model, as in moby; `lock` guards it. Its two documents
+on disk, `config.v2.json` and `hostconfig.json`, are made here and written by the daemon.
+
+Mirrors: moby container/{container,state}.go, daemon/network/settings.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from refimpl.model.wire import Document, Place
+from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSettings, HostConfig
+
+ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as Go's RFC3339Nano: no trailing zeros in the fraction, `Z` for UTC."""
+    whole = f"{moment:%Y-%m-%dT%H:%M:%S}" if moment.year >= 1000 else "0001-01-01T00:00:00"
+    fraction = f"{moment.microsecond:06d}".rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Read what `format_time` wrote."""
+    return datetime.fromisoformat(text)
+
+
+@dataclass(slots=True, kw_only=True)
+class EndpointState:
+    """A container's entry for one network, and whether its addresses came from the system.
+
+    Mirrors: moby daemon/network/settings.go EndpointSettings (v20.10).
+    """
+
+    settings: EndpointSettings
+    ipam_operational: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class NetworkSettings:
+    """What a container's network came out as.
+
+    `networks` None is Go's nil map: never filled in. An empty one was emptied by disconnects, and
+    that difference decides whether the default network is filled in at start.
+    """
+
+    sandbox_id: str = ""
+    sandbox_key: str = ""
+    networks: dict[str, EndpointState] | None = None
+    ports: dict[str, Any] | None = None
+    is_anonymous_endpoint: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """Where a container is in its life; every change is made under the container's lock.
+
+    Mirrors: moby container/state.go (v20.10).
+    """
+
+    running: bool = False
+    paused: bool = False
+    restarting: bool = False
+    removal_in_progress: bool = False
+    dead: bool = False
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    started_at: datetime = ZERO_TIME
+    finished_at: datetime = ZERO_TIME
+
+    @property
+    def status(self) -> str:
+        """Return Docker's one-word status."""
+        if self.running:
+            return "paused" if self.paused else "restarting" if self.restarting else "running"
+        if self.removal_in_progress:
+            return "removing"
+        if self.dead:
+            return "dead"
+        return "created" if self.started_at == ZERO_TIME else "exited"
+
+    def set_running(self, pid: int, now: datetime) -> None:
+        """Enter `running` with a new first process."""
+        self.error = ""
+        self.running = True
+        self.paused = self.restarting = False
+        self.exit_code = 0
+        self.pid = pid
+        self.started_at = now
+
+    def set_stopped(self, exit_code: int, now: datetime) -> None:
+        """Enter `exited`."""
+        self.running = self.paused = self.restarting = False
+        self.pid = 0
+        self.exit_code = exit_code
+        self.finished_at = now
+
+    def set_restarting(self, exit_code: int, now: datetime) -> None:
+        """Enter `restarting`, which counts as running: a stop must still be possible."""
+        self.running = self.restarting = True
+        self.paused = False
+        self.pid = 0
+        self.exit_code = exit_code
+        self.finished_at = now
+
+    def to_wire(self) -> Document:
+        """Return inspect's `State`."""
+        return {
+            "Status": self.status,
+            "Running": self.running,
+            "Paused": self.paused,
+            "Restarting": self.restarting,
+            "OOMKilled": False,
+            "Dead": self.dead,
+            "Pid": self.pid,
+            "ExitCode": self.exit_code,
+            "Error": self.error,
+            "StartedAt": format_time(self.started_at),
+            "FinishedAt": format_time(self.finished_at),
+        }
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Container:
+    """One container; `name` begins with a slash, as Docker's does."""
+
+    id: str
+    name: str
+    created: datetime
+    root: str
+    """Its directory below the data-root."""
+    image_id: str
+    path: str
+    args: list[str]
+    config: Config
+    host_config: HostConfig
+    network_settings: NetworkSettings = field(default_factory=NetworkSettings)
+    state: State = field(default_factory=State)
+    log_path: str = ""
+    hostname_path: str = ""
+    hosts_path: str = ""
+    resolv_conf_path: str = ""
+    restart_count: int = 0
+    has_been_started_before: bool = False
+    has_been_manually_stopped: bool = False
+    has_been_manually_restarted: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def stop_timeout_s(self) -> int:
+        """Return how long a stop waits before it kills: its own setting, or 10 seconds."""
+        return 10 if self.config.stop_timeout is None else self.config.stop_timeout
+
+    def document(self) -> Document:
+        """Return `config.v2.json`."""
+        state = self.state.to_wire()
+        del state["Status"]
+        state["RemovalInProgress"] = self.state.removal_in_progress
+        return {
+            "StreamConfig": {},
+            "State": state,
+            "ID": self.id,
+            "Created": format_time(self.created),
+            "Managed": False,
+            "Path": self.path,
+            "Args": self.args,
+            "Config": self.config.to_wire(),
+            "Image": self.image_id,
+            "NetworkSettings": _settings_document(self.network_settings),
+            "LogPath": self.log_path,
+            "Name": self.name,
+            "Driver": "overlay2",
+            "OS": "linux",
+            "RestartCount": self.restart_count,
+            "HasBeenStartedBefore": self.has_been_started_before,
+            "HasBeenManuallyStopped": self.has_been_manually_stopped,
+            "HostnamePath": self.hostname_path,
+            "HostsPath": self.hosts_path,
+            "ResolvConfPath": self.resolv_conf_path,
+        }
+
+    @classmethod
+    def from_documents(cls, root: str, config: Document, host_config: Document) -> Container:
+        """Rebuild a container from its two documents on disk.
+
+        Raises:
+            KeyError, ValueError: a document is not one that this engine wrote.
+        """
+        state = config["State"]
+        return cls(
+            id=config["ID"],
+            name=config["Name"],
+            created=parse_time(config["Created"]),
+            root=root,
+            image_id=config["Image"],
+            path=config["Path"],
+            args=config["Args"],
+            config=Config.from_wire(config["Config"]),
+            host_config=HostConfig.from_wire(host_config),
+            network_settings=_settings_from_document(config["NetworkSettings"]),
+            state=State(
+                running=state["Running"],
+                paused=state["Paused"],
+                restarting=state["Restarting"],
+                removal_in_progress=state["RemovalInProgress"],
+                dead=state["Dead"],
+                pid=state["Pid"],
+                exit_code=state["ExitCode"],
+                error=state["Error"],
+                started_at=parse_time(state["StartedAt"]),
+                finished_at=parse_time(state["FinishedAt"]),
+            ),
+            log_path=config["LogPath"],
+            hostname_path=config["HostnamePath"],
+            hosts_path=config["HostsPath"],
+            resolv_conf_path=config["ResolvConfPath"],
+            restart_count=config["RestartCount"],
+            has_been_started_before=config["HasBeenStartedBefore"],
+            has_been_manually_stopped=config["HasBeenManuallyStopped"],
+        )
+
+
+def _settings_document(settings: NetworkSettings) -> Document:
+    networks = settings.networks
+    return {
+        "SandboxID": settings.sandbox_id,
+        "SandboxKey": settings.sandbox_key,
+        "Networks": None
+        if networks is None
+        else {
+            name: {**entry.settings.to_wire(), "IPAMOperational": entry.ipam_operational}
+            for name, entry in networks.items()
+        },
+        "Ports": settings.ports,
+        "IsAnonymousEndpoint": settings.is_anonymous_endpoint,
+    }
+
+
+def _settings_from_document(document: Document) -> NetworkSettings:
+    networks = document["Networks"]
+    return NetworkSettings(
+        sandbox_id=document["SandboxID"],
+        sandbox_key=document["SandboxKey"],
+        networks=None
+        if networks is None
+        else {
+            name: EndpointState(
+                settings=ENDPOINT_SETTINGS.decode(entry, Place("")),
+                ipam_operational=entry["IPAMOperational"],
+            )
+            for name, entry in networks.items()
+        },
+        ports=document["Ports"],
+        is_anonymous_endpoint=document["IsAnonymousEndpoint"],
+    )

@@ -1,0 +1,222 @@
+"""Go's JSON decoder, as far as the API's bodies need it: field tables, zero values, error texts.
+
+A wire object is a dataclass whose fields are made by `wire(...)`, which records the name on the
+wire and the Go type. `decode` builds such an object from decoded JSON the way encoding/json fills
+a Go struct (names in any case, unknown names ignored, null is the zero value), and `encode` writes
+it back with Go's zero values. What has the wrong type is refused with Go's own sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Document = dict[str, Any]
+
+
+class WireError(ValueError):
+    """A value that Go's decoder refuses; the text is the decoder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the decoder is: the Go struct and the path of field names from the body's root."""
+
+    struct: str
+    path: tuple[str, ...] = ()
+
+    def refuse(self, found: str, go_type: str) -> WireError:
+        """Build the error for a value of JSON type `found` where `go_type` is wanted."""
+        if not self.path:
+            return WireError(f"json: cannot unmarshal {found} into Go value of type {go_type}")
+        return WireError(
+            f"json: cannot unmarshal {found} into Go struct field "
+            f"{self.struct}.{'.'.join(self.path)} of type {go_type}"
+        )
+
+    def field(self, struct: str, name: str) -> Place:
+        """Step into a field of a struct."""
+        return Place(struct, (*self.path, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A Go type: its name in errors, its zero value, and how it reads and writes JSON."""
+
+    go_type: str
+    zero: Callable[[], Any]
+    decode: Callable[[Any, Place], Any]
+    encode: Callable[[Any], Any] = lambda value: value
+
+
+def json_type(value: Any) -> str:
+    """Name a decoded JSON value as Go's decoder does."""
+    names: dict[type, str] = {bool: "bool", str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "number")
+
+
+def _scalar(go_type: str, python: type, zero: Any) -> Kind:
+    def decode_scalar(value: Any, place: Place) -> Any:
+        if value is None:
+            return zero
+        if type(value) is not python:
+            raise place.refuse(json_type(value), go_type)
+        return value
+
+    return Kind(go_type, lambda: zero, decode_scalar)
+
+
+def _integer(go_type: str, low: int, high: int) -> Kind:
+    def decode_integer(value: Any, place: Place) -> Any:
+        if value is None:
+            return 0
+        if isinstance(value, float) or (type(value) is int and not low <= value <= high):
+            raise place.refuse(f"number {value}", go_type)
+        if type(value) is not int:
+            raise place.refuse(json_type(value), go_type)
+        return value
+
+    return Kind(go_type, lambda: 0, decode_integer)
+
+
+STRING = _scalar("string", str, "")
+BOOL = _scalar("bool", bool, False)
+INT = _integer("int", -(2**63), 2**63 - 1)
+INT64 = _integer("int64", -(2**63), 2**63 - 1)
+UINT = _integer("uint", 0, 2**64 - 1)
+UINT16 = _integer("uint16", 0, 2**16 - 1)
+ANY = Kind("interface {}", lambda: None, lambda value, place: value)
+
+
+def _decode_empty(value: Any, place: Place) -> Document:
+    if value is not None and not isinstance(value, dict):
+        raise place.refuse(json_type(value), "struct {}")
+    return {}
+
+
+EMPTY = Kind("struct {}", dict, _decode_empty)
+
+
+def list_of(item: Kind) -> Kind:
+    """Return the kind `[]item`, whose zero is null."""
+
+    def decode_list(value: Any, place: Place) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise place.refuse(json_type(value), f"[]{item.go_type}")
+        return [item.decode(one, place) for one in value]
+
+    def encode_list(value: Any) -> Any:
+        return None if value is None else [item.encode(one) for one in value]
+
+    return Kind(f"[]{item.go_type}", lambda: None, decode_list, encode_list)
+
+
+def map_of(item: Kind, *, name: str = "") -> Kind:
+    """Return the kind `map[string]item`, whose zero is null; `name` is Go's own type name."""
+    go_type = name or f"map[string]{item.go_type}"
+
+    def decode_map(value: Any, place: Place) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise place.refuse(json_type(value), go_type)
+        return {key: item.decode(one, place) for key, one in value.items()}
+
+    def encode_map(value: Any) -> Any:
+        return None if value is None else {key: item.encode(one) for key, one in value.items()}
+
+    return Kind(go_type, lambda: None, decode_map, encode_map)
+
+
+def pointer(item: Kind) -> Kind:
+    """Return the kind `*item`: null when it is absent."""
+
+    def decode_pointer(value: Any, place: Place) -> Any:
+        return None if value is None else item.decode(value, place)
+
+    def encode_pointer(value: Any) -> Any:
+        return None if value is None else item.encode(value)
+
+    return Kind(item.go_type, lambda: None, decode_pointer, encode_pointer)
+
+
+def _decode_str_slice(value: Any, place: Place) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise place.refuse(json_type(value), "string")
+    return [STRING.decode(one, place) for one in value]
+
+
+STRINGS = list_of(STRING)
+STRING_MAP = map_of(STRING)
+STR_SLICE = Kind("strslice.StrSlice", lambda: None, _decode_str_slice)
+"""A command: a list, or one string."""
+
+
+def wire(name: str, kind: Kind, *, omitempty: bool = False) -> Any:
+    """Declare a dataclass field as a field on the wire."""
+    metadata = {"wire": name, "kind": kind, "omitempty": omitempty}
+    return dataclasses.field(default_factory=kind.zero, metadata=metadata)
+
+
+def struct(model: type[T], *, go_type: str) -> Kind:
+    """Return the kind of a struct that `model`, a dataclass of `wire` fields, describes.
+
+    `go_type` is Go's name with its package, as in `network.EndpointSettings`.
+    """
+
+    def decode_struct(value: Any, place: Place) -> T:
+        if value is None:
+            return model()
+        if not isinstance(value, dict):
+            raise place.refuse(json_type(value), go_type)
+        return _fill(model, value, place, go_type.rpartition(".")[2])
+
+    return Kind(go_type, model, decode_struct, encode)
+
+
+def _fill(model: type[T], value: Mapping[str, Any], place: Place, struct_name: str) -> T:
+    """Fill a model from an object; a name that is given twice counts as its last value."""
+    given = {key.lower(): one for key, one in value.items()}
+    given.update(value)
+    arguments = {}
+    for field in dataclasses.fields(model):  # type: ignore[arg-type]  # a model is a dataclass
+        name = field.metadata.get("wire")
+        if name is None:
+            continue
+        found = given.get(name, given.get(name.lower()))
+        kind: Kind = field.metadata["kind"]
+        arguments[field.name] = kind.decode(found, place.field(struct_name, name))
+    return model(**arguments)
+
+
+def decode(model: type[T], document: Any, *, go_type: str) -> T:
+    """Build a model from a body; `go_type` is the Go type the handler decodes into.
+
+    Raises:
+        WireError: a value has the wrong type; the text is encoding/json's.
+    """
+    decoded: T = struct(model, go_type=go_type).decode(document, Place(""))
+    return decoded
+
+
+def encode(value: Any) -> Document:
+    """Write a model as Go does: every field, but not an empty one marked `omitempty`."""
+    document: Document = {}
+    for field in dataclasses.fields(value):
+        if "wire" not in field.metadata:
+            continue
+        one = getattr(value, field.name)
+        if field.metadata["omitempty"] and not one:
+            continue
+        kind: Kind = field.metadata["kind"]
+        document[field.metadata["wire"]] = kind.encode(one)
+    return document
