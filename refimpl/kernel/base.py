@@ -1,0 +1,188 @@
+"""What the rest of the engine may ask of the kernel: the Protocols and the values they take.
+
+The operations are batched on purpose: one call is one step of the container network model (a
+bridge, a sandbox with all its interfaces, one more interface, ...), so that an implementation
+can do it in as few netlink round trips as possible, and so that "the n-th operation fails" and
+"the daemon dies at the n-th operation" are scenarios that can be counted through.
+
+Every operation is all or nothing: when it raises, it has removed what it had made. Removing what
+is not there is no error, since teardown and recovery must be repeatable.
+
+Errors: `OSError` with the kernel's errno and, in its text, what was being done.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Protocol
+
+Address = IPv4Interface | IPv6Interface
+Subnet = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgePlan:
+    """A bridge on the host side: its name, its own addresses and its MTU in bytes."""
+
+    name: str
+    addresses: tuple[Address, ...]
+    mtu_bytes: int = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfacePlan:
+    """One veth pair: `host_name` is a port of `bridge`, `name` lives in the sandbox."""
+
+    host_name: str
+    name: str
+    bridge: str
+    mac: str
+    addresses: tuple[Address, ...]
+    mtu_bytes: int = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPlan:
+    """The default routes of a sandbox; `None` means: no default route of that family."""
+
+    ipv4: str | None = None
+    ipv6: str | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxPlan:
+    """A whole sandbox: a namespace pinned at `key`, `lo` up, its interfaces and its gateway."""
+
+    key: str
+    interfaces: tuple[InterfacePlan, ...] = ()
+    gateway: GatewayPlan = GatewayPlan()
+    ipv6: bool = False
+    """False switches IPv6 off in the namespace, as Docker does without an IPv6 network."""
+    resolver_address: str | None = None
+    """Where the embedded DNS listens inside (`127.0.0.11`), or None for no resolver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link as the kernel shows it."""
+
+    index: int
+    name: str
+    kind: str
+    master: str | None
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallNetwork:
+    """What the firewall must know about one bridge network."""
+
+    bridge: str
+    subnets: tuple[Subnet, ...]
+    internal: bool = False
+    masquerade: bool = True
+    icc: bool = True
+    """False drops traffic between containers of this bridge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayPlan:
+    """A container's root file system: layers (top first), its own upper and work directories."""
+
+    lower: tuple[str, ...]
+    upper: str
+    work: str
+    target: str
+
+
+class Kernel(Protocol):
+    """Network namespaces, links, addresses, routes, firewall and mounts of one host namespace."""
+
+    # -- the host's side -------------------------------------------------------------------
+    def prepare_host(self) -> None:
+        """Switch on forwarding in the namespace the daemon runs in, and bring `lo` up."""
+
+    def links(self) -> tuple[Link, ...]:
+        """Return every link of the daemon's own namespace with its addresses."""
+
+    def host_subnets(self) -> tuple[Subnet, ...]:
+        """Return the destinations of the host's routes, which no default pool may overlap."""
+
+    def create_bridge(self, plan: BridgePlan) -> None:
+        """Create a bridge, or bring an existing one of that name to the plan, and set it up."""
+
+    def delete_link(self, name: str) -> None:
+        """Delete a link of the host side; no error when it is not there."""
+
+    def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
+        """Make the engine's own nftables table say exactly this, in one transaction."""
+
+    def remove_firewall(self) -> None:
+        """Delete the engine's own table; no error when it is not there."""
+
+    # -- sandboxes -------------------------------------------------------------------------
+    def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
+        """Make a namespace with everything in it.
+
+        Returns:
+            The bound sockets of the resolver, first UDP and then TCP (listening), both
+            non-blocking and on port 53 of `plan.resolver_address`; empty without a resolver.
+        """
+
+    def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
+        """Bind the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
+
+    def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
+        """Add one interface to a live sandbox and make the default routes those of `gateway`."""
+
+    def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
+        """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
+
+    def destroy_sandbox(self, key: str) -> None:
+        """Unpin a namespace and remove its file; its veth pairs go with it.
+
+        The pairs are deleted explicitly first where they are known, because the kernel frees a
+        namespace late and a bridge port must be gone when this returns.
+        """
+
+    def sandbox_keys(self, directory: str) -> tuple[str, ...]:
+        """Return the keys (paths) below a directory: pinned namespaces and left-over files."""
+
+    def host_key(self, path: str) -> None:
+        """Pin the daemon's own namespace at `path` (Docker's `netns/default`), idempotent."""
+
+    # -- mounts ----------------------------------------------------------------------------
+    def mount_overlay(self, plan: OverlayPlan) -> None:
+        """Mount a container's root file system."""
+
+    def unmount(self, target: str) -> None:
+        """Unmount (lazily); no error when nothing is mounted there."""
+
+    def mounts_below(self, directory: str) -> tuple[str, ...]:
+        """Return the mount points at or below a directory, deepest first."""
+
+    def close(self) -> None:
+        """Release sockets and threads; changes nothing in the kernel."""
+
+
+class Files(Protocol):
+    """The files that network initialisation writes; one call is one durable change."""
+
+    def write(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Replace a file atomically (a reader sees the old content or the new)."""
+
+    def overwrite(self, path: str, content: bytes) -> None:
+        """Change a file in place, keeping its inode: it may be bind-mounted into a container."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content."""
+
+    def make_directory(self, path: str, *, mode: int = 0o710) -> None:
+        """Create a directory and its parents; no error when it is there."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a whole directory; no error when it is not there."""

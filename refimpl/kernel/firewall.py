@@ -1,0 +1,117 @@
+"""The engine's own nftables table, rewritten as a whole in one transaction.
+
+No other table is read or changed, so a firewall of the host's, or another engine's, works on
+unhindered. The reverse holds too: nftables asks every table, and a packet that one of them drops
+is dropped, so a host whose own FORWARD policy is DROP (as dockerd sets it) must let the bridges'
+traffic to the outside through itself.
+
+The rules say what moby's iptables chains say (libnetwork/drivers/bridge/setup_ip_tables.go,
+v20.10): masquerade, DOCKER-ISOLATION-STAGE-1 and -2, the internal network's and the icc rules.
+"""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from refimpl.kernel.base import FirewallNetwork
+
+_TIMEOUT_S = 30
+_BRIDGE_TRAFFIC_PASSES_FORWARD = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+class Firewall:
+    """One table of the inet family.
+
+    Args:
+        table: its name, which must be nobody else's in this network namespace.
+    """
+
+    def __init__(self, table: str = "netinit") -> None:
+        self._table = table
+
+    def apply(self, networks: Sequence[FirewallNetwork]) -> None:
+        """Make the table say exactly this; other tables stay as they are.
+
+        Raises:
+            OSError: nft refused, or icc=false was asked for and bridged packets cannot be seen.
+        """
+        if any(not network.icc for network in networks):
+            _show_bridged_packets_to_the_firewall()
+        _run_nft(render(self._table, networks))
+
+    def remove(self) -> None:
+        """Delete the table; no error when it is not there."""
+        # declaring it first makes the deletion valid in either case
+        _run_nft(f"table inet {self._table}\ndelete table inet {self._table}\n")
+
+
+def render(table: str, networks: Sequence[FirewallNetwork]) -> str:
+    """Return the nft script that replaces the table, as one transaction."""
+    for network in networks:
+        _check_name(network.bridge)
+    lines = [f"table inet {table}", f"delete table inet {table}", f"table inet {table} {{"]
+    if networks:
+        names = ", ".join(f'"{network.bridge}"' for network in networks)
+        lines += ["set bridges {", "type ifname", f"elements = {{ {names} }}", "}"]
+    lines += ["chain postrouting {", "type nat hook postrouting priority srcnat; policy accept;"]
+    lines += [rule for network in networks for rule in _masquerade(network)]
+    lines += ["}", "chain forward {", "type filter hook forward priority filter; policy accept;"]
+    for network in networks:
+        verdict = "accept" if network.icc else "drop"
+        lines.append(f'iifname "{network.bridge}" oifname "{network.bridge}" {verdict}')
+    for network in networks:
+        if network.internal:
+            lines.append(f'iifname "{network.bridge}" drop')
+            lines.append(f'oifname "{network.bridge}" drop')
+    if networks:
+        lines.append("iifname @bridges oifname @bridges drop")
+    lines += ["}", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that nft would read as a pattern, or as the end of a string."""
+    if not name or any(character in '"*\\' or not character.isprintable() for character in name):
+        raise OSError(errno.EINVAL, f"change the firewall: {name!r} is no usable bridge name")
+
+
+def _masquerade(network: FirewallNetwork) -> list[str]:
+    if network.internal or not network.masquerade:
+        return []
+    return [
+        f"{'ip' if subnet.version == 4 else 'ip6'} saddr {subnet} "
+        f'oifname != "{network.bridge}" masquerade'
+        for subnet in network.subnets
+    ]
+
+
+def _show_bridged_packets_to_the_firewall() -> None:
+    path = _BRIDGE_TRAFFIC_PASSES_FORWARD
+    try:
+        if path.read_text(encoding="ascii").strip() != "1":
+            path.write_text("1", encoding="ascii")
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"switch off traffic between containers: {path} ({error.strerror}); "
+            "is the kernel module br_netfilter loaded?",
+        ) from error
+
+
+def _run_nft(script: str) -> None:
+    try:
+        result = subprocess.run(
+            ["nft", "-f", "-"],
+            input=script,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError(errno.ETIMEDOUT, f"change the firewall: {error}") from error
+    if result.returncode != 0:
+        raise OSError(f"change the firewall: nft: {result.stderr.strip()}")

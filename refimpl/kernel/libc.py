@@ -1,0 +1,53 @@
+"""The handful of system calls that Python 3.11 has no function for.
+
+Each raises OSError with the kernel's errno, the name of the file that it was about, and what was
+being done; none is interruptible half-way. Other modules of this package give them a meaning.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNET = 0x40000000
+
+MS_BIND = 4096
+MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, doing: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{doing}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Give the calling thread namespaces of its own."""
+    _check(_libc.unshare(flags), "make a namespace")
+
+
+def setns(descriptor: int, kind: int, what: str) -> None:
+    """Move the calling thread into the namespace that a descriptor stands for."""
+    _check(_libc.setns(descriptor, kind), f"enter namespace {what}")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    """Mount `source` at `target`."""
+    _check(
+        _libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            kind.encode() if kind else None,
+            ctypes.c_ulong(flags),
+            os.fsencode(options) if options else None,
+        ),
+        f"mount {source} at {target}",
+    )
+
+
+def umount(target: str) -> None:
+    """Take a mount out of the tree at once, and let the kernel free it when nobody uses it."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH | UMOUNT_NOFOLLOW), f"unmount {target}")

@@ -1,0 +1,290 @@
+"""The netlink requests that netinit makes: links, addresses and routes as values.
+
+Nothing here talks to the kernel; `linux` puts the requests into batches and sends them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from ipaddress import ip_interface, ip_network
+from socket import AF_INET, AF_INET6
+from typing import Any
+
+from refimpl.kernel.base import (
+    Address,
+    BridgePlan,
+    GatewayPlan,
+    InterfacePlan,
+    Subnet,
+)
+from refimpl.kernel.netlink import (
+    IFA_F_NODAD,
+    IFF_UP,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    RTEXT_FILTER_SKIP_STATS,
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_DELROUTE,
+    RTM_GETLINK,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    Request,
+)
+
+LOOPBACK_INDEX = 1
+
+_MAIN_TABLE = 254
+_PROTOCOL_BOOT = 3  # what `ip route add` and moby's netlink library write
+_SCOPE_GLOBAL = 0
+_UNICAST = 1
+_FAMILIES = {4: AF_INET, 6: AF_INET6}
+
+
+def bridge_mac(name: str) -> str:
+    """Return the bridge's MAC: in Docker's 02:42 range, and the same each time for a name.
+
+    A bridge without a MAC of its own takes that of its lowest port and changes it as ports come
+    and go, which breaks every neighbour cache.
+    """
+    tail = hashlib.sha256(name.encode()).digest()[:4]
+    return "02:42:" + ":".join(f"{octet:02x}" for octet in tail)
+
+
+def new_bridge(plan: BridgePlan) -> Request:
+    """Make a bridge, up."""
+    return Request(
+        kind=RTM_NEWLINK,
+        doing=f"create bridge {plan.name}",
+        flags=NLM_F_CREATE | NLM_F_EXCL,
+        fields={"flags": IFF_UP, "change": IFF_UP},
+        attributes=(
+            ("IFLA_IFNAME", plan.name),
+            ("IFLA_MTU", plan.mtu_bytes),
+            ("IFLA_ADDRESS", bridge_mac(plan.name)),
+            ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
+        ),
+    )
+
+
+def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
+    """Make a veth pair: one end is up and the bridge's port, the other is down in a namespace.
+
+    (The kernel refuses to make the peer up at once, since it has no other end yet at that moment.)
+
+    Args:
+        plan: names, MAC and MTU.
+        bridge_index: of the bridge in the namespace that the request is sent in.
+        namespace: a descriptor of the sandbox's namespace.
+    """
+    peer: dict[str, Any] = {
+        "attrs": [
+            ("IFLA_IFNAME", plan.name),
+            ("IFLA_MTU", plan.mtu_bytes),
+            ("IFLA_NET_NS_FD", namespace),
+            *((("IFLA_ADDRESS", plan.mac),) if plan.mac else ()),
+        ],
+    }
+    return Request(
+        kind=RTM_NEWLINK,
+        doing=f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}",
+        flags=NLM_F_CREATE | NLM_F_EXCL,
+        fields={"flags": IFF_UP, "change": IFF_UP},
+        attributes=(
+            ("IFLA_IFNAME", plan.host_name),
+            ("IFLA_MTU", plan.mtu_bytes),
+            ("IFLA_MASTER", bridge_index),
+            (
+                "IFLA_LINKINFO",
+                {
+                    "attrs": [
+                        ("IFLA_INFO_KIND", "veth"),
+                        ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]}),
+                    ]
+                },
+            ),
+        ),
+    )
+
+
+def get_link(name: str) -> Request:
+    """Ask for one link by name."""
+    return Request(
+        kind=RTM_GETLINK,
+        doing=f"look up link {name}",
+        attributes=(("IFLA_IFNAME", name), ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)),
+    )
+
+
+def change_link(index: int, name: str, *attributes: tuple[str, Any]) -> Request:
+    """Bring a link up, and change what the attributes say."""
+    return Request(
+        kind=RTM_NEWLINK,
+        doing=f"set up link {name}",
+        fields={"index": index, "flags": IFF_UP, "change": IFF_UP},
+        attributes=attributes,
+    )
+
+
+def delete_link(name: str) -> Request:
+    """Delete a link by name; a pair's other end goes with it, at once."""
+    return Request(
+        kind=RTM_DELLINK, doing=f"delete link {name}", attributes=(("IFLA_IFNAME", name),)
+    )
+
+
+def delete_link_index(index: int, name: str) -> Request:
+    """Delete a link by number, which no rename can mislead."""
+    return Request(kind=RTM_DELLINK, doing=f"delete link {name}", fields={"index": index})
+
+
+def new_address(index: int, name: str, address: Address) -> Request:
+    """Give a link an address, usable at once."""
+    attributes: list[tuple[str, Any]] = [
+        ("IFA_LOCAL", str(address.ip)),
+        ("IFA_ADDRESS", str(address.ip)),
+    ]
+    if address.version == 4 and address.network.prefixlen < 31:
+        attributes.append(("IFA_BROADCAST", str(address.network.broadcast_address)))
+    if address.version == 6:
+        # the address is ours by the IPAM's word; waiting a second for a doubter would serve nobody
+        attributes.append(("IFA_FLAGS", IFA_F_NODAD))
+    return Request(
+        kind=RTM_NEWADDR,
+        doing=f"give {name} the address {address}",
+        flags=NLM_F_CREATE | NLM_F_EXCL,
+        fields=_address_fields(index, address),
+        attributes=attributes,
+    )
+
+
+def delete_address(index: int, name: str, address: Address) -> Request:
+    """Take an address from a link."""
+    return Request(
+        kind=RTM_DELADDR,
+        doing=f"take the address {address} from {name}",
+        fields=_address_fields(index, address),
+        attributes=(("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))),
+    )
+
+
+def new_default_routes(gateway: GatewayPlan, index: int | None) -> list[Request]:
+    """Make the default routes, replacing those that are there.
+
+    Args:
+        gateway: the routers' addresses.
+        index: of `gateway.interface`; None leaves the choice to the kernel, who knows the subnets.
+    """
+    requests = []
+    for version, router in ((4, gateway.ipv4), (6, gateway.ipv6)):
+        if router is None:
+            continue
+        via: list[tuple[str, Any]] = [("RTA_GATEWAY", router)]
+        if index is not None:
+            via.append(("RTA_OIF", index))
+        requests.append(
+            Request(
+                kind=RTM_NEWROUTE,
+                doing=f"set the default route via {router}",
+                flags=NLM_F_CREATE | NLM_F_REPLACE,
+                fields=_route_fields(version),
+                attributes=via,
+            )
+        )
+    return requests
+
+
+def default_routes(messages: Sequence[Any]) -> list[Any]:
+    """Choose the default routes of the main table."""
+    return [
+        message
+        for message in messages
+        if message["dst_len"] == 0
+        and message["type"] == _UNICAST
+        and (message.get_attr("RTA_TABLE") or message["table"]) == _MAIN_TABLE
+    ]
+
+
+def delete_route(route: Any) -> Request:
+    """Remove a route as the kernel showed it."""
+    return _route_request(route, RTM_DELROUTE, "remove", 0)
+
+
+def restore_route(route: Any) -> Request:
+    """Make a route again as the kernel showed it, in place of another of that destination."""
+    return _route_request(route, RTM_NEWROUTE, "restore", NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def router(gateway: GatewayPlan, route: Any) -> str | None:
+    """Return the planned router of a route's family."""
+    return gateway.ipv4 if route["family"] == AF_INET else gateway.ipv6
+
+
+def kind(link: Any) -> str:
+    """Return a link's kind, `bridge` or `veth`; "" for one that is neither made nor named so."""
+    information = link.get_attr("IFLA_LINKINFO")
+    return (information.get_attr("IFLA_INFO_KIND") or "") if information else ""
+
+
+def peer_index(link: Any) -> int:
+    """Return the index, in its own namespace, of the other end of a veth pair."""
+    return int(link.get_attr("IFLA_LINK"))
+
+
+def addresses_by_index(messages: Sequence[Any]) -> dict[int, tuple[Address, ...]]:
+    """Sort the kernel's addresses by link."""
+    result: dict[int, tuple[Address, ...]] = {}
+    for message in messages:
+        text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        address = ip_interface(f"{text}/{message['prefixlen']}")
+        result[message["index"]] = (*result.get(message["index"], ()), address)
+    return result
+
+
+def route_subnets(messages: Sequence[Any]) -> tuple[Subnet, ...]:
+    """Return the destinations of unicast routes of the main table, without the default routes."""
+    subnets = {
+        ip_network(f"{message.get_attr('RTA_DST')}/{message['dst_len']}")
+        for message in messages
+        if message["dst_len"] > 0
+        and message["type"] == _UNICAST
+        and (message.get_attr("RTA_TABLE") or message["table"]) == _MAIN_TABLE
+    }
+    return tuple(sorted(subnets, key=lambda subnet: (subnet.version, subnet)))
+
+
+def _address_fields(index: int, address: Address) -> dict[str, int]:
+    return {
+        "family": _FAMILIES[address.version],
+        "prefixlen": address.network.prefixlen,
+        "index": index,
+        "scope": _SCOPE_GLOBAL,
+    }
+
+
+def _route_request(route: Any, kind: int, verb: str, flags: int) -> Request:
+    attributes = [
+        (name, route.get_attr(name))
+        for name in ("RTA_GATEWAY", "RTA_OIF", "RTA_PRIORITY")
+        if route.get_attr(name) is not None
+    ]
+    return Request(
+        kind=kind,
+        doing=f"{verb} the default route via {route.get_attr('RTA_GATEWAY')}",
+        flags=flags,
+        fields={name: route[name] for name in ("family", "table", "type", "proto", "scope")},
+        attributes=attributes,
+    )
+
+
+def _route_fields(version: int) -> dict[str, int]:
+    return {
+        "family": _FAMILIES[version],
+        "table": _MAIN_TABLE,
+        "type": _UNICAST,
+        "proto": _PROTOCOL_BOOT,
+        "scope": _SCOPE_GLOBAL,
+    }

@@ -1,0 +1,412 @@
+"""The real kernel: puts namespaces, links, firewall and mounts together behind the Protocol.
+
+`create_sandbox` is the hot path: one visit to a new namespace (unshare, pin, open what is needed
+inside), one batch in the host's namespace for all veth pairs, one batch inside for `lo`, addresses
+and routes. Nothing forks, waits or polls.
+
+Everything here may be called from any thread that is still in the daemon's own namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from refimpl.kernel import links, mounts, netns
+from refimpl.kernel.base import (
+    Address,
+    BridgePlan,
+    FirewallNetwork,
+    GatewayPlan,
+    InterfacePlan,
+    Link,
+    OverlayPlan,
+    SandboxPlan,
+    Subnet,
+)
+from refimpl.kernel.firewall import Firewall
+from refimpl.kernel.netlink import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, Netlink, Request
+
+_FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
+_FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
+_IPV6_LINK_LOCAL = ip_network("fe80::/10")
+
+
+class LinuxKernel:
+    """`Kernel` on the machine's own.
+
+    Args:
+        firewall_table: the name of the engine's nftables table.
+    """
+
+    def __init__(self, *, firewall_table: str = "netinit") -> None:
+        self._namespaces = netns.NamespaceThread()
+        self._firewall = Firewall(firewall_table)
+
+    def close(self) -> None:
+        """Release sockets and threads; changes nothing in the kernel."""
+        self._namespaces.close()
+
+    # -- the host's side -------------------------------------------------------------------
+
+    def prepare_host(self) -> None:
+        """Switch on IPv4 forwarding in the namespace the daemon runs in, and bring `lo` up.
+
+        IPv6 forwarding is switched on with the first bridge that has an IPv6 address, as moby's
+        bridge driver does (setup_ipv6.go, v20.10).
+        """
+        _switch_on(_FORWARD_IPV4)
+        with Netlink() as host:
+            host.run([links.change_link(links.LOOPBACK_INDEX, "lo")])
+
+    def links(self) -> tuple[Link, ...]:
+        """Return every link of the daemon's own namespace with its addresses."""
+        with Netlink() as host:
+            messages = host.dump(RTM_GETLINK)
+            addresses = links.addresses_by_index(host.dump(RTM_GETADDR))
+        names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in messages}
+        return tuple(
+            Link(
+                index=message["index"],
+                name=message.get_attr("IFLA_IFNAME"),
+                kind=links.kind(message),
+                master=names.get(message.get_attr("IFLA_MASTER")),
+                addresses=addresses.get(message["index"], ()),
+            )
+            for message in messages
+        )
+
+    def host_subnets(self) -> tuple[Subnet, ...]:
+        """Return the destinations of the host's routes, which no default pool may overlap."""
+        with Netlink() as host:
+            return links.route_subnets(host.dump(RTM_GETROUTE))
+
+    def create_bridge(self, plan: BridgePlan) -> None:
+        """Create a bridge, or bring an existing one of that name to the plan, and set it up.
+
+        Raises:
+            OSError: EEXIST when a link of that name is no bridge; what the kernel says otherwise.
+        """
+        if any(address.version == 6 for address in plan.addresses):
+            _switch_on(_FORWARD_IPV6)
+        with Netlink() as host:
+            created, looked_up = host.exchange([links.new_bridge(plan), links.get_link(plan.name)])
+            if created.error is None:
+                undo = [links.delete_link(plan.name)]
+                index = looked_up.messages[0]["index"]
+                requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
+            elif created.error.errno == errno.EEXIST and looked_up.error is None:
+                requests, undo = _adjust_bridge(host, plan, looked_up.messages[0])
+            else:
+                raise created.error
+            _run_or_undo(host, requests, undo)
+
+    def delete_link(self, name: str) -> None:
+        """Delete a link of the host side; no error when it is not there."""
+        with Netlink() as host:
+            _delete_links(host, [links.delete_link(name)])
+
+    def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
+        """Make the engine's own nftables table say exactly this, in one transaction."""
+        self._firewall.apply(networks)
+
+    def remove_firewall(self) -> None:
+        """Delete the engine's own table; no error when it is not there."""
+        self._firewall.remove()
+
+    # -- sandboxes -------------------------------------------------------------------------
+
+    def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
+        """Make a namespace with everything in it.
+
+        Returns:
+            The bound sockets of the resolver, first UDP and then TCP (listening), both
+            non-blocking and on port 53 of `plan.resolver_address`; empty without a resolver.
+
+        Raises:
+            OSError: EEXIST when the key is in use; what the kernel says otherwise. Nothing is left.
+        """
+        with contextlib.ExitStack() as undo:
+            inside, sockets = self._namespaces.in_new(partial(_furnish, plan))
+            undo.callback(netns.unpin, plan.key)
+            for one in sockets:
+                undo.callback(one.close)
+            with inside, Netlink() as host:
+                indices = _add_pairs(host, plan.key, plan.interfaces, undo)
+                requests = [links.change_link(links.LOOPBACK_INDEX, "lo")]
+                for interface in plan.interfaces:
+                    requests += _set_up_requests(indices[interface.name], interface)
+                requests += links.new_default_routes(
+                    plan.gateway, indices.get(plan.gateway.interface or "")
+                )
+                plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
+                if plain and len(plain) < len(plan.interfaces):
+                    self._namespaces.inside(plan.key, partial(_switch_ipv6_off, plain))
+                inside.run(requests)
+            undo.pop_all()
+        return sockets
+
+    def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
+        """Bind the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
+        return self._namespaces.inside(key, partial(netns.open_resolver_sockets, address))
+
+    def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
+        """Add one interface to a live sandbox and make the default routes those of `gateway`."""
+        with contextlib.ExitStack() as undo:
+            inside = self._namespaces.inside(key, partial(_expect_interface, plan))
+            with inside, Netlink() as host:
+                before = inside.dump(RTM_GETROUTE)
+                undo.callback(_restore_default_routes, inside, before)
+                indices = _add_pairs(host, key, (plan,), undo)
+                inside.run(_set_up_requests(indices[plan.name], plan))
+                _set_default_routes(inside, gateway, before, indices)
+                undo.pop_all()
+
+    def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
+        """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
+        with Netlink() as host:
+            _delete_links(host, [links.delete_link(host_name)])
+        self._namespaces.inside(key, partial(_forget_interface, name, gateway))
+
+    def destroy_sandbox(self, key: str) -> None:
+        """Unpin a namespace and remove its file; its veth pairs are gone when this returns.
+
+        The pairs are looked up inside and deleted first, because the kernel frees a namespace late
+        and a bridge port must be gone at once. That needs no memory of what was created, so it
+        holds after a crash as well.
+        """
+        try:
+            inside = self._namespaces.inside(key, Netlink)
+        except OSError as error:
+            # ENOENT: gone already; EINVAL: a crash left a file at which nothing is pinned yet
+            if error.errno not in {errno.ENOENT, errno.EINVAL}:
+                raise
+        else:
+            with inside:
+                pairs = inside.dump(RTM_GETLINK, link_kind="veth")
+                _delete_links(
+                    inside, [links.delete_link_index(one["index"], f"of {key}") for one in pairs]
+                )
+        netns.unpin(key)
+
+    def sandbox_keys(self, directory: str) -> tuple[str, ...]:
+        """Return the keys (paths) below a directory: pinned namespaces and left-over files."""
+        try:
+            return tuple(sorted(str(path) for path in Path(directory).iterdir()))
+        except FileNotFoundError:
+            return ()
+
+    def host_key(self, path: str) -> None:
+        """Pin the daemon's own namespace at `path` (Docker's `netns/default`), idempotent."""
+        if not netns.is_pinned(path):
+            netns.unpin(path)
+            netns.pin(path)
+
+    # -- mounts ----------------------------------------------------------------------------
+
+    def mount_overlay(self, plan: OverlayPlan) -> None:
+        """Mount a container's root file system."""
+        mounts.mount_overlay(plan)
+
+    def unmount(self, target: str) -> None:
+        """Unmount (lazily); no error when nothing is mounted there."""
+        mounts.unmount(target)
+
+    def mounts_below(self, directory: str) -> tuple[str, ...]:
+        """Return the mount points at or below a directory, deepest first."""
+        return mounts.mounts_below(directory)
+
+
+# -- run inside a sandbox's namespace, by the namespace thread -----------------------------------
+
+
+def _furnish(plan: SandboxPlan) -> tuple[Netlink, tuple[socket.socket, ...]]:
+    """Pin the new namespace and open what must be opened in it."""
+    with contextlib.ExitStack() as undo:
+        netns.pin(plan.key)
+        undo.callback(netns.unpin, plan.key)
+        # before any interface is there, so that none ever gets a link-local address; then on
+        # again for those that shall have IPv6, as moby's osl does (setIPv6, checkLoV6; v20.10)
+        netns.set_ipv6("all", enabled=False)
+        if plan.ipv6 or any(_has_ipv6(one) for one in plan.interfaces):
+            netns.set_ipv6("lo", enabled=True)
+            netns.set_ipv6("default", enabled=True)
+        inside = undo.enter_context(Netlink())
+        sockets = (
+            netns.open_resolver_sockets(plan.resolver_address) if plan.resolver_address else ()
+        )
+        undo.pop_all()
+        return inside, sockets
+
+
+def _expect_interface(plan: InterfacePlan) -> Netlink:
+    """Make the namespace ready for one more interface, with IPv6 as that one needs it."""
+    netns.set_ipv6("default", enabled=_has_ipv6(plan))
+    if _has_ipv6(plan):
+        netns.set_ipv6("lo", enabled=True)
+    return Netlink()
+
+
+def _switch_ipv6_off(names: Sequence[str]) -> None:
+    for name in names:
+        netns.set_ipv6(name, enabled=False)
+
+
+def _forget_interface(name: str, gateway: GatewayPlan) -> None:
+    """Settle a namespace after an interface went; without any other IPv6, `lo` loses its own."""
+    with Netlink() as inside:
+        _delete_links(inside, [links.delete_link(name)])
+        _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE), {})
+        left = links.addresses_by_index(inside.dump(RTM_GETADDR))
+        left.pop(links.LOOPBACK_INDEX, None)
+    if not any(address.version == 6 for addresses in left.values() for address in addresses):
+        netns.set_ipv6("lo", enabled=False)
+
+
+# -- batches -------------------------------------------------------------------------------------
+
+
+def _add_pairs(
+    host: Netlink, key: str, plans: Sequence[InterfacePlan], undo: contextlib.ExitStack
+) -> dict[str, int]:
+    """Make all veth pairs in one batch; those made go to `undo`.
+
+    Returns:
+        The interfaces' indices inside the sandbox, by name.
+    """
+    if not plans:
+        return {}
+    namespace = os.open(key, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        requests = []
+        for plan in plans:
+            requests.append(links.new_pair(plan, _bridge_index(plan.bridge), namespace))
+            requests.append(links.get_link(plan.host_name))
+        answers = host.exchange(requests)
+    finally:
+        os.close(namespace)
+    created, found = answers[::2], answers[1::2]
+    made = [
+        links.delete_link(plan.host_name)
+        for plan, answer in zip(plans, created, strict=True)
+        if answer.error is None
+    ]
+    if made:
+        undo.callback(_delete_links_of_its_own, made)
+    for answer in answers:
+        if answer.error is not None:
+            raise answer.error
+    return {
+        plan.name: links.peer_index(answer.messages[0])
+        for plan, answer in zip(plans, found, strict=True)
+    }
+
+
+def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
+    return [
+        *(links.new_address(index, plan.name, address) for address in plan.addresses),
+        links.change_link(index, plan.name),
+    ]
+
+
+def _adjust_bridge(
+    host: Netlink, plan: BridgePlan, link: Any
+) -> tuple[list[Request], list[Request]]:
+    """Return the requests that bring a bridge to the plan, and those that undo them."""
+    if links.kind(link) != "bridge":
+        raise OSError(errno.EEXIST, f"create bridge {plan.name}: a link of that name is no bridge")
+    index = link["index"]
+    has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
+    missing = [one for one in plan.addresses if one not in has]
+    surplus = [one for one in has if one not in plan.addresses and not _is_link_local(one)]
+    requests = [
+        links.change_link(
+            index,
+            plan.name,
+            ("IFLA_MTU", plan.mtu_bytes),
+            ("IFLA_ADDRESS", links.bridge_mac(plan.name)),
+        ),
+        *(links.delete_address(index, plan.name, one) for one in surplus),
+        *(links.new_address(index, plan.name, one) for one in missing),
+    ]
+    undo = [
+        *(links.delete_address(index, plan.name, one) for one in missing),
+        *(links.new_address(index, plan.name, one) for one in surplus),
+    ]
+    return requests, undo
+
+
+def _run_or_undo(netlink: Netlink, requests: Sequence[Request], undo: Sequence[Request]) -> None:
+    try:
+        netlink.run(requests)
+    except OSError:
+        netlink.exchange(undo)
+        raise
+
+
+def _delete_links(netlink: Netlink, requests: Sequence[Request]) -> None:
+    """Delete links; one that is not there, or cannot be for its name's length, is no error."""
+    for answer in netlink.exchange(requests):
+        if answer.error is not None and answer.error.errno not in {errno.ENODEV, errno.ERANGE}:
+            raise answer.error
+
+
+def _delete_links_of_its_own(requests: Sequence[Request]) -> None:
+    """Delete links by a socket of its own: for undoing, when the first one may be closed."""
+    with Netlink() as host:
+        _delete_links(host, requests)
+
+
+def _set_default_routes(
+    inside: Netlink, gateway: GatewayPlan, before: Sequence[Any], indices: Mapping[str, int]
+) -> None:
+    """Make the default routes those of `gateway`: replace what is there, remove the rest."""
+    index = indices.get(gateway.interface or "")
+    if index is None and gateway.interface:
+        (answer,) = inside.run([links.get_link(gateway.interface)])
+        index = answer.messages[0]["index"]
+    unwanted = [
+        links.delete_route(route)
+        for route in links.default_routes(before)
+        if links.router(gateway, route) is None
+    ]
+    inside.run([*links.new_default_routes(gateway, index), *unwanted])
+
+
+def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
+    inside.exchange([links.restore_route(route) for route in links.default_routes(before)])
+
+
+# -- small questions -----------------------------------------------------------------------------
+
+
+def _bridge_index(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError as error:
+        raise OSError(errno.ENODEV, f"find bridge {name}: {os.strerror(errno.ENODEV)}") from error
+
+
+def _has_ipv6(plan: InterfacePlan) -> bool:
+    return any(address.version == 6 for address in plan.addresses)
+
+
+def _is_link_local(address: Address) -> bool:
+    return address.version == 6 and address.ip in _IPV6_LINK_LOCAL
+
+
+def _switch_on(path: Path) -> None:
+    try:
+        if path.read_text(encoding="ascii").strip() != "1":
+            path.write_text("1", encoding="ascii")
+    except OSError as error:
+        raise OSError(
+            error.errno, f"switch on forwarding: {path}: {error.strerror}; switch it on beforehand"
+        ) from error

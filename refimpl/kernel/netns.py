@@ -1,0 +1,138 @@
+"""Network namespaces: the one thread that enters them, and the files that pin them.
+
+A namespace belongs to a thread. So that no thread that serves a request ever changes its own,
+one long-lived thread does every unshare and setns, and hands out what it opened inside: sockets
+stay bound to the namespace they were opened in, whoever uses them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from refimpl.kernel import libc, mounts
+
+T = TypeVar("T")
+
+_OWN_NAMESPACE = "/proc/thread-self/ns/net"
+_IP_FREEBIND = 15
+_RESOLVER_PORT = 53
+_RESOLVER_BACKLOG = 128
+
+
+class NamespaceThread:
+    """Runs callables inside network namespaces, one at a time.
+
+    Every visit starts with an unshare or a setns of its own, so nothing depends on where the
+    thread was before; it goes home afterwards only so as not to keep a namespace alive.
+    """
+
+    def __init__(self) -> None:
+        self._home = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns")
+
+    def in_new(self, work: Callable[[], T]) -> T:
+        """Make a namespace and run `work` in it; the namespace ends unless `work` pins it."""
+
+        def visit() -> T:
+            libc.unshare(libc.CLONE_NEWNET)
+            return self._run_and_go_home(work)
+
+        return self._executor.submit(visit).result()
+
+    def inside(self, key: str, work: Callable[[], T]) -> T:
+        """Run `work` in the namespace that is pinned at `key`.
+
+        Raises:
+            OSError: ENOENT when there is no such file, EINVAL when it pins no namespace.
+        """
+
+        def visit() -> T:
+            descriptor = os.open(key, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                libc.setns(descriptor, libc.CLONE_NEWNET, key)
+            finally:
+                os.close(descriptor)
+            return self._run_and_go_home(work)
+
+        return self._executor.submit(visit).result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown()
+        if self._home >= 0:
+            os.close(self._home)
+            self._home = -1
+
+    def _run_and_go_home(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        finally:
+            libc.setns(self._home, libc.CLONE_NEWNET, "of the daemon")
+
+
+def pin(key: str) -> None:
+    """Keep the calling thread's namespace alive at `key`, a new file.
+
+    Raises:
+        OSError: EEXIST when the file is there already; nothing is left behind.
+    """
+    path = Path(key)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    os.close(os.open(key, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        libc.mount(_OWN_NAMESPACE, key, None, libc.MS_BIND)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def unpin(key: str) -> None:
+    """Unmount whatever is mounted at `key`, and remove the file; no error when it is not there."""
+    mounts.unmount(key)
+    Path(key).unlink(missing_ok=True)
+
+
+def is_pinned(key: str) -> bool:
+    """Say whether `key` pins the calling thread's own namespace."""
+    try:
+        return Path(key).samefile(_OWN_NAMESPACE)
+    except FileNotFoundError:
+        return False
+
+
+def open_resolver_sockets(address: str) -> tuple[socket.socket, ...]:
+    """Bind UDP and TCP port 53 of an address in the calling thread's namespace.
+
+    The address need not be there yet: `lo` may still be down.
+    """
+    with contextlib.ExitStack() as undo:
+        sockets = []
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            one = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+            undo.callback(one.close)
+            one.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+            if kind == socket.SOCK_STREAM:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((address, _RESOLVER_PORT))
+            if kind == socket.SOCK_STREAM:
+                one.listen(_RESOLVER_BACKLOG)
+            sockets.append(one)
+        undo.pop_all()
+        return tuple(sockets)
+
+
+def set_ipv6(interface: str, *, enabled: bool) -> None:
+    """Switch IPv6 on or off for one interface, or `all`, of the calling thread's namespace."""
+    path = Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6")
+    try:
+        path.write_text("0" if enabled else "1", encoding="ascii")
+    except FileNotFoundError:
+        # a kernel without IPv6 has nothing to switch off
+        if enabled:
+            raise

@@ -1,0 +1,1 @@
+"""The only room that talks to an OCI runtime, runc or crun, as a subprocess."""

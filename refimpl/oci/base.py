@@ -1,0 +1,113 @@
+"""What the daemon may ask of an OCI runtime: the Protocol and the values it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A bind mount into a container."""
+
+    source: str
+    destination: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """A process in a container: the first one, or one that `exec` adds."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    """`uid[:gid]` or names that the image's /etc/passwd and /etc/group resolve; "" is root."""
+    tty: bool = False
+    open_stdin: bool = False
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """Everything that an OCI bundle needs."""
+
+    id: str
+    bundle: str
+    rootfs: str
+    process: ProcessSpec
+    hostname: str = ""
+    domainname: str = ""
+    netns: str | None = None
+    """Path of the network namespace to join; None shares the daemon's own."""
+    host_uts: bool = False
+    mounts: tuple[Mount, ...] = ()
+    read_only_rootfs: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    cgroup_parent: str = "netinit"
+    sysctls: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """A started process: the daemon owns the descriptors and closes them.
+
+    With a tty, `console` is the pty's master and the other three are None. Descriptors are
+    blocking; the daemon sets what it needs.
+    """
+
+    pid: int
+    pidfd: int
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    console: int | None = None
+
+
+class RuntimeFailure(OSError):
+    """The OCI runtime refused; the text is the runtime's own message."""
+
+
+class Runtime(Protocol):
+    """runc or crun."""
+
+    name: str
+    version: str
+
+    def run(self, spec: ContainerSpec) -> Process:
+        """Write the bundle, create the container and start its process.
+
+        The process becomes a child of the daemon (which is a subreaper), so that its exit status
+        is ours to wait for.
+
+        Raises:
+            RuntimeFailure: with the runtime's message; nothing is left behind.
+        """
+
+    def exec(self, container_id: str, process: ProcessSpec) -> Process:
+        """Start one more process in a running container."""
+
+    def kill(self, container_id: str, signal: int, *, everything: bool = False) -> None:
+        """Send a signal to the first process, or to every process, of a container."""
+
+    def pause(self, container_id: str) -> None:
+        """Freeze a container."""
+
+    def resume(self, container_id: str) -> None:
+        """Thaw a container."""
+
+    def resize(self, console: int, rows: int, columns: int) -> None:
+        """Set a terminal's size."""
+
+    def delete(self, container_id: str) -> None:
+        """Kill what is left of a container and forget it; no error when it is unknown."""
+
+    def list(self) -> Sequence[str]:
+        """Return the ids that the runtime still knows, after a crash of the daemon."""
+
+    def wait(self, process: Process) -> int:
+        """Reap an ended process and return its exit code (128 + signal when killed)."""
