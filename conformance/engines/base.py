@@ -1,0 +1,119 @@
+"""What the suite knows of an engine, whatever kind it is."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import docker
+
+API_TIMEOUT_S = 60
+
+
+class EngineError(Exception):
+    """An engine could not be started, stopped or reached: an error of the run, not of a row."""
+
+
+class EngineUnavailable(EngineError):
+    """This machine cannot have the engine at all; the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineVersion:
+    """What the engine says about itself at /version."""
+
+    version: str
+    api_min: str
+    api_max: str
+
+    @classmethod
+    def from_wire(cls, document: Mapping[str, Any]) -> "EngineVersion":
+        """Read the answer of GET /version."""
+        return cls(
+            version=str(document["Version"]),
+            api_min=str(document.get("MinAPIVersion", "")),
+            api_max=str(document["ApiVersion"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """How to look inside a daemon that runs on this machine.
+
+    Attributes:
+        pid: the daemon's process.
+        root: a path prefix that leads into the daemon's own view of the file system.
+        data_root: the daemon's --data-root, as the daemon sees it.
+        exec_root: the daemon's --exec-root, as the daemon sees it.
+        metrics_url: where the daemon serves its metrics, inside its network namespace; "" = not.
+    """
+
+    pid: int
+    root: Path
+    data_root: Path
+    exec_root: Path
+    metrics_url: str = ""
+
+
+class Engine(Protocol):
+    """One engine. Everything a row does to it goes through here or through its API."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name in engines.toml, or the address that was given."""
+
+    @property
+    def family(self) -> str:
+        """Whose expectations hold: docker, refimpl, podman."""
+
+    @property
+    def profile(self) -> str:
+        """The Docker release whose promises hold; "" = the engine's own version."""
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether the suite started it, and so may stop, kill and restart it."""
+
+    @property
+    def log_path(self) -> Path | None:
+        """The daemon's log, where the suite has it."""
+
+    @property
+    def start_command(self) -> list[str]:
+        """How the suite starts it; empty for an engine of somebody else."""
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            EngineUnavailable: this machine cannot have it.
+            EngineError: it did not come up.
+        """
+
+    def stop(self) -> None:
+        """Stop it and take away everything that it left on this machine."""
+
+    def restart(self) -> None:
+        """Stop it as an administrator would (SIGTERM) and start it again on the same state."""
+
+    def kill(self) -> None:
+        """SIGKILL the daemon's own process; what it started lives on if the daemon lets it."""
+
+    def kill_everything(self) -> None:
+        """SIGKILL the daemon, its helpers, its shims and its containers' processes at once."""
+
+    def resume(self) -> None:
+        """Start it again after kill() or kill_everything(), on the state that was left."""
+
+    def version(self) -> EngineVersion:
+        """Ask it for its version."""
+
+    def client(self) -> docker.DockerClient:
+        """Give the docker SDK's client for it."""
+
+    def connect(self) -> socket.socket:
+        """Open a raw connection to its API, for what the SDK cannot say or reads wrongly."""
+
+    def inside(self) -> Inside | None:
+        """Say how to look inside it from this machine; None where that is not possible."""

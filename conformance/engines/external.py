@@ -1,0 +1,147 @@
+"""A daemon that somebody else runs: never stopped, only our own objects touched."""
+
+import grp
+import os
+import pwd
+import socket
+import stat
+from pathlib import Path
+
+import docker
+import docker.errors
+import docker.tls
+import requests
+
+from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.transport import open_socket, peer_pid, sdk_client, socket_path
+
+
+class ExternalEngine:
+    """An engine at an address: `unix:///path`, `tcp://host:port`."""
+
+    is_managed = False
+    profile = ""
+    log_path: Path | None = None
+
+    def __init__(self, address: str, *, name: str = "") -> None:
+        """Remember where it is; nothing is opened yet. `DOCKER_TLS_VERIFY` works as in the SDK."""
+        self.address = address
+        self.name = name or address
+        self.family = "docker"
+        self.start_command: list[str] = []
+        self._client: docker.DockerClient | None = None
+        self._tls = _tls_from_environment() if address.startswith("tcp:") else None
+
+    def start(self) -> None:
+        """Check that it answers, and learn what it is.
+
+        Raises:
+            EngineUnavailable: in plain words why not, and what to do about it.
+        """
+        if self.address.startswith("unix:"):
+            reason = explain_socket(Path(socket_path(self.address)))
+            if reason:
+                raise EngineUnavailable(f"{self.name}: {reason}")
+        try:
+            components = self.client().version().get("Components") or []
+        except (docker.errors.DockerException, requests.RequestException) as exc:
+            raise EngineUnavailable(f"{self.name}: no engine answers there: {exc}") from exc
+        if any("podman" in str(part.get("Name", "")).lower() for part in components):
+            self.family = "podman"
+
+    def stop(self) -> None:
+        """Close our connections; the engine stays as it is."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def restart(self) -> None:
+        """Refuse: it is not ours."""
+        raise EngineError(f"{self.name} is not ours to restart")
+
+    def kill(self) -> None:
+        """Refuse: it is not ours."""
+        raise EngineError(f"{self.name} is not ours to kill")
+
+    def kill_everything(self) -> None:
+        """Refuse: it is not ours."""
+        raise EngineError(f"{self.name} is not ours to kill")
+
+    def resume(self) -> None:
+        """Refuse: it is not ours."""
+        raise EngineError(f"{self.name} is not ours to start")
+
+    def version(self) -> EngineVersion:
+        """Ask the engine for its version."""
+        return EngineVersion.from_wire(self.client().version())
+
+    def client(self) -> docker.DockerClient:
+        """Give the SDK's client."""
+        if self._client is None:
+            self._client = sdk_client(self.address, self._tls)
+        return self._client
+
+    def connect(self) -> socket.socket:
+        """Open a raw connection to its API."""
+        return open_socket(self.address, self._tls)
+
+    def inside(self) -> Inside | None:
+        """Say how to look inside it: only as root, only on this machine, only if it is found."""
+        pid = peer_pid(self.address)
+        if pid is None or os.geteuid() != 0 or pid == 1:
+            return None
+        info = self.client().info()
+        return Inside(
+            pid=pid,
+            root=Path(f"/proc/{pid}/root"),
+            data_root=Path(info.get("DockerRootDir", "/var/lib/docker")),
+            exec_root=Path("/var/run/docker"),
+        )
+
+
+def _tls_from_environment() -> docker.tls.TLSConfig | None:
+    if not os.environ.get("DOCKER_TLS_VERIFY"):
+        return None
+    folder = Path(os.environ.get("DOCKER_CERT_PATH", Path.home() / ".docker"))
+    return docker.tls.TLSConfig(
+        client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+        ca_cert=str(folder / "ca.pem"),
+        verify=True,
+    )
+
+
+def explain_socket(path: Path) -> str:
+    """Say in plain words what is wrong with a socket, and the command to mend it; "" = nothing."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return (
+            f"there is no socket at {path}. If Docker is installed, start it: "
+            "`sudo systemctl start docker`; or name another one: --engine unix:///path"
+        )
+    except PermissionError:
+        return f"the folder of {path} may not be read by you; try again with sudo"
+    if not stat.S_ISSOCK(facts.st_mode):
+        return f"{path} is not a socket"
+    if not os.access(path, os.R_OK | os.W_OK):
+        owner = f"{_user_name(facts.st_uid)}:{_group_name(facts.st_gid)}"
+        return (
+            f"{path} exists (mode {stat.S_IMODE(facts.st_mode):04o}, owner {owner}) but you may "
+            f"not use it. Join its group: `sudo usermod -aG {_group_name(facts.st_gid)} $USER`, "
+            "then log in again; or run with sudo"
+        )
+    return ""
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

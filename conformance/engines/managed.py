@@ -1,0 +1,342 @@
+"""A daemon that the suite starts, in a network namespace and folders of its own.
+
+The folder is `<workspace>/<slot>`: data, exec, engine.sock, daemon.log, engine.json. The last one
+lets a later process find the daemon again: to use it (`--keep`) or to clear it away (`clean`).
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+
+from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.processes import (
+    descendants,
+    is_alive,
+    kill_all,
+    make_netns,
+    processes_naming,
+    remove_folder,
+    remove_netns,
+    start_time,
+)
+from conformance.engines.settings import EngineSettings
+from conformance.engines.transport import open_socket, sdk_client
+from conformance.observe.poll import WaitedTooLong, wait_until
+
+READY_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+METRICS_ADDRESS = "127.0.0.1:9323"
+NETNS_PREFIX = "ni-"
+FOLDER_PREFIX = "netinit-"
+RECORD = "engine.json"
+
+
+class ManagedEngine:
+    """What dockerd and the reference have in common; the two differ in their command line."""
+
+    is_managed = True
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        *,
+        run_id: str,
+        slot: str,
+        workspace: Path,
+        config: dict[str, Any] | None = None,
+        keep: bool = False,
+    ) -> None:
+        """Prepare an engine; nothing is started or written yet.
+
+        Args:
+            settings: its table in engines.toml.
+            run_id: begins the names of everything made on this machine.
+            slot: tells two daemons of one run apart: the engine's name, or that with a number.
+            workspace: the run's folder; kept short, since it holds unix sockets.
+            config: daemon options on top of those in the settings.
+            keep: leave it running when the run ends, and use it again if it already runs.
+        """
+        self.settings = settings
+        self.name = settings.name
+        self.family = settings.family
+        self.profile = settings.profile
+        self.config = {**settings.config, **(config or {})}
+        self.folder = workspace / slot
+        self.netns_name = f"{NETNS_PREFIX}{run_id}-{slot}"
+        self.address = f"unix://{self.folder}/engine.sock"
+        self.data_root = self.folder / "data"
+        self.exec_root = self.folder / "exec"
+        self.pid_file = self.folder / "daemon.pid"
+        self.keep = keep
+        self.start_command: list[str] = []
+        self._pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client: docker.DockerClient | None = None
+
+    def command_line(self) -> list[str]:
+        """Give the daemon's own command line, and write the files that it names."""
+        raise NotImplementedError
+
+    def why_unavailable(self) -> str:
+        """Say in one sentence why this machine cannot have the engine; "" = it can."""
+        if os.geteuid() != 0:
+            return f"{self.name}: starting a daemon needs root; run it with sudo"
+        program = self.program()
+        if shutil.which(program) is None:
+            return f"{self.name}: {program} is not installed"
+        return ""
+
+    def program(self) -> str:
+        """Give the daemon's program."""
+        return self.settings.command[0].format(python=sys.executable)
+
+    @property
+    def log_path(self) -> Path:
+        """The daemon's log."""
+        return self.folder / "daemon.log"
+
+    def start(self) -> None:
+        """Start the daemon in a new namespace and folder, or take over the kept one."""
+        reason = self.why_unavailable()
+        if reason:
+            raise EngineUnavailable(reason)
+        if self._adopt():
+            return
+        self.stop_leftover()
+        self.folder.mkdir(parents=True)
+        make_netns(self.netns_name)
+        self._record()
+        try:
+            self._launch()
+        except EngineError:
+            tail = self.log_tail()
+            self.stop()
+            raise EngineError(f"{self.name} did not come up; the end of its log:\n{tail}") from None
+
+    def _adopt(self) -> bool:
+        """Use a daemon that an earlier run with `--keep` left running."""
+        record = read_record(self.folder)
+        if not (self.keep and record and is_recorded_daemon_alive(record)):
+            return False
+        self._pid = record["pid"]
+        self.start_command = record["command"]
+        return self._answers()
+
+    def stop_leftover(self) -> None:
+        """Clear away a dead daemon that had this slot before."""
+        if self.folder.exists():
+            clear_away(self.folder, self.netns_name)
+
+    def _launch(self) -> None:
+        self.pid_file.unlink(missing_ok=True)
+        self.start_command = self.command_line()
+        # setpriv: the daemon gets SIGTERM when the process that runs the rows dies.
+        tie = [] if self.keep else ["setpriv", "--pdeathsig", "TERM"]
+        enter = ["nsenter", f"--net=/run/netns/{self.netns_name}"]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*tie, *enter, *self.start_command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            )
+        self._pid = self._process.pid
+        self._record()
+        try:
+            wait_until(
+                f"{self.name} to answer at {self.address}",
+                lambda: self._answers() or self._has_exited(),
+                timeout_s=READY_TIMEOUT_S,
+            )
+        except WaitedTooLong as exc:
+            raise EngineError(str(exc)) from exc
+        if self._has_exited():
+            raise EngineError(f"{self.name} exited while it started")
+
+    def _record(self) -> None:
+        """Write down what `clean` and a later `--keep` need to know."""
+        record = {
+            "netns": self.netns_name,
+            "pid": self._pid,
+            "pid_start": start_time(self._pid) if self._pid else "",
+            "owner": os.getpid(),
+            "owner_start": start_time(os.getpid()),
+            "keep": self.keep,
+            "command": self.start_command,
+        }
+        (self.folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
+
+    def _answers(self) -> bool:
+        try:
+            with open_socket(self.address) as connection:
+                connection.settimeout(5)
+                connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+                return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
+
+    def _has_exited(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Give the end of the daemon's log."""
+        if not self.log_path.exists():
+            return "(no log)"
+        text = self.log_path.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def note(self, text: str) -> None:
+        """Write a line of the suite's own into the daemon's log."""
+        with self.log_path.open("a", encoding="utf-8") as log:
+            log.write(f"--- netinit: {text}\n")
+
+    def stop(self) -> None:
+        """Stop the daemon and take away its processes, mounts, folder and namespace."""
+        self._close_client()
+        if self.keep and self._answers():
+            return
+        self._terminate()
+        self._kill_and_reap(self._family_of_processes())
+        clear_away(self.folder, self.netns_name)
+
+    def _terminate(self) -> None:
+        """Ask the daemon to stop, and wait; what does not listen is killed later."""
+        if not self._pid or not is_alive(self._pid):
+            return
+        os.kill(self._pid, signal.SIGTERM)
+        try:
+            wait_until(
+                f"{self.name} to stop after SIGTERM",
+                lambda: self._has_exited() or not is_alive(self._pid),
+                timeout_s=STOP_TIMEOUT_S,
+            )
+        except WaitedTooLong:
+            self.note(f"did not stop within {STOP_TIMEOUT_S} s of SIGTERM")
+
+    def restart(self) -> None:
+        """Stop the daemon gracefully and start it on the same state."""
+        self._close_client()
+        self._terminate()
+        if is_alive(self._pid) and not self._has_exited():
+            raise EngineError(f"{self.name} did not stop within {STOP_TIMEOUT_S} s of SIGTERM")
+        self.resume()
+
+    def kill(self) -> None:
+        """SIGKILL the daemon's own process."""
+        self._close_client()
+        self.note("SIGKILL to the daemon")
+        self._kill_and_reap({self._pid})
+
+    def kill_everything(self) -> None:
+        """SIGKILL the daemon, its helpers, its shims and its containers' processes at once."""
+        pids = self._family_of_processes()
+        self._close_client()
+        self.note(f"SIGKILL to everything: {sorted(pids)}")
+        self._kill_and_reap(pids)
+
+    def _family_of_processes(self) -> set[int]:
+        """Everything that belongs to the daemon, found by its pid, its folder and its API."""
+        roots = processes_naming(self.folder)
+        if self._pid and is_alive(self._pid):
+            roots.add(self._pid)
+        return descendants(roots)
+
+    def _kill_and_reap(self, pids: set[int]) -> None:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if self._process is not None and self._process.pid in pids:
+            self._process.wait(timeout=STOP_TIMEOUT_S)
+        kill_all(pids)
+
+    def resume(self) -> None:
+        """Start the daemon again on the state that was left.
+
+        The first start after a SIGKILL can fail with `failed to start containerd: timeout waiting
+        for containerd to start` on Docker 20.10; starting it once more works. So one failure is
+        retried, and the log says so.
+        """
+        try:
+            self._launch()
+        except EngineError as exc:
+            self.note(f"did not come up again ({exc}); trying once more")
+            self._kill_and_reap(self._family_of_processes())
+            self._launch()
+
+    def version(self) -> EngineVersion:
+        """Ask the daemon for its version."""
+        return EngineVersion.from_wire(self.client().version())
+
+    def client(self) -> docker.DockerClient:
+        """Give the SDK's client; a new one after each restart."""
+        if self._client is None:
+            try:
+                self._client = sdk_client(self.address)
+            except (docker.errors.DockerException, requests.RequestException) as exc:
+                raise EngineError(f"{self.name} does not answer at {self.address}: {exc}") from exc
+        return self._client
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def connect(self) -> socket.socket:
+        """Open a raw connection to the daemon's API."""
+        return open_socket(self.address)
+
+    def inside(self) -> Inside:
+        """Say how to look inside the daemon, which shares the host's mount namespace."""
+        return Inside(
+            pid=self._pid,
+            root=Path(f"/proc/{self._pid}/root"),
+            data_root=self.data_root,
+            exec_root=self.exec_root,
+            metrics_url=f"http://{METRICS_ADDRESS}/metrics",
+        )
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Read what a managed engine wrote down about itself."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def is_recorded_daemon_alive(record: dict[str, Any]) -> bool:
+    """Say whether the daemon of a record runs, and is not another process of the same number."""
+    return bool(record["pid"]) and is_alive(record["pid"]) and (
+        start_time(record["pid"]) == record["pid_start"]
+    )
+
+
+def clear_away(folder: Path, netns_name: str) -> None:
+    """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
+    kill_all(descendants(processes_naming(folder)) - {os.getpid()})
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while True:
+        try:
+            remove_folder(folder)
+            break
+        except EngineError:
+            if time.monotonic() > deadline:
+                raise
+    remove_netns(netns_name)

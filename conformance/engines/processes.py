@@ -1,0 +1,155 @@
+"""Processes, mounts and network namespaces of the daemons that the suite starts.
+
+Everything is found by the daemon's own folder or pid, never by a program's name: other daemons
+run on the same machine.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from conformance.engines.base import EngineError
+from conformance.observe.poll import wait_until
+
+NETNS_DIR = Path("/run/netns")
+
+
+def run_tool(*command: str | Path, check: bool = True) -> str:
+    """Run one of the machine's tools and give what it printed.
+
+    Raises:
+        EngineError: the tool is missing, or `check` is set and it failed.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except FileNotFoundError as exc:
+        raise EngineError(f"{command[0]} is not installed on this machine") from exc
+    if check and done.returncode != 0:
+        line = " ".join(str(word) for word in command)
+        raise EngineError(f"`{line}` failed with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def make_netns(name: str) -> Path:
+    """Make a network namespace with `lo` up; give its path."""
+    run_tool("ip", "netns", "add", name)
+    run_tool("ip", "-n", name, "link", "set", "lo", "up")
+    return NETNS_DIR / name
+
+
+def remove_netns(name: str) -> None:
+    """Take a network namespace's name away; the namespace goes with its last process."""
+    if (NETNS_DIR / name).exists():
+        run_tool("ip", "netns", "delete", name)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+def start_time(pid: int) -> str:
+    """Give a process's start time in clock ticks, which tells it from a later one of its number."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def parents() -> dict[int, int]:
+    """Map every process of this machine to its parent."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        found[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    return found
+
+
+def descendants(roots: Iterable[int]) -> set[int]:
+    """Give the processes and everything that they started, as far as it still hangs on them."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents().items():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, [])
+    return found
+
+
+def processes_naming(folder: Path) -> set[int]:
+    """Give the processes whose command line names a daemon's state: shims, containerd, monitors.
+
+    Only the state counts, not the log or the socket: a `tail -f` of a developer is not ours.
+    """
+    needles = tuple(os.fsencode(folder / part) for part in ("data", "exec", "daemon.json"))
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(word.startswith(needles) for word in words):
+            found.add(int(entry.name))
+    return found
+
+
+def kill_all(pids: Iterable[int], *, timeout_s: float = 10) -> None:
+    """SIGKILL processes and wait until they are gone."""
+    targets = set(pids)
+    for pid in targets:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    wait_until(
+        f"processes {sorted(targets)} to be gone after SIGKILL",
+        lambda: not any(is_alive(pid) for pid in targets),
+        timeout_s=timeout_s,
+    )
+
+
+def mounts_under(folder: Path) -> list[Path]:
+    """List the mount points at or below a folder, deepest first."""
+    prefix = f"{folder}/"
+    points = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        point = line.split()[4].encode().decode("unicode_escape")
+        if point == str(folder) or point.startswith(prefix):
+            points.append(Path(point))
+    return sorted(points, key=lambda path: len(path.parts), reverse=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take away a daemon's folder with all that is mounted in it.
+
+    Raises:
+        EngineError: something in it does not go away.
+    """
+    for attempt in range(3):
+        for point in mounts_under(folder):
+            run_tool("umount", "--lazy", point, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.2 * (attempt + 1))  # a dying shim may still write into its folder
+    raise EngineError(f"{folder} cannot be removed; mounted in it: {mounts_under(folder)}")

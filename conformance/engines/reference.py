@@ -1,0 +1,30 @@
+"""The reference implementation: a process like any other, known only by its flags and its API."""
+
+import importlib.util
+import sys
+
+from conformance.engines.managed import METRICS_ADDRESS, ManagedEngine
+
+
+class ReferenceEngine(ManagedEngine):
+    """`python -m refimpl` with dockerd's own flag names."""
+
+    def command_line(self) -> list[str]:
+        """Give the command; options are flags, since the reference reads no file."""
+        flags = {
+            "host": self.address,
+            "data-root": str(self.data_root),
+            "exec-root": str(self.exec_root),
+            "pidfile": str(self.pid_file),
+            "metrics-addr": METRICS_ADDRESS,
+            "log-level": "info",
+            **self.config,
+        }
+        command = [word.format(python=sys.executable) for word in self.settings.command]
+        return command + [word for key, value in flags.items() for word in (f"--{key}", str(value))]
+
+    def why_unavailable(self) -> str:
+        """Say why this machine cannot have it; "" = it can."""
+        if importlib.util.find_spec("refimpl.__main__") is None:
+            return f"{self.name}: the package refimpl is not installed beside the suite"
+        return super().why_unavailable()

@@ -1,0 +1,61 @@
+"""Ways to an engine's API: the SDK's client and the raw socket, for unix and tcp addresses."""
+
+import socket
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import docker
+import docker.tls
+
+from conformance.engines.base import API_TIMEOUT_S, EngineUnavailable
+
+
+def sdk_client(address: str, tls: docker.tls.TLSConfig | None = None) -> docker.DockerClient:
+    """Give the SDK's client for an address, at the newest API version that both know."""
+    return docker.DockerClient(
+        base_url=address, version="auto", timeout=API_TIMEOUT_S, tls=tls or False
+    )
+
+
+def open_socket(address: str, tls: docker.tls.TLSConfig | None = None) -> socket.socket:
+    """Open a raw connection to the API at an address.
+
+    Raises:
+        EngineUnavailable: the address is of a kind that is not known here.
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "unix":
+        local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        local.settimeout(API_TIMEOUT_S)
+        local.connect(socket_path(address))
+        return local
+    if parts.scheme not in ("tcp", "http", "https") or parts.hostname is None:
+        raise EngineUnavailable(f"{address}: want unix:///path or tcp://host:port")
+    remote = socket.create_connection((parts.hostname, parts.port or 2375), API_TIMEOUT_S)
+    if tls is None:
+        return remote
+    context = ssl.create_default_context(cafile=tls.ca_cert or None)
+    if tls.cert:
+        context.load_cert_chain(*tls.cert)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(remote, server_hostname=parts.hostname)
+
+
+def socket_path(address: str) -> str:
+    """Give the path in a unix:// address."""
+    return str(Path(urlsplit(address).netloc + urlsplit(address).path))
+
+
+def peer_pid(address: str) -> int | None:
+    """Ask the kernel which process listens on a unix address; None for any other address.
+
+    With socket activation this is the process that made the socket (systemd), not the daemon.
+    """
+    if urlsplit(address).scheme != "unix":
+        return None
+    with open_socket(address) as connection:
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(raw[:4], "little") or None

@@ -1,0 +1,138 @@
+"""Known deviations of the engines, as data: expectations/<family>.toml.
+
+No entry means the row must pass. An entry means that it must fail on the versions it names; a
+pass is then red, too. An entry never covers a harness error.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from conformance.versions import VersionError, matches, parse_condition
+
+EXPECTATIONS_DIR = Path(__file__).parent / "expectations"
+_KEYS = {"versions", "expected", "reason", "link", "evidence", "since"}
+
+
+class ExpectationError(Exception):
+    """An expectation file is not well formed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """One known deviation of one family of engines.
+
+    Attributes:
+        behaviour: id of the row that fails.
+        versions: PEP 440 specifier over the engine's own version; "" = all.
+        reason: why it fails, for a human.
+        link: an issue, a commit or a page that shows it; or
+        evidence: what was seen, where nothing public shows it.
+        since: the day the entry was written.
+    """
+
+    behaviour: str
+    versions: str
+    reason: str
+    link: str
+    evidence: str
+    since: date
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the entry as it stands in the report."""
+        return {
+            "versions": self.versions,
+            "reason": self.reason,
+            "link": self.link,
+            "evidence": self.evidence,
+            "since": self.since.isoformat(),
+        }
+
+
+def load_expectations(family: str, *, folder: Path = EXPECTATIONS_DIR) -> list[Expectation]:
+    """Read a family's file; a family without one has no known deviation.
+
+    Raises:
+        ExpectationError: the file is not TOML, or an entry breaks a rule.
+    """
+    path = folder / f"{family}.toml"
+    if not path.exists():
+        return []
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as exc:
+        raise ExpectationError(f"{path.name}: {exc}") from exc
+    found = []
+    for behaviour, entries in tables.items():
+        if not isinstance(entries, list):
+            raise ExpectationError(f'{path.name}: write [["{behaviour}"]], a list of entries')
+        found += [_read_entry(path.name, behaviour, entry) for entry in entries]
+    return found
+
+
+def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
+    where = f"{file}: {behaviour}"
+    if not isinstance(entry, dict):
+        raise ExpectationError(f"{where}: an entry is a table")
+    unknown = sorted(set(entry) - _KEYS)
+    if unknown:
+        raise ExpectationError(f"{where}: unknown key {', '.join(unknown)}")
+    if entry.get("expected") != "fail":
+        raise ExpectationError(f'{where}: expected = "fail" is all that an entry can expect')
+    texts = {key: str(entry.get(key, "")).strip() for key in ("reason", "link", "evidence")}
+    if not texts["reason"] or texts["reason"].upper().startswith("TODO"):
+        raise ExpectationError(f"{where}: a reason is required")
+    if not (texts["link"] or texts["evidence"]):
+        raise ExpectationError(f"{where}: a link or evidence is required")
+    if not isinstance(entry.get("since"), date):
+        raise ExpectationError(f"{where}: since = YYYY-MM-DD is required")
+    versions = str(entry.get("versions", ""))
+    try:
+        parse_condition(versions)
+    except VersionError as exc:
+        raise ExpectationError(f"{where}: {exc}") from exc
+    return Expectation(behaviour=behaviour, versions=versions, since=entry["since"], **texts)
+
+
+def find_expectation(
+    expectations: Iterable[Expectation], *, behaviour: str, version: str
+) -> Expectation | None:
+    """Give the first entry for a behaviour on a version of the engine."""
+    return next(
+        (
+            entry
+            for entry in expectations
+            if entry.behaviour == behaviour and matches(entry.versions, version)
+        ),
+        None,
+    )
+
+
+def lint_expectations(
+    families: Iterable[str], behaviours: Iterable[str], *, folder: Path = EXPECTATIONS_DIR
+) -> list[str]:
+    """List what is wrong with the expectation files, one sentence each; empty = nothing."""
+    known_families, known_ids = set(families), set(behaviours)
+    complaints = []
+    for path in sorted(folder.glob("*.toml")):
+        if path.stem not in known_families:
+            complaints.append(f"{path.name}: no engine in engines.toml is of this family")
+        try:
+            entries = load_expectations(path.stem, folder=folder)
+        except ExpectationError as exc:
+            complaints.append(str(exc))
+            continue
+        complaints += [
+            f"{path.name}: {entry.behaviour}: no such behaviour"
+            for entry in entries
+            if entry.behaviour not in known_ids
+        ]
+        seen = [(entry.behaviour, entry.versions) for entry in entries]
+        complaints += [
+            f"{path.name}: {behaviour}: two entries for versions {versions!r}"
+            for behaviour, versions in sorted({pair for pair in seen if seen.count(pair) > 1})
+        ]
+    return complaints

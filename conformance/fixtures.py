@@ -1,0 +1,171 @@
+"""The fixtures of the rows. Every one works on the engine that the row is run against.
+
+engine            the engine itself: .version(), .kill_everything() only on an own daemon
+client            the docker SDK's client
+create(**)        make a container (SDK arguments), not started; removed at the end of the row
+run(**)           make a container and start it; .attrs are those after the start
+network(**)       make a network with an explicit subnet (SDK arguments); removed at the end
+exec_in(c, *cmd)  run a command inside a container: .exit_code .stdout .stderr .text .lines
+inspect(c)        a container's inspect document, fresh
+inspect_network(n) a network's inspect document, fresh
+create_raw(body)  POST /containers/create with a body of your own: .status .message .json()
+api(method, path, body)  any raw request: .status .message .json()
+host              the engine seen from the machine: namespaces, links, addresses, routes, files
+events            what the engine announces: .collect("network"), .wait_for("container", "die")
+metrics           what the engine counts: with metrics.delta() as delta: ...; delta.counts["allocate"]
+own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
+subnets           subnets that overlap nothing: .ipv4() .ipv6()
+new_name(role)    a name that nothing else has
+workbench         all of the above as one object
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+import pytest
+
+from conformance.engines.base import Engine
+from conformance.leaks import check_nothing_left, take_snapshot
+from conformance.observe.events import EventCollector
+from conformance.observe.host import HostView
+from conformance.observe.metrics import MetricsReader
+from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.workbench import Workbench
+
+
+@pytest.fixture(autouse=True)
+def workbench(request: pytest.FixtureRequest, engine_spec: str) -> Iterator[Workbench]:
+    """Everything that a row needs on the shared engine; checks that nothing is left of it."""
+    from conformance.plugin import prepare_row
+
+    started = prepare_row(request.node)
+    bench = Workbench(
+        started.engine, run_id=request.config.option.netinit_run_id, subnets=started.subnets
+    )
+    before = take_snapshot(started.engine)
+    yield bench
+    check_nothing_left(started.engine, before, bench.clean_up())
+
+
+@pytest.fixture
+def engine(workbench: Workbench) -> Engine:
+    """The engine itself."""
+    return workbench.engine
+
+
+@pytest.fixture
+def client(workbench: Workbench) -> docker.DockerClient:
+    """The docker SDK's client for the engine."""
+    return workbench.client
+
+
+@pytest.fixture
+def create(workbench: Workbench) -> Callable[..., Any]:
+    """Make a container, not started: `create(network_mode="none")`."""
+    return workbench.create
+
+
+@pytest.fixture
+def run(workbench: Workbench) -> Callable[..., Any]:
+    """Make a container and start it: `run(network_mode="none")`."""
+    return workbench.run
+
+
+@pytest.fixture
+def create_raw(workbench: Workbench) -> Callable[..., Any]:
+    """Send a create request with a body that the SDK would not send."""
+    return workbench.create_raw
+
+
+@pytest.fixture
+def network(workbench: Workbench) -> Callable[..., Any]:
+    """Make a network: `network(internal=True)`; `.name`, `.id`, `.attrs`."""
+    return workbench.network
+
+
+@pytest.fixture
+def exec_in(workbench: Workbench) -> Callable[..., Any]:
+    """Run a command inside a container."""
+    return workbench.exec_in
+
+
+@pytest.fixture
+def inspect(workbench: Workbench) -> Callable[..., dict[str, Any]]:
+    """Read a container's inspect document."""
+    return workbench.inspect
+
+
+@pytest.fixture
+def inspect_network(workbench: Workbench) -> Callable[..., dict[str, Any]]:
+    """Read a network's inspect document."""
+    return workbench.inspect_network
+
+
+@pytest.fixture
+def api(workbench: Workbench) -> Callable[..., Any]:
+    """Send a raw request."""
+    return workbench.api
+
+
+@pytest.fixture
+def host(workbench: Workbench) -> HostView:
+    """The engine seen from the machine."""
+    return workbench.host
+
+
+@pytest.fixture
+def events(workbench: Workbench) -> EventCollector:
+    """The engine's events since the row began."""
+    return workbench.events()
+
+
+@pytest.fixture
+def metrics(workbench: Workbench) -> MetricsReader:
+    """The engine's metrics."""
+    return workbench.metrics
+
+
+@pytest.fixture
+def subnets(workbench: Workbench) -> SubnetAllocator:
+    """Subnets that overlap nothing on the engine."""
+    return workbench.subnets
+
+
+@pytest.fixture
+def new_name(workbench: Workbench) -> Callable[[str], str]:
+    """Make a name that nothing else on the engine has."""
+    return workbench.new_name
+
+
+@pytest.fixture
+def own_daemon(
+    request: pytest.FixtureRequest, engine_spec: str, workbench: Workbench
+) -> Iterator[Callable[..., Workbench]]:
+    """Get a daemon of the same kind for this row alone, to kill, restart or configure.
+
+    `daemon = own_daemon()` or `own_daemon({"bridge": "none"})`; then `daemon.run(...)`,
+    `daemon.engine.kill_everything()`, `daemon.engine.resume()`. Starting one takes seconds.
+    """
+    from conformance.plugin import POOL, ROW
+
+    pool, row = request.config.stash[POOL], request.node.stash[ROW]
+    benches: list[tuple[Workbench, dict[str, Any], Any]] = []
+
+    def lend(config: dict[str, Any] | None = None) -> Workbench:
+        engine = pool.lend_own(engine_spec, config or {})
+        bench = Workbench(
+            engine,
+            run_id=request.config.option.netinit_run_id,
+            subnets=SubnetAllocator(taken_subnets(engine.client())),
+        )
+        benches.append((bench, config or {}, take_snapshot(engine)))
+        return bench
+
+    yield lend
+    for number, (bench, config, new) in enumerate(benches, 1):
+        log = bench.engine.log_path
+        if log is not None and log.exists():
+            row.logs[f"own-daemon-{number}.log"] = log.read_text("utf-8", "replace")
+        bench.clean_up_quietly()
+        pool.take_back(bench.engine, engine_spec, config, new)

@@ -1,0 +1,134 @@
+"""What an engine did to the machine: namespaces, links, addresses, routes, mounts, files.
+
+Looks through /proc and `ip -j`, entered with nsenter; needs root.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conformance.engines.base import EngineError, Inside
+from conformance.engines.processes import run_tool
+
+
+@dataclass(frozen=True, slots=True)
+class Netns:
+    """A network namespace, seen from the machine.
+
+    Attributes:
+        path: a file that names it: /proc/PID/ns/net or a SandboxKey.
+    """
+
+    path: Path
+
+    def ip(self, *words: str) -> list[dict[str, Any]]:
+        """Run `ip -j WORDS` in it and give the objects that it printed."""
+        text = run_tool("nsenter", f"--net={self.path}", "ip", "-j", *words)
+        # `ip -j` prints empty objects for what a filter left out.
+        return [entry for entry in json.loads(text or "[]") if entry]
+
+    def inode(self) -> int:
+        """Give the number that says whether two namespaces are the same one."""
+        return self.path.stat().st_ino
+
+    def links(self) -> dict[str, dict[str, Any]]:
+        """Give its links by name, as `ip -d -j link` shows them."""
+        return {link["ifname"]: link for link in self.ip("-d", "link", "show")}
+
+    def addresses(self, link: str, family: str = "inet") -> list[str]:
+        """Give a link's addresses as `a.b.c.d/prefix`; family is inet or inet6."""
+        found = self.ip("addr", "show", "dev", link)
+        return [
+            f"{address['local']}/{address['prefixlen']}"
+            for entry in found
+            for address in entry["addr_info"]
+            if address["family"] == family
+        ]
+
+    def mac(self, link: str) -> str:
+        """Give a link's hardware address."""
+        return str(self.links()[link]["address"])
+
+    def routes(self, family: str = "-4") -> list[dict[str, Any]]:
+        """Give the routes of the main table; family is -4 or -6."""
+        return self.ip(family, "route", "show")
+
+    def default_gateway(self, family: str = "-4") -> str:
+        """Give the default route's gateway, "" where there is none."""
+        return next(
+            (str(route.get("gateway", "")) for route in self.routes(family) if route["dst"] == "default"),
+            "",
+        )
+
+    def bridge_ports(self, bridge: str) -> list[str]:
+        """Give the links that are ports of a bridge."""
+        return sorted(name for name, link in self.links().items() if link.get("master") == bridge)
+
+    def rules(self) -> list[str]:
+        """Give the firewall rules, one line each, nftables and iptables alike, without counters."""
+        text = run_tool("nsenter", f"--net={self.path}", "nft", "-s", "list", "ruleset", check=False)
+        return [line.strip() for line in text.splitlines() if line.strip(" }\t")]
+
+
+class HostView:
+    """A daemon on this machine and what belongs to it."""
+
+    def __init__(self, inside: Inside) -> None:
+        """Remember how to look inside the daemon."""
+        self.inside = inside
+
+    def is_usable(self) -> bool:
+        """Say whether the daemon's namespace and files can be seen."""
+        try:
+            self.daemon_netns().inode()
+        except OSError:
+            return False
+        return self.file(self.inside.data_root).is_dir()
+
+    def file(self, path: str | Path) -> Path:
+        """Lead to a file that the daemon names: `host.file(attrs["HostsPath"]).read_text()`."""
+        return self.inside.root / str(path).lstrip("/")
+
+    def container_dir(self, container_id: str) -> Path:
+        """Lead to the folder in which the daemon keeps a container's files."""
+        return self.file(self.inside.data_root) / "containers" / container_id
+
+    def netns_of(self, pid: int) -> Netns:
+        """Give the network namespace that a process runs in (`State.Pid`)."""
+        return Netns(Path(f"/proc/{pid}/ns/net"))
+
+    def sandbox_netns(self, sandbox_key: str) -> Netns:
+        """Give the network namespace that a SandboxKey pins."""
+        return Netns(self.file(sandbox_key))
+
+    def daemon_netns(self) -> Netns:
+        """Give the network namespace of the daemon: what host mode shares."""
+        return self.netns_of(self.inside.pid)
+
+    def namespace_inode(self, pid: int, kind: str) -> int:
+        """Give the inode of a process's namespace: kind is net, uts, ipc, pid, mnt."""
+        return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
+
+    def environment(self, pid: int) -> dict[str, str]:
+        """Give a process's environment as it was started."""
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        pairs = (os.fsdecode(word).partition("=") for word in words if word)
+        return {name: value for name, _, value in pairs}
+
+    def netns_mounts(self) -> list[str]:
+        """List the sandboxes that are still pinned: the mounts under <exec-root>/netns.
+
+        The files alone say nothing: Docker leaves them for its garbage collector for a minute.
+        """
+        prefix = f"{self.inside.exec_root}/netns/"
+        path = Path(f"/proc/{self.inside.pid}/mountinfo")
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as exc:
+            raise EngineError(f"the daemon's mounts cannot be read: {exc}") from exc
+        points = (line.split()[4] for line in lines)
+        # /var/run is a link to /run: compare what follows it.
+        wanted = prefix.removeprefix("/var")
+        return sorted({p for p in points if p.removeprefix("/var").startswith(wanted)})

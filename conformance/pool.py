@@ -1,0 +1,189 @@
+"""The engines of one worker process: started when the first row needs them, stopped at the end."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conformance.capabilities import probe_capabilities
+from conformance.engines.base import Engine, EngineError
+from conformance.engines.factory import make_engine
+from conformance.engines.settings import load_settings
+from conformance.expectations import Expectation, load_expectations
+from conformance.image import ensure_image
+from conformance.leaks import Snapshot, compare, take_snapshot
+from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.versions import major_minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedEngine:
+    """An engine that answers, and what was found out about it.
+
+    Attributes:
+        engine: the engine.
+        column: its name in the matrix, such as `docker-20.10`.
+        version: its own version.
+        api: the newest API version that it speaks.
+        promises: the Docker release whose promises hold for it.
+        capabilities: what the probes found.
+        expectations: the known deviations of its family.
+        subnets: subnets that overlap nothing it has.
+        facts: its entry in the report.
+    """
+
+    engine: Engine
+    column: str
+    version: str
+    api: str
+    promises: str
+    capabilities: frozenset[str]
+    expectations: tuple[Expectation, ...]
+    subnets: SubnetAllocator
+    facts: dict[str, Any]
+
+
+class EnginePool:
+    """Starts engines on demand; one shared engine per spec and throw-away ones beside it."""
+
+    def __init__(self, *, run_id: str, workspace: Path, keep: bool = False) -> None:
+        """Begin with no engine."""
+        self._run_id = run_id
+        self._workspace = workspace
+        self._keep = keep
+        self._shared: dict[str, StartedEngine] = {}
+        self._failed: dict[str, str] = {}
+        self._spare: dict[tuple[str, str], tuple[Engine, Snapshot]] = {}
+        self._lent: list[Engine] = []
+        self._slots = 0
+
+    def shared(self, spec: str) -> StartedEngine:
+        """Give the engine that all rows share, started.
+
+        Raises:
+            EngineError: it did not come up; the same error again for every later row.
+        """
+        if spec in self._failed:
+            raise EngineError(self._failed[spec])
+        if spec not in self._shared:
+            engine = make_engine(
+                spec, run_id=self._run_id, workspace=self._workspace, keep=self._keep
+            )
+            try:
+                engine.start()
+                self._shared[spec] = _describe(engine, spec)
+            except Exception as exc:
+                self._failed[spec] = f"{spec}: {exc}"
+                engine.stop()
+                raise EngineError(self._failed[spec]) from exc
+        return self._shared[spec]
+
+    def lend_own(self, spec: str, config: dict[str, Any]) -> Engine:
+        """Give a daemon that the row may kill: a new one, or one that is as good as new."""
+        spare = self._spare.pop((spec, _config_key(config)), None)
+        if spare is not None:
+            engine = spare[0]
+        else:
+            self._slots += 1
+            engine = make_engine(
+                spec,
+                run_id=self._run_id,
+                workspace=self._workspace,
+                slot=f"{spec}-own{self._slots}",
+                config=config,
+            )
+            engine.start()
+            ensure_image(engine.client())
+        self._lent.append(engine)
+        return engine
+
+    def take_back(self, engine: Engine, spec: str, config: dict[str, Any], new: Snapshot) -> None:
+        """Take back a lent daemon: keep it if it is as it was when it was new, else end it."""
+        self._lent.remove(engine)
+        try:
+            is_as_new = compare(new, take_snapshot(engine)) == ([], [])
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not as new
+            is_as_new = False
+        key = (spec, _config_key(config))
+        if is_as_new and key not in self._spare:
+            self._spare[key] = (engine, new)
+        else:
+            engine.stop()
+
+    def stop_all(self) -> list[str]:
+        """Stop every engine; go on past failures and give them as sentences."""
+        engines = [*self._lent, *(engine for engine, _ in self._spare.values())]
+        engines += [started.engine for started in self._shared.values()]
+        complaints = []
+        for engine in engines:
+            try:
+                engine.stop()
+            except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
+                complaints.append(f"{engine.name} could not be stopped: {exc}")
+        self._lent, self._spare, self._shared = [], {}, {}
+        return complaints
+
+
+def _config_key(config: dict[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
+def _describe(engine: Engine, spec: str) -> StartedEngine:
+    version = engine.version()
+    capabilities = probe_capabilities(engine)
+    client = engine.client()
+    facts = {
+        "name": column_name(engine, version.version),
+        "spec": spec if engine.is_managed else "external",
+        "family": engine.family,
+        "version": version.version,
+        "api_min": version.api_min,
+        "api_max": version.api_max,
+        "promises": engine.profile or version.version,
+        "packages": _package_versions(spec),
+        "start_command": [_without_path(word) for word in engine.start_command],
+        "capabilities": sorted(capabilities),
+    }
+    return StartedEngine(
+        engine=engine,
+        column=facts["name"],
+        version=version.version,
+        api=version.api_max,
+        promises=facts["promises"],
+        capabilities=capabilities,
+        expectations=tuple(load_expectations(engine.family)),
+        subnets=SubnetAllocator(taken_subnets(client)),
+        facts=facts,
+    )
+
+
+def column_name(engine: Engine, version: str) -> str:
+    """Name an engine's column: `reference`, `docker-20.10`, `docker-20.10-external`."""
+    if engine.family == "refimpl":
+        return engine.name
+    name = f"{engine.family}-{major_minor(version)}"
+    return name if engine.is_managed else f"{name}-external"
+
+
+def _without_path(word: str) -> str:
+    """Shorten the paths in a command, so that two machines' reports can be compared."""
+    scheme, separator, rest = word.rpartition("://")
+    return f"{scheme}{separator}{Path(rest).name}" if rest.startswith("/") else word
+
+
+def _package_versions(spec: str) -> dict[str, str]:
+    """Ask the distribution for the exact versions of an engine's packages."""
+    settings = load_settings().get(spec)
+    if settings is None or not settings.packages or shutil.which("dpkg-query") is None:
+        return {}
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *settings.packages],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    pairs = (line.split(" ", 1) for line in done.stdout.splitlines())
+    return {package: version for package, version in pairs if version}

@@ -1,0 +1,89 @@
+"""Gathers the rows' results while a run goes on, and makes the report of them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from conformance.registry import catalogue
+from conformance.report.document import (
+    FILE_NAME,
+    SCHEMA_VERSION,
+    Document,
+    host_facts,
+    suite_facts,
+    write_document,
+)
+from conformance.report.symbols import SYMBOLS
+from conformance.verdicts import Verdict
+
+
+class Collector:
+    """The results of one run so far."""
+
+    def __init__(self, *, folder: Path, rows: list[str], engines: list[str]) -> None:
+        """Begin a run of these rows on these engines (their specs)."""
+        self._folder = folder
+        self._rows = rows
+        self._engines = engines
+        self._started = _now()
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._behaviours: dict[str, dict[str, Any]] = {}
+        self._results: dict[tuple[str, str], dict[str, Any]] = {}
+
+    @property
+    def total(self) -> int:
+        """How many results the run is to have."""
+        return len(self._rows) * len(self._engines)
+
+    def take(self, taken: dict[str, Any]) -> str:
+        """Take one row's result; give the line that shows the progress."""
+        result, facts = taken["result"], taken["facts"]
+        self._facts[facts["spec"]] = facts
+        self._behaviours[result["behaviour"]] = taken["row"]
+        self._results[result["behaviour"], result["engine"]] = result
+        width = len(str(self.total))
+        verdict = Verdict(result["verdict"])
+        return (
+            f"[{len(self._results):>{width}}/{self.total}] {SYMBOLS[verdict].symbol} "
+            f"{result['engine']}  {result['behaviour']}  {result['duration_s']:.1f}s"
+            + (f"  {verdict.value}" if verdict is not Verdict.PASS else "")
+        )
+
+    def document(self) -> Document:
+        """Give the report; a row that never came to an end is an error in it."""
+        columns = [self._facts.get(spec, {"name": spec, "spec": spec}) for spec in self._engines]
+        results = dict(self._results)
+        for facts in columns:
+            for row in self._rows:
+                results.setdefault((row, facts["name"]), _lost(row, facts["name"]))
+        known = {row.id: row.to_json() for row in catalogue.rows()} | self._behaviours
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run": {**suite_facts(), "started": self._started, "ended": _now()},
+            "host": host_facts(),
+            "engines": columns,
+            "behaviours": [known.get(row, {"id": row}) for row in sorted(self._rows)],
+            "results": [results[key] for key in sorted(results)],
+        }
+
+    def write(self) -> None:
+        """Write the report into its folder."""
+        write_document(self.document(), self._folder / FILE_NAME)
+
+
+def _lost(behaviour: str, engine: str) -> dict[str, Any]:
+    return {
+        "behaviour": behaviour,
+        "engine": engine,
+        "verdict": Verdict.ERROR.value,
+        "duration_s": 0.0,
+        "reason": "did not come to an end: the run was interrupted or its worker died",
+        "expected": "",
+        "actual": "",
+        "expectation": None,
+        "log": "",
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,118 @@
+"""The matrix on the terminal: rows grouped by area, then every red cell, then the summary."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from conformance.report.document import Document
+from conformance.report.symbols import SYMBOLS, Symbol
+from conformance.verdicts import ExitCode, Verdict, exit_code
+
+
+def verdicts_of(document: Document) -> list[Verdict]:
+    """Give every verdict of a report."""
+    return [Verdict(result["verdict"]) for result in document["results"]]
+
+
+def print_report(
+    document: Document, console: Console, *, is_ascii: bool = False, report_folder: str = ""
+) -> ExitCode:
+    """Print matrix, red cells and summary; the summary is the last line.
+
+    Returns:
+        The exit code that the report stands for.
+    """
+    cells = {(result["behaviour"], result["engine"]): result for result in document["results"]}
+    engines = [engine["name"] for engine in document["engines"]]
+    _print_matrix(document, cells, engines, console, is_ascii)
+    rows = {row["id"]: row for row in document["behaviours"]}
+    for result in document["results"]:
+        if Verdict(result["verdict"]).is_red:
+            spec = next(e["spec"] for e in document["engines"] if e["name"] == result["engine"])
+            _print_red_cell(result, rows[result["behaviour"]], spec, report_folder, console)
+    code = exit_code(verdicts_of(document))
+    console.print()
+    console.print(Text(summary_line(document, code)), soft_wrap=True)
+    return code
+
+
+def _mark(symbol: Symbol, is_ascii: bool) -> str:
+    return symbol.ascii if is_ascii else symbol.symbol
+
+
+def _print_matrix(
+    document: Document,
+    cells: dict[tuple[str, str], dict[str, Any]],
+    engines: list[str],
+    console: Console,
+    is_ascii: bool,
+) -> None:
+    ids = [row["id"] for row in document["behaviours"]]
+    first = max([len(row) for row in ids], default=0)
+    widths = [max(len(engine) + 2, 5) for engine in engines]
+    head = "".join(engine.rjust(width) for engine, width in zip(engines, widths, strict=True))
+    console.print()
+    console.print(Text(" " * first + head, style="bold"), soft_wrap=True)
+    area = ""
+    for row in sorted(ids, key=lambda behaviour: (_area(behaviour), behaviour)):
+        if area and _area(row) != area:
+            console.print()
+        area = _area(row)
+        line = Text(row.ljust(first))
+        for engine, width in zip(engines, widths, strict=True):
+            symbol = SYMBOLS[Verdict(cells[row, engine]["verdict"])]
+            line.append(_mark(symbol, is_ascii).rjust(width), style=symbol.style)
+        console.print(line, soft_wrap=True)
+    legend = "  ".join(f"{_mark(s, is_ascii)} {s.meaning}" for s in SYMBOLS.values())
+    console.print(Text(legend, style="dim"), soft_wrap=True)
+
+
+def _area(behaviour: str) -> str:
+    return behaviour.rpartition(".")[0]
+
+
+def _print_red_cell(
+    result: dict[str, Any], row: dict[str, Any], spec: str, folder: str, console: Console
+) -> None:
+    symbol = SYMBOLS[Verdict(result["verdict"])]
+    rerun = f"python -m conformance run --engine {spec} {result['behaviour']}"
+    lines = [
+        ("", f"{result['verdict']}: {result['behaviour']} on {result['engine']}", symbol.style),
+        ("statement", row.get("statement", ""), ""),
+        ("source", row.get("source", ""), ""),
+        ("reason", result["reason"], ""),
+        ("Expected", result["expected"], ""),
+        ("Actual", result["actual"], ""),
+        ("log", f"{folder}/{result['log']}" if result["log"] else "", ""),
+        ("rerun", rerun, ""),
+    ]
+    console.print()
+    for label, text, style in lines:
+        if text:
+            prefix = f"  {label + ':':<11}" if label else ""
+            indented = text.replace("\n", "\n" + " " * len(prefix))
+            console.print(Text(prefix + indented, style=style), soft_wrap=True)
+
+
+def summary_line(document: Document, code: ExitCode) -> str:
+    """Say in one line how each engine did, and the exit code."""
+    parts = []
+    for engine in document["engines"]:
+        verdicts = [
+            Verdict(result["verdict"])
+            for result in document["results"]
+            if result["engine"] == engine["name"]
+        ]
+        expected = sum(not verdict.is_red for verdict in verdicts)
+        counts = {verdict: verdicts.count(verdict) for verdict in Verdict}
+        details = ", ".join(
+            f"{count} {verdict.value}"
+            for verdict, count in counts.items()
+            if count and verdict is not Verdict.PASS
+        )
+        parts.append(
+            f"{engine['name']} {expected}/{len(verdicts)} as expected"
+            + (f" ({details})" if details else "")
+        )
+    return " - ".join([*parts, f"exit {int(code)}"])

@@ -1,0 +1,86 @@
+"""The verdict on one behaviour on one engine, and the exit code of a run.
+
+The lattice: when several attempts or phases disagree, the worst wins.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
+
+from conformance.registry import Level
+
+
+class Verdict(StrEnum):
+    """What a run says about one behaviour on one engine; listed worst first."""
+
+    ERROR = "error"
+    FAIL = "FAIL"
+    FIXED = "FIXED"
+    KNOWN = "known"
+    NON_STRICT = "non-strict"
+    PASS = "pass"
+    UNSUPPORTED = "unsupported"
+    NOT_PROMISED = "n/a"
+
+    @property
+    def is_red(self) -> bool:
+        """Say whether this verdict makes the run red."""
+        return self in (Verdict.ERROR, Verdict.FAIL, Verdict.FIXED)
+
+    @property
+    def was_executed(self) -> bool:
+        """Say whether the row really ran on the engine."""
+        return self not in (Verdict.UNSUPPORTED, Verdict.NOT_PROMISED)
+
+
+class Outcome(StrEnum):
+    """What happened to the row itself, before expectations are looked at."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    UNSUPPORTED = "unsupported"
+    NOT_PROMISED = "n/a"
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `python -m conformance run`."""
+
+    AS_EXPECTED = 0
+    RED = 1
+    ERROR = 2
+    USAGE = 3
+
+
+_WORST_FIRST = tuple(Verdict)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Give the worst verdict; of none at all, `error`: nothing ran is never green."""
+    return min(verdicts, key=_WORST_FIRST.index, default=Verdict.ERROR)
+
+
+def judge(outcome: Outcome, *, level: Level, is_expected_to_fail: bool) -> Verdict:
+    """Turn what happened into a verdict.
+
+    An expectation covers a failure only: an error stays an error, and a pass against the
+    expectation is FIXED, which is red, so that the expectation is taken away.
+    """
+    if outcome is Outcome.ERROR:
+        return Verdict.ERROR
+    if outcome is Outcome.UNSUPPORTED:
+        return Verdict.UNSUPPORTED
+    if outcome is Outcome.NOT_PROMISED:
+        return Verdict.NOT_PROMISED
+    if outcome is Outcome.PASSED:
+        return Verdict.FIXED if is_expected_to_fail else Verdict.PASS
+    if is_expected_to_fail:
+        return Verdict.KNOWN
+    return Verdict.FAIL if level is Level.MUST else Verdict.NON_STRICT
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
+    """Give the exit code of a run: 2 beats 1 beats 0, and a run that ran no row is an error."""
+    seen = list(verdicts)
+    if Verdict.ERROR in seen or not any(verdict.was_executed for verdict in seen):
+        return ExitCode.ERROR
+    return ExitCode.RED if any(verdict.is_red for verdict in seen) else ExitCode.AS_EXPECTED

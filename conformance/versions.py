@@ -1,0 +1,59 @@
+"""Engine versions as the engines print them, read as PEP 440 versions.
+
+Engines print `20.10.24+dfsg1`, `17.06.0-ce`, `4.3.1+ds1-8+deb12u1`, `28.0.0-rc.1`. Conditions in
+the registry and in the expectation files are PEP 440 specifiers.
+"""
+
+import re
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+_RELEASE = re.compile(r"v?(?P<release>\d+(?:\.\d+)*)(?:[-~.]?(?P<pre>rc|beta|alpha)[.-]?(?P<n>\d+))?")
+
+
+class VersionError(ValueError):
+    """A version or a version condition that cannot be read."""
+
+
+def parse_version(text: str) -> Version:
+    """Read an engine's version; packaging suffixes (`+dfsg1`, `-ce`) are dropped.
+
+    Raises:
+        VersionError: the text does not begin with a release number.
+    """
+    match = _RELEASE.match(text.strip())
+    if match is None:
+        raise VersionError(f"not a version: {text!r}")
+    candidate = match["release"]
+    if match["pre"] is not None:
+        candidate += f"{match['pre']}{match['n']}"
+    try:
+        return Version(candidate)
+    except InvalidVersion as exc:
+        raise VersionError(f"not a version: {text!r}") from exc
+
+
+def parse_condition(text: str) -> SpecifierSet:
+    """Read a PEP 440 specifier set; the empty one matches every version.
+
+    Raises:
+        VersionError: the text is not a specifier set.
+    """
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier as exc:
+        raise VersionError(f"not a version condition: {text!r}") from exc
+
+
+def matches(condition: str, version: str) -> bool:
+    """Say whether an engine's version meets a condition (pre-releases count as versions)."""
+    return parse_condition(condition).contains(parse_version(version), prereleases=True)
+
+
+def major_minor(version: str) -> str:
+    """Give the `20.10` of `20.10.24+dfsg1`, in the engine's own spelling of the numbers."""
+    match = _RELEASE.match(version.strip())
+    if match is None:
+        raise VersionError(f"not a version: {version!r}")
+    return ".".join(match["release"].split(".")[:2])

@@ -1,0 +1,176 @@
+"""One row's hands on one engine: makes containers and networks, and takes them away again.
+
+The fixtures `create`, `run`, `network`, `exec_in`, ... are the methods of the workbench on the
+shared engine; `own_daemon(...)` gives a whole workbench on a daemon of the row's own.
+"""
+
+import contextlib
+import itertools
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from conformance.engines.base import Engine, EngineError
+from conformance.image import ensure_image
+from conformance.observe.events import Event, EventCollector
+from conformance.observe.exec import ExecResult, run_in_container
+from conformance.observe.host import HostView
+from conformance.observe.metrics import MetricsReader
+from conformance.rawapi import Answer, request
+from conformance.subnets import SubnetAllocator
+
+RUN_LABEL = "netinit.run"
+# Waits for ever but stops at once on SIGTERM, which a plain `sleep` as process 1 would not.
+WAIT_FOR_EVER = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
+
+_numbers = itertools.count(1)
+
+
+class Workbench:
+    """Makes and removes a row's objects on one engine."""
+
+    def __init__(self, engine: Engine, *, run_id: str, subnets: SubnetAllocator) -> None:
+        """Begin with nothing made; the image is imported if it is not there."""
+        self.engine = engine
+        self.subnets = subnets
+        self._run_id = run_id
+        self._containers: list[str] = []
+        self._networks: list[str] = []
+        self._names: set[str] = set()
+        self.image = ensure_image(engine.client())
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """The docker SDK's client; ask again after a restart of the engine."""
+        return self.engine.client()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of everything that this run makes."""
+        return {RUN_LABEL: self._run_id}
+
+    def new_name(self, role: str = "row") -> str:
+        """Give a name that nothing else on the engine has: `netinit-<run>-<number>-<role>`."""
+        name = f"netinit-{self._run_id}-{next(_numbers)}-{role}"
+        self._names.add(name)
+        return name
+
+    def create(self, command: Any = WAIT_FOR_EVER, **options: Any) -> Container:
+        """Create a container; options are the SDK's own (network_mode=, hostname=, ...).
+
+        Without a command it waits for ever. Removed when the row ends.
+        """
+        options.setdefault("name", self.new_name("container"))
+        options["labels"] = {**self.labels, **options.get("labels", {})}
+        image = options.pop("image", self.image)
+        command = list(command) if isinstance(command, tuple) else command
+        container = self.client.containers.create(image, command, **options)
+        self._containers.append(str(container.id))
+        return container
+
+    def run(self, command: Any = WAIT_FOR_EVER, **options: Any) -> Container:
+        """Create a container and start it; its `attrs` are those after the start."""
+        container = self.create(command, **options)
+        container.start()
+        container.reload()
+        return container
+
+    def create_raw(self, body: dict[str, Any], *, name: str = "") -> Answer:
+        """POST /containers/create with a body of the row's own; Image and Labels are filled in."""
+        name = name or self.new_name("container")
+        document = {"Image": self.image, "Cmd": list(WAIT_FOR_EVER), "Labels": self.labels, **body}
+        answer = self.api("POST", f"/containers/create?name={name}", document)
+        if answer.status == 201:
+            self._containers.append(answer.json()["Id"])
+        return answer
+
+    def network(self, name: str = "", *, subnet: str = "", **options: Any) -> Network:
+        """Create a network with an explicit subnet; options are the SDK's own (driver=, ...).
+
+        A row that sets `ipam=` itself gets no subnet from here. Removed when the row ends.
+        """
+        options.setdefault("driver", "bridge")
+        if "ipam" not in options:
+            pool = docker.types.IPAMPool(subnet=subnet or self.subnets.ipv4())
+            options["ipam"] = docker.types.IPAMConfig(pool_configs=[pool])
+        options["labels"] = {**self.labels, **options.get("labels", {})}
+        network = self.client.networks.create(name or self.new_name("network"), **options)
+        self._networks.append(str(network.id))
+        network.reload()
+        return network
+
+    def exec_in(self, container: Container, *command: str, **options: Any) -> ExecResult:
+        """Run a command in a running container: `exec_in(c, "ip", "addr").stdout`."""
+        return run_in_container(self.engine, str(container.id), *command, **options)
+
+    def api(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """Send one raw request, for what the SDK cannot form."""
+        return request(self.engine, method, path, body, **options)
+
+    def inspect(self, container: Container | str) -> dict[str, Any]:
+        """Give a container's inspect document as it is now."""
+        key = container if isinstance(container, str) else str(container.id)
+        return dict(self.client.api.inspect_container(key))
+
+    def inspect_network(self, network: Network | str) -> dict[str, Any]:
+        """Give a network's inspect document as it is now."""
+        key = network if isinstance(network, str) else str(network.id)
+        return dict(self.client.api.inspect_network(key))
+
+    @property
+    def host(self) -> HostView:
+        """The engine seen from the machine; the row needs `host-view`."""
+        inside = self.engine.inside()
+        if inside is None:
+            raise EngineError(f"{self.engine.name} cannot be looked into from this machine")
+        return HostView(inside)
+
+    @property
+    def metrics(self) -> MetricsReader:
+        """The engine's metrics; the row needs `metrics`."""
+        return MetricsReader(self.host.inside)
+
+    def events(self) -> EventCollector:
+        """Collect the engine's events from now on."""
+        return EventCollector(self.client, self._is_ours)
+
+    def _is_ours(self, event: Event) -> bool:
+        if self.engine.is_managed:
+            return True
+        about = {event.actor, *event.attributes.values()}
+        return bool(about & {*self._containers, *self._networks, *self._names})
+
+    def clean_up(self) -> list[str]:
+        """Remove all that was made, containers first; give what the engine refused to remove."""
+        refused = []
+        for container_id in reversed(self._containers):
+            refused += self._remove("container", container_id)
+        for network_id in reversed(self._networks):
+            refused += self._remove("network", network_id)
+        self._containers.clear()
+        self._networks.clear()
+        return refused
+
+    def _remove(self, kind: str, object_id: str) -> list[str]:
+        api = self.client.api
+        try:
+            if kind == "container":
+                api.remove_container(object_id, force=True, v=True)
+            else:
+                api.remove_network(object_id)
+        except docker.errors.NotFound:
+            return []
+        except docker.errors.APIError as exc:
+            return [f"{kind} {object_id[:12]} cannot be removed: {exc.explanation}"]
+        except requests.RequestException as exc:
+            raise EngineError(f"{kind} {object_id[:12]} cannot be removed: {exc}") from exc
+        return []
+
+    def clean_up_quietly(self) -> None:
+        """Remove what still can be removed from a daemon that the row may have left dead."""
+        with contextlib.suppress(EngineError, requests.RequestException):
+            self.clean_up()
