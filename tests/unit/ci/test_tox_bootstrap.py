@@ -120,18 +120,24 @@ def test_missing_tools_without_apt_end_with_their_names():
     assert "nftables; there is no apt-get here" in done.stderr
 
 
-def test_no_docker_goes_on_and_says_why():
+def test_no_docker_goes_on_with_the_reference_and_says_why():
     done = source(
-        machine(absent="dockerd", broken="docker.io") + 'prepare_docker; echo "$NETINIT_NO_DOCKER"'
+        machine(absent="dockerd", broken="docker.io") + 'prepare_docker; echo "$NETINIT_ENGINES"'
     )
-    assert done.returncode == 0
-    assert "missing: docker.io; apt could not install it" in done.stdout
-    assert "going on with the reference alone" in done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "--engine reference")
+    assert "missing: docker.io; apt could not install it" in done.stderr
 
 
 def test_no_docker_without_root_goes_on_too():
-    done = source(machine(absent="dockerd", uid=1000) + 'prepare_docker; echo "$NETINIT_NO_DOCKER"')
-    assert "only root may install: sudo apt-get install" in done.stdout
+    done = source(machine(absent="dockerd", uid=1000) + 'prepare_docker; echo "$NETINIT_ENGINES"')
+    assert done.stdout == "--engine reference\n"
+    assert "only root may install: sudo apt-get install" in done.stderr
+
+
+def test_no_docker_leaves_the_users_own_choice_of_engines():
+    own = "--engine unix:///run/mine.sock"
+    script = machine(absent="dockerd", uid=1000) + 'prepare_docker; echo "$NETINIT_ENGINES"'
+    assert source(script, env={"NETINIT_ENGINES": own}).stdout == own + "\n"
 
 
 def test_busybox_is_not_swapped_when_more_would_go():
