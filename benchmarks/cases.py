@@ -1,0 +1,69 @@
+"""What is measured: a case is one figure of one engine on one kind of network."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+FLOOR_ENGINE = "floor"
+REFERENCE = "reference"
+"""The engine whose allocate can also be measured without its API, in process."""
+
+BRIDGE = "bridge"
+USER = "user"
+NONE = "none"
+ALLOCATING_NETWORKS = (BRIDGE, USER)
+STARTED_NETWORKS = (NONE, BRIDGE, USER)
+NETWORK_TITLES: Mapping[str, str] = {
+    BRIDGE: "default bridge",
+    USER: "user network",
+    NONE: "none",
+}
+
+
+class Figure(enum.Enum):
+    """What a number covers; the value is the heading of its rows."""
+
+    FLOOR = "kernel floor: raw netlink, no bookkeeping"
+    IN_PROCESS = "allocate_network in process: store, files and kernel, no API, no runtime"
+    METRIC = "allocate by the engine's own metric, one start = one sample"
+    OUTSIDE_IN = "outside in: start of a container minus start with network none"
+    START = "whole start: the API request of the SDK until its answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One figure of one engine on one kind of network.
+
+    Attributes:
+        figure: what the number covers.
+        engine: the engine as `--engine` names it, or `floor`.
+        network: `bridge`, `user` or `none`.
+    """
+
+    figure: Figure
+    engine: str
+    network: str
+
+    @property
+    def id(self) -> str:
+        """Its name in pytest and in the JSON."""
+        return f"{self.figure.name.lower().replace('_', '-')}-{self.network}-{self.engine}"
+
+
+FLOOR_CASE = Case(Figure.FLOOR, FLOOR_ENGINE, BRIDGE)
+
+
+def plan_cases(engines: Sequence[str]) -> tuple[Case, ...]:
+    """Return every case of a run over these engines, in the order of the table."""
+    cases = [FLOOR_CASE]
+    if REFERENCE in engines:
+        cases += [Case(Figure.IN_PROCESS, REFERENCE, net) for net in ALLOCATING_NETWORKS]
+    for figure, networks in (
+        (Figure.METRIC, ALLOCATING_NETWORKS),
+        (Figure.OUTSIDE_IN, ALLOCATING_NETWORKS),
+        (Figure.START, STARTED_NETWORKS),
+    ):
+        cases += [Case(figure, engine, net) for net in networks for engine in engines]
+    return tuple(cases)

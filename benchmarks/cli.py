@@ -1,0 +1,198 @@
+"""The command line: `python -m benchmarks run`."""
+
+from __future__ import annotations
+
+import enum
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import click
+import pytest
+from rich.console import Console
+
+from benchmarks.measure import Progress, Settings
+from benchmarks.plugin import BenchmarkPlugin
+from benchmarks.starts import StartError
+from benchmarks.table import make_bars, render
+from benchmarks.worker import WorkerError
+from conformance.engines.base import EngineError
+from conformance.engines.settings import SettingsError
+from conformance.image import ImageError
+
+HERE = Path(__file__).parent
+BENCHMARKS = HERE / "allocate.py"
+PYTEST_CONFIG = HERE / "pytest.toml"
+TABLE_WIDTH = 110
+PROGRESS_INTERVAL_S = 10.0
+DEFAULT_ROUNDS = 100
+QUICK_ROUNDS = 5
+WARMUP_ROUNDS = 2
+EXPECTED_FAILURES = (EngineError, ImageError, SettingsError, StartError, WorkerError)
+"""Failures whose message is enough; anything else is a defect of ours and shows where."""
+
+
+class ExitCode(enum.IntEnum):
+    """What the program ends with."""
+
+    OK = 0
+    BAR_MISSED = 1
+    ERROR = 2
+    USAGE = 3
+
+
+# click ends with 2 for a wrong command line, which is our "could not be measured".
+click.UsageError.exit_code = ExitCode.USAGE
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Latency of allocate: how long a container engine takes to give a container its network.
+
+    Every engine is measured in the same run, interleaved round by round, beside the kernel floor:
+    the same work done with raw netlink and nothing else.
+    """
+
+
+@main.command()
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    default=("reference", "docker"),
+    show_default=True,
+    metavar="ENGINE",
+    help="What to measure: a name of conformance/engines.toml or an address such as "
+    "unix:///var/run/docker.sock; may be given more than once.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=2),
+    default=None,
+    help=f"Starts of each container per engine  [default: {DEFAULT_ROUNDS}; {QUICK_ROUNDS} with "
+    "--quick]",
+)
+@click.option("--quick", is_flag=True, help="A few rounds only: does it run at all?")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write pytest-benchmark's JSON, with every sample, to this file.",
+)
+@click.option(
+    "--storage",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".benchmarks"),
+    show_default=True,
+    help="Where pytest-benchmark keeps this run beside the earlier ones.",
+)
+@click.option("--seed", type=int, default=None, help="For the order inside the rounds.")
+@click.option("--check", is_flag=True, help="End with 1 if the reference misses a bar.")
+def run(
+    *,
+    engines: tuple[str, ...],
+    rounds: int | None,
+    quick: bool,
+    json_path: Path | None,
+    storage: Path,
+    seed: int | None,
+    check: bool,
+) -> None:
+    """Measure, print one table, keep every sample.
+
+    Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
+    measured, 3 the command line makes no sense. docs/benchmarks.md says how to read the table.
+    """
+    if len(set(engines)) != len(engines):
+        raise click.UsageError("an --engine is given twice")
+    if os.geteuid() != 0:
+        click.echo("error: the benchmarks make network namespaces; run them as root", err=True)
+        sys.exit(ExitCode.ERROR)
+    settings = Settings(
+        engines=engines,
+        rounds=rounds or (QUICK_ROUNDS if quick else DEFAULT_ROUNDS),
+        warmup_rounds=WARMUP_ROUNDS,
+        seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
+    )
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+    # A polite kill cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(_run_pytest(settings, json_path=json_path, storage=storage, check=check))
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run_pytest(
+    settings: Settings, *, json_path: Path | None, storage: Path, check: bool
+) -> ExitCode:
+    plugin = BenchmarkPlugin(settings, _make_progress())
+    arguments = [
+        str(BENCHMARKS),
+        f"--config-file={PYTEST_CONFIG}",
+        f"--rootdir={HERE}",
+        "-qq",
+        "--no-summary",
+        "--benchmark-quiet",
+        "--benchmark-save=allocate",
+        "--benchmark-save-data",
+        f"--benchmark-storage=file://{storage.resolve()}",
+    ]
+    if json_path is not None:
+        arguments.append(f"--benchmark-json={json_path.resolve()}")
+    outcome = pytest.main(arguments, plugins=[plugin])
+    if plugin.measured is None:
+        _explain(plugin.failure)
+        return ExitCode.ERROR
+    render(plugin.measured, _console())
+    if outcome is not pytest.ExitCode.OK:
+        click.echo("error: the samples could not be kept; see above", err=True)
+        return ExitCode.ERROR
+    bars = make_bars(plugin.measured)
+    if check and not (bars and all(bar.is_met for bar in bars)):
+        return ExitCode.BAR_MISSED if bars else ExitCode.ERROR
+    return ExitCode.OK
+
+
+def _explain(failure: Exception | None) -> None:
+    """Say why nothing was measured: in a sentence where it is one, else with the traceback."""
+    if failure is None:
+        click.echo("error: interrupted; nothing was measured", err=True)
+        return
+    if not isinstance(failure, EXPECTED_FAILURES):
+        traceback.print_exception(failure)
+    click.echo(f"error: nothing was measured: {failure}", err=True)
+
+
+def _console() -> Console:
+    """Return the console of the table, as wide as the table: a narrower terminal wraps it."""
+    return Console(width=TABLE_WIDTH)
+
+
+def _make_progress() -> Progress:
+    """Return how to say where the run is: in place on a terminal, else a line now and then."""
+    stream = sys.__stderr__
+    in_place = stream is not None and stream.isatty()
+    last_s = float("-inf")
+
+    def say(text: str) -> None:
+        nonlocal last_s
+        if stream is None:
+            return
+        if in_place:
+            print(f"\r\033[K{text}", end="", file=stream, flush=True)
+            return
+        is_round = text.startswith("round ")
+        if not is_round or time.monotonic() - last_s >= PROGRESS_INTERVAL_S:
+            print(text, file=stream, flush=True)
+            if is_round:
+                last_s = time.monotonic()
+
+    return say

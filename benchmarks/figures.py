@@ -1,0 +1,108 @@
+"""From samples to figures: percentiles, ratios of medians and their bootstrap intervals."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+Rounds = Sequence[Sequence[float]]
+"""Samples in seconds, by the round in which they were taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """A case's figures; times in seconds."""
+
+    n: int
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """A ratio of two medians with the ends of its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def flatten(rounds: Rounds) -> list[float]:
+    """Return the samples of all rounds, in the order in which they were taken."""
+    return [sample for round_samples in rounds for sample in round_samples]
+
+
+def percentile(samples: Sequence[float], percent: int) -> float:
+    """Return a percentile, interpolated between the two samples around it.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    if not samples:
+        raise ValueError("no sample")
+    if len(samples) == 1:
+        return samples[0]
+    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
+
+
+def percentiles(rounds: Rounds) -> Percentiles:
+    """Return a case's figures."""
+    samples = flatten(rounds)
+    return Percentiles(
+        n=len(samples),
+        p50=percentile(samples, 50),
+        p95=percentile(samples, 95),
+        p99=percentile(samples, 99),
+    )
+
+
+def ratio_of_medians(
+    numerator: Rounds, denominator: Rounds, *, rng: random.Random, resamples: int = RESAMPLES
+) -> Ratio | None:
+    """Return median(numerator) / median(denominator) with its bootstrap interval.
+
+    Whole rounds are drawn, the same ones for both sides: what disturbed a round disturbed both,
+    and samples of one round are not independent.
+
+    Returns:
+        None when a median is not positive: a difference of two starts can be, and a ratio to it
+        says nothing.
+    """
+    rounds = min(len(numerator), len(denominator))
+    value = _ratio(flatten(numerator), flatten(denominator))
+    if value is None or rounds == 0:
+        return None
+    drawn = []
+    for _ in range(resamples):
+        chosen = rng.choices(range(rounds), k=rounds)
+        resampled = _ratio(
+            flatten([numerator[index] for index in chosen]),
+            flatten([denominator[index] for index in chosen]),
+        )
+        if resampled is not None:
+            drawn.append(resampled)
+    if not drawn:
+        return None
+    drawn.sort()
+    tail = (1 - CONFIDENCE) / 2
+    return Ratio(
+        value=value,
+        low=drawn[int(tail * (len(drawn) - 1))],
+        high=drawn[int((1 - tail) * (len(drawn) - 1))],
+    )
+
+
+def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float | None:
+    if not numerator or not denominator:
+        return None
+    above = statistics.median(numerator)
+    below = statistics.median(denominator)
+    if above <= 0 or below <= 0:
+        return None
+    return above / below

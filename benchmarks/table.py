@@ -1,0 +1,253 @@
+"""The table and the verdict of a run: everything here is computed from its measurements."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.cases import (
+    ALLOCATING_NETWORKS,
+    FLOOR_CASE,
+    NETWORK_TITLES,
+    REFERENCE,
+    Case,
+    Figure,
+    plan_cases,
+)
+from benchmarks.figures import Percentiles, Ratio, percentiles, ratio_of_medians
+from benchmarks.measure import Measurements
+
+NOISY_FLOOR_RATIO = 2.0
+"""On an idle machine the floor's p95 is 1.3 times its p50; beyond this its neighbours were busy."""
+
+FEW_SAMPLES = 100
+RATIO_WIDTH = 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One case with its figures; a ratio is None where it would compare unlike things."""
+
+    case: Case
+    engine_label: str
+    figures: Percentiles
+    to_floor: Ratio | None
+    to_docker: Ratio | None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the row for the JSON; times in milliseconds."""
+        return {
+            "case": self.case.id,
+            "figure": self.case.figure.name.lower(),
+            "engine": self.engine_label,
+            "network": self.case.network,
+            "n": self.figures.n,
+            "p50_ms": self.figures.p50 * 1000,
+            "p95_ms": self.figures.p95 * 1000,
+            "p99_ms": self.figures.p99 * 1000,
+            "to_floor": _ratio_to_wire(self.to_floor),
+            "to_docker": _ratio_to_wire(self.to_docker),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One thing that the reference is held to; times in seconds."""
+
+    network: str
+    reference_p50: float
+    docker_p50: float
+    docker_label: str
+    ratio: Ratio | None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the reference's median is at most Docker's, in this run."""
+        return self.reference_p50 <= self.docker_p50
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        relation = "<=" if self.is_met else ">"
+        return (
+            f"{'met' if self.is_met else 'MISSED'}: {NETWORK_TITLES[self.network]}: reference p50 "
+            f"{self.reference_p50 * 1000:.2f} ms {relation} {self.docker_label} p50 "
+            f"{self.docker_p50 * 1000:.2f} ms (ratio {_show_ratio(self.ratio)})"
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the bar for the JSON."""
+        return {
+            "network": self.network,
+            "met": self.is_met,
+            "reference_p50_ms": self.reference_p50 * 1000,
+            "docker_p50_ms": self.docker_p50 * 1000,
+            "docker": self.docker_label,
+            "ratio": _ratio_to_wire(self.ratio),
+        }
+
+
+def _ratio_to_wire(ratio: Ratio | None) -> dict[str, float] | None:
+    if ratio is None:
+        return None
+    return {"value": ratio.value, "low": ratio.low, "high": ratio.high}
+
+
+def _ratio_between(measurements: Measurements, above: Case, below: Case) -> Ratio | None:
+    samples = measurements.samples
+    if above == below or above not in samples or below not in samples:
+        return None
+    # The same draw for the same pair of cases, so that a saved run gives the same table again.
+    rng = random.Random(f"{measurements.settings.seed} {above.id} {below.id}")  # noqa: S311
+    return ratio_of_medians(samples[above], samples[below], rng=rng)
+
+
+def _counterpart(case: Case, docker: str) -> Case:
+    """Return Docker's case that a case is compared with."""
+    figure = Figure.METRIC if case.figure is Figure.IN_PROCESS else case.figure
+    return Case(figure, docker, case.network)
+
+
+def make_rows(measurements: Measurements) -> tuple[Row, ...]:
+    """Return a row for each case that has samples, in the order of the table."""
+    rows = []
+    docker = measurements.docker
+    for case in plan_cases(measurements.settings.engines):
+        if case not in measurements.samples:
+            continue
+        # A whole start is mostly runtime: the floor says nothing about it.
+        to_floor = case.figure is not Figure.START
+        rows.append(
+            Row(
+                case=case,
+                engine_label=measurements.label(case.engine),
+                figures=percentiles(measurements.samples[case]),
+                to_floor=_ratio_between(measurements, case, FLOOR_CASE) if to_floor else None,
+                to_docker=(
+                    _ratio_between(measurements, case, _counterpart(case, docker))
+                    if docker
+                    else None
+                ),
+            )
+        )
+    return tuple(rows)
+
+
+def make_bars(measurements: Measurements) -> tuple[Bar, ...]:
+    """Return the bars of a run that measured both the reference and Docker; else none."""
+    docker = measurements.docker
+    if docker is None:
+        return ()
+    bars = []
+    for network in ALLOCATING_NETWORKS:
+        ours = Case(Figure.METRIC, REFERENCE, network)
+        theirs = Case(Figure.METRIC, docker, network)
+        if ours in measurements.samples and theirs in measurements.samples:
+            bars.append(
+                Bar(
+                    network=network,
+                    reference_p50=percentiles(measurements.samples[ours]).p50,
+                    docker_p50=percentiles(measurements.samples[theirs]).p50,
+                    docker_label=measurements.label(docker),
+                    ratio=_ratio_between(measurements, ours, theirs),
+                )
+            )
+    return tuple(bars)
+
+
+def noise(measurements: Measurements) -> tuple[str, ...]:
+    """Return why the numbers of this run are rough; empty on a quiet machine."""
+    found = list(measurements.load.reasons)
+    if FLOOR_CASE in measurements.samples:
+        floor = percentiles(measurements.samples[FLOOR_CASE])
+        if floor.p95 > NOISY_FLOOR_RATIO * floor.p50:
+            found.append(f"the floor's p95 is {floor.p95 / floor.p50:.1f} x its p50")
+    return tuple(found)
+
+
+def show_number(value: float) -> str:
+    """Return three significant digits, never an exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _show_ratio(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return "-"
+    value, low, high = (show_number(number) for number in (ratio.value, ratio.low, ratio.high))
+    return f"{value} [{low} {high}]"
+
+
+def _show_ms(seconds: float) -> str:
+    return f"{seconds * 1000:.2f}"
+
+
+def render(measurements: Measurements, console: Console) -> None:
+    """Print the table, what it was measured on, and the verdict as the last lines."""
+    rows = make_rows(measurements)
+    label_width = max((len(row.engine_label) for row in rows), default=0)
+    for figure in Figure:
+        block = [row for row in rows if row.case.figure is figure]
+        if block:
+            console.print(f"\n[bold]{figure.value}[/bold]", highlight=False)
+            console.print(_make_table(measurements, block, label_width))
+    console.print()
+    for line in _footnotes(measurements, rows):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _make_table(measurements: Measurements, rows: Sequence[Row], label_width: int) -> Table:
+    """Return the rows of one figure; the widths are the same in every block."""
+    docker = measurements.docker
+    docker_label = measurements.label(docker) if docker else "Docker"
+    network_width = max(len(title) for title in NETWORK_TITLES.values())
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("engine", width=label_width, no_wrap=True)
+    table.add_column("network", width=network_width, no_wrap=True)
+    table.add_column("n", justify="right", width=4)
+    for name in ("p50 ms", "p95 ms", "p99 ms"):
+        table.add_column(name, justify="right", width=8)
+    table.add_column("x floor", justify="right", width=RATIO_WIDTH)
+    table.add_column(f"x {docker_label}", justify="right", width=RATIO_WIDTH)
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: Row) -> Sequence[str]:
+    figures = row.figures
+    return (
+        row.engine_label,
+        NETWORK_TITLES[row.case.network],
+        str(figures.n),
+        _show_ms(figures.p50),
+        _show_ms(figures.p95),
+        _show_ms(figures.p99) + ("*" if figures.n < FEW_SAMPLES else ""),
+        _show_ratio(row.to_floor),
+        _show_ratio(row.to_docker),
+    )
+
+
+def _footnotes(measurements: Measurements, rows: Sequence[Row]) -> list[str]:
+    settings, load = measurements.settings, measurements.load
+    engines = ", ".join(f"{info.label} = {info.version}" for info in measurements.engines)
+    lines = [
+        f"{engines}; {settings.rounds} rounds, seed {settings.seed}; "
+        f"{load.cpus} CPUs, load average {load.load_average:.2f} before the run",
+        "ratios are ratios of p50 with their 95 % interval; how to read them: docs/benchmarks.md",
+    ]
+    if any(row.figures.n < FEW_SAMPLES for row in rows):
+        lines.append(f"* fewer than {FEW_SAMPLES} samples: p99 is close to the slowest one")
+    reasons = noise(measurements)
+    if reasons:
+        lines.append(f"UNDER LOAD, the numbers are rough: {'; '.join(reasons)}")
+    bars = make_bars(measurements)
+    if bars:
+        lines += [f"bar {bar}" for bar in bars]
+    else:
+        lines.append("bar not measured: it needs the reference and a Docker in one run")
+    return lines
