@@ -272,12 +272,16 @@ class ManagedEngine:
         for containerd to start` on Docker 20.10; starting it once more works. So one failure is
         retried, and the log says so.
         """
+        self.prepare_resume()
         try:
             self._launch()
         except EngineError as exc:
             self.note(f"did not come up again ({exc}); trying once more")
             self._kill_and_reap(self._family_of_processes())
             self._launch()
+
+    def prepare_resume(self) -> None:
+        """Do what the machine would have done between a kill and a start."""
 
     def version(self) -> EngineVersion:
         """Ask the daemon for its version."""

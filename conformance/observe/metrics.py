@@ -69,7 +69,11 @@ class MetricsReader:
 
     def read(self) -> dict[str, ActionMetric]:
         """Give each action's histogram; an action that never happened may be absent."""
-        page = run_tool(
+        return parse_metrics(self.page())
+
+    def page(self) -> str:
+        """Give the whole page as the engine serves it."""
+        return run_tool(
             "nsenter",
             f"--net=/proc/{self._inside.pid}/ns/net",
             "busybox",
@@ -78,15 +82,16 @@ class MetricsReader:
             "-O-",
             self._inside.metrics_url,
         )
-        return parse_metrics(page)
 
     def is_usable(self) -> bool:
-        """Say whether the engine serves the histogram at all."""
+        """Say whether the engine serves metrics of its family.
+
+        The histogram itself is not asked for: an action appears in it when it first happens.
+        """
         try:
-            page = self.read()
+            return "engine_daemon_" in self.page()
         except EngineError:
             return False
-        return "allocate" in page
 
     def counts(self) -> dict[str, int]:
         """Give the count of each action, 0 where it never happened."""
