@@ -187,6 +187,13 @@ class ContainerBackend(Protocol):
     def exec_create(self, ref: str, body: Wire) -> str:
         """Prepare one more process in a running container and return its id."""
 
+    def exec_exists(self, exec_id: str) -> None:
+        """Refuse an exec that is not there (404) or whose container does not run (409).
+
+        These have an HTTP status; what goes wrong in `exec_start` is told within the stream
+        (moby ExecExists, called before the connection is hijacked).
+        """
+
     def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
         """Start a prepared process; None when the body asks to detach."""
 
