@@ -1,0 +1,212 @@
+"""The OCI bundle's config.json: Docker 20.10's defaults, and what a container asks for.
+
+There is no seccomp profile: it has no part in how a container gets its network, and runc may be
+built without it. Otherwise the defaults are Docker's.
+
+Mirrors: moby oci/defaults.go and daemon/oci_linux.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from refimpl.oci import capabilities
+from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec
+from refimpl.oci.users import Identity
+
+Json = dict[str, Any]
+
+_OCI_VERSION = "1.0.2"
+
+_MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+_READ_ONLY_PATHS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+
+# for a container with a namespace of its own, or another container's: never for the host's
+_NETWORK_SYSCTLS = {
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv4.ping_group_range": "0 2147483647",
+}
+
+# (type, major, minor): what a container may use of the devices that the runtime makes for it
+_ALLOWED_DEVICES = (
+    ("c", None, None, "m"),
+    ("b", None, None, "m"),
+    ("c", 1, 3, "rwm"),  # null
+    ("c", 1, 5, "rwm"),  # zero
+    ("c", 1, 7, "rwm"),  # full
+    ("c", 1, 8, "rwm"),  # random
+    ("c", 1, 9, "rwm"),  # urandom
+    ("c", 5, 0, "rwm"),  # tty
+    ("c", 5, 1, "rwm"),  # console
+    ("c", 5, 2, "rwm"),  # ptmx
+    ("c", 136, None, "rwm"),  # the pseudo terminals
+)
+
+
+def build_config(spec: ContainerSpec, identity: Identity, *, cgroup_v2: bool) -> Json:
+    """Return config.json of a container."""
+    config: Json = {
+        "ociVersion": _OCI_VERSION,
+        "process": build_process(
+            spec.process,
+            identity,
+            cap_add=spec.cap_add,
+            cap_drop=spec.cap_drop,
+            privileged=spec.privileged or spec.process.privileged,
+        ),
+        "root": {"path": spec.rootfs, "readonly": spec.read_only_rootfs},
+        "mounts": [
+            *_default_mounts(privileged=spec.privileged),
+            *(_bind_mount(mount) for mount in spec.mounts),
+        ],
+        "linux": {
+            "cgroupsPath": f"/{spec.cgroup_parent.strip('/')}/{spec.id}",
+            "namespaces": list(_namespaces(spec, cgroup_v2=cgroup_v2)),
+            "resources": {"devices": _device_rules(privileged=spec.privileged)},
+            "sysctl": _sysctls(spec),
+        },
+    }
+    if spec.hostname and not spec.host_uts:
+        config["hostname"] = spec.hostname
+    if spec.privileged:
+        config["linux"]["devices"] = list(_host_devices())
+    else:
+        config["linux"]["maskedPaths"] = list(_MASKED_PATHS)
+        config["linux"]["readonlyPaths"] = list(_READ_ONLY_PATHS)
+    return config
+
+
+def build_process(
+    process: ProcessSpec,
+    identity: Identity,
+    *,
+    cap_add: tuple[str, ...] = (),
+    cap_drop: tuple[str, ...] = (),
+    privileged: bool = False,
+) -> Json:
+    """Return the `process` object: of a container's first process, or of one that exec adds."""
+    caps = capabilities.effective_set(add=cap_add, drop=cap_drop, privileged=privileged)
+    sets = {"bounding": caps}
+    if identity.uid == 0:
+        # another user starts with none, as execve would leave it
+        sets |= {"effective": caps, "permitted": caps}
+    return {
+        "terminal": process.tty,
+        "user": {
+            "uid": identity.uid,
+            "gid": identity.gid,
+            "additionalGids": list(identity.additional_gids),
+        },
+        "args": list(process.args),
+        "env": list(process.env),
+        "cwd": process.cwd or "/",
+        "capabilities": sets,
+        "oomScoreAdj": 0,
+    }
+
+
+def _default_mounts(*, privileged: bool) -> list[Json]:
+    access = [] if privileged else ["ro"]
+    guarded = ["nosuid", "noexec", "nodev"]
+    return [
+        _mount("/proc", "proc", "proc", guarded),
+        _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        _mount("/sys", "sysfs", "sysfs", [*guarded, *access]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*access, *guarded]),
+        _mount("/dev/mqueue", "mqueue", "mqueue", guarded),
+        _mount("/dev/shm", "tmpfs", "shm", [*guarded, "mode=1777", "size=67108864"]),  # noqa: S108 - in the container
+    ]
+
+
+def _mount(destination: str, kind: str, source: str, options: list[str]) -> Json:
+    return {"destination": destination, "type": kind, "source": source, "options": options}
+
+
+def _bind_mount(mount: Mount) -> Json:
+    options = ["rbind", "rprivate", "ro" if mount.read_only else "rw"]
+    return _mount(mount.destination, "bind", mount.source, options)
+
+
+def _namespaces(spec: ContainerSpec, *, cgroup_v2: bool) -> Iterator[Json]:
+    yield {"type": "mount"}
+    yield {"type": "pid"}
+    yield {"type": "ipc"}
+    if not spec.host_uts:
+        yield {"type": "uts"}
+    if spec.netns is not None:
+        yield {"type": "network", "path": spec.netns}
+    if cgroup_v2 and not spec.privileged:
+        # Docker's default there; on v1 it is the host's
+        yield {"type": "cgroup"}
+
+
+def _sysctls(spec: ContainerSpec) -> dict[str, str]:
+    sysctls = dict(_NETWORK_SYSCTLS) if spec.netns is not None else {}
+    if spec.domainname and not spec.host_uts:
+        # OCI 1.0 has no field for it
+        sysctls["kernel.domainname"] = spec.domainname
+    return sysctls | spec.sysctls
+
+
+def _device_rules(*, privileged: bool) -> list[Json]:
+    if privileged:
+        return [{"allow": True, "access": "rwm"}]
+    rules: list[Json] = [{"allow": False, "access": "rwm"}]
+    for kind, major, minor, access in _ALLOWED_DEVICES:
+        rule: Json = {"allow": True, "type": kind, "access": access}
+        if major is not None:
+            rule["major"] = major
+        if minor is not None:
+            rule["minor"] = minor
+        rules.append(rule)
+    return rules
+
+
+def _host_devices() -> Iterator[Json]:
+    """Yield every device of the host, as `privileged` gives them to a container."""
+    skipped = {"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev", "console"}
+    for directory, directories, files in os.walk("/dev"):
+        directories[:] = [name for name in directories if name not in skipped]
+        for name in sorted(set(files) - skipped):
+            path = Path(directory, name)
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+                yield {
+                    "path": str(path),
+                    "type": "c" if stat.S_ISCHR(status.st_mode) else "b",
+                    "major": os.major(status.st_rdev),
+                    "minor": os.minor(status.st_rdev),
+                    "fileMode": stat.S_IMODE(status.st_mode),
+                    "uid": status.st_uid,
+                    "gid": status.st_gid,
+                }
