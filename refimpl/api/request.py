@@ -1,0 +1,217 @@
+"""One request, read as moby's handlers read it: path, version, and Go's conversions of the query.
+
+Mirrors: moby api/server/httputils/{form,httputils}.go, api/types/filters/parse.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import parse_qs, unquote
+
+from refimpl.api import gojson
+from refimpl.errors import EngineError, InvalidParameter
+
+JSON_BYTES_MAX = 16 << 20
+"""The largest JSON body that is read; Docker has no limit of its own."""
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}")
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
+_PARAMETER = re.compile(r"\s*[^\s=;]+\s*=\s*(\"[^\"]*\"|[^\s;\"]+)\s*\Z")
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+Status = Callable[[str], EngineError]
+"""An error class: which status a decoding error has differs from endpoint to endpoint."""
+
+
+class BodyError(EngineError):
+    """A body that broke off or is badly framed; the text is Go's."""
+
+
+class BodyTooLarge(EngineError):
+    """A JSON body beyond `JSON_BYTES_MAX`."""
+
+    status = 413
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request, its body not yet read.
+
+    Attributes:
+        path: decoded, without the version prefix.
+        version: the API version that the prefix names, "" without a prefix.
+        headers: by lower-case name; of repeated ones the first.
+        body: the body as a stream, whose reads raise `BodyError`.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: BinaryIO
+    version: str = ""
+
+    # ------------------------------------------------------------------------------- the query
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a parameter as it came; of a repeated one the first."""
+        return self.query.get(name, [default])[0]
+
+    def texts(self, name: str) -> list[str]:
+        """Return every value of a parameter that may be repeated."""
+        return self.query.get(name, [])
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a parameter as httputils.BoolValue does: anything but a few words is true."""
+        if name not in self.query:
+            return default
+        return self.text(name).strip().lower() not in {"", "0", "no", "false", "none"}
+
+    def integer(self, name: str, error: Status = EngineError) -> int:
+        """Return a parameter as strconv.Atoi does.
+
+        Raises:
+            EngineError: of the class `error`, `strconv.Atoi: parsing "x": invalid syntax` or
+                `value out of range`.
+        """
+        text = self.text(name)
+        if not _INTEGER.match(text):
+            raise error(f"strconv.Atoi: parsing {gojson.quote(text)}: invalid syntax")
+        # the length first: Python refuses to convert thousands of digits, Go says "out of range"
+        if len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 63:
+            raise error(f"strconv.Atoi: parsing {gojson.quote(text)}: value out of range")
+        return int(text)
+
+    def integer_or_none(self, name: str, error: Status = EngineError) -> int | None:
+        """Return a parameter as `integer` does, None when it is absent or empty."""
+        return self.integer(name, error) if self.text(name) else None
+
+    def strict_flag(self, name: str) -> bool:
+        """Return a parameter as strconv.ParseBool does, False when it is absent or empty."""
+        text = self.text(name)
+        if not text or text in _FALSE:
+            return False
+        if text in _TRUE:
+            return True
+        why = f"strconv.ParseBool: parsing {gojson.quote(text)}: invalid syntax"
+        raise InvalidParameter(f"invalid value for {name}: {text}: {why}")
+
+    def filters(self, error: Status = EngineError) -> dict[str, list[str]]:
+        """Return the `filters` parameter, in either of its encodings, as name to values.
+
+        Raises:
+            EngineError: of the class `error`, with the text of Go's decoder for a map of maps.
+        """
+        text = self.text("filters")
+        if not text:
+            return {}
+        try:
+            return _filters(gojson.decode(text.encode("utf-8", "replace"), whole=True))
+        except gojson.GoJSONError as exc:
+            raise error(str(exc)) from None
+
+    # -------------------------------------------------------------------------------- the body
+
+    @property
+    def content_length(self) -> int:
+        """The declared length of the body in bytes, -1 when it comes in chunks."""
+        if "transfer-encoding" in self.headers:
+            return -1
+        return int(self.headers.get("content-length", "0"))
+
+    def json_object(
+        self, go_type: str, *, error: Status = InvalidParameter, empty: str | None = None
+    ) -> dict[str, Any]:
+        """Read the body as one JSON object; `null` is an empty one.
+
+        Args:
+            go_type: moby's name of the type, for the error text.
+            error: the class of decoding errors; a wrong content type is always a 400.
+            empty: the text for an absent body; None leaves Go's `EOF`.
+        """
+        self.check_content_type()
+        try:
+            value = gojson.decode(self._read_json())
+            if value is None:
+                return {}
+            if isinstance(value, dict):
+                return value
+            raise gojson.cannot_unmarshal(value, go_type)
+        except (gojson.GoJSONError, BodyError) as exc:
+            text = str(exc)
+            raise error(empty if text == "EOF" and empty is not None else text) from None
+
+    def check_content_type(self) -> None:
+        """Refuse a body that does not say it is JSON, as httputils.CheckForJSON does."""
+        content_type = self.headers.get("content-type", "")
+        if not content_type and self.content_length == 0:
+            return
+        media_type, *parameters = content_type.split(";")
+        while parameters and not parameters[-1].strip():
+            parameters.pop()  # one trailing semicolon is fine; two are an empty parameter
+            break
+        if media_type.strip().lower() != "application/json" or not all(
+            map(_PARAMETER.match, parameters)
+        ):
+            raise InvalidParameter(
+                f"Content-Type specified ({content_type}) must be 'application/json'"
+            )
+
+    def _read_json(self) -> bytes:
+        raw = self.body.read(JSON_BYTES_MAX + 1)
+        if len(raw) > JSON_BYTES_MAX:
+            raise BodyTooLarge("http: request body too large")
+        return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request line's target, taken apart."""
+
+    path: str
+    query: dict[str, list[str]]
+
+
+def parse_target(target: str) -> Target:
+    """Split a target into its decoded path and its query.
+
+    Raises:
+        ValueError: a target that is no path.
+        InvalidParameter: a query with a broken escape, in Go's words.
+    """
+    if target.startswith(("http://", "https://")):
+        target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
+    path, _, query = target.partition("?")
+    if not path.startswith("/") or _BAD_ESCAPE.search(path):
+        raise ValueError(target)
+    if bad := _BAD_ESCAPE.search(query):
+        raise InvalidParameter(f'invalid URL escape "{bad.group()}"')
+    values = parse_qs(query, keep_blank_values=True, errors="replace")
+    return Target(unquote(path, errors="replace"), values)
+
+
+def _filters(value: Any) -> dict[str, list[str]]:
+    """Return decoded filters, `{name: {value: true}}` or the old `{name: [value]}`."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise gojson.cannot_unmarshal(value, "map[string]map[string]bool")
+    if value and all(_is_old_filter(values) for values in value.values()):
+        return {name: list(values or ()) for name, values in value.items()}
+    for values in value.values():
+        if values is not None and not isinstance(values, dict):
+            raise gojson.cannot_unmarshal(values, "map[string]bool")
+        for flag in (values or {}).values():
+            if flag is not None and not isinstance(flag, bool):
+                raise gojson.cannot_unmarshal(flag, "bool")
+    return {name: list(values or ()) for name, values in value.items()}
+
+
+def _is_old_filter(values: Any) -> bool:
+    if values is None:
+        return True
+    return isinstance(values, list) and all(isinstance(item, str) for item in values)

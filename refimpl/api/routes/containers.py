@@ -1,0 +1,167 @@
+"""Containers: /containers.
+
+Mirrors: moby api/server/router/container/container_routes.go (v20.10).
+"""
+
+from __future__ import annotations
+
+from refimpl.api import streams
+from refimpl.api.answer import Answer
+from refimpl.api.request import Request
+from refimpl.api.routing import route
+from refimpl.api.versions import less_than
+from refimpl.daemon.backend import Backend
+from refimpl.errors import EngineError, InvalidParameter
+
+_JSON_OBJECT_BYTES_MIN = 7
+"""moby: "a non-nil json object is at least 7 characters"; a shorter body of a start is ignored."""
+
+
+def _create(backend: Backend, request: Request, answer: Answer) -> None:
+    # 20.10 does not mark this decoder's errors as the client's fault: they are a 500
+    body = request.json_object("runconfig.ContainerConfigWrapper", error=EngineError)
+    container_id, warnings = backend.container_create(request.text("name") or None, body)
+    answer.json({"Id": container_id, "Warnings": warnings}, status=201)
+
+
+def _list(backend: Backend, request: Request, answer: Answer) -> None:
+    filters = request.filters()
+    limit = request.integer_or_none("limit") or 0
+    found = backend.container_list(
+        all_=request.flag("all"), limit=limit, size=request.flag("size"), filters=filters
+    )
+    answer.json(found)
+
+
+def _inspect(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    answer.json(backend.container_inspect(ref, size=request.flag("size")))
+
+
+def _start(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    if not 0 <= request.content_length <= _JSON_OBJECT_BYTES_MIN:
+        raise InvalidParameter(
+            "starting container with non-empty request body was deprecated since API v1.22 "
+            "and removed in v1.24"
+        )
+    backend.container_start(ref)
+    answer.empty()
+
+
+def _stop(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    backend.container_stop(ref, request.integer_or_none("t"))
+    answer.empty()
+
+
+def _restart(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    backend.container_restart(ref, request.integer_or_none("t"))
+    answer.empty()
+
+
+def _kill(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    backend.container_kill(ref, request.text("signal"))
+    answer.empty()
+
+
+def _pause(backend: Backend, _request: Request, answer: Answer, ref: str) -> None:
+    backend.container_pause(ref)
+    answer.empty()
+
+
+def _unpause(backend: Backend, _request: Request, answer: Answer, ref: str) -> None:
+    backend.container_unpause(ref)
+    answer.empty()
+
+
+def _rename(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    backend.container_rename(ref, request.text("name"))
+    answer.empty()
+
+
+def _remove(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    backend.container_remove(
+        ref, force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link")
+    )
+    answer.empty()
+
+
+def _resize(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    rows = request.integer("h", InvalidParameter)
+    columns = request.integer("w", InvalidParameter)
+    backend.container_resize(ref, rows, columns)
+    answer.empty(200)
+
+
+def _prune(backend: Backend, request: Request, answer: Answer) -> None:
+    answer.json(backend.containers_prune(request.filters(InvalidParameter)))
+
+
+def _wait(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    condition = request.text("condition")
+    if condition not in {"next-exit", "removed"}:
+        condition = "not-running"  # moby takes every other word for it
+    waiter = backend.container_wait(ref, condition)
+    # before 1.30 clients expected the answer's head only with its body
+    if less_than(request.version, "1.30"):
+        streams.send_wait_at_end(answer, waiter)
+    else:
+        streams.send_wait(answer, waiter)
+
+
+def _logs(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    stdout, stderr = request.flag("stdout"), request.flag("stderr")
+    if not (stdout or stderr):
+        raise InvalidParameter("Bad parameters: you must choose at least one stream")
+    reader = backend.container_logs(
+        ref,
+        stdout=stdout,
+        stderr=stderr,
+        follow=request.flag("follow"),
+        since=request.text("since"),
+        until=request.text("until"),
+        timestamps=request.flag("timestamps"),
+        tail=request.text("tail") or "all",
+    )
+    streams.send_logs(answer, reader)
+
+
+def _attach(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
+    stdin = request.flag("stdin")
+    try:
+        detach_keys = streams.parse_detach_keys(request.text("detachKeys"))
+        session = backend.container_attach(
+            ref,
+            stdin=stdin,
+            stdout=request.flag("stdout"),
+            stderr=request.flag("stderr"),
+            logs=request.flag("logs"),
+            stream=request.flag("stream"),
+        )
+    except EngineError as exc:
+        answer.raw_error(exc.status, str(exc))
+        return
+    try:
+        sock, early = answer.hijack()
+        detach_keys = detach_keys if stdin and session.tty else b""
+        streams.pump(sock, session, early=early, framed=not session.tty, detach_keys=detach_keys)
+    finally:
+        session.detach()
+
+
+ROUTES = (
+    route("GET", "/containers/json", _list),
+    route("POST", "/containers/create", _create),
+    route("POST", "/containers/prune", _prune),
+    route("GET", "/containers/{ref}/json", _inspect),
+    route("GET", "/containers/{ref}/logs", _logs),
+    route("POST", "/containers/{ref}/start", _start),
+    route("POST", "/containers/{ref}/stop", _stop),
+    route("POST", "/containers/{ref}/restart", _restart),
+    route("POST", "/containers/{ref}/kill", _kill),
+    route("POST", "/containers/{ref}/pause", _pause),
+    route("POST", "/containers/{ref}/unpause", _unpause),
+    route("POST", "/containers/{ref}/rename", _rename),
+    route("POST", "/containers/{ref}/resize", _resize),
+    route("POST", "/containers/{ref}/wait", _wait),
+    route("POST", "/containers/{ref}/attach", _attach),
+    route("DELETE", "/containers/{ref}", _remove),
+)

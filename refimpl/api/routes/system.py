@@ -1,0 +1,34 @@
+"""The engine itself: /_ping, /version, /info.
+
+Mirrors: moby api/server/router/system/system_routes.go (v20.10).
+"""
+
+from __future__ import annotations
+
+from refimpl.api.answer import Answer
+from refimpl.api.request import Request
+from refimpl.api.routing import route
+from refimpl.daemon.backend import Backend
+
+_NEVER_CACHED = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
+
+
+def _ping(_backend: Backend, request: Request, answer: Answer) -> None:
+    # no Builder-Version header: clients then know that there is no BuildKit
+    answer.text("" if request.method == "HEAD" else "OK", headers=_NEVER_CACHED)
+
+
+def _version(backend: Backend, _request: Request, answer: Answer) -> None:
+    answer.json(backend.version())
+
+
+def _info(backend: Backend, _request: Request, answer: Answer) -> None:
+    answer.json(backend.info())
+
+
+ROUTES = (
+    route("GET", "/_ping", _ping),
+    route("HEAD", "/_ping", _ping),
+    route("GET", "/version", _version),
+    route("GET", "/info", _info),
+)

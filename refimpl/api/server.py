@@ -1,0 +1,218 @@
+"""The engine's front door: HTTP on a unix socket, one thread a client.
+
+`serve` binds the socket and returns; `Server.close` ends every connection and every thread. What
+a request means is decided by the routes and, behind them, by the daemon.
+
+Mirrors: moby api/server/server.go, api/server/middleware/version.go and daemon/listeners (v20.10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import io
+import logging
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import h11
+
+from refimpl.api.answer import Answer
+from refimpl.api.connection import Body, ClientGone, Connection, ProtocolError
+from refimpl.api.request import Request, parse_target
+from refimpl.api.routes import dispatch
+from refimpl.api.versions import API_VERSION, split_version
+from refimpl.daemon.backend import Backend
+from refimpl.errors import EngineError, InvalidParameter
+
+_log = logging.getLogger(__name__)
+
+SOCKET_MODE = 0o660
+SOCKET_GROUP = "docker"
+CLOSE_WAIT_S = 5.0
+"""How long `Server.close` waits for the clients' threads."""
+
+_BACKLOG = 128
+
+
+class SocketInUse(EngineError):
+    """Another live server listens on the socket."""
+
+
+class Server:
+    """Serves a backend to every client that connects."""
+
+    def __init__(self, backend: Backend, listener: socket.socket, path: Path) -> None:
+        self._backend = backend
+        self._listener = listener
+        self._path = path
+        self._inode = path.stat().st_ino
+        self._headers = standard_headers(backend)
+        self._lock = threading.Lock()
+        self._clients: dict[Connection, threading.Thread] = {}
+        self._closing = False
+        self._acceptor = threading.Thread(target=self._accept, name="api-accept", daemon=True)
+        self._acceptor.start()
+
+    def close(self) -> None:
+        """Stop listening, end every connection, remove the socket file. Idempotent."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            clients = list(self._clients.items())
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        self._acceptor.join(CLOSE_WAIT_S)
+        self._listener.close()
+        for connection, _ in clients:
+            connection.abort()
+        deadline = time.monotonic() + CLOSE_WAIT_S
+        for _, thread in clients:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError as exc:
+                if self._closing or self._listener.fileno() == -1:
+                    return
+                _log.error("accept failed: %s", exc)
+                time.sleep(0.05)  # out of file descriptors: let clients finish
+                continue
+            connection = Connection(client)
+            thread = threading.Thread(
+                target=self._serve, args=(connection,), name="api-client", daemon=True
+            )
+            with self._lock:
+                if self._closing:
+                    connection.close()
+                    return
+                self._clients[connection] = thread
+            thread.start()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            while self._serve_one(connection):
+                pass
+        except ClientGone:
+            pass
+        except ProtocolError as exc:
+            connection.send_protocol_error(exc)
+        except Exception:  # noqa: BLE001 - one client's trouble must not end the engine
+            _log.exception("a connection ended with an unexpected failure")
+        finally:
+            connection.close()
+            with self._lock:
+                self._clients.pop(connection, None)
+
+    def _serve_one(self, connection: Connection) -> bool:
+        """Serve the next request; False when the connection has come to its end."""
+        head = connection.next_request()
+        if head is None:
+            return False
+        request, refused = _read_request(connection, head)
+        if request.headers.get("expect", "100-continue").lower() != "100-continue":
+            raise ProtocolError(417)
+        answer = Answer(connection, request, self._headers)
+        try:
+            if refused is not None:
+                raise refused
+            dispatch(self._backend, request, answer)
+        except EngineError as exc:
+            if answer.started:
+                _log.error("%s %s: %s", request.method, request.path, exc)
+                return False
+            answer.error(exc.status, str(exc))
+        except ClientGone:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a client gets a message, never a traceback
+            _log.exception("%s %s failed unexpectedly", request.method, request.path)
+            if answer.started:
+                return False
+            answer.error(500, str(exc) or type(exc).__name__)
+        return not answer.hijacked and connection.next_cycle()
+
+
+def serve(backend: Backend, socket_path: Path) -> Server:
+    """Listen on a unix socket, mode 0660, owned by the group docker where there is one.
+
+    A socket file that nobody listens on is replaced.
+
+    Raises:
+        SocketInUse: another server answers on it.
+        OSError: the socket cannot be made there.
+    """
+    _remove_stale(socket_path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        mask = os.umask(0o777 & ~SOCKET_MODE)
+        try:
+            listener.bind(str(socket_path))
+        finally:
+            os.umask(mask)
+        with contextlib.suppress(KeyError, PermissionError):
+            os.chown(socket_path, -1, grp.getgrnam(SOCKET_GROUP).gr_gid)
+        listener.listen(_BACKLOG)
+        return Server(backend, listener, socket_path)
+    except BaseException:
+        listener.close()
+        raise
+
+
+def standard_headers(backend: Backend) -> dict[str, str]:
+    """Return the headers of every answer, by which clients know the engine and its API."""
+    version = backend.version()
+    return {
+        "Api-Version": API_VERSION,
+        "Docker-Experimental": str(bool(version.get("Experimental"))).lower(),
+        "Ostype": str(version.get("Os", "linux")),
+        "Server": f"Docker/{version.get('Version', '')} ({version.get('Os', 'linux')})",
+    }
+
+
+def _read_request(connection: Connection, head: h11.Request) -> tuple[Request, EngineError | None]:
+    """Return the request, and why it must be refused before any route sees it."""
+    target = head.target.decode("latin-1")
+    refused = None
+    try:
+        parsed = parse_target(target)
+    except InvalidParameter as exc:
+        refused = exc
+        parsed = parse_target(target.partition("?")[0])
+    except ValueError:
+        raise ProtocolError(400) from None
+    version, path = split_version(parsed.path)
+    headers: dict[str, str] = {}
+    for name, value in head.headers:
+        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    request = Request(
+        method=head.method.decode("latin-1"),
+        path=path,
+        query=parsed.query,
+        headers=headers,
+        body=io.BufferedReader(Body(connection)),
+        version=version,
+    )
+    return request, refused
+
+
+def _remove_stale(path: Path) -> None:
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except FileNotFoundError:
+            return
+    raise SocketInUse(f"another engine listens on unix://{path}")

@@ -1,0 +1,235 @@
+"""Streams that live longer than an answer: attached terminals, followed logs, waits and events.
+
+A hijacked connection has two directions and so two threads: the connection's own carries the
+process's output to the client, a second one carries the client's input to the process and notices
+when the client is gone.
+
+Mirrors: moby pkg/stdcopy (the 8-byte frame), pkg/term/proxy.go (detach keys), daemon/attach.go
+(v20.10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from refimpl.api.answer import Answer, ChunkedStream
+from refimpl.api.connection import ClientGone
+from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
+from refimpl.errors import EngineError, InvalidParameter
+
+POLL_S = 0.5
+"""How often a stream without news looks whether its client is still there."""
+
+DEFAULT_DETACH_KEYS = b"\x10\x11"
+"""ctrl-p, ctrl-q."""
+
+_RECV_BYTES = 32 << 10
+_CONTROL_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    """Return bytes framed for a client without a terminal: stream, three zeros, length, data."""
+    return struct.pack(">BxxxI", stream, len(data)) + data
+
+
+def parse_detach_keys(spec: str) -> bytes:
+    """Return the bytes of a detach sequence such as `ctrl-p,ctrl-q` or `a,b`.
+
+    Raises:
+        InvalidParameter: `Invalid detach keys (zz) provided`.
+    """
+    if not spec:
+        return DEFAULT_DETACH_KEYS
+    keys = bytearray()
+    for key in spec.split(","):
+        name = key.removeprefix("ctrl-")
+        if key == name and len(key.encode()) == 1:
+            keys += key.encode()
+        elif key != name and len(name) == 1 and "a" <= name <= "z":
+            keys.append(ord(name) - ord("a") + 1)
+        elif key != name and name in _CONTROL_KEYS:
+            keys.append(_CONTROL_KEYS[name])
+        else:
+            raise InvalidParameter(f"Invalid detach keys ({spec}) provided")
+    return bytes(keys)
+
+
+class DetachKeys:
+    """Watches typed bytes for the detach sequence, holding back what may be its beginning."""
+
+    def __init__(self, sequence: bytes) -> None:
+        self._sequence = sequence
+        self._matched = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """Return the bytes that go to the process, and whether the sequence is complete."""
+        passed = bytearray()
+        for byte in data:
+            if byte == self._sequence[self._matched]:
+                self._matched += 1
+                if self._matched == len(self._sequence):
+                    return bytes(passed), True
+                continue
+            passed += self._sequence[: self._matched]
+            self._matched = 1 if byte == self._sequence[0] else 0
+            if not self._matched:
+                passed.append(byte)
+        return bytes(passed), False
+
+
+def pump(
+    sock: socket.socket,
+    session: AttachSession,
+    *,
+    early: bytes = b"",
+    framed: bool,
+    detach_keys: bytes = b"",
+) -> None:
+    """Carry a session over a hijacked socket until the process or the client is gone.
+
+    Args:
+        sock: the client's socket, its head sent and consumed.
+        session: the process's streams; detached when this returns.
+        early: input that arrived together with the request.
+        framed: whether output is framed by stream number.
+        detach_keys: the sequence that ends the session, b"" for none.
+    """
+    keys = DetachKeys(detach_keys) if detach_keys else None
+    inbound = threading.Thread(
+        target=_carry_input, args=(sock, session, early, keys), name="api-stdin", daemon=True
+    )
+    inbound.start()
+    try:
+        for stream, data in session.output():
+            sock.sendall(frame(stream, data) if framed else data)
+    except EngineError as exc:
+        text = f"{exc}\r\n".encode("utf-8", "replace")
+        with contextlib.suppress(OSError):
+            sock.sendall(frame(STDERR, text) if framed else text)
+    except OSError:
+        pass  # the client is gone, and the process does not care
+    finally:
+        session.detach()
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)  # also ends the input thread's wait
+        inbound.join(timeout=POLL_S)
+
+
+def _carry_input(
+    sock: socket.socket, session: AttachSession, early: bytes, keys: DetachKeys | None
+) -> None:
+    """Carry the client's input to the process; leave the session when the client is gone."""
+    data = early or _receive(sock)
+    while data:
+        detach = False
+        if keys is not None:
+            data, detach = keys.feed(data)
+        if data:
+            session.write(data)
+        if detach:
+            session.detach()
+            return
+        data = _receive(sock)
+    # the client has finished sending; it may be gone, or still be reading
+    session.close_stdin()
+    poller = select.poll()
+    with contextlib.suppress(OSError, ValueError):
+        poller.register(sock, 0)
+        poller.poll()
+    session.detach()
+
+
+def _receive(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(_RECV_BYTES)
+    except OSError:
+        return b""
+
+
+@contextmanager
+def watched(sock: socket.socket, on_gone: Callable[[], None]) -> Iterator[None]:
+    """Call `on_gone` from another thread when the client closes during the block.
+
+    Nothing is read from the socket: a next request may already be in it.
+    """
+    wake = os.eventfd(0)
+
+    def watch() -> None:
+        poller = select.poll()
+        poller.register(wake, select.POLLIN)
+        poller.register(sock, 0)
+        if wake not in dict(poller.poll()):
+            on_gone()
+
+    thread = threading.Thread(target=watch, name="api-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.eventfd_write(wake, 1)
+        thread.join()
+        os.close(wake)
+
+
+def send_logs(answer: Answer, reader: LogReader) -> None:
+    """Answer with a log: framed by stream number, raw for a container with a terminal."""
+    with (
+        contextlib.closing(reader),
+        answer.stream() as out,
+        watched(answer.client_socket, reader.close),
+    ):
+        try:
+            for stream, data in reader.read():
+                out.write(data if reader.tty else frame(stream, data))
+        except EngineError as exc:
+            text = f"Error grabbing logs: {exc}\n".encode("utf-8", "replace")
+            out.write(text if reader.tty else frame(STDERR, text))
+
+
+def send_events(answer: Answer, events: EventStream) -> None:
+    """Answer with events as they come, one JSON document each, until they end."""
+    with contextlib.closing(events), answer.stream("application/json") as out:
+        while not events.ended and out.is_open():
+            event = events.read(POLL_S)
+            if event is not None:
+                out.write_json(event)
+
+
+def send_wait(answer: Answer, waiter: Waiter) -> None:
+    """Answer a wait: the head at once, so that the client knows it is registered, then the end."""
+    with contextlib.closing(waiter), answer.stream("application/json") as out:
+        out.write_json(_wait_wire(_await(waiter, out.is_open)))
+
+
+def send_wait_at_end(answer: Answer, waiter: Waiter) -> None:
+    """Answer a wait of a client before API 1.30: head and body together, at the end."""
+    with contextlib.closing(waiter):
+        answer.json(_wait_wire(_await(waiter, lambda: not answer.is_client_gone())))
+
+
+def _await(waiter: Waiter, is_open: Callable[[], bool]) -> WaitResult:
+    while (result := waiter.result(POLL_S)) is None:
+        if not is_open():
+            raise ClientGone
+    return result
+
+
+def _wait_wire(result: WaitResult) -> dict[str, object]:
+    error = {"Message": result.error} if result.error else None
+    return {"Error": error, "StatusCode": result.status_code}
+
+
+def send_progress(out: ChunkedStream, progress: Iterator[object]) -> None:
+    """Send progress documents; a failure becomes the last of them (jsonmessage's errorDetail)."""
+    try:
+        for document in progress:
+            out.write_json(document, end=b"\r\n")
+    except EngineError as exc:
+        out.write_json({"errorDetail": {"message": str(exc)}, "error": str(exc)}, end=b"\r\n")
