@@ -145,27 +145,25 @@ def own_daemon(
     """Get a daemon of the same kind for this row alone, to kill, restart or configure.
 
     `daemon = own_daemon()` or `own_daemon({"bridge": "none"})`; then `daemon.run(...)`,
-    `daemon.engine.kill_everything()`, `daemon.engine.resume()`. Starting one takes seconds.
+    `daemon.engine.kill_everything()`, `daemon.engine.resume()`. Starting one takes about a second.
     """
     from conformance.plugin import POOL, ROW
 
     pool, row = request.config.stash[POOL], request.node.stash[ROW]
-    benches: list[tuple[Workbench, dict[str, Any], Any]] = []
+    lent: list[Engine] = []
 
     def lend(config: dict[str, Any] | None = None) -> Workbench:
         engine = pool.lend_own(engine_spec, config or {})
-        bench = Workbench(
+        lent.append(engine)
+        return Workbench(
             engine,
             run_id=request.config.option.netinit_run_id,
             subnets=SubnetAllocator(taken_subnets(engine.client())),
         )
-        benches.append((bench, config or {}, take_snapshot(engine)))
-        return bench
 
     yield lend
-    for number, (bench, config, new) in enumerate(benches, 1):
-        log = bench.engine.log_path
+    for number, engine in enumerate(lent, 1):
+        log = engine.log_path
         if log is not None and log.exists():
             row.logs[f"own-daemon-{number}.log"] = log.read_text("utf-8", "replace")
-        bench.clean_up_quietly()
-        pool.take_back(bench.engine, engine_spec, config, new)
+        pool.take_back(engine)

@@ -80,7 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--netinit-run-id", default="dev", help="begins the names of all objects")
     group.addoption("--netinit-workspace", default="/tmp/netinit-dev", help="folder of the daemons")  # noqa: S108 - short: unix sockets
     group.addoption("--netinit-report", default="reports", help="folder of the report")
-    group.addoption("--netinit-keep", action="store_true", help="leave the engines running")
+    group.addoption("--netinit-keep", default="", help="name under which the engines stay up")
 
 
 def _is_controller(config: pytest.Config) -> bool:

@@ -1,6 +1,5 @@
 """The engines of one worker process: started when the first row needs them, stopped at the end."""
 
-import json
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -9,11 +8,11 @@ from typing import Any
 
 from conformance.capabilities import probe_capabilities
 from conformance.engines.base import Engine, EngineError
+from conformance.engines.cleanup import record_external
 from conformance.engines.factory import make_engine
 from conformance.engines.settings import load_settings
 from conformance.expectations import Expectation, load_expectations
 from conformance.image import ensure_image
-from conformance.leaks import Snapshot, compare, take_snapshot
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.versions import major_minor
 
@@ -48,14 +47,19 @@ class StartedEngine:
 class EnginePool:
     """Starts engines on demand; one shared engine per spec and throw-away ones beside it."""
 
-    def __init__(self, *, run_id: str, workspace: Path, keep: bool = False) -> None:
-        """Begin with no engine."""
+    def __init__(self, *, run_id: str, workspace: Path, keep: str = "") -> None:
+        """Begin with no engine.
+
+        Args:
+            run_id: begins the names of what is made on this machine.
+            workspace: the run's folder.
+            keep: a name under which the shared engines stay up between runs; "" = they do not.
+        """
         self._run_id = run_id
         self._workspace = workspace
         self._keep = keep
         self._shared: dict[str, StartedEngine] = {}
         self._failed: dict[str, str] = {}
-        self._spare: dict[tuple[str, str], tuple[Engine, Snapshot]] = {}
         self._lent: list[Engine] = []
         self._slots = 0
 
@@ -71,8 +75,11 @@ class EnginePool:
             engine = make_engine(
                 spec, run_id=self._run_id, workspace=self._workspace, keep=self._keep
             )
+            if not engine.is_managed:
+                record_external(self._workspace, spec, self._run_id)
             try:
                 engine.start()
+                ensure_image(engine.client())
                 self._shared[spec] = _describe(engine, spec)
             except Exception as exc:
                 self._failed[spec] = f"{spec}: {exc}"
@@ -81,53 +88,35 @@ class EnginePool:
         return self._shared[spec]
 
     def lend_own(self, spec: str, config: dict[str, Any]) -> Engine:
-        """Give a daemon that the row may kill: a new one, or one that is as good as new."""
-        spare = self._spare.pop((spec, _config_key(config)), None)
-        if spare is not None:
-            engine = spare[0]
-        else:
-            self._slots += 1
-            engine = make_engine(
-                spec,
-                run_id=self._run_id,
-                workspace=self._workspace,
-                slot=f"{spec}-own{self._slots}",
-                config=config,
-            )
-            engine.start()
-            ensure_image(engine.client())
+        """Start a daemon that one row may kill and configure as it likes."""
+        self._slots += 1
+        engine = make_engine(
+            spec,
+            run_id=self._run_id,
+            workspace=self._workspace,
+            slot=f"{spec}-own{self._slots}",
+            config=config,
+        )
+        engine.start()
         self._lent.append(engine)
         return engine
 
-    def take_back(self, engine: Engine, spec: str, config: dict[str, Any], new: Snapshot) -> None:
-        """Take back a lent daemon: keep it if it is as it was when it was new, else end it."""
+    def take_back(self, engine: Engine) -> None:
+        """End a lent daemon and take away all that is left of it."""
         self._lent.remove(engine)
-        try:
-            is_as_new = compare(new, take_snapshot(engine)) == ([], [])
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not as new
-            is_as_new = False
-        key = (spec, _config_key(config))
-        if is_as_new and key not in self._spare:
-            self._spare[key] = (engine, new)
-        else:
-            engine.stop()
+        engine.stop()
 
     def stop_all(self) -> list[str]:
         """Stop every engine; go on past failures and give them as sentences."""
-        engines = [*self._lent, *(engine for engine, _ in self._spare.values())]
-        engines += [started.engine for started in self._shared.values()]
+        engines = [*self._lent, *(started.engine for started in self._shared.values())]
         complaints = []
         for engine in engines:
             try:
                 engine.stop()
             except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
                 complaints.append(f"{engine.name} could not be stopped: {exc}")
-        self._lent, self._spare, self._shared = [], {}, {}
+        self._lent, self._shared = [], {}
         return complaints
-
-
-def _config_key(config: dict[str, Any]) -> str:
-    return json.dumps(config, sort_keys=True)
 
 
 def _describe(engine: Engine, spec: str) -> StartedEngine:

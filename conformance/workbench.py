@@ -4,7 +4,6 @@ The fixtures `create`, `run`, `network`, `exec_in`, ... are the methods of the w
 shared engine; `own_daemon(...)` gives a whole workbench on a daemon of the row's own.
 """
 
-import contextlib
 import itertools
 from typing import Any
 
@@ -15,6 +14,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from conformance.engines.base import Engine, EngineError
+from conformance.engines.cleanup import RUN_LABEL
 from conformance.image import ensure_image
 from conformance.observe.events import Event, EventCollector
 from conformance.observe.exec import ExecResult, run_in_container
@@ -23,7 +23,6 @@ from conformance.observe.metrics import MetricsReader
 from conformance.rawapi import Answer, request
 from conformance.subnets import SubnetAllocator
 
-RUN_LABEL = "netinit.run"
 # Waits for ever but stops at once on SIGTERM, which a plain `sleep` as process 1 would not.
 WAIT_FOR_EVER = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
 
@@ -169,8 +168,3 @@ class Workbench:
         except requests.RequestException as exc:
             raise EngineError(f"{kind} {object_id[:12]} cannot be removed: {exc}") from exc
         return []
-
-    def clean_up_quietly(self) -> None:
-        """Remove what still can be removed from a daemon that the row may have left dead."""
-        with contextlib.suppress(EngineError, requests.RequestException):
-            self.clean_up()

@@ -20,7 +20,7 @@ def make_engine(
     workspace: Path,
     slot: str = "",
     config: dict[str, Any] | None = None,
-    keep: bool = False,
+    keep: str = "",
 ) -> Engine:
     """Make the engine that `--engine SPEC` means; it is not started yet.
 

@@ -39,7 +39,13 @@ STOP_TIMEOUT_S = 30
 METRICS_ADDRESS = "127.0.0.1:9323"
 NETNS_PREFIX = "ni-"
 FOLDER_PREFIX = "netinit-"
+WORKSPACE_ROOT = Path("/tmp")  # noqa: S108 - the path of a unix socket must stay short
 RECORD = "engine.json"
+
+
+def workspace_of(name: str) -> Path:
+    """Give the folder of a run, or of the engines kept under a name."""
+    return WORKSPACE_ROOT / f"{FOLDER_PREFIX}{name}"
 
 
 class ManagedEngine:
@@ -55,7 +61,7 @@ class ManagedEngine:
         slot: str,
         workspace: Path,
         config: dict[str, Any] | None = None,
-        keep: bool = False,
+        keep: str = "",
     ) -> None:
         """Prepare an engine; nothing is started or written yet.
 
@@ -65,15 +71,16 @@ class ManagedEngine:
             slot: tells two daemons of one run apart: the engine's name, or that with a number.
             workspace: the run's folder; kept short, since it holds unix sockets.
             config: daemon options on top of those in the settings.
-            keep: leave it running when the run ends, and use it again if it already runs.
+            keep: a name under which it stays up when the run ends, and under which a later run
+                finds it again; "" = it ends with the run.
         """
         self.settings = settings
         self.name = settings.name
         self.family = settings.family
         self.profile = settings.profile
         self.config = {**settings.config, **(config or {})}
-        self.folder = workspace / slot
-        self.netns_name = f"{NETNS_PREFIX}{run_id}-{slot}"
+        self.folder = (workspace_of(keep) if keep else workspace) / slot
+        self.netns_name = f"{NETNS_PREFIX}{keep or run_id}-{slot}"
         self.address = f"unix://{self.folder}/engine.sock"
         self.data_root = self.folder / "data"
         self.exec_root = self.folder / "exec"
@@ -115,8 +122,8 @@ class ManagedEngine:
             return
         self.stop_leftover()
         self.folder.mkdir(parents=True)
-        make_netns(self.netns_name)
         self._record()
+        make_netns(self.netns_name)
         try:
             self._launch()
         except EngineError:
@@ -129,9 +136,15 @@ class ManagedEngine:
         record = read_record(self.folder)
         if not (self.keep and record and is_recorded_daemon_alive(record)):
             return False
+        if not self.is_current():
+            return False
         self._pid = record["pid"]
         self.start_command = record["command"]
         return self._answers()
+
+    def is_current(self) -> bool:
+        """Say whether the kept daemon runs the program as it is now."""
+        return True
 
     def stop_leftover(self) -> None:
         """Clear away a dead daemon that had this slot before."""
@@ -175,7 +188,7 @@ class ManagedEngine:
             "pid_start": start_time(self._pid) if self._pid else "",
             "owner": os.getpid(),
             "owner_start": start_time(os.getpid()),
-            "keep": self.keep,
+            "keep": bool(self.keep),
             "command": self.start_command,
         }
         (self.folder / RECORD).write_text(json.dumps(record), encoding="utf-8")

@@ -2,8 +2,9 @@
 
 import importlib.util
 import sys
+from pathlib import Path
 
-from conformance.engines.managed import METRICS_ADDRESS, ManagedEngine
+from conformance.engines.managed import METRICS_ADDRESS, RECORD, ManagedEngine
 
 
 class ReferenceEngine(ManagedEngine):
@@ -22,6 +23,13 @@ class ReferenceEngine(ManagedEngine):
         }
         command = [word.format(python=sys.executable) for word in self.settings.command]
         return command + [word for key, value in flags.items() for word in (f"--{key}", str(value))]
+
+    def is_current(self) -> bool:
+        """Say whether the kept daemon was started after the last change of its source."""
+        spec = importlib.util.find_spec("refimpl")
+        folders = list(spec.submodule_search_locations or []) if spec else []
+        changed = (file.stat().st_mtime for place in folders for file in Path(place).rglob("*.py"))
+        return max(changed, default=0.0) < (self.folder / RECORD).stat().st_mtime
 
     def why_unavailable(self) -> str:
         """Say why this machine cannot have it; "" = it can."""

@@ -1,0 +1,80 @@
+"""The report as JUnit XML, one <testsuite> per engine, for CI systems.
+
+pass = a bare case; known, non-strict, unsupported, n/a = skipped with the reason; FAIL and FIXED
+= failure; error = error.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET  # noqa: S405 - only written here, never parsed
+
+from conformance.report.document import Document
+from conformance.verdicts import Verdict
+
+# XML 1.0 has no way to write these.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def write_junit(document: Document, path: Path) -> None:
+    """Write a report as JUnit XML."""
+    tree = ET.ElementTree(junit_tree(document))
+    ET.indent(tree)
+    tree.write(path, encoding="utf-8", xml_declaration=True)
+
+
+def junit_tree(document: Document) -> ET.Element:
+    """Give the XML of a report."""
+    rows = {row["id"]: row for row in document["behaviours"]}
+    root = ET.Element("testsuites", name="netinit conformance")
+    for engine in document["engines"]:
+        results = [r for r in document["results"] if r["engine"] == engine["name"]]
+        verdicts = [Verdict(result["verdict"]) for result in results]
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=engine["name"],
+            tests=str(len(results)),
+            failures=str(sum(v in (Verdict.FAIL, Verdict.FIXED) for v in verdicts)),
+            errors=str(verdicts.count(Verdict.ERROR)),
+            skipped=str(sum(not v.is_red and v is not Verdict.PASS for v in verdicts)),
+            time=f"{sum(result['duration_s'] for result in results):.3f}",
+            timestamp=document["run"]["started"],
+        )
+        for result in results:
+            _add_case(suite, result, rows[result["behaviour"]])
+    return root
+
+
+def _add_case(suite: ET.Element, result: dict[str, Any], row: dict[str, Any]) -> None:
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=result["engine"],
+        name=result["behaviour"],
+        time=f"{result['duration_s']:.3f}",
+    )
+    properties = ET.SubElement(case, "properties")
+    facts = {
+        "behaviour": result["behaviour"],
+        "engine": result["engine"],
+        "verdict": result["verdict"],
+        "statement": row.get("statement", ""),
+        "source": row.get("source", ""),
+    }
+    for name, value in facts.items():
+        ET.SubElement(properties, "property", name=name, value=_clean(value))
+    verdict = Verdict(result["verdict"])
+    if verdict is Verdict.PASS:
+        return
+    tag = {Verdict.FAIL: "failure", Verdict.FIXED: "failure", Verdict.ERROR: "error"}
+    reason = result["reason"] or (result["expectation"] or {}).get("reason", "")
+    element = ET.SubElement(
+        case, tag.get(verdict, "skipped"), message=_clean(f"{verdict.value}: {reason}")
+    )
+    lines = [("Expected", result["expected"]), ("Actual", result["actual"]), ("log", result["log"])]
+    element.text = _clean("\n".join(f"{label}: {text}" for label, text in lines if text))
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("?", text)
