@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 from types import FrameType
 
@@ -147,7 +148,10 @@ def _run_pytest(
     ]
     if json_path is not None:
         arguments.append(f"--benchmark-json={json_path.resolve()}")
-    outcome = pytest.main(arguments, plugins=[plugin])
+    with warnings.catch_warnings():
+        # We say ourselves, and why, when there is nothing to keep.
+        warnings.filterwarnings("ignore", "Not saving anything")
+        outcome = pytest.main(arguments, plugins=[plugin])
     if plugin.measured is None:
         _explain(plugin.failure)
         return ExitCode.ERROR

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,7 +66,7 @@ class Measurements:
     run_id: str
     engines: tuple[EngineInfo, ...]
     load: Load
-    samples: dict[Case, Rounds]
+    samples: Mapping[Case, Rounds]
 
     def label(self, engine: str) -> str:
         """Return how the table calls an engine."""
@@ -118,7 +118,7 @@ def run_rounds(
     return dict(recorder.rounds)
 
 
-def outside_in(samples: dict[Case, Rounds]) -> dict[Case, Rounds]:
+def outside_in(samples: Mapping[Case, Rounds]) -> dict[Case, Rounds]:
     """Return, for each start on a network, start minus start with network none, round by round."""
     found: dict[Case, Rounds] = {}
     for case, rounds in samples.items():

@@ -1,0 +1,142 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from benchmarks.cases import BRIDGE, FLOOR_CASE, NONE, USER, Case, Figure
+from benchmarks.machine import Load
+from benchmarks.measure import EngineInfo, Measurements, Settings
+from benchmarks.plugin import run_to_wire
+from benchmarks.table import make_bars, make_rows, noise, render, show_number
+
+REFERENCE = EngineInfo(name="reference", family="refimpl", label="reference", version="20.10.24")
+DOCKER = EngineInfo(name="docker", family="docker", label="docker-20.10", version="20.10.24+dfsg1")
+QUIET = Load(cpus=2, load_average=0.1, busy_share=0.02)
+
+
+def metric(engine: str, network: str) -> Case:
+    return Case(Figure.METRIC, engine, network)
+
+
+def measured(samples, engines=(REFERENCE, DOCKER), load=QUIET) -> Measurements:
+    names = tuple(info.name for info in engines)
+    return Measurements(
+        settings=Settings(engines=names, rounds=3, warmup_rounds=0, seed=1),
+        run_id="abc123",
+        engines=engines,
+        load=load,
+        samples=samples,
+    )
+
+
+def full(reference_s: float = 0.003) -> Measurements:
+    return measured(
+        {
+            FLOOR_CASE: [[0.001, 0.001], [0.001, 0.0012], [0.001, 0.001]],
+            Case(Figure.IN_PROCESS, "reference", BRIDGE): [[0.002]] * 3,
+            metric("reference", BRIDGE): [[reference_s]] * 3,
+            metric("docker", BRIDGE): [[0.008], [0.009], [0.010]],
+            metric("reference", USER): [[reference_s]] * 3,
+            metric("docker", USER): [[0.012]] * 3,
+            Case(Figure.START, "docker", NONE): [[0.140]] * 3,
+        }
+    )
+
+
+def rendered(measurements: Measurements) -> str:
+    text = io.StringIO()
+    render(measurements, Console(file=text, width=110))
+    return text.getvalue()
+
+
+def row_of(text: str, heading: str, engine: str) -> list[str]:
+    block = text.split(heading)[1]
+    return next(line for line in block.splitlines() if line.startswith(engine)).split()
+
+
+def test_row_has_its_percentiles_and_both_ratios():
+    row = row_of(rendered(full()), "own metric", "reference")
+    assert (
+        " ".join(row) == "reference default bridge 3 3.00 3.00 3.00* 3 [2.73 3] 0.333 [0.3 0.375]"
+    )
+
+
+def test_in_process_is_compared_with_dockers_metric():
+    (row,) = [each for each in make_rows(full()) if each.case.figure is Figure.IN_PROCESS]
+    assert row.to_docker is not None
+    assert row.to_docker.value == pytest.approx(2 / 9)
+
+
+def test_unlike_things_are_not_compared():
+    rows = {row.case: row for row in make_rows(full())}
+    assert rows[FLOOR_CASE].to_floor is None
+    assert rows[FLOOR_CASE].to_docker is None
+    assert rows[metric("docker", BRIDGE)].to_docker is None
+    assert rows[Case(Figure.START, "docker", NONE)].to_floor is None
+
+
+def test_case_without_samples_has_no_row():
+    assert metric("docker", USER) not in {
+        row.case for row in make_rows(measured({FLOOR_CASE: [[0.001]]}))
+    }
+
+
+def test_bar_is_met_when_the_reference_is_as_fast():
+    bars = make_bars(full(reference_s=0.009))
+    assert [(bar.network, bar.is_met) for bar in bars] == [(BRIDGE, True), (USER, True)]
+    assert str(bars[0]).startswith(
+        "met: default bridge: reference p50 9.00 ms <= docker-20.10 p50 9.00 ms (ratio 1 ["
+    )
+
+
+def test_bar_is_missed_when_it_is_slower():
+    bars = make_bars(full(reference_s=0.0095))
+    assert [(bar.network, bar.is_met) for bar in bars] == [(BRIDGE, False), (USER, True)]
+    assert "MISSED: default bridge: reference p50 9.50 ms > docker-20.10 p50 9.00 ms" in rendered(
+        full(reference_s=0.0095)
+    )
+
+
+def test_verdict_is_the_last_thing_printed():
+    lines = rendered(full()).splitlines()
+    assert [line.split(":")[0] for line in lines[-2:]] == ["bar met", "bar met"]
+
+
+def test_run_without_docker_has_no_bar_and_says_so():
+    alone = measured({metric("reference", BRIDGE): [[0.003]]}, engines=(REFERENCE,))
+    assert make_bars(alone) == ()
+    assert rendered(alone).splitlines()[-1].startswith("bar not measured")
+
+
+def test_run_under_load_is_marked():
+    busy = measured(
+        full().samples, load=Load(cpus=2, load_average=6.0, busy_share=0.9, steal_share=0.0)
+    )
+    assert "UNDER LOAD, the numbers are rough: load average 6.0 on 2 CPUs" in rendered(busy)
+    assert "UNDER LOAD" not in rendered(full())
+
+
+def test_floor_with_a_long_tail_marks_the_run():
+    samples = {FLOOR_CASE: [[0.001] * 9 + [0.010]] * 10}
+    (reason,) = noise(measured(samples))
+    assert reason == "the floor's p95 is 10.0 x its p50"
+
+
+def test_json_says_what_the_table_says_and_twice_the_same():
+    wire = json.loads(json.dumps(run_to_wire(full())))
+    assert wire["schema_version"] == 1
+    assert [engine["version"] for engine in wire["engines"]] == ["20.10.24", "20.10.24+dfsg1"]
+    assert [bar["met"] for bar in wire["bars"]] == [True, True]
+    by_case = {row["case"]: row for row in wire["table"]}
+    assert by_case["metric-bridge-docker"]["p50_ms"] == pytest.approx(9.0)
+    assert wire == json.loads(json.dumps(run_to_wire(full())))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.2345, "0.234"), (3.14159, "3.14"), (43.06, "43.1"), (1234.5, "1234")],
+    ids=["zero", "below-one", "units", "tens", "thousands"],
+)
+def test_number_has_three_digits_and_no_exponent(value, text):
+    assert show_number(value) == text
