@@ -1,12 +1,15 @@
 """The netlink requests that netinit makes: links, addresses and routes as values.
 
-Nothing here talks to the kernel; `linux` puts the requests into batches and sends them.
+Nothing here talks to the kernel; `linux` puts the requests into batches and sends them. Encoding
+costs as much as the kernel's own work, so requests that come again for every container (bring
+`lo` up, the route to the network's gateway) are encoded once and kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_interface, ip_network
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -37,6 +40,8 @@ from refimpl.kernel.netlink import (
 
 LOOPBACK_INDEX = 1
 
+_KEPT_MAX = 1024
+
 _MAIN_TABLE = 254
 _PROTOCOL_BOOT = 3  # what `ip route add` and moby's netlink library write
 _SCOPE_GLOBAL = 0
@@ -57,8 +62,8 @@ def bridge_mac(name: str) -> str:
 def new_bridge(plan: BridgePlan) -> Request:
     """Make a bridge, up."""
     return Request(
-        kind=RTM_NEWLINK,
-        doing=f"create bridge {plan.name}",
+        RTM_NEWLINK,
+        f"create bridge {plan.name}",
         flags=NLM_F_CREATE | NLM_F_EXCL,
         fields={"flags": IFF_UP, "change": IFF_UP},
         attributes=(
@@ -89,8 +94,8 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         ],
     }
     return Request(
-        kind=RTM_NEWLINK,
-        doing=f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}",
+        RTM_NEWLINK,
+        f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}",
         flags=NLM_F_CREATE | NLM_F_EXCL,
         fields={"flags": IFF_UP, "change": IFF_UP},
         attributes=(
@@ -113,17 +118,18 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
 def get_link(name: str) -> Request:
     """Ask for one link by name."""
     return Request(
-        kind=RTM_GETLINK,
-        doing=f"look up link {name}",
+        RTM_GETLINK,
+        f"look up link {name}",
         attributes=(("IFLA_IFNAME", name), ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)),
     )
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def change_link(index: int, name: str, *attributes: tuple[str, Any]) -> Request:
     """Bring a link up, and change what the attributes say."""
     return Request(
-        kind=RTM_NEWLINK,
-        doing=f"set up link {name}",
+        RTM_NEWLINK,
+        f"set up link {name}",
         fields={"index": index, "flags": IFF_UP, "change": IFF_UP},
         attributes=attributes,
     )
@@ -131,16 +137,15 @@ def change_link(index: int, name: str, *attributes: tuple[str, Any]) -> Request:
 
 def delete_link(name: str) -> Request:
     """Delete a link by name; a pair's other end goes with it, at once."""
-    return Request(
-        kind=RTM_DELLINK, doing=f"delete link {name}", attributes=(("IFLA_IFNAME", name),)
-    )
+    return Request(RTM_DELLINK, f"delete link {name}", attributes=(("IFLA_IFNAME", name),))
 
 
 def delete_link_index(index: int, name: str) -> Request:
     """Delete a link by number, which no rename can mislead."""
-    return Request(kind=RTM_DELLINK, doing=f"delete link {name}", fields={"index": index})
+    return Request(RTM_DELLINK, f"delete link {name}", fields={"index": index})
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def new_address(index: int, name: str, address: Address) -> Request:
     """Give a link an address, usable at once."""
     attributes: list[tuple[str, Any]] = [
@@ -153,8 +158,8 @@ def new_address(index: int, name: str, address: Address) -> Request:
         # the address is ours by the IPAM's word; waiting a second for a doubter would serve nobody
         attributes.append(("IFA_FLAGS", IFA_F_NODAD))
     return Request(
-        kind=RTM_NEWADDR,
-        doing=f"give {name} the address {address}",
+        RTM_NEWADDR,
+        f"give {name} the address {address}",
         flags=NLM_F_CREATE | NLM_F_EXCL,
         fields=_address_fields(index, address),
         attributes=attributes,
@@ -164,14 +169,15 @@ def new_address(index: int, name: str, address: Address) -> Request:
 def delete_address(index: int, name: str, address: Address) -> Request:
     """Take an address from a link."""
     return Request(
-        kind=RTM_DELADDR,
-        doing=f"take the address {address} from {name}",
+        RTM_DELADDR,
+        f"take the address {address} from {name}",
         fields=_address_fields(index, address),
         attributes=(("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))),
     )
 
 
-def new_default_routes(gateway: GatewayPlan, index: int | None) -> list[Request]:
+@lru_cache(maxsize=_KEPT_MAX)
+def new_default_routes(gateway: GatewayPlan, index: int | None) -> tuple[Request, ...]:
     """Make the default routes, replacing those that are there.
 
     Args:
@@ -187,14 +193,14 @@ def new_default_routes(gateway: GatewayPlan, index: int | None) -> list[Request]
             via.append(("RTA_OIF", index))
         requests.append(
             Request(
-                kind=RTM_NEWROUTE,
-                doing=f"set the default route via {router}",
+                RTM_NEWROUTE,
+                f"set the default route via {router}",
                 flags=NLM_F_CREATE | NLM_F_REPLACE,
                 fields=_route_fields(version),
                 attributes=via,
             )
         )
-    return requests
+    return tuple(requests)
 
 
 def default_routes(messages: Sequence[Any]) -> list[Any]:
@@ -227,11 +233,6 @@ def kind(link: Any) -> str:
     """Return a link's kind, `bridge` or `veth`; "" for one that is neither made nor named so."""
     information = link.get_attr("IFLA_LINKINFO")
     return (information.get_attr("IFLA_INFO_KIND") or "") if information else ""
-
-
-def peer_index(link: Any) -> int:
-    """Return the index, in its own namespace, of the other end of a veth pair."""
-    return int(link.get_attr("IFLA_LINK"))
 
 
 def addresses_by_index(messages: Sequence[Any]) -> dict[int, tuple[Address, ...]]:
@@ -272,8 +273,8 @@ def _route_request(route: Any, kind: int, verb: str, flags: int) -> Request:
         if route.get_attr(name) is not None
     ]
     return Request(
-        kind=kind,
-        doing=f"{verb} the default route via {route.get_attr('RTA_GATEWAY')}",
+        kind,
+        f"{verb} the default route via {route.get_attr('RTA_GATEWAY')}",
         flags=flags,
         fields={name: route[name] for name in ("family", "table", "type", "proto", "scope")},
         attributes=attributes,

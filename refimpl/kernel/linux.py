@@ -32,7 +32,14 @@ from refimpl.kernel.base import (
     Subnet,
 )
 from refimpl.kernel.firewall import Firewall
-from refimpl.kernel.netlink import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, Netlink, Request
+from refimpl.kernel.netlink import (
+    IFLA_LINK,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    Netlink,
+    Request,
+)
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
@@ -100,10 +107,10 @@ class LinuxKernel:
             created, looked_up = host.exchange([links.new_bridge(plan), links.get_link(plan.name)])
             if created.error is None:
                 undo = [links.delete_link(plan.name)]
-                index = looked_up.messages[0]["index"]
+                index = looked_up.decode()[0]["index"]
                 requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
             elif created.error.errno == errno.EEXIST and looked_up.error is None:
-                requests, undo = _adjust_bridge(host, plan, looked_up.messages[0])
+                requests, undo = _adjust_bridge(host, plan, looked_up.decode()[0])
             else:
                 raise created.error
             _run_or_undo(host, requests, undo)
@@ -293,19 +300,14 @@ def _add_pairs(
     finally:
         os.close(namespace)
     created, found = answers[::2], answers[1::2]
-    made = [
-        links.delete_link(plan.host_name)
-        for plan, answer in zip(plans, created, strict=True)
-        if answer.error is None
-    ]
-    if made:
-        undo.callback(_delete_links_of_its_own, made)
+    for plan, answer in zip(plans, created, strict=True):
+        if answer.error is None:
+            undo.callback(_delete_link_again, plan.host_name)
     for answer in answers:
         if answer.error is not None:
             raise answer.error
     return {
-        plan.name: links.peer_index(answer.messages[0])
-        for plan, answer in zip(plans, found, strict=True)
+        plan.name: answer.link_number(IFLA_LINK) for plan, answer in zip(plans, found, strict=True)
     }
 
 
@@ -358,10 +360,10 @@ def _delete_links(netlink: Netlink, requests: Sequence[Request]) -> None:
             raise answer.error
 
 
-def _delete_links_of_its_own(requests: Sequence[Request]) -> None:
-    """Delete links by a socket of its own: for undoing, when the first one may be closed."""
+def _delete_link_again(name: str) -> None:
+    """Delete a link by a socket of its own: for undoing, when the first one may be closed."""
     with Netlink() as host:
-        _delete_links(host, requests)
+        _delete_links(host, [links.delete_link(name)])
 
 
 def _set_default_routes(
@@ -371,7 +373,7 @@ def _set_default_routes(
     index = indices.get(gateway.interface or "")
     if index is None and gateway.interface:
         (answer,) = inside.run([links.get_link(gateway.interface)])
-        index = answer.messages[0]["index"]
+        index = answer.decode()[0]["index"]
     unwanted = [
         links.delete_route(route)
         for route in links.default_routes(before)

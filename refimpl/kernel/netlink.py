@@ -52,7 +52,14 @@ _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 
+IFLA_LINK = 5
+
+_DUMPED = frozenset((RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE))
+
 _HEADER = struct.Struct("=IHHII")
+_NUMBER = struct.Struct("=I")
+_NUMBER_OFFSET = 8
+_LINK_FIXED_BYTES = 16
 _RECEIVE_BYTES = 256 * 1024
 _ANSWER_TIMEOUT_S = 10
 _DUMP_ATTEMPTS_MAX = 20
@@ -64,43 +71,78 @@ _MESSAGE_CLASSES: dict[int, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One netlink message, and in `doing` the words for what it is there to do."""
+    """One netlink message, encoded when it is made so that it can be kept and sent again.
 
-    kind: int
-    doing: str
-    flags: int = 0
-    fields: dict[str, int] = field(default_factory=dict)
-    attributes: Sequence[tuple[str, Any]] = ()
-    is_dump: bool = False
+    Args:
+        kind: RTM_NEWLINK and its like.
+        doing: the words for what it is there to do, which begin the text of its error.
+        flags: NLM_F_CREATE and its like; the request is always acknowledged.
+        fields: the numbers of the message's fixed part.
+        attributes: what follows it, in pyroute2's names.
 
-    def encode(self, sequence: int) -> bytes:
-        """Return the message in the kernel's format; `sequence` marks the answers to it."""
-        message = _MESSAGE_CLASSES[self.kind]()
-        message["header"]["type"] = self.kind
+    Raises:
+        OSError: EINVAL when a value cannot be encoded, such as a MAC that is none.
+    """
+
+    __slots__ = ("data", "doing", "kind")
+
+    def __init__(
+        self,
+        kind: int,
+        doing: str,
+        *,
+        flags: int = 0,
+        fields: dict[str, int] | None = None,
+        attributes: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self.kind = kind
+        self.doing = doing
         # a dump ends with a message of its own and must not be acknowledged as well
-        acknowledge = 0 if self.is_dump else NLM_F_ACK
-        message["header"]["flags"] = self.flags | NLM_F_REQUEST | acknowledge
-        message["header"]["sequence_number"] = sequence
-        for name, value in self.fields.items():
+        acknowledge = 0 if kind in _DUMPED and flags & NLM_F_DUMP == NLM_F_DUMP else NLM_F_ACK
+        message = _MESSAGE_CLASSES[kind]()
+        message["header"]["type"] = kind
+        message["header"]["flags"] = flags | NLM_F_REQUEST | acknowledge
+        for name, value in (fields or {}).items():
             message[name] = value
-        message["attrs"] = list(self.attributes)
+        message["attrs"] = list(attributes)
         try:
             message.encode()
         except (ValueError, TypeError, struct.error) as error:
-            # such as a MAC that is none: the kernel would say EINVAL if it could be told
-            raise OSError(errno.EINVAL, f"{self.doing}: {error}") from error
-        return bytes(message.data)
+            raise OSError(errno.EINVAL, f"{doing}: {error}") from error
+        self.data = bytes(message.data)
+
+    def numbered(self, number: int) -> bytes:
+        """Return the message with a sequence number, which the answers to it will bear."""
+        return b"".join(
+            (self.data[:_NUMBER_OFFSET], _NUMBER.pack(number), self.data[_NUMBER_OFFSET + 4 :])
+        )
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came back for one request: messages, and the error if it failed."""
+    """What came back for one request: messages as they came, and the error if it failed."""
 
+    kind: int
     error: OSError | None = None
-    messages: list[Any] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     is_interrupted: bool = False
+
+    def decode(self) -> list[Any]:
+        """Return the messages as pyroute2 shows them."""
+        messages = [_MESSAGE_CLASSES[self.kind](body) for body in self.bodies]
+        for message in messages:
+            message.decode()
+        return messages
+
+    def link_number(self, attribute: int) -> int:
+        """Return one number of the one link that was asked for, without decoding all the others.
+
+        Args:
+            attribute: IFLA_LINK and its like.
+        """
+        value = _attribute(self.bodies[0], _HEADER.size + _LINK_FIXED_BYTES, attribute)
+        return int(_NUMBER.unpack(value)[0])
 
 
 class Netlink:
@@ -132,9 +174,9 @@ class Netlink:
         """Send requests in one go; each has its own answer, and a failed one stops no other."""
         if not requests:
             return []
-        data = b"".join(request.encode(number) for number, request in enumerate(requests, 1))
+        data = b"".join(request.numbered(number) for number, request in enumerate(requests, 1))
         self._socket.sendto(data, (0, 0))
-        answers = [Answer() for _ in requests]
+        answers = [Answer(request.kind) for request in requests]
         open_numbers = set(range(1, len(requests) + 1))
         while open_numbers:
             self._receive(requests, answers, open_numbers)
@@ -160,18 +202,13 @@ class Netlink:
             attributes.append(("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS))
         if link_kind:
             attributes.append(("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", link_kind)]}))
-        request = Request(
-            kind=kind,
-            doing="list the links, addresses or routes",
-            flags=NLM_F_DUMP,
-            attributes=attributes,
-            is_dump=True,
-        )
+        doing = "list the links, addresses or routes"
+        request = Request(kind, doing, flags=NLM_F_DUMP, attributes=attributes)
         for _ in range(_DUMP_ATTEMPTS_MAX):
             (answer,) = self.run([request])
             if not answer.is_interrupted:
-                return answer.messages
-        raise OSError(f"{request.doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
+                return answer.decode()
+        raise OSError(f"{doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
 
     def _receive(
         self, requests: Sequence[Request], answers: list[Answer], open_numbers: set[int]
@@ -190,9 +227,7 @@ class Netlink:
                 answer.error = _read_error(body, kind, flags, requests[number - 1].doing)
                 open_numbers.discard(number)
             else:
-                message = _MESSAGE_CLASSES[kind](body)
-                message.decode()
-                answer.messages.append(message)
+                answer.bodies.append(body)
 
 
 def _read_error(body: bytes, kind: int, flags: int, doing: str) -> OSError | None:
@@ -205,17 +240,19 @@ def _read_error(body: bytes, kind: int, flags: int, doing: str) -> OSError | Non
     text = ""
     if kind == _NLMSG_ERROR and flags & _ACK_HAS_ATTRIBUTES:
         # errno, then the header of the request (all that CAP_ACK leaves of it), then attributes
-        text = _attribute_text(body, _HEADER.size + 4 + _HEADER.size)
+        raw = _attribute(body, _HEADER.size + 4 + _HEADER.size, _ERROR_TEXT_ATTRIBUTE)
+        text = raw.rstrip(b"\0").decode(errors="replace")
     reason = os.strerror(-code) + (f" ({text})" if text else "")
     return OSError(-code, f"{doing}: {reason}")
 
 
-def _attribute_text(body: bytes, offset: int) -> str:
+def _attribute(body: bytes, offset: int, wanted: int) -> bytes:
+    """Return the value of one attribute of those that begin at `offset`; empty without it."""
     while offset + 4 <= len(body):
         length, kind = struct.unpack_from("=HH", body, offset)
         if length < 4:
             break
-        if kind == _ERROR_TEXT_ATTRIBUTE:
-            return body[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
+        if kind == wanted:
+            return body[offset + 4 : offset + length]
         offset += (length + 3) & ~3
-    return ""
+    return b""
