@@ -79,7 +79,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
 @click.option("--report", default="reports", show_default=True, help="Folder of the report.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the matrix in plain letters.")
 @click.option("-n", "workers", type=int, help="Engines at a time. Default: one per core.")
-def run(  # noqa: PLR0913, PLR0917 - one parameter per option
+def run(
     select: tuple[str, ...],
     engines: tuple[str, ...],
     skip_missing: bool,

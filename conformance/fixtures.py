@@ -12,7 +12,7 @@ create_raw(body)  POST /containers/create with a body of your own: .status .mess
 api(method, path, body)  any raw request: .status .message .json()
 host              the engine seen from the machine: namespaces, links, addresses, routes, files
 events            what the engine announces: .collect("network"), .wait_for("container", "die")
-metrics           what the engine counts: with metrics.delta() as delta: ...; delta.counts["allocate"]
+metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
 subnets           subnets that overlap nothing: .ipv4() .ipv6()
 new_name(role)    a name that nothing else has
@@ -30,6 +30,7 @@ from conformance.leaks import check_nothing_left, take_snapshot
 from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
+from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.workbench import Workbench
 
@@ -37,8 +38,6 @@ from conformance.workbench import Workbench
 @pytest.fixture(autouse=True)
 def workbench(request: pytest.FixtureRequest, engine_spec: str) -> Iterator[Workbench]:
     """Everything that a row needs on the shared engine; checks that nothing is left of it."""
-    from conformance.plugin import prepare_row
-
     started = prepare_row(request.node)
     bench = Workbench(
         started.engine, run_id=request.config.option.netinit_run_id, subnets=started.subnets
@@ -147,8 +146,6 @@ def own_daemon(
     `daemon = own_daemon()` or `own_daemon({"bridge": "none"})`; then `daemon.run(...)`,
     `daemon.engine.kill_everything()`, `daemon.engine.resume()`. Starting one takes about a second.
     """
-    from conformance.plugin import POOL, ROW
-
     pool, row = request.config.stash[POOL], request.node.stash[ROW]
     lent: list[Engine] = []
 

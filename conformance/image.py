@@ -19,7 +19,19 @@ BUSYBOX = Path("/bin/busybox")
 REPOSITORY = "netinit/busybox"
 LABEL = "netinit.image"
 _PT_INTERP = 3
-_DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "sbin", "sys", "tmp", "usr", "usr/bin", "usr/sbin")
+_DIRECTORIES = (
+    "bin",
+    "dev",
+    "etc",
+    "proc",
+    "root",
+    "sbin",
+    "sys",
+    "tmp",
+    "usr",
+    "usr/bin",
+    "usr/sbin",
+)
 _FILES = {
     "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
     "etc/group": b"root:x:0:\n",
@@ -73,9 +85,7 @@ def needs_interpreter(program: bytes) -> bool:
     size = int.from_bytes(program[54:56], sys.byteorder)
     count = int.from_bytes(program[56:58], sys.byteorder)
     starts = (table + index * size for index in range(count))
-    return any(
-        int.from_bytes(program[at : at + 4], sys.byteorder) == _PT_INTERP for at in starts
-    )
+    return any(int.from_bytes(program[at : at + 4], sys.byteorder) == _PT_INTERP for at in starts)
 
 
 @lru_cache(maxsize=1)

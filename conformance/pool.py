@@ -123,24 +123,26 @@ def _describe(engine: Engine, spec: str) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     client = engine.client()
-    facts = {
-        "name": column_name(engine, version.version),
+    column = column_name(engine, version.version)
+    promises = engine.profile or version.version
+    facts: dict[str, Any] = {
+        "name": column,
         "spec": spec if engine.is_managed else "external",
         "family": engine.family,
         "version": version.version,
         "api_min": version.api_min,
         "api_max": version.api_max,
-        "promises": engine.profile or version.version,
+        "promises": promises,
         "packages": _package_versions(spec),
         "start_command": [_without_path(word) for word in engine.start_command],
         "capabilities": sorted(capabilities),
     }
     return StartedEngine(
         engine=engine,
-        column=facts["name"],
+        column=column,
         version=version.version,
         api=version.api_max,
-        promises=facts["promises"],
+        promises=promises,
         capabilities=capabilities,
         expectations=tuple(load_expectations(engine.family)),
         subnets=SubnetAllocator(taken_subnets(client)),

@@ -119,7 +119,7 @@ class Registry:
 
     def behaviour(
         self,
-        id: str,  # noqa: A002 - the word that the catalogue and the reports use
+        id: str,
         statement: str,
         *,
         source: str,

@@ -102,7 +102,9 @@ def run_rows(request: RunRequest) -> list[str]:
 
 def _import_path() -> str:
     """Let the child find this very suite, and what its caller could import."""
-    return os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]).rstrip(
+        os.pathsep
+    )
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,11 @@ import docker
 
 IPV4_POOL = ipaddress.IPv4Network("10.213.0.0/16")
 IPV6_POOL = ipaddress.IPv6Network("fd6e:6574:696e::/48")
-_SPARE_IPV4 = (IPV4_POOL, ipaddress.IPv4Network("172.29.0.0/16"), ipaddress.IPv4Network("192.168.0.0/16"))
+_SPARE_IPV4 = (
+    IPV4_POOL,
+    ipaddress.IPv4Network("172.29.0.0/16"),
+    ipaddress.IPv4Network("192.168.0.0/16"),
+)
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -57,7 +61,7 @@ class SubnetAllocator:
     def _next(self, candidates: Iterator[_Network]) -> str:
         for candidate in candidates:
             if not any(
-                other.version == candidate.version and candidate.overlaps(other)  # type: ignore[arg-type]  # versions are equal here
+                other.version == candidate.version and candidate.overlaps(other)
                 for other in self._avoid
             ):
                 return str(candidate)

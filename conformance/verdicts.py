@@ -37,6 +37,7 @@ class Outcome(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    LEAKED = "leaked"
     ERROR = "error"
     UNSUPPORTED = "unsupported"
     NOT_PROMISED = "n/a"
@@ -52,6 +53,13 @@ class ExitCode(IntEnum):
 
 
 _WORST_FIRST = tuple(Verdict)
+# What neither a level nor an expectation can change.
+_DECIDED = {
+    Outcome.ERROR: Verdict.ERROR,
+    Outcome.LEAKED: Verdict.FAIL,
+    Outcome.UNSUPPORTED: Verdict.UNSUPPORTED,
+    Outcome.NOT_PROMISED: Verdict.NOT_PROMISED,
+}
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -62,15 +70,12 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 def judge(outcome: Outcome, *, level: Level, is_expected_to_fail: bool) -> Verdict:
     """Turn what happened into a verdict.
 
-    An expectation covers a failure only: an error stays an error, and a pass against the
-    expectation is FIXED, which is red, so that the expectation is taken away.
+    An expectation covers a failure only: an error stays an error, what is left behind stays red
+    whatever the row demands, and a pass against the expectation is FIXED, which is red, so that
+    the expectation is taken away.
     """
-    if outcome is Outcome.ERROR:
-        return Verdict.ERROR
-    if outcome is Outcome.UNSUPPORTED:
-        return Verdict.UNSUPPORTED
-    if outcome is Outcome.NOT_PROMISED:
-        return Verdict.NOT_PROMISED
+    if outcome in _DECIDED:
+        return _DECIDED[outcome]
     if outcome is Outcome.PASSED:
         return Verdict.FIXED if is_expected_to_fail else Verdict.PASS
     if is_expected_to_fail:

@@ -9,7 +9,9 @@ import re
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-_RELEASE = re.compile(r"v?(?P<release>\d+(?:\.\d+)*)(?:[-~.]?(?P<pre>rc|beta|alpha)[.-]?(?P<n>\d+))?")
+_RELEASE = re.compile(
+    r"v?(?P<release>\d+(?:\.\d+)*)(?:[-~.]?(?P<pre>rc|beta|alpha)[.-]?(?P<n>\d+))?"
+)
 
 
 class VersionError(ValueError):

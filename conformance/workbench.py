@@ -135,7 +135,7 @@ class Workbench:
 
     def events(self) -> EventCollector:
         """Collect the engine's events from now on."""
-        return EventCollector(self.client, self._is_ours)
+        return EventCollector(self.engine, self._is_ours)
 
     def _is_ours(self, event: Event) -> bool:
         if self.engine.is_managed:

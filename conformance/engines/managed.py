@@ -340,8 +340,10 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 def is_recorded_daemon_alive(record: dict[str, Any]) -> bool:
     """Say whether the daemon of a record runs, and is not another process of the same number."""
-    return bool(record["pid"]) and is_alive(record["pid"]) and (
-        start_time(record["pid"]) == record["pid_start"]
+    return (
+        bool(record["pid"])
+        and is_alive(record["pid"])
+        and (start_time(record["pid"]) == record["pid_start"])
     )
 
 

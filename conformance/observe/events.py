@@ -4,14 +4,15 @@ A collector notes the engine's own time before the act and later asks for what h
 the engine replays it in order, so nothing is missed and no thread is needed.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import docker
-
+from conformance.engines.base import Engine, EngineError
 from conformance.observe.poll import eventually
+from conformance.rawapi import request
 
 _TIME = re.compile(r"(?P<second>[^.Z+]+)(?:\.(?P<fraction>\d+))?(?:Z|\+00:00)?$")
 
@@ -34,9 +35,9 @@ class Event:
 class EventCollector:
     """Collects what the engine announces from the moment it was made or `restart`ed."""
 
-    def __init__(self, client: docker.DockerClient, is_ours: Callable[[Event], bool]) -> None:
+    def __init__(self, engine: Engine, is_ours: Callable[[Event], bool]) -> None:
         """Begin now; events of objects that are not ours are left out."""
-        self._client = client
+        self._engine = engine
         self._is_ours = is_ours
         self._since = self._now()
 
@@ -44,14 +45,17 @@ class EventCollector:
         """Forget what happened so far."""
         self._since = self._now()
 
-    def collect(self, type: str = "", *, actor: str = "") -> list[Event]:  # noqa: A002 - the API's word
+    def collect(self, type: str = "", *, actor: str = "") -> list[Event]:
         """Give what was announced so far, in order; all, or of one type, or of one actor.
 
         The actor is an id, or the value of the attribute `container` (network events).
         """
-        stream = self._client.api.events(since=self._since, until=self._now(), decode=True)
+        # Not through the SDK: it cuts the time off to whole seconds or milliseconds.
+        answer = request(self._engine, "GET", f"/events?since={self._since}&until={self._now()}")
+        if answer.status != 200:
+            raise EngineError(f"/events answered {answer.status}: {answer.message}")
         found = []
-        for raw in stream:
+        for raw in (json.loads(line) for line in answer.body.splitlines() if line.strip()):
             about = raw.get("Actor") or {}
             event = Event(
                 type=raw.get("Type", ""),
@@ -64,7 +68,12 @@ class EventCollector:
         return [e for e in found if not actor or actor in (e.actor, e.attributes.get("container"))]
 
     def wait_for(
-        self, type: str, action: str, *, actor: str = "", timeout_s: float = 10  # noqa: A002
+        self,
+        type: str,
+        action: str,
+        *,
+        actor: str = "",
+        timeout_s: float = 10,
     ) -> list[Event]:
         """Wait until an event is announced; give all that was collected by then, in order."""
 
@@ -76,7 +85,7 @@ class EventCollector:
 
     def _now(self) -> str:
         """Give the engine's own clock as `seconds.nanoseconds`."""
-        return wire_time(str(self._client.info()["SystemTime"]))
+        return wire_time(str(self._engine.client().info()["SystemTime"]))
 
 
 def wire_time(text: str) -> str:

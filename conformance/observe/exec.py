@@ -33,7 +33,9 @@ class ExecResult:
         return self.stdout.splitlines()
 
 
-def run_in_container(engine: Engine, container_id: str, *command: str, **options: Any) -> ExecResult:
+def run_in_container(
+    engine: Engine, container_id: str, *command: str, **options: Any
+) -> ExecResult:
     """Run a command in a running container and wait for its end.
 
     Args:
@@ -46,7 +48,7 @@ def run_in_container(engine: Engine, container_id: str, *command: str, **options
     exec_id = api.exec_create(container_id, list(command), **options)["Id"]
     with engine.connect() as connection:
         request = (
-            f"POST /v{api._version}/exec/{exec_id}/start HTTP/1.1\r\n"  # noqa: SLF001 - its only name
+            f"POST /v{api.api_version}/exec/{exec_id}/start HTTP/1.1\r\n"
             "Host: engine\r\nContent-Type: application/json\r\n"
             "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 28\r\n\r\n"
             '{"Detach":false,"Tty":false}'

@@ -58,7 +58,11 @@ class Netns:
     def default_gateway(self, family: str = "-4") -> str:
         """Give the default route's gateway, "" where there is none."""
         return next(
-            (str(route.get("gateway", "")) for route in self.routes(family) if route["dst"] == "default"),
+            (
+                str(route.get("gateway", ""))
+                for route in self.routes(family)
+                if route["dst"] == "default"
+            ),
             "",
         )
 
@@ -68,7 +72,9 @@ class Netns:
 
     def rules(self) -> list[str]:
         """Give the firewall rules, one line each, nftables and iptables alike, without counters."""
-        text = run_tool("nsenter", f"--net={self.path}", "nft", "-s", "list", "ruleset", check=False)
+        text = run_tool(
+            "nsenter", f"--net={self.path}", "nft", "-s", "list", "ruleset", check=False
+        )
         return [line.strip() for line in text.splitlines() if line.strip(" }\t")]
 
 

@@ -14,7 +14,7 @@ from conformance.report.document import (
     write_document,
 )
 from conformance.report.symbols import SYMBOLS
-from conformance.verdicts import Verdict
+from conformance.verdicts import Verdict, worst
 
 
 class Collector:
@@ -40,7 +40,7 @@ class Collector:
         result, facts = taken["result"], taken["facts"]
         self._facts[facts["spec"]] = facts
         self._behaviours[result["behaviour"]] = taken["row"]
-        self._results[result["behaviour"], result["engine"]] = result
+        result = self._merge(result)
         width = len(str(self.total))
         verdict = Verdict(result["verdict"])
         return (
@@ -48,6 +48,17 @@ class Collector:
             f"{result['engine']}  {result['behaviour']}  {result['duration_s']:.1f}s"
             + (f"  {verdict.value}" if verdict is not Verdict.PASS else "")
         )
+
+    def _merge(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Take a result in; of several for one cell (a row run on several values) the worst."""
+        key = result["behaviour"], result["engine"]
+        earlier = self._results.get(key)
+        if earlier is not None:
+            pair = Verdict(earlier["verdict"]), Verdict(result["verdict"])
+            duration_s = round(earlier["duration_s"] + result["duration_s"], 3)
+            result = {**(earlier if worst(pair) is pair[0] else result), "duration_s": duration_s}
+        self._results[key] = result
+        return result
 
     def document(self) -> Document:
         """Give the report; a row that never came to an end is an error in it."""

@@ -1,0 +1,169 @@
+"""One row on one engine while it runs: what it needs, what happened to it, what is said of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import pytest
+
+from conformance.assertions import BehaviourViolated
+from conformance.capabilities import missing_capabilities
+from conformance.expectations import Expectation, find_expectation
+from conformance.leaks import LeakFound
+from conformance.pool import EnginePool, StartedEngine
+from conformance.registry import Behaviour
+from conformance.verdicts import Outcome, Verdict, judge
+from conformance.versions import matches
+
+LOG_TAIL_BYTES = 256 * 1024
+
+
+# What outweighs what when two phases of a row disagree.
+_RANK = (
+    Outcome.ERROR,
+    Outcome.LEAKED,
+    Outcome.FAILED,
+    Outcome.PASSED,
+    Outcome.UNSUPPORTED,
+    Outcome.NOT_PROMISED,
+)
+
+
+@dataclass(slots=True)
+class RowRun:
+    """What is known of one row on one engine while it runs."""
+
+    behaviour: Behaviour
+    spec: str
+    started: StartedEngine | None = None
+    expectation: Expectation | None = None
+    outcome: Outcome = Outcome.PASSED
+    reason: str = ""
+    expected: str = ""
+    actual: str = ""
+    text: str = ""
+    duration_s: float = 0.0
+    log_offset: int = 0
+    logs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict as it stands now."""
+        return judge(
+            self.outcome,
+            level=self.behaviour.level,
+            is_expected_to_fail=self.expectation is not None,
+        )
+
+    def note_failure(self, phase: str, error: BaseException, text: str) -> None:
+        """Keep the worst thing that happened to the row, and the text of everything."""
+        self.text += f"--- {phase}\n{text}\n"
+        outcome, parts = classify(phase, error)
+        if _RANK.index(outcome) < _RANK.index(self.outcome):
+            self.outcome = outcome
+            self.reason, self.expected, self.actual = parts
+
+    def adjust_report(self, report: pytest.TestReport) -> None:
+        """Make pytest's own counts agree with the verdict."""
+        known = self.expectation.reason if self.expectation else ""
+        if self.verdict in (Verdict.KNOWN, Verdict.NON_STRICT):
+            report.outcome = "skipped"
+            report.__dict__["wasxfail"] = known or self.reason
+        elif self.verdict is Verdict.FIXED:
+            self.reason = f"passed, though expected to fail: {known}"
+            report.outcome = "failed"
+            report.longrepr = self.reason
+
+    def result(self, folder: Path) -> dict[str, Any]:
+        """Give the row's result for the controller, and write its logs if it did not pass."""
+        started = self.started
+        result = {
+            "behaviour": self.behaviour.id,
+            "engine": started.column if started else self.spec,
+            "verdict": self.verdict.value,
+            "duration_s": round(self.duration_s, 3),
+            "reason": self.reason,
+            "expected": self.expected,
+            "actual": self.actual,
+            "expectation": self.expectation.to_json() if self.expectation else None,
+            "log": "",
+        }
+        if self.verdict not in (Verdict.PASS, Verdict.UNSUPPORTED, Verdict.NOT_PROMISED):
+            result["log"] = _write_logs(
+                self, folder, f"logs/{result['engine']}/{self.behaviour.id}"
+            )
+        return {
+            "result": result,
+            "row": self.behaviour.to_json(),
+            "facts": started.facts if started else {"name": self.spec, "spec": self.spec},
+        }
+
+
+ROW = pytest.StashKey[RowRun]()
+POOL = pytest.StashKey[EnginePool]()
+
+
+def prepare_row(item: pytest.Item) -> StartedEngine:
+    """Start the row's engine if need be, and skip the row if the engine cannot or need not.
+
+    Raises:
+        EngineError: the engine did not come up.
+    """
+    run = item.stash[ROW]
+    started = item.config.stash[POOL].shared(run.spec)
+    run.started = started
+    outcome, reason = why_not_run(run.behaviour, started)
+    if outcome is not None:
+        run.outcome, run.reason = outcome, reason
+        pytest.skip(reason)
+    run.expectation = find_expectation(
+        started.expectations, behaviour=run.behaviour.id, version=started.version
+    )
+    log = started.engine.log_path
+    run.log_offset = log.stat().st_size if log is not None and log.exists() else 0
+    return started
+
+
+def why_not_run(row: Behaviour, started: StartedEngine) -> tuple[Outcome | None, str]:
+    """Say why a row does not run on an engine: not promised there, or a capability is missing."""
+    if row.docker and not matches(row.docker, started.promises):
+        return Outcome.NOT_PROMISED, f"promised by Docker {row.docker}, not {started.promises}"
+    if row.api and not matches(row.api, started.api):
+        return Outcome.NOT_PROMISED, f"exposed by API {row.api}, not {started.api}"
+    missing = missing_capabilities(row.needs, started.capabilities)
+    return (Outcome.UNSUPPORTED, missing) if missing else (None, "")
+
+
+def classify(phase: str, error: BaseException) -> tuple[Outcome, tuple[str, str, str]]:
+    """Tell a failure of the engine from an error of the harness.
+
+    A failed assertion in the row, or a request that the engine refused although the row rests on
+    it: FAILED. Something left behind: LEAKED. Everything else, and everything in a fixture: ERROR.
+    """
+    if isinstance(error, LeakFound):
+        return Outcome.LEAKED, (error.what, error.expected, error.actual)
+    if phase == "call" and isinstance(error, BehaviourViolated):
+        return Outcome.FAILED, (error.what, error.expected, error.actual)
+    if phase == "call" and isinstance(error, docker.errors.APIError):
+        actual = f"HTTP {error.status_code}: {error.explanation}"
+        return Outcome.FAILED, ("a request that the row rests on", "accepted", actual)
+    if phase == "call" and isinstance(error, AssertionError):
+        return Outcome.FAILED, (str(error).strip() or "assertion failed", "", "")
+    first_line = (str(error).strip() or "no message").splitlines()[0]
+    return Outcome.ERROR, (f"{type(error).__name__} in {phase}: {first_line}", "", "")
+
+
+def _write_logs(run: RowRun, folder: Path, relative: str) -> str:
+    """Keep what explains a cell that is not a plain pass; give its place in the report."""
+    place = folder / relative.replace("://", "-").replace("//", "/")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "row.log").write_text(run.text or run.reason, encoding="utf-8")
+    log = run.started.engine.log_path if run.started else None
+    if log is not None and log.exists():
+        with log.open("rb") as stream:
+            stream.seek(max(run.log_offset, log.stat().st_size - LOG_TAIL_BYTES))
+            (place / "engine.log").write_bytes(stream.read())
+    for name, text in run.logs.items():
+        (place / name).write_text(text, encoding="utf-8")
+    return str(place.relative_to(folder))
