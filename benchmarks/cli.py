@@ -134,7 +134,8 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 def _run_pytest(
     settings: Settings, *, json_path: Path | None, storage: Path, check: bool
 ) -> ExitCode:
-    plugin = BenchmarkPlugin(settings, _make_progress())
+    progress = _make_progress()
+    plugin = BenchmarkPlugin(settings, progress)
     arguments = [
         str(BENCHMARKS),
         f"--config-file={PYTEST_CONFIG}",
@@ -152,6 +153,7 @@ def _run_pytest(
         # We say ourselves, and why, when there is nothing to keep.
         warnings.filterwarnings("ignore", "Not saving anything")
         outcome = pytest.main(arguments, plugins=[plugin])
+    progress("")
     if plugin.measured is None:
         _explain(plugin.failure)
         return ExitCode.ERROR
@@ -188,7 +190,7 @@ def _make_progress() -> Progress:
 
     def say(text: str) -> None:
         nonlocal last_s
-        if stream is None:
+        if stream is None or not (text or in_place):
             return
         if in_place:
             print(f"\r\033[K{text}", end="", file=stream, flush=True)

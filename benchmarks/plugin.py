@@ -75,6 +75,13 @@ class BenchmarkPlugin:
         if "case_id" in metafunc.fixturenames:
             metafunc.parametrize("case_id", list(self._cases))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> tuple[str, str, str] | None:
+        """Draw no dots: that the samples were kept is no news."""
+        return ("passed", "", "PASSED") if report.passed else None
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add what pytest-benchmark does not say about the machine."""
