@@ -127,6 +127,8 @@ class HostView:
         """List the sandboxes that are still pinned: the mounts under <exec-root>/netns.
 
         The files alone say nothing: Docker leaves them for its garbage collector for a minute.
+        `default` is no sandbox but the daemon's own namespace, pinned with the first container in
+        host mode for as long as the daemon runs.
         """
         prefix = f"{self.inside.exec_root}/netns/"
         path = Path(f"/proc/{self.inside.pid}/mountinfo")
@@ -137,4 +139,5 @@ class HostView:
         points = (line.split()[4] for line in lines)
         # /var/run is a link to /run: compare what follows it.
         wanted = prefix.removeprefix("/var")
-        return sorted({p for p in points if p.removeprefix("/var").startswith(wanted)})
+        pinned = {p for p in points if p.removeprefix("/var").startswith(wanted)}
+        return sorted(point for point in pinned if not point.endswith("/default"))

@@ -1,0 +1,303 @@
+"""Host mode: the container runs in the daemon's own network namespace, and is still allocated."""
+
+import re
+import socket
+from pathlib import PurePath
+
+import pytest
+
+from conformance.assertions import (
+    expect_api_error,
+    expect_empty,
+    expect_equal,
+    expect_fields,
+    expect_hex_id,
+    expect_in,
+    expect_not_equal,
+    expect_not_in,
+)
+from conformance.observe.files import addresses_of, parse_resolv_conf
+from conformance.registry import behaviour
+
+
+@behaviour(
+    "init.host.daemons-netns",
+    "A host-mode container MUST run in the daemon's network namespace.",
+    source="seed initializeNetworking, IsHost branch; moby OptionUseDefaultSandbox v17.06",
+)
+def test_host_mode_shares_the_daemons_namespace(run, host):
+    container = run(network_mode="host")
+    netns = host.netns_of(container.attrs["State"]["Pid"])
+    expect_equal("the container's network namespace", host.daemon_netns().inode(), netns.inode())
+
+
+@behaviour(
+    "init.host.hostname-of-host",
+    "Without a hostname of its own a host-mode container MUST be called like the host, already "
+    "when it is created and also when it runs.",
+    source="seed initializeNetworking: os.Hostname; moby daemon newContainer v17.06",
+)
+def test_host_mode_takes_the_hosts_name(create, inspect, exec_in):
+    container = create(network_mode="host")
+    expect_equal("Config.Hostname", socket.gethostname(), inspect(container)["Config"]["Hostname"])
+    container.start()
+    expect_equal("Config.Hostname", socket.gethostname(), inspect(container)["Config"]["Hostname"])
+    expect_equal("hostname", socket.gethostname(), exec_in(container, "hostname").text)
+
+
+@behaviour(
+    "init.host.hostname-of-user",
+    "A hostname that the user gave to a host-mode container MUST be kept.",
+    source='seed initializeNetworking: `if container.Config.Hostname == ""`',
+)
+def test_host_mode_keeps_the_users_hostname(run, exec_in):
+    container = run(network_mode="host", hostname="chosen")
+    expect_equal("Config.Hostname", "chosen", container.attrs["Config"]["Hostname"])
+    expect_equal("hostname", "chosen", exec_in(container, "hostname").text)
+
+
+@behaviour(
+    "init.host.allocated",
+    "A host-mode container MUST still be allocated: exactly the network `host`, with an endpoint "
+    "id and a network id and neither address nor gateway.",
+    source="seed initializeNetworking: allocateNetwork follows",
+)
+def test_host_mode_has_an_endpoint_without_address(run):
+    networks = run(network_mode="host").attrs["NetworkSettings"]["Networks"]
+    expect_equal("the networks of the container", ["host"], sorted(networks))
+    expect_hex_id("EndpointID", networks["host"]["EndpointID"])
+    expect_hex_id("NetworkID", networks["host"]["NetworkID"])
+    for field in ("IPAddress", "Gateway", "MacAddress"):
+        expect_empty(field, networks["host"][field])
+
+
+@behaviour(
+    "init.host.hostname-file",
+    "The hostname file of a host-mode container MUST hold the host's name and a newline.",
+    source="seed initializeNetworking: BuildHostnameFile",
+)
+def test_host_mode_writes_the_hostname_file(run, host):
+    path = host.file(run(network_mode="host").attrs["HostnamePath"])
+    expect_equal("the file at HostnamePath", f"{socket.gethostname()}\n", path.read_text())
+
+
+@behaviour(
+    "init.host.sandbox",
+    "Host-mode containers MUST share the SandboxKey `netns/default` and have a SandboxID each.",
+    source='libnetwork osl.GenerateKey("default") v17.06',
+)
+def test_host_mode_has_a_sandbox_of_its_own_at_the_default_key(run):
+    first, second = (run(network_mode="host").attrs["NetworkSettings"] for _ in range(2))
+    for settings in (first, second):
+        expect_hex_id("SandboxID", settings["SandboxID"])
+        key = PurePath(settings["SandboxKey"])
+        expect_equal("SandboxKey's last two parts", ("netns", "default"), key.parts[-2:])
+    expect_not_equal("the first one's SandboxID", first["SandboxID"], second["SandboxID"])
+
+
+@behaviour(
+    "init.host.hosts-file",
+    "In host mode /etc/hosts MUST be a copy of the host's, but with extra hosts it is the "
+    "built-in template and the extra lines.",
+    source="moby daemon buildSandboxOptions: OptionOriginHostsPath v17.06",
+)
+def test_host_mode_copies_the_hosts_file(run, host):
+    plain = run(network_mode="host")
+    copied = host.file(plain.attrs["HostsPath"]).read_text()
+    expect_equal("/etc/hosts", host.file("/etc/hosts").read_text(), copied)
+    extended = run(network_mode="host", extra_hosts={"db.example": "192.0.2.7"})
+    built = host.file(extended.attrs["HostsPath"]).read_text()
+    expect_equal("the extra host's addresses", ["192.0.2.7"], addresses_of(built, "db.example"))
+    expect_in("localhost's addresses", "127.0.0.1", addresses_of(built, "localhost"))
+    host_name = socket.gethostname()
+    expect_equal("the host's own lines are lost", [], addresses_of(built, host_name))
+
+
+@behaviour(
+    "init.host.resolv-conf",
+    "Without a DNS option /etc/resolv.conf of a host-mode container MUST have the host's servers "
+    "and search domains.",
+    source="moby daemon buildSandboxOptions: OptionOriginResolvConfPath v17.06",
+)
+def test_host_mode_copies_resolv_conf(run, host):
+    container = run(network_mode="host")
+    own = parse_resolv_conf(host.file(container.attrs["ResolvConfPath"]).read_text())
+    expect_equal(
+        "/etc/resolv.conf", parse_resolv_conf(host.file("/etc/resolv.conf").read_text()), own
+    )
+
+
+@behaviour(
+    "init.host.dns-of-user",
+    "DNS servers given by the user MUST replace the host's in host mode, where the embedded DNS is "
+    "never used.",
+    source="moby daemon buildSandboxOptions v17.06",
+)
+def test_host_mode_uses_the_users_dns(run, exec_in):
+    container = run(network_mode="host", dns=["192.0.2.53"])
+    found = parse_resolv_conf(exec_in(container, "cat", "/etc/resolv.conf").stdout)
+    expect_equal("the nameservers", ["192.0.2.53"], list(found.nameservers))
+
+
+@behaviour(
+    "init.host.ports-ignored",
+    "Ports published by a host-mode container MUST be ignored: `Ports` is empty and nothing is "
+    "bound.",
+    source="libnetwork host driver has no port map v17.06",
+)
+def test_host_mode_publishes_nothing(create_raw, client, exec_in, inspect):
+    # the SDK refuses this by itself, so it is said raw
+    bindings = {"80/tcp": [{"HostPort": "48080"}]}
+    body = {"HostConfig": {"NetworkMode": "host", "PortBindings": bindings}}
+    answer = create_raw(body | {"ExposedPorts": {"80/tcp": {}}})
+    expect_equal("the status of the create", 201, answer.status)
+    container = client.containers.get(answer.json()["Id"])
+    container.start()
+    expect_equal("Ports", {}, inspect(container)["NetworkSettings"]["Ports"])
+    expect_not_in("a listener", ":48080 ", exec_in(container, "netstat", "-lnt").stdout)
+
+
+@behaviour(
+    "init.host.no-links",
+    "Links together with host mode MUST be refused at create: 400.",
+    source="runconfig ErrConflictHostNetworkAndLinks",
+)
+def test_host_mode_refuses_links(create):
+    target = create()
+    text = "host type networking can't be used with links"
+    expect_api_error(lambda: create(network_mode="host", links={target.name: "target"}), 400, text)
+
+
+@behaviour(
+    "init.host.no-mac-address",
+    "A MAC address for the whole container together with host mode MUST be refused at create: 400.",
+    source="runconfig validateNetMode v17.06",
+    api="<1.44",
+)
+def test_host_mode_refuses_a_mac_address(create):
+    expect_api_error(
+        lambda: create(network_mode="host", mac_address="02:42:c0:00:02:07"),
+        400,
+        "conflicting options: mac-address and the network mode",
+    )
+
+
+@behaviour(
+    "init.host.no-second-network",
+    "A host-mode container MUST NOT be connected to another network, whether it runs or not: 400.",
+    source="runconfig ErrConflictSharedNetwork; moby daemon updateNetworkSettings v17.03",
+)
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_host_mode_goes_with_no_other_network(run, create, network, running):
+    container = (run if running else create)(network_mode="host")
+    user_network = network()
+    text = "container sharing network namespace with another container or host"
+    expect_api_error(lambda: user_network.connect(container), 400, text)
+    container.reload()
+    networks = container.attrs["NetworkSettings"]["Networks"]
+    expect_equal("the recorded networks", ["host"], sorted(networks))
+
+
+@behaviour(
+    "init.host.no-connect-to-host",
+    "Connecting a container of another mode to `host` MUST fail, whether it runs or not: 400.",
+    source="runconfig ErrConflictHostNetwork v17.06",
+)
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_other_modes_cannot_be_connected_to_host(run, create, client, running):
+    container = (run if running else create)()
+    text = re.compile("connect(ed)? .*to host network")
+    expect_api_error(lambda: client.networks.get("host").connect(container), 400, text)
+    container.reload()
+    networks = container.attrs["NetworkSettings"]["Networks"]
+    expect_equal("the recorded networks", ["bridge"], sorted(networks))
+
+
+@behaviour(
+    "init.host.no-live-disconnect",
+    "Disconnecting a running host-mode container from `host` MUST fail: 400.",
+    source="runconfig ErrConflictHostNetwork; moby daemon DisconnectFromNetwork v17.06",
+)
+def test_running_container_cannot_leave_host(run, client, inspect_network):
+    container = run(network_mode="host")
+    text = re.compile("disconnect(ed)? .*from host network")
+    expect_api_error(lambda: client.networks.get("host").disconnect(container), 400, text)
+    expect_in("the members of `host`", container.id, inspect_network("host")["Containers"])
+
+
+@behaviour(
+    "init.host.disconnect-while-stopped",
+    "A stopped host-mode container MAY be disconnected from `host`; it MUST then start without "
+    "any network.",
+    source="moby daemon DisconnectFromNetwork, not running; a sandbox since v17.05 (moby#31996)",
+)
+def test_stopped_container_can_leave_host(create, client, inspect):
+    container = create(network_mode="host")
+    client.networks.get("host").disconnect(container)
+    container.start()
+    expect_equal("the recorded networks", {}, inspect(container)["NetworkSettings"]["Networks"])
+
+
+@behaviour(
+    "init.host.connect-again",
+    "Connecting a running host-mode container to `host` again MUST fail, since it has an endpoint "
+    "of its name there: 403.",
+    source="libnetwork network.CreateEndpoint v17.06",
+)
+def test_host_cannot_be_connected_twice(run, client):
+    container = run(network_mode="host")
+    expect_api_error(
+        lambda: client.networks.get("host").connect(container),
+        403,
+        f"endpoint with name {container.name} already exists in network host",
+    )
+
+
+@behaviour(
+    "init.host.several-at-once",
+    "Several host-mode containers MAY run at once; inspecting `host` MUST list each.",
+    source="libnetwork host driver v17.06",
+)
+def test_network_host_lists_its_containers(run, inspect_network):
+    containers = [run(network_mode="host") for _ in range(2)]
+    members = inspect_network("host")["Containers"]
+    for container in containers:
+        expect_in("the members of `host`", container.id, members)
+        expected = {"Name": container.name, "IPv4Address": "", "IPv6Address": ""}
+        expect_fields("the member", expected, members[container.id])
+
+
+@behaviour(
+    "init.host.events-and-metric",
+    "Host mode MUST announce `connect` and `disconnect` for the network `host` and count one "
+    "`allocate`, one `connect` and one `release`.",
+    source="moby daemon connectToNetwork, releaseNetwork v17.06",
+)
+def test_host_mode_is_announced_and_counted(create, events, metrics):
+    container = create(network_mode="host")
+    with metrics.delta() as delta:
+        container.start()
+        container.stop(timeout=0)
+        seen = events.wait_for("network", "disconnect", actor=container.id)
+    announced = [(e.action, e.attributes["name"]) for e in seen if e.type == "network"]
+    expect_equal("the network events", [("connect", "host"), ("disconnect", "host")], announced)
+    counted = {action: count for action, count in delta.counts.items() if count}
+    expect_equal("network actions", {"allocate": 1, "connect": 1, "release": 1}, counted)
+
+
+@behaviour(
+    "init.host.own-uts",
+    "Host mode MUST NOT share the host's UTS namespace; `UTSMode` host together with a hostname "
+    "MUST be refused: 400.",
+    source="moby daemon/oci_linux.go setNamespaces; runconfig ErrConflictUTSHostname v17.06",
+)
+def test_host_mode_has_its_own_uts_namespace(run, create, host):
+    container = run(network_mode="host")
+    own = host.namespace_inode(container.attrs["State"]["Pid"], "uts")
+    daemons = host.namespace_inode(host.inside.pid, "uts")
+    expect_not_equal("the daemon's UTS namespace", daemons, own)
+    expect_api_error(
+        lambda: create(network_mode="host", uts_mode="host", hostname="mine"),
+        400,
+        "conflicting options: hostname and the UTS mode",
+    )
