@@ -6,7 +6,7 @@ worker runs rows and judges them; the controller collects the results and writes
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -15,6 +15,7 @@ from conformance.pool import EnginePool
 from conformance.registry import behaviour_of
 from conformance.report.collect import Collector
 from conformance.rowrun import POOL, ROW, RowRun
+from conformance.schedule import EngineScheduling, engine_id
 
 pytest_plugins = ["conformance.fixtures"]
 
@@ -57,8 +58,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every row once per engine, and each engine's rows in one worker."""
     if "engine_spec" in metafunc.fixturenames:
         specs = metafunc.config.option.netinit_engine
-        marked = [pytest.param(spec, marks=pytest.mark.xdist_group(spec)) for spec in specs]
-        metafunc.parametrize("engine_spec", marked, scope="session")
+        ids = [engine_id(spec) for spec in specs]
+        metafunc.parametrize("engine_spec", specs, ids=ids, scope="session")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> EngineScheduling:
+    """Hand out the rows by engine; asked by pytest-xdist in the controller."""
+    return EngineScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

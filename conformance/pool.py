@@ -127,7 +127,7 @@ def _describe(engine: Engine, spec: str) -> StartedEngine:
     promises = engine.profile or version.version
     facts: dict[str, Any] = {
         "name": column,
-        "spec": spec if engine.is_managed else "external",
+        "spec": spec,
         "family": engine.family,
         "version": version.version,
         "api_min": version.api_min,

@@ -76,7 +76,7 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]
     command += [f"--netinit-report={request.report.absolute()}", f"--netinit-keep={request.keep}"]
     if request.workers > 1:
-        command += ["-n", str(request.workers), "--dist", "loadgroup"]
+        command += ["-n", str(request.workers), "--dist", "loadscope"]
     return command
 
 

@@ -1,0 +1,30 @@
+"""Which worker runs which rows: all rows of one engine in one worker, engines side by side.
+
+pytest-xdist's own `loadgroup` marks the group in a node's id, which pytest 9.2 does not let it do
+any more: groups are silently torn apart. So the group is read from the test's parameter instead.
+"""
+
+import re
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
+
+_GROUP = re.compile(r"<([^<>]+)>")
+
+
+def engine_id(spec: str) -> str:
+    """Give the id of the test parameter that names an engine."""
+    return f"<{spec}>"
+
+
+def engine_of(nodeid: str) -> str:
+    """Read the engine out of a test's id; "" = none is named."""
+    match = _GROUP.search(nodeid)
+    return match[1] if match else ""
+
+
+class EngineScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Hands out the rows of one engine as one piece of work."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Give the piece of work that a test belongs to."""
+        return engine_of(nodeid)
