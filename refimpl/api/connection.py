@@ -82,6 +82,7 @@ class Connection:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
+        self._waits_for_continue = False
 
     @property
     def client_socket(self) -> socket.socket:
@@ -105,6 +106,7 @@ class Connection:
             return None
         if event.http_version not in {b"1.0", b"1.1"}:
             raise ProtocolError(505, "unsupported protocol version")
+        self._waits_for_continue = self._h11.they_are_waiting_for_100_continue
         return event
 
     def receive_body(self) -> bytes:
@@ -115,7 +117,8 @@ class Connection:
         """
         if self._h11.their_state is not h11.SEND_BODY:
             return b""
-        if self._h11.they_are_waiting_for_100_continue:
+        if self._waits_for_continue:
+            self._waits_for_continue = False
             self._send_events(h11.InformationalResponse(status_code=100, headers=[]))
         try:
             event = self._next_event()
@@ -130,9 +133,11 @@ class Connection:
 
     def next_cycle(self) -> bool:
         """Read away what is left of the body; False when the connection cannot be kept."""
+        if self._waits_for_continue:
+            return False  # whether the body comes now, only the client knows
         read = 0
         with contextlib.suppress(BodyError):
-            while not self._h11.they_are_waiting_for_100_continue and read < DRAIN_BYTES_MAX:
+            while read < DRAIN_BYTES_MAX:
                 piece = self.receive_body()
                 if not piece:
                     break

@@ -187,7 +187,7 @@ def parse_target(target: str) -> Target:
         target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
     path, _, query = target.partition("?")
     if not path.startswith("/") or _BAD_ESCAPE.search(path):
-        raise ValueError(target)
+        raise ValueError(f"no path: {target!r}")
     if bad := _BAD_ESCAPE.search(query):
         raise InvalidParameter(f'invalid URL escape "{bad.group()}"')
     values = parse_qs(query, keep_blank_values=True, errors="replace")

@@ -1,0 +1,173 @@
+"""What the endpoints pass on to the daemon, and the decoding that they refuse themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.unit.refimpl.api_fake import Client, FakeBackend, serving
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    return FakeBackend()
+
+
+@pytest.fixture
+def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
+    with serving(backend, tmp_path / "api.sock"), Client(tmp_path / "api.sock") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "call"),
+    [
+        ("POST", "/containers/create?name=a", b'{"Image":"b"}', ("create", "a", {"Image": "b"})),
+        ("POST", "/containers/create?name=", b"{}", ("create", None, {})),
+        ("POST", "/containers/a/start", None, ("start", "a")),
+        ("POST", "/containers/a%2Fb/start", b"{}", ("start", "a/b")),
+        ("POST", "/containers/a/stop", None, ("stop", "a", None)),
+        ("POST", "/containers/a/stop?t=0", None, ("stop", "a", 0)),
+        ("POST", "/containers/a/kill?signal=HUP", None, ("kill", "a", "HUP")),
+        ("POST", "/containers/a/resize?h=10&w=20", None, ("resize", "a", 10, 20)),
+        ("POST", "/networks/n/connect", b'{"Container":"c"}', ("connect", "n", {"Container": "c"})),
+        ("POST", "/networks/create", b'{"Name":"n"}', ("network", {"Name": "n"})),
+        (
+            "DELETE",
+            "/containers/a?force=1&v=true",
+            None,
+            ("remove", "a", {"force": True, "volumes": True, "link": False}),
+        ),
+        (
+            "GET",
+            "/containers/json?all=1&limit=3&size=0&filters=" + quote('{"name":["x"]}'),
+            None,
+            ("list", {"all_": True, "limit": 3, "size": False, "filters": {"name": ["x"]}}),
+        ),
+        ("GET", "/networks/?filters=", None, ("networks", {})),
+    ],
+)
+def test_an_endpoint_passes_on_what_it_was_asked(
+    backend: FakeBackend,
+    client: Client,
+    method: str,
+    target: str,
+    body: bytes | None,
+    call: tuple[object, ...],
+) -> None:
+    assert client.request(method, target, body).status in {200, 201, 204}
+    assert backend.calls == [call]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "status", "message"),
+    [
+        ("GET", "/containers/json?limit=x", None, 500, 'strconv.Atoi: parsing "x": invalid syntax'),
+        ("POST", "/containers/a/stop?t=x", None, 500, 'strconv.Atoi: parsing "x": invalid syntax'),
+        ("POST", "/containers/a/resize", None, 400, 'strconv.Atoi: parsing "": invalid syntax'),
+        ("POST", "/exec/e/resize?h=1&w=x", None, 400, 'strconv.Atoi: parsing "x": invalid syntax'),
+        (
+            "POST",
+            "/containers/prune?filters=x",
+            None,
+            400,
+            "invalid character 'x' looking for beginning of value",
+        ),
+        (
+            "GET",
+            "/containers/nope/logs",
+            None,
+            400,
+            "Bad parameters: you must choose at least one stream",
+        ),
+        ("GET", "/containers/nope/logs?stdout=1", None, 404, "No such container: nope"),
+        ("POST", "/containers/nope/wait", None, 404, "No such container: nope"),
+        ("POST", "/containers/create", None, 500, "EOF"),
+        ("POST", "/containers/a/exec", None, 400, "got EOF while reading request body"),
+        ("POST", "/exec/nope/start", None, 400, "got EOF while reading request body"),
+        ("POST", "/exec/nope/start", b"{}", 404, "No such exec instance: nope"),
+        ("POST", "/networks/create", b"", 400, "got EOF while reading request body"),
+        ("POST", "/networks/n/connect", None, 400, "got EOF while reading request body"),
+        (
+            "POST",
+            "/networks/create",
+            b"[]",
+            400,
+            "json: cannot unmarshal array into Go value of type types.NetworkCreateRequest",
+        ),
+        (
+            "POST",
+            "/containers/create",
+            b'"x"',
+            500,
+            "json: cannot unmarshal string into Go value of type runconfig.ContainerConfigWrapper",
+        ),
+        (
+            "POST",
+            "/containers/a/start",
+            b'{"NetworkMode":"x"}',
+            400,
+            "starting container with non-empty request body was deprecated since API v1.22 "
+            "and removed in v1.24",
+        ),
+        (
+            "GET",
+            "/networks/bridge?verbose=zz",
+            None,
+            400,
+            'invalid value for verbose: zz: strconv.ParseBool: parsing "zz": invalid syntax',
+        ),
+        (
+            "POST",
+            "/images/create?fromImage=busybox",
+            None,
+            404,
+            "pull access denied for busybox: this engine has no registry to pull from; "
+            "use docker load or docker import",
+        ),
+        (
+            "POST",
+            "/images/create?fromSrc=http://x/y",
+            None,
+            501,
+            "this engine imports an image from the request only, not from 'http://x/y'",
+        ),
+    ],
+)
+def test_an_endpoint_refuses_as_docker_does(
+    client: Client, method: str, target: str, body: bytes | None, status: int, message: str
+) -> None:
+    reply = client.request(method, target, body)
+    assert (reply.status, reply.message) == (status, message)
+
+
+def test_an_image_is_imported_from_a_streamed_body(backend: FakeBackend, client: Client) -> None:
+    tar = b"tar" * 300_000
+    reply = client.request("POST", "/images/create?fromSrc=-&repo=a&tag=b", tar)
+    assert reply.body == b'{"status":"sha256:' + b"1" * 64 + b'"}\r\n'
+    assert reply.headers["content-type"] == "application/json"
+    assert backend.imported == tar
+
+
+def test_an_import_that_fails_has_a_status(client: Client) -> None:
+    reply = client.request("POST", "/images/create?fromSrc=-", b"bad")
+    assert reply.status == 500
+    assert reply.message == "Error processing tar file(exit status 1): unexpected EOF"
+
+
+def test_a_load_that_fails_says_so_inside_of_its_stream(client: Client) -> None:
+    reply = client.request("POST", "/images/load?quiet=1", b"bad")
+    assert reply.status == 200
+    assert (
+        reply.body == b'{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n'
+    )
+    reply = client.request("POST", "/images/load", b"good")
+    assert reply.body == b'{"stream":"Loaded image: busybox:latest\\n"}\r\n'
+
+
+def test_an_images_name_may_have_slashes(client: Client) -> None:
+    reply = client.request("GET", "/images/localhost:5000/a/b:c/json")
+    assert reply.json() == {"Id": "localhost:5000/a/b:c"}
