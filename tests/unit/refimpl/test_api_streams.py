@@ -1,0 +1,439 @@
+"""Attach, exec, logs, wait and events over real sockets: who closes what, and when."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from refimpl.daemon.backend import WaitResult
+from refimpl.errors import EngineError
+from tests.unit.refimpl.api_fake import (
+    WAIT_S,
+    Client,
+    FakeBackend,
+    FakeSession,
+    request_bytes,
+    serving,
+)
+
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
+ATTACH = "/v1.41/containers/c/attach?stream=1&stdin=1&stdout=1&stderr=1"
+RAW_STREAM = "application/vnd.docker.raw-stream"
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    return FakeBackend()
+
+
+@pytest.fixture
+def path(backend: FakeBackend, tmp_path: Path) -> Iterator[Path]:
+    with serving(backend, tmp_path / "api.sock"):
+        yield tmp_path / "api.sock"
+
+
+@pytest.fixture
+def client(path: Path) -> Iterator[Client]:
+    with Client(path) as client:
+        yield client
+
+
+# ---------------------------------------------------------------------------------------- attach
+
+
+def test_an_attach_is_upgraded_and_framed(backend: FakeBackend, client: Client) -> None:
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    head = client.head()
+    assert (head.status, head.reason) == (101, "UPGRADED")
+    assert head.headers["content-type"] == RAW_STREAM
+    assert head.headers["connection"] == "Upgrade"
+    assert head.headers["upgrade"] == "tcp"
+    assert head.headers["api-version"] == "1.41"
+    backend.session.say(b"out\n")
+    backend.session.say(b"err\n", stream=2)
+    assert client.frame() == (1, b"out\n")
+    assert client.frame() == (2, b"err\n")
+    backend.session.end()
+    assert client.rest() == b""
+    assert backend.session.detached.wait(WAIT_S)
+
+
+def test_a_client_that_asks_for_no_upgrade_gets_a_plain_head(
+    backend: FakeBackend, client: Client
+) -> None:
+    client.send(request_bytes("POST", ATTACH))
+    head = client.head()
+    assert (head.status, head.headers["content-type"]) == (200, RAW_STREAM)
+    assert "upgrade" not in head.headers
+    backend.session.say(b"out\n")
+    backend.session.end()
+    assert client.rest() == b"\x01\0\0\0\0\0\0\x04out\n"
+
+
+def test_a_terminal_is_raw(backend: FakeBackend, client: Client) -> None:
+    backend.session.tty = True
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    backend.session.say(b"out\r\n")
+    backend.session.end()
+    assert client.rest() == b"out\r\n"
+
+
+def test_the_first_frame_waits_until_the_head_was_consumed(
+    backend: FakeBackend, client: Client
+) -> None:
+    """A client that reads head and output in one go loses the output (docker-py#3332)."""
+    backend.session.say(b"early\n")
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    deadline = time.monotonic() + 0.1
+    while time.monotonic() < deadline:  # nothing may join the head, however late it is read
+        assert client.sock.recv(65536, socket.MSG_PEEK).count(b"early") == 0
+    client.head()
+    assert client.frame() == (1, b"early\n")
+
+
+def test_input_reaches_the_process_and_its_end_closes_only_the_input(
+    backend: FakeBackend, client: Client
+) -> None:
+    session = backend.session
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    client.send(b"hello")
+    assert session.got_input.wait(WAIT_S)
+    client.sock.shutdown(socket.SHUT_WR)
+    assert session.stdin_closed.wait(WAIT_S)
+    assert session.stdin == b"hello"
+    assert not session.detached.is_set()
+    session.say(b"still here")
+    assert client.frame() == (1, b"still here")
+
+
+def test_input_that_came_with_the_request_is_not_lost(backend: FakeBackend, client: Client) -> None:
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE) + b"early")
+    client.head()
+    client.send(b" late")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"early late"
+
+
+def test_a_client_that_goes_away_leaves_the_session(backend: FakeBackend, path: Path) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+        client.head()
+    assert backend.session.detached.wait(WAIT_S)
+
+
+def test_a_client_that_half_closed_and_then_goes_away_leaves_the_session(
+    backend: FakeBackend, path: Path
+) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+        client.head()
+        client.sock.shutdown(socket.SHUT_WR)
+        assert backend.session.stdin_closed.wait(WAIT_S)
+        assert not backend.session.detached.is_set()
+    assert backend.session.detached.wait(WAIT_S)
+
+
+def test_the_end_of_the_process_is_an_end_and_no_reset_while_input_is_unread(
+    backend: FakeBackend, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends while the client is still typing: its output must arrive, then an end."""
+    session = backend.session
+    blocked = threading.Event()
+    monkeypatch.setattr(session, "write", lambda _data: blocked.wait(WAIT_S))
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    client.send(b"x" * 100_000)
+    session.say(b"last words")
+    session.end()
+    assert client.frame() == (1, b"last words")
+    assert client.rest() == b""
+    blocked.set()
+
+
+def test_a_slow_reader_gets_everything(backend: FakeBackend, client: Client) -> None:
+    """More than the socket holds: the server has to wait for the reader, in partial writes."""
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    lines = [bytes([65 + i]) * 100_000 for i in range(20)]
+    for line in lines:
+        backend.session.say(line)
+    backend.session.end()
+    for line in lines:
+        stream, data = client.frame()
+        assert (stream, data) == (1, line)
+    assert client.rest() == b""
+
+
+def test_detach_keys_leave_a_terminal(backend: FakeBackend, client: Client) -> None:
+    backend.session.tty = True
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    client.send(b"ls\x10")
+    client.send(b"\x11")
+    assert client.rest() == b""
+    assert backend.session.detached.is_set()
+    assert not backend.session.stdin_closed.is_set()
+    assert backend.session.stdin == b"ls"
+
+
+def test_without_a_terminal_detach_keys_are_input(backend: FakeBackend, client: Client) -> None:
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    client.send(b"\x10\x11")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"\x10\x11"
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "text"),
+    [
+        ("/containers/nope/attach", 404, b"No such container: nope\r\n"),
+        (
+            "/containers/paused/attach",
+            409,
+            b"container paused is paused, unpause the container before attach\r\n",
+        ),
+        ("/containers/c/attach?detachKeys=zz", 400, b"Invalid detach keys (zz) provided\r\n"),
+    ],
+)
+def test_a_failed_attach_is_a_raw_stream_with_a_status(
+    client: Client, target: str, status: int, text: bytes
+) -> None:
+    client.send(request_bytes("POST", target, headers=UPGRADE))
+    reply = client.reply()
+    assert (reply.status, reply.headers, reply.body) == (
+        status,
+        {"content-type": RAW_STREAM},
+        text,
+    )
+
+
+# ------------------------------------------------------------------------------------------ exec
+
+
+def test_an_exec_does_not_get_the_requests_body_as_input(
+    backend: FakeBackend, client: Client
+) -> None:
+    body = b'{"Detach":false,"Tty":false}'
+    client.send(request_bytes("POST", "/exec/e/start", body, UPGRADE) + b"stdin")
+    assert client.head().status == 101
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"stdin"
+
+
+def test_an_execs_start_says_whether_its_output_is_framed(
+    backend: FakeBackend, client: Client
+) -> None:
+    backend.session = FakeSession(tty=True)
+    client.send(request_bytes("POST", "/exec/e/start", b'{"Tty":false}', UPGRADE))
+    client.head()
+    backend.session.say(b"hi\r\n")
+    backend.session.end()
+    assert client.frame() == (1, b"hi\r\n")
+    assert client.rest() == b""
+
+
+def test_a_detached_exec_is_answered_at_once(client: Client) -> None:
+    reply = client.request("POST", "/exec/e/start", b'{"Detach":true}')
+    assert (reply.status, reply.body) == (200, b"")
+    assert client.request("GET", "/_ping").status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (b"{}", b"\x01\0\0\0\0\0\0\x14no such executable\r\n"),
+        (b'{"Tty":true}', b"no such executable\r\n"),
+    ],
+)
+def test_an_exec_that_cannot_start_says_so_in_the_stream(
+    backend: FakeBackend, client: Client, body: bytes, answer: bytes
+) -> None:
+    backend.exec_failure = EngineError("no such executable")
+    client.send(request_bytes("POST", "/exec/e/start", body, UPGRADE))
+    assert client.head().status == 101
+    assert client.rest() == answer
+
+
+def test_a_detached_exec_that_cannot_start_has_a_status(
+    backend: FakeBackend, client: Client
+) -> None:
+    backend.exec_failure = EngineError("no such executable")
+    reply = client.request("POST", "/exec/e/start", b'{"Detach":true}')
+    assert (reply.status, reply.message) == (500, "no such executable")
+
+
+# ------------------------------------------------------------------------------------------ logs
+
+
+def test_logs_are_framed_chunks(client: Client) -> None:
+    client.send(request_bytes("GET", "/containers/c/logs?stdout=1&stderr=1"))
+    head = client.head()
+    assert head.headers["transfer-encoding"] == "chunked"
+    assert "content-type" not in head.headers
+    assert client.chunk() == b"\x01\0\0\0\0\0\0\x04out\n"
+    assert client.chunk() == b"\x02\0\0\0\0\0\0\x04err\n"
+    assert client.chunk() == b""
+    assert client.request("GET", "/_ping").status == 200
+
+
+def test_logs_of_a_terminal_are_raw(client: Client) -> None:
+    assert client.request("GET", "/containers/tty/logs?stdout=1").body == b"out\nerr\n"
+
+
+def test_logs_are_asked_for_in_full(backend: FakeBackend, client: Client) -> None:
+    client.request("GET", "/containers/c/logs?stdout=1&timestamps=1&tail=5&since=1.5&until=x")
+    assert backend.calls == [
+        (
+            "logs",
+            "c",
+            {
+                "stdout": True,
+                "stderr": False,
+                "follow": False,
+                "since": "1.5",
+                "until": "x",
+                "timestamps": True,
+                "tail": "5",
+            },
+        )
+    ]
+
+
+def test_a_followed_log_ends_when_the_client_goes_away(backend: FakeBackend, path: Path) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("GET", "/containers/c/logs?stdout=1&follow=1"))
+        client.head()
+        assert client.chunk().endswith(b"out\n")
+        log = backend.last_log
+        assert log is not None
+        assert not log.closed.is_set()
+    assert log.closed.wait(WAIT_S)
+
+
+def test_a_followed_log_goes_on_for_a_client_that_has_finished_sending(
+    backend: FakeBackend, client: Client
+) -> None:
+    client.send(request_bytes("GET", "/containers/c/logs?stdout=1&follow=1"))
+    client.sock.shutdown(socket.SHUT_WR)
+    client.head()
+    assert client.chunk().endswith(b"out\n")
+    assert client.chunk().endswith(b"err\n")
+    log = backend.last_log
+    assert log is not None
+    assert not log.closed.is_set()
+
+
+def test_a_log_that_breaks_says_so_at_its_end(backend: FakeBackend, client: Client) -> None:
+    backend.log_error = EngineError("the file is gone")
+    reply = client.request("GET", "/containers/c/logs?stdout=1")
+    assert reply.body == (
+        b"\x01\0\0\0\0\0\0\x07before\n\x02\0\0\0\0\0\0\x26Error grabbing logs: the file is gone\n"
+    )
+
+
+# ---------------------------------------------------------------------------------- wait, events
+
+
+def test_a_wait_answers_its_head_at_once_and_its_body_at_the_end(
+    backend: FakeBackend, client: Client
+) -> None:
+    client.send(request_bytes("POST", "/v1.41/containers/c/wait?condition=next-exit"))
+    assert client.head().headers["content-type"] == "application/json"
+    assert backend.calls == [("wait", "c", "next-exit")]
+    backend.waiter.ended.put(WaitResult(status_code=7))
+    assert client.chunk() == b'{"Error":null,"StatusCode":7}\n'
+    assert client.chunk() == b""
+    assert backend.waiter.closed.is_set()
+
+
+def test_an_old_client_gets_its_wait_in_one_piece(backend: FakeBackend, client: Client) -> None:
+    backend.waiter.ended.put(WaitResult(status_code=127, error="no such file"))
+    reply = client.request("POST", "/v1.29/containers/c/wait?condition=foo")
+    assert "content-length" in reply.headers
+    assert reply.body == b'{"Error":{"Message":"no such file"},"StatusCode":127}\n'
+    assert backend.calls == [("wait", "c", "not-running")]
+
+
+@pytest.mark.parametrize("version", ["/v1.41", "/v1.29"])
+def test_a_wait_is_given_up_when_the_client_goes_away(
+    backend: FakeBackend, path: Path, version: str
+) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("POST", f"{version}/containers/c/wait"))
+    assert backend.waiter.closed.wait(WAIT_S)
+
+
+def test_events_come_as_they_happen(backend: FakeBackend, client: Client) -> None:
+    client.send(request_bytes("GET", "/events?since=5&filters=%7B%22type%22%3A%5B%22n%22%5D%7D"))
+    assert client.head().headers["content-type"] == "application/json"
+    assert backend.calls == [("events", {"since": "5", "until": "", "filters": {"type": ["n"]}})]
+    backend.subscription.news.put({"Type": "network"})
+    assert client.chunk() == b'{"Type":"network"}\n'
+    backend.subscription.ended = True
+    assert client.chunk() == b""
+    assert backend.subscription.closed.wait(WAIT_S)
+
+
+def test_events_end_when_the_client_goes_away(backend: FakeBackend, path: Path) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("GET", "/events"))
+        client.head()
+    assert backend.subscription.closed.wait(WAIT_S)
+
+
+def test_events_end_when_a_client_that_does_not_read_goes_away(
+    backend: FakeBackend, path: Path
+) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("GET", "/events"))
+        client.head()
+        for _ in range(500):
+            backend.subscription.news.put({"filler": "x" * 1000})
+    assert backend.subscription.closed.wait(WAIT_S)
+
+
+# ------------------------------------------------------------------------------- the docker SDK
+
+
+@pytest.fixture
+def sdk(path: Path) -> Iterator[docker.APIClient]:
+    client = docker.APIClient(base_url=f"unix://{path}", version="auto", timeout=int(WAIT_S))
+    yield client
+    client.close()
+
+
+def test_the_sdk_loses_no_output_of_an_exec(backend: FakeBackend, sdk: docker.APIClient) -> None:
+    """Output that is ready before the start is what docker-py#3332 loses."""
+    for number in range(50):
+        backend.session = FakeSession()
+        backend.session.say(f"output {number}\n".encode())
+        backend.session.end()
+        assert sdk.exec_start("e") == f"output {number}\n".encode()
+
+
+def test_the_sdk_reads_streams_apart(backend: FakeBackend, sdk: docker.APIClient) -> None:
+    backend.session.say(b"out")
+    backend.session.say(b"err", stream=2)
+    backend.session.end()
+    assert sdk.exec_start("e", demux=True) == (b"out", b"err")
+
+
+def test_the_sdk_follows_waits_and_listens(backend: FakeBackend, sdk: docker.APIClient) -> None:
+    backend.waiter.ended.put(WaitResult(status_code=3))
+    assert sdk.wait("c") == {"Error": None, "StatusCode": 3}
+    backend.subscription.news.put({"Type": "container"})
+    events = sdk.events(decode=True)
+    assert next(events) == {"Type": "container"}
+    events.close()
