@@ -4,6 +4,7 @@ Loaded by conformance.cli in the controlling process and, through pytest-xdist, 
 worker runs rows and judges them; the controller collects the results and writes the report.
 """
 
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -133,11 +134,6 @@ class Controller:
             return category, "", ""
         return "", "", ""
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Write the JSON of the run."""
-        self._collector.write()
-
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -146,7 +142,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         session.config.pluginmanager.register(Controller(session.config), "netinit-controller")
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the engines of this process."""
-    for complaint in session.config.stash[POOL].stop_all():
-        session.config.issue_config_time_warning(UserWarning(complaint), stacklevel=1)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the engines of this process, and in the controller write the JSON of the run.
+
+    Here and not when the session finishes: by now every fixture is torn down, also after Ctrl-C.
+    """
+    pool = config.stash.get(POOL, None)
+    for complaint in pool.stop_all() if pool is not None else ():
+        sys.stderr.write(f"{complaint}\n")
+    collector = config.stash.get(COLLECTOR, None)
+    if collector is not None:
+        collector.write()

@@ -18,6 +18,7 @@ from conformance.engines.base import EngineUnavailable
 from conformance.engines.cleanup import sweep
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import ManagedEngine, workspace_of
+from conformance.engines.processes import descendants, kill_all, start_time
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
@@ -90,11 +91,15 @@ def run_rows(request: RunRequest) -> list[str]:
     sweep()
     environment = {**os.environ, "PYTHONPATH": _import_path()}
     child = subprocess.Popen(pytest_command(request, run_id), env=environment)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         child.wait()
+    except Terminated:
+        child.send_signal(signal.SIGINT)
+        _end(child)
     except KeyboardInterrupt:
-        _stop_child(child)
+        # From a terminal Ctrl-C reaches the child, too; a second one would cut its cleaning short.
+        _end(child)
     finally:
         signal.signal(signal.SIGTERM, previous)
     return sweep(run_id, is_forced=True)
@@ -102,20 +107,41 @@ def run_rows(request: RunRequest) -> list[str]:
 
 def _import_path() -> str:
     """Let the child find this very suite, and what its caller could import."""
-    return os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]).rstrip(
-        os.pathsep
-    )
+    parts = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(part for part in parts if part)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class Terminated(Exception):
+    """Somebody sent SIGTERM."""
 
 
-def _stop_child(child: subprocess.Popen[bytes]) -> None:
-    """Let the child finish what Ctrl-C or we asked it to stop; then insist."""
-    child.send_signal(signal.SIGINT)
-    try:
-        child.wait(timeout=INTERRUPT_TIMEOUT_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Let an interrupted child finish; insist after a while; leave no worker of it behind."""
+    workers = _workers_of(child.pid)
+    for patience_s in (INTERRUPT_TIMEOUT_S / 4, INTERRUPT_TIMEOUT_S):
+        try:
+            child.wait(timeout=patience_s)
+            break
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            child.send_signal(signal.SIGINT)
+    else:
         child.kill()
         child.wait()
+    kill_all(pid for pid, started in workers.items() if start_time(pid) == started)
+
+
+def _workers_of(pid: int) -> dict[int, str]:
+    """Find pytest-xdist's workers below a process, with their start times."""
+    found = {}
+    for candidate in descendants([pid]) - {pid}:
+        try:
+            words = Path(f"/proc/{candidate}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"exec(eval(sys.stdin.readline()))" in words:
+            found[candidate] = start_time(candidate)
+    return found
