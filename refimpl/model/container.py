@@ -127,6 +127,33 @@ class State:
         }
 
 
+class Ends:
+    """The ends of a container's runs, and its own end: what `wait` waits for.
+
+    It has a lock of its own, which may be taken while the container's is held, never the other
+    way round.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.runs = 0
+        self.exit_code = 0
+        self.is_removed = False
+
+    def run_ended(self, exit_code: int) -> None:
+        """Tell that a run has ended, network and all."""
+        with self.changed:
+            self.runs += 1
+            self.exit_code = exit_code
+            self.changed.notify_all()
+
+    def removed(self) -> None:
+        """Tell that the container is gone."""
+        with self.changed:
+            self.is_removed = True
+            self.changed.notify_all()
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Container:
     """One container; `name` begins with a slash, as Docker's does."""
@@ -152,6 +179,7 @@ class Container:
     has_been_manually_stopped: bool = False
     has_been_manually_restarted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    ends: Ends = field(default_factory=lambda: Ends(), repr=False)
 
     def stop_timeout_s(self) -> int:
         """Return how long a stop waits before it kills: its own setting, or 10 seconds."""

@@ -41,7 +41,7 @@ class ContainerSpec:
     hostname: str = ""
     domainname: str = ""
     netns: str | None = None
-    """Path of the network namespace to join; None shares the daemon's own."""
+    """Path of the network namespace to join; None shares the daemon's own, "" makes a new one."""
     host_uts: bool = False
     mounts: tuple[Mount, ...] = ()
     read_only_rootfs: bool = False

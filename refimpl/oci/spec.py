@@ -155,7 +155,9 @@ def _namespaces(spec: ContainerSpec, *, cgroup_v2: bool) -> Iterator[Json]:
     yield {"type": "ipc"}
     if not spec.host_uts:
         yield {"type": "uts"}
-    if spec.netns is not None:
+    if spec.netns == "":
+        yield {"type": "network"}
+    elif spec.netns is not None:
         yield {"type": "network", "path": spec.netns}
     if cgroup_v2 and not spec.privileged:
         # Docker's default there; on v1 it is the host's

@@ -1,0 +1,176 @@
+"""What happened: the last events, and everybody who wants to hear of the next.
+
+Mirrors: moby daemon/events/{events,filter}.go, daemon/events.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from refimpl.daemon.backend import Filters, Wire
+from refimpl.errors import InvalidParameter
+
+KEPT = 256
+"""How many past events are kept, as in moby (eventsLimit)."""
+QUEUED = 4096
+"""How many events a reader may lag behind before the oldest are dropped for it."""
+_FILTERS = frozenset(
+    {
+        "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin",
+        "scope", "secret", "service", "type", "volume",
+    }
+)  # fmt: skip
+
+
+class Subscription:
+    """One reader of events."""
+
+    def __init__(self, until: datetime | None, clock: Callable[[], datetime]) -> None:
+        self.ended = False
+        self.queue: deque[Wire] = deque(maxlen=QUEUED)
+        self.changed = threading.Condition()
+        self._until = until
+        self._clock = clock
+
+    def read(self, timeout_s: float) -> Wire | None:
+        """Return the next event, or None when none came in time or none will come."""
+        with self.changed:
+            if not self.queue and not self.ended:
+                self.changed.wait(min(timeout_s, self._left_s(timeout_s)))
+            if self.queue:
+                return self.queue.popleft()
+            if self._until is not None and self._clock() >= self._until:
+                self.ended = True
+            return None
+
+    def _left_s(self, longest_s: float) -> float:
+        if self._until is None:
+            return longest_s
+        return max(0.0, (self._until - self._clock()).total_seconds())
+
+    def push(self, event: Wire) -> None:
+        """Hand over one event."""
+        with self.changed:
+            self.queue.append(event)
+            self.changed.notify()
+
+    def close(self) -> None:
+        """End the subscription; the service forgets it with its next event."""
+        with self.changed:
+            self.ended = True
+            self.queue.clear()
+            self.changed.notify_all()
+
+
+class Events:
+    """The ring of past events and the live subscriptions."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._past: deque[Wire] = deque(maxlen=KEPT)
+        self._live: list[tuple[Subscription, Filters]] = []
+
+    def log(self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> None:
+        """Record one event and hand it to everybody whose filters it passes."""
+        moment = self._clock()
+        nanoseconds = int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
+        event: Wire = {
+            "Type": kind,
+            "Action": action,
+            "Actor": {"ID": actor_id, "Attributes": dict(attributes)},
+            "scope": "local",
+            "time": nanoseconds // 10**9,
+            "timeNano": nanoseconds,
+        }
+        if kind in {"container", "image"}:
+            event = {"status": action, "id": actor_id, **event}
+        if kind == "container":
+            event = {**event, "from": attributes.get("image", "")}
+        with self._lock:
+            self._past.append(event)
+            self._live = [entry for entry in self._live if not entry[0].ended]
+            for subscription, filters in self._live:
+                if matches(event, filters):
+                    subscription.push(event)
+
+    def subscribe(self, since: str, until: str, filters: Filters) -> Subscription:
+        """Open a subscription, beginning with the past events that `since` asks for.
+
+        Raises:
+            InvalidParameter: a time or a filter that Docker refuses.
+        """
+        for name in filters:
+            if name not in _FILTERS:
+                raise InvalidParameter(f"Invalid filter '{name}'")
+        now = self._clock()
+        first = parse_moment(since, now)
+        last = parse_moment(until, now)
+        if first is not None and last is not None and last < first:
+            raise InvalidParameter(f"`since` time ({since}) cannot be after `until` time ({until})")
+        subscription = Subscription(last, self._clock)
+        with self._lock:
+            if first is not None:
+                for event in self._past:
+                    at = event["timeNano"] / 1e9
+                    wanted = at >= first.timestamp() and (last is None or at <= last.timestamp())
+                    if wanted and matches(event, filters):
+                        subscription.push(event)
+            self._live.append((subscription, filters))
+        return subscription
+
+
+def parse_moment(text: str, now: datetime) -> datetime | None:
+    """Read a time stamp: seconds with a fraction or RFC 3339; "" is None.
+
+    Raises:
+        InvalidParameter: it is neither.
+    """
+    if not text:
+        return None
+    try:
+        if text.replace(".", "", 1).isdigit():
+            return datetime.fromtimestamp(float(text), UTC)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidParameter(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+
+
+def matches(event: Wire, filters: Filters) -> bool:
+    """Tell whether an event passes every filter (moby: Filter.Include)."""
+    attributes = event["Actor"]["Attributes"]
+    actor = event["Actor"]["ID"]
+    for name, wanted in filters.items():
+        if not wanted:
+            continue
+        if name == "event":
+            # exec events carry their command line behind the action's name
+            passed = any(event["Action"].partition(":")[0] == one for one in wanted)
+        elif name == "type":
+            passed = event["Type"] in wanted
+        elif name == "scope":
+            passed = event["scope"] in wanted
+        elif name == "label":
+            passed = all(_has_label(attributes, one) for one in wanted)
+        elif name == "image":
+            passed = any(
+                one in {actor, attributes.get("name"), attributes.get("image")}
+                for one in (part for value in wanted for part in (value, f"{value}:latest"))
+            )
+        else:
+            names = {actor, attributes.get("name", "")} if event["Type"] == name else set()
+            passed = any(
+                one in names or (event["Type"] == name and actor.startswith(one)) for one in wanted
+            )
+        if not passed:
+            return False
+    return True
+
+
+def _has_label(attributes: Mapping[str, str], wanted: str) -> bool:
+    key, separator, value = wanted.partition("=")
+    return key in attributes and (not separator or attributes[key] == value)

@@ -1,0 +1,147 @@
+"""Between a container's settings and the container network model: what is asked, what came out.
+
+Mirrors: moby daemon/network.go buildCreateEndpointOptions, buildEndpointInfo, updateJoinInfo,
+getPortMapInfo (v20.10).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+from refimpl.daemon.core import DEFAULT_NETWORK
+from refimpl.errors import EngineError
+from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.libnetwork.network import Network
+from refimpl.libnetwork.sandbox import Sandbox
+from refimpl.model.container import Container, EndpointState
+from refimpl.model.network import EndpointOptions
+from refimpl.model.network_mode import NetworkMode
+from refimpl.model.wire_container import EndpointSettings
+
+_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+
+
+def recorded_networks(container: Container) -> dict[str, EndpointState]:
+    """Return a container's map of networks, which exists from now on."""
+    settings = container.network_settings
+    if settings.networks is None:
+        settings.networks = {}
+    return settings.networks
+
+
+def build_create_endpoint_options(
+    container: Container, network: Network, ep_config: EndpointSettings
+) -> EndpointOptions:
+    """Say what an endpoint is to be.
+
+    Raises:
+        EngineError: the container's MAC address cannot be parsed, or a link is malformed.
+    """
+    ipam = ep_config.ipam_config
+    mode = container.host_config.network_mode
+    # a container-wide MAC belongs to the network that the container was created with
+    is_own_network = network.name == mode.network_name() or (
+        network.name == DEFAULT_NETWORK and mode.is_default()
+    )
+    mac = container.config.mac_address if is_own_network else ""
+    if mac and not _MAC.fullmatch(mac):
+        raise EngineError(f"address {mac}: invalid MAC address")
+    return EndpointOptions(
+        mac=mac.lower().replace("-", ":"),
+        ipv4=ipam.ipv4_address if ipam else "",
+        ipv6=ipam.ipv6_address if ipam else "",
+        link_local=tuple(ipam.link_local_ips or ()) if ipam else (),
+        my_aliases=tuple(ep_config.aliases or ()),
+        aliases={alias: name for name, alias in map(parse_link, ep_config.links or ())},
+        anonymous=container.network_settings.is_anonymous_endpoint,
+        disable_resolution=not NetworkMode(network.name).is_user_defined(),
+        driver_opts=dict(ep_config.driver_opts or {}),
+    )
+
+
+def parse_link(text: str) -> tuple[str, str]:
+    """Split `name[:alias]` into name and alias.
+
+    Mirrors: docker/cli opts.ParseLink as vendored by moby (v20.10).
+
+    Raises:
+        EngineError: it is malformed.
+    """
+    if not text:
+        raise EngineError("empty string specified for links")
+    parts = text.split(":")
+    if len(parts) > 2:
+        raise EngineError(f"bad format for links: {text}")
+    if len(parts) == 1:
+        return text, text
+    name, alias = parts
+    if name.startswith("/"):
+        # the form that inspect shows: /name:/parent/alias
+        return name.removeprefix("/"), alias.rpartition("/")[2]
+    return name, alias
+
+
+def update_sandbox_network_settings(container: Container, sandbox: Sandbox) -> None:
+    """Record which sandbox a container has."""
+    container.network_settings.sandbox_id = sandbox.id
+    container.network_settings.sandbox_key = sandbox.key
+
+
+def update_endpoint_network_settings(
+    container: Container, network: Network, endpoint: Endpoint
+) -> None:
+    """Record what an endpoint got: its id, its addresses, its MAC."""
+    settings = recorded_networks(container)[network.name].settings
+    info = endpoint.info
+    settings.network_id = network.id
+    settings.endpoint_id = endpoint.id
+    settings.mac_address = info.mac
+    if info.ipv4 is not None:
+        settings.ip_address = str(info.ipv4.ip)
+        settings.ip_prefix_len = info.ipv4.network.prefixlen
+    if info.ipv6 is not None:
+        settings.global_ipv6_address = str(info.ipv6.ip)
+        settings.global_ipv6_prefix_len = info.ipv6.network.prefixlen
+
+
+def update_join_info(container: Container, network: Network, endpoint: Endpoint) -> None:
+    """Record the gateways, which an endpoint has from its join on."""
+    settings = recorded_networks(container)[network.name].settings
+    info = endpoint.info
+    settings.gateway = str(info.gateway4) if info.gateway4 is not None else ""
+    settings.ipv6_gateway = str(info.gateway6) if info.gateway6 is not None else ""
+
+
+def get_port_map_info(container: Container, sandbox: Sandbox) -> dict[str, Any]:
+    """Return what inspect shows as `Ports`: exposed ports, published nowhere.
+
+    Only an endpoint with an address of its own exposes ports, so host and none show none.
+    """
+    if not any(endpoint.info.ipv4 for endpoint in sandbox.endpoints()):
+        return {}
+    return dict.fromkeys(normalised_ports(container))
+
+
+def normalised_ports(container: Container) -> list[str]:
+    """Return the exposed ports as `<port>/<protocol>`, sorted; ranges are written out.
+
+    Mirrors: go-connections nat.ParsePortRange, as the daemon uses it for `Ports`.
+    """
+    ports = set()
+    for text in container.config.exposed_ports or {}:
+        number, _, protocol = text.partition("/")
+        low, _, high = number.partition("-")
+        if low.isdigit() and (not high or high.isdigit()):
+            for port in range(int(low), int(high or low) + 1):
+                ports.add((port, protocol or "tcp"))
+    return [f"{port}/{protocol}" for port, protocol in sorted(ports)]
+
+
+def is_address(text: str, version: int) -> bool:
+    """Tell whether a text is an address of IP version 4 or 6."""
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False

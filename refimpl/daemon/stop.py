@@ -1,0 +1,217 @@
+"""Waiting for containers, signalling them, stopping and pausing them.
+
+Mirrors: moby daemon/{kill,stop,pause,unpause,wait}.go, container/state.go Wait (v20.10).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from refimpl.daemon.backend import WaitResult
+from refimpl.daemon.core import DaemonCore, is_running, log
+from refimpl.daemon.restart_manager import RestartManager
+from refimpl.daemon.verify import parse_signal
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotModified
+from refimpl.model.container import Container
+from refimpl.oci.base import RuntimeFailure
+
+KILL_WAIT_S = 10.0
+"""How long a killed process may take to disappear before that is reported."""
+_SIGNALS_MAX = 64
+
+
+class ContainerWaiter:
+    """A wait for a container's next end, or for its removal."""
+
+    def __init__(self, container: Container, condition: str, *, is_running: bool) -> None:
+        self._ends = container.ends
+        self._at_once = condition == "not-running" and not is_running
+        self._wants_removal = condition == "removed"
+        self._exit_code = container.state.exit_code
+        with self._ends.changed:
+            self._runs = self._ends.runs
+
+    def result(self, timeout_s: float | None) -> WaitResult | None:
+        """Return how it ended, or None when it did not within `timeout_s` seconds."""
+        if self._at_once:
+            return WaitResult(status_code=self._exit_code)
+        with self._ends.changed:
+            if not self._ends.changed.wait_for(self._is_over, timeout_s):
+                return None
+            ended_meanwhile = self._ends.runs > self._runs
+            return WaitResult(
+                status_code=self._ends.exit_code if ended_meanwhile else self._exit_code
+            )
+
+    def _is_over(self) -> bool:
+        if self._wants_removal:
+            return self._ends.is_removed
+        return self._ends.runs > self._runs or self._ends.is_removed
+
+    def close(self) -> None:
+        """Give up; a wait holds nothing."""
+
+
+class Stopping(DaemonCore):
+    """The part of the daemon that ends containers."""
+
+    restart_managers: dict[str, RestartManager]
+
+    def container_wait(self, ref: str, condition: str) -> ContainerWaiter:
+        """Register a wait (moby: ContainerWait)."""
+        if condition not in {"", "not-running", "next-exit", "removed"}:
+            raise InvalidParameter(f'invalid condition: "{condition}"')
+        container = self.get_container(ref)
+        with container.lock:
+            return ContainerWaiter(
+                container, condition or "not-running", is_running=container.state.running
+            )
+
+    def wait_stopped(self, container: Container, timeout_s: float | None) -> bool:
+        """Wait until a container does not run; tell whether it came to that in time."""
+        while True:
+            with container.lock:
+                waiter = ContainerWaiter(
+                    container, "not-running", is_running=container.state.running
+                )
+            if waiter.result(timeout_s) is None:
+                return False
+            # a restart may have come in between
+            if not is_running(container):
+                return True
+
+    def container_kill(self, ref: str, signal_name: str) -> None:
+        """Send a signal, and with SIGKILL wait for the end (moby: ContainerKill)."""
+        number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
+        container = self.get_container(ref)
+        if number > _SIGNALS_MAX:
+            raise InvalidParameter(f"The Linux daemon does not support signal {number}")
+        try:
+            if number == signal.SIGKILL:
+                self.kill(container)
+            else:
+                self.kill_with_signal(container, number)
+        except EngineError as error:
+            raise type(error)(f"Cannot kill container: {ref}: {error}") from error
+
+    def kill(self, container: Container) -> None:
+        """End a container for certain, and wait until it has (moby: Kill)."""
+        if not is_running(container):
+            raise not_running(container)
+        try:
+            self.kill_with_signal(container, signal.SIGKILL)
+        except Conflict:
+            return  # it ended by itself meanwhile
+        if not self.wait_stopped(container, KILL_WAIT_S):
+            raise EngineError(
+                f"Container {container.id} did not end within {KILL_WAIT_S:g} s of SIGKILL"
+            )
+
+    def kill_with_signal(self, container: Container, number: int) -> None:
+        """Send a signal, and remember that a user did (moby: killWithSignal).
+
+        Raises:
+            Conflict: the container does not run.
+        """
+        with container.lock:
+            state = container.state
+            if not state.running:
+                raise not_running(container)
+            stop_signal = container.config.stop_signal
+            is_stop = (
+                not stop_signal or number == signal.SIGKILL or parse_signal(stop_signal) == number
+            )
+            if not self.shutting_down.is_set():
+                container.has_been_manually_stopped = True
+                self.try_checkpoint(container)
+            is_restarting = state.restarting
+            was_paused = state.paused
+            if not is_restarting:
+                self._deliver(container, number)
+                if is_stop and was_paused:
+                    self.guarded("resume", container, lambda: self.runtime.resume(container.id))
+                self.log_container_event(container, "kill", {"signal": str(number)})
+        if is_stop and container.id in self.restart_managers:
+            self.restart_managers[container.id].cancel()
+
+    def _deliver(self, container: Container, number: int) -> None:
+        try:
+            self.runtime.kill(container.id, number)
+        except RuntimeFailure as error:
+            # most likely it has just ended, and its end is about to be handled
+            log.debug("container %s did not take signal %d: %s", container.id, number, error)
+
+    def container_stop(self, ref: str, timeout_s: int | None) -> None:
+        """Stop a container (moby: ContainerStop)."""
+        container = self.get_container(ref)
+        if not is_running(container):
+            raise NotModified(f"container {ref} is not running")
+        self.stop_container(container, timeout_s)
+
+    def stop_container(self, container: Container, timeout_s: int | None) -> None:
+        """Send the stop signal, and SIGKILL to what does not end by it (moby: containerStop)."""
+        seconds = container.stop_timeout_s() if timeout_s is None else timeout_s
+        stop_signal = container.config.stop_signal
+        number = parse_signal(stop_signal) if stop_signal else int(signal.SIGTERM)
+        try:
+            self.kill_with_signal(container, number)
+        except Conflict:
+            return
+        # a negative timeout waits for ever
+        if not self.wait_stopped(container, None if seconds < 0 else float(seconds)):
+            log.info(
+                "Container %s failed to exit within %d seconds of signal %d - using the force",
+                container.id, seconds, number,
+            )  # fmt: skip
+            if is_running(container):
+                self.kill(container)
+        self.log_container_event(container, "stop")
+
+    def container_pause(self, ref: str) -> None:
+        """Freeze a container (moby: ContainerPause)."""
+        container = self.get_container(ref)
+        with container.lock:
+            if not container.state.running:
+                raise not_running(container)
+            if container.state.paused:
+                raise Conflict(f"Container {container.id} is already paused")
+            if container.state.restarting:
+                raise restarting(container)
+            self.runtime.pause(container.id)
+            container.state.paused = True
+            self.try_checkpoint(container)
+            self.log_container_event(container, "pause")
+
+    def container_unpause(self, ref: str) -> None:
+        """Thaw a container (moby: ContainerUnpause)."""
+        container = self.get_container(ref)
+        with container.lock:
+            if not container.state.paused:
+                raise Conflict(f"Container {container.id} is not paused")
+            self.runtime.resume(container.id)
+            container.state.paused = False
+            self.try_checkpoint(container)
+            self.log_container_event(container, "unpause")
+
+    def try_checkpoint(self, container: Container) -> None:
+        """Write a container's documents where a failure must not stop what is going on."""
+        self.guarded("store", container, lambda: self.checkpoint_to(container))
+
+    @staticmethod
+    def guarded(what: str, container: Container, action: Callable[[], object]) -> None:
+        """Do one step of a teardown; a failure is logged, and the teardown goes on."""
+        try:
+            action()
+        except (OSError, EngineError):
+            log.exception("%s: container %s", what, container.id)
+
+
+def not_running(container: Container) -> Conflict:
+    """Build the refusal for a container that does not run (moby: errNotRunning)."""
+    return Conflict(f"Container {container.id} is not running")
+
+
+def restarting(container: Container) -> Conflict:
+    """Build the refusal for a container between two runs (moby: errContainerIsRestarting)."""
+    return Conflict(f"Container {container.id} is restarting, wait until the container is running")
