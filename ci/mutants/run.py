@@ -63,7 +63,7 @@ class Mutant:
         commands: list[tuple[list[str], int]] = []
         if self.rows:
             run = [sys.executable, "-m", "conformance", "run", "--engine", "reference"]
-            commands.append(([*run, "--reports", str(reports), *self.rows], CONFORMANCE_RED))
+            commands.append(([*run, "--report", str(reports), *self.rows], CONFORMANCE_RED))
         if self.tests:
             pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
             commands.append(([*pytest, *self.tests], PYTEST_RED))

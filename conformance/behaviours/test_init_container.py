@@ -225,8 +225,9 @@ def test_network_lists_the_target_only(run, network, inspect_network):
 )
 def test_joiner_resolves_the_targets_peers(run, network, exec_in):
     user_network = network()
-    # an upstream server that refuses at once, so that unknown names need no timeout
-    target = run(network_mode=user_network.name, dns=["127.0.0.1"])
+    # the joiner's own name goes to an upstream server that is not there: give up on it soon
+    impatient = {"dns": ["127.0.0.1"], "dns_opt": ["timeout:1", "attempts:1"]}
+    target = run(network_mode=user_network.name, **impatient)
     peer = run(network_mode=user_network.name)
     joiner = run(network_mode=f"container:{target.id}")
     reached = exec_in(joiner, "ping", "-c1", "-W2", peer.name)
