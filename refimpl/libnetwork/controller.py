@@ -1,21 +1,34 @@
-"""The controller: the registry of networks and sandboxes, and what happens at boot.
+"""The controller: the registry of networks and sandboxes, and what it takes to make them.
 
-Mirrors: libnetwork controller.go, sandbox_store.go and moby daemon/daemon_unix.go
-initNetworkController (v20.10).
+Mirrors: libnetwork controller.go and sandbox_store.go (v20.10). What happens at boot is in
+`restore`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from refimpl.errors import EngineError, Forbidden, NotFound, NotServed
 from refimpl.kernel.base import Files, Kernel
+from refimpl.libnetwork import restore
+from refimpl.libnetwork.drivers.base import Driver
+from refimpl.libnetwork.drivers.bridge import BridgeDriver
+from refimpl.libnetwork.drivers.host import HostDriver
+from refimpl.libnetwork.drivers.null import NullDriver
+from refimpl.libnetwork.ipam import DEFAULT_ADDRESS_POOLS, PoolAllocator
 from refimpl.libnetwork.network import Network
+from refimpl.libnetwork.pools import PoolInfo, allocate_pools, check_ipam, release_pools
+from refimpl.libnetwork.resolver import Resolver
 from refimpl.libnetwork.sandbox import Sandbox
-from refimpl.libnetwork.store import Store
+from refimpl.libnetwork.store import Delete, Put, Store
 from refimpl.model.network import NetworkOptions, SandboxOptions
+
+logger = logging.getLogger(__name__)
 
 
 def new_id() -> str:
@@ -39,6 +52,7 @@ class ControllerConfig:
     bip: str = ""
     """`--bip`: the default bridge's own address with its prefix."""
     fixed_cidr: str = ""
+    """`--fixed-cidr`: the range of the default bridge's dynamic addresses."""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True
@@ -63,24 +77,44 @@ class Controller:
         clock: Callable[[], datetime] = utc_now,
         new_id: Callable[[], str] = new_id,
     ) -> None:
-        raise NotImplementedError
+        self.kernel = kernel
+        self.files = files
+        self.store = store
+        self.config = config
+        self.clock = clock
+        self.new_id = new_id
+        self.resolver = Resolver()
+        self.allocator = PoolAllocator(
+            kernel.host_subnets, config.default_address_pools or DEFAULT_ADDRESS_POOLS
+        )
+        self.drivers: Mapping[str, Driver] = {
+            driver.name: driver for driver in (BridgeDriver(kernel), HostDriver(), NullDriver())
+        }
+        self._stale = restore.StaleState()
+        self._networks: dict[str, Network] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._by_container: dict[str, Sandbox] = {}
+        self._lock = threading.RLock()
+        self._network_changes = threading.RLock()
 
     @property
     def default_bridge_disabled(self) -> bool:
         """Whether the daemon runs with `--bridge none` (moby: config.DisableBridge)."""
-        raise NotImplementedError
+        return self.config.bridge == "none"
 
+    # -- networks --------------------------------------------------------------------------
     def networks(self) -> tuple[Network, ...]:
         """Return every network, oldest first."""
-        raise NotImplementedError
+        with self._lock:
+            return tuple(self._networks.values())
 
     def network_by_id(self, network_id: str) -> Network | None:
         """Return the network with exactly this id."""
-        raise NotImplementedError
+        return self._networks.get(network_id)
 
     def network_by_name(self, name: str) -> Network | None:
         """Return the first network of this name."""
-        raise NotImplementedError
+        return next((network for network in self.networks() if network.name == name), None)
 
     def new_network(
         self, name: str, options: NetworkOptions, *, network_id: str | None = None
@@ -91,25 +125,145 @@ class Controller:
 
         Raises:
             InvalidParameter, Forbidden, NotFound, EngineError: with 20.10's texts.
+            OSError: the kernel or the store refused.
         """
-        raise NotImplementedError
+        driver = self._check(name, options)
+        options = replace(options, ipam_driver=options.ipam_driver or "default")
+        network = Network(
+            controller=self,
+            network_id=network_id or self.new_id(),
+            name=name,
+            created=self.clock(),
+            options=options,
+            driver=driver,
+        )
+        with self._network_changes:
+            if driver.allocates:
+                network.pools = allocate_pools(self.allocator, name, options)
+            try:
+                network.state = driver.plan_network(network.driver_network())
+                self._create(network)
+            except BaseException:
+                release_pools(self.allocator, network.pools)
+                raise
+        return network
 
+    def _create(self, network: Network) -> None:
+        changes: list[Put | Delete] = [Put("network", network.id, network.to_row())]
+        if network.name == "bridge":
+            # the row that the new one replaces names the same bridge: one step, or the bridge
+            # would be nobody's for a moment
+            changes[:0] = self._stale.take_default_bridge_rows()
+        self.store.commit(changes)
+        try:
+            network.driver.create_network(network.driver_network(), network.state)
+        except BaseException:
+            # the default bridge's row says that the bridge is ours, and stays for the next start
+            if network.name != "bridge":
+                self._forget_row(network)
+            raise
+        with self._lock:
+            self._networks[network.id] = network
+
+    def _forget_row(self, network: Network) -> None:
+        try:
+            self.store.commit([Delete("network", network.id)])
+        except OSError:
+            logger.exception("the row of network %s stays until the next start", network.id)
+
+    def _check(self, name: str, options: NetworkOptions) -> Driver:
+        """Refuse what can be refused without looking at addresses; in 20.10's order."""
+        if options.scope in {"swarm", "global"}:
+            raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+        check_ipam(options)
+        if not name.strip():
+            raise EngineError(f"invalid name: {name}")
+        if options.ingress:
+            raise Forbidden("Ingress network can only be global scope network")
+        if options.config_from and self.network_by_name(options.config_from) is None:
+            raise NotFound(f'configuration network "{options.config_from}" does not exist')
+        if options.config_only or options.config_from:
+            raise NotServed("configuration-only networks are not served by this engine")
+        driver = self.drivers.get(options.driver or "bridge")
+        if driver is None:
+            raise NotFound(f'plugin "{options.driver}" not found')
+        if driver.allocates and options.ipam_driver not in {"", "default"}:
+            if options.ipam_driver == "null":
+                raise EngineError("ipv4 pool is empty")
+            raise NotFound(f'plugin "{options.ipam_driver}" not found')
+        return driver
+
+    def delete_network(self, network: Network) -> None:
+        """Delete a network (called by `Network.delete`).
+
+        Raises:
+            Forbidden: it has endpoints.
+            OSError: the kernel or the store refused; the network is there still.
+        """
+        with self._network_changes:
+            network.mark_deleted()
+            try:
+                # a crash from here on ends with the deletion done at the next start
+                self.store.commit([Put("network", network.id, network.to_row(in_delete=True))])
+                network.driver.delete_network(network.id, network.state)
+                self.store.commit([Delete("network", network.id)])
+            except BaseException:
+                self._revive(network)
+                raise
+            release_pools(self.allocator, network.pools)
+            with self._lock:
+                self._networks.pop(network.id, None)
+
+    def _revive(self, network: Network) -> None:
+        """Make a network whole again whose deletion failed half-way."""
+        try:
+            network.driver.create_network(network.driver_network(), network.state)
+            self.store.commit([Put("network", network.id, network.to_row())])
+        except (OSError, EngineError):
+            logger.exception("network %s is only partly deleted", network.id)
+        network.unmark_deleted()
+
+    def adopt_network(self, network: Network, pools: tuple[PoolInfo, ...]) -> None:
+        """Take in a network that was read from its row (called at boot)."""
+        network.pools = pools
+        with self._lock:
+            self._networks[network.id] = network
+
+    # -- sandboxes -------------------------------------------------------------------------
     def new_sandbox(self, options: SandboxOptions) -> Sandbox:
         """Make a sandbox for a container; the kernel is touched first in `Sandbox.populate`.
 
         Raises:
-            Forbidden: the container has one already (`container <id> is already present in
-                sandbox <id>`).
+            Forbidden: the container has one already.
+            OSError: a file could not be read.
         """
-        raise NotImplementedError
+        if not options.container_id:
+            raise EngineError("invalid container id: ")
+        with self._lock:
+            other = self._by_container.get(options.container_id)
+            if other is not None:
+                raise Forbidden(f"container {options.container_id} is already present: {other.id}")
+            sandbox = Sandbox(self, self.new_id(), options)
+            self._sandboxes[sandbox.id] = sandbox
+            self._by_container[options.container_id] = sandbox
+        try:
+            sandbox.files.set_up()
+            for container_id, name, address in options.parent_updates:
+                parent = self.get_sandbox(container_id)
+                if parent is not None:
+                    parent.update_hosts_entry(name, address)
+        except BaseException:
+            self.forget_sandbox(sandbox)
+            raise
+        return sandbox
 
     def sandbox_by_id(self, sandbox_id: str) -> Sandbox | None:
         """Return the sandbox with this id."""
-        raise NotImplementedError
+        return self._sandboxes.get(sandbox_id)
 
     def get_sandbox(self, container_id: str) -> Sandbox | None:
         """Return the sandbox of a container (moby: daemon.getNetworkSandbox)."""
-        raise NotImplementedError
+        return self._by_container.get(container_id)
 
     def sandbox_destroy(self, container_id: str) -> None:
         """Delete the sandbox of a container; no error when there is none.
@@ -118,22 +272,50 @@ class Controller:
             EngineError: everything that went wrong on the way; the sandbox is gone as far as
                 possible.
         """
-        raise NotImplementedError
+        sandbox = self.get_sandbox(container_id)
+        if sandbox is not None:
+            sandbox.delete()
 
+    def forget_sandbox(self, sandbox: Sandbox) -> None:
+        """Take a sandbox out of the registry (called by `Sandbox.delete`)."""
+        with self._lock:
+            self._sandboxes.pop(sandbox.id, None)
+            if self._by_container.get(sandbox.container_id) is sandbox:
+                del self._by_container[sandbox.container_id]
+
+    # -- boot and end ----------------------------------------------------------------------
     def sandbox_cleanup(self) -> None:
         """Remove, at boot, everything that a crash left behind, and restore the networks.
 
         To be called once, before `init_default_networks`. Goes on past errors and logs them.
+
+        Raises:
+            OSError: the store cannot be read or the kernel cannot be asked.
         """
-        raise NotImplementedError
+        self._stale = restore.clean_up(self)
 
     def init_default_networks(self) -> None:
         """Make `none`, `host` and `bridge`; host and none keep their ids, bridge gets a new one.
 
         Mirrors: daemon.initNetworkController (v20.10).
+
+        Raises:
+            EngineError, OSError: the default bridge cannot be made.
         """
-        raise NotImplementedError
+        restore.init_default_networks(self, self._stale)
 
     def close(self) -> None:
         """Delete the sandboxes that are left, stop the resolver, close the store."""
-        raise NotImplementedError
+        with self._lock:
+            left = tuple(self._sandboxes.values())
+        for sandbox in left:
+            try:
+                sandbox.delete()
+            except (OSError, EngineError):
+                logger.exception("sandbox %s", sandbox.id)
+        self.resolver.close()
+        try:
+            restore.unpin_host(self)
+        except OSError:
+            logger.exception("the host's namespace stays pinned")
+        self.store.close()

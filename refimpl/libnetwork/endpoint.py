@@ -5,8 +5,11 @@ Mirrors: libnetwork endpoint.go (v20.10).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from refimpl.errors import Forbidden
+from refimpl.libnetwork.drivers.base import JoinInfo
 from refimpl.model.network import EndpointInfo, EndpointOptions
 
 if TYPE_CHECKING:
@@ -17,13 +20,26 @@ if TYPE_CHECKING:
 class Endpoint:
     """An endpoint; made by `Network.create_endpoint` only."""
 
-    id: str
-    name: str
-    network: Network
-    options: EndpointOptions
-    info: EndpointInfo
-    """Complete after `create_endpoint`; the gateways are filled in by `join`."""
-    sandbox: Sandbox | None
+    def __init__(
+        self,
+        network: Network,
+        name: str,
+        options: EndpointOptions,
+        info: EndpointInfo,
+        host_name: str,
+    ) -> None:
+        self.id = info.id
+        self.name = name
+        self.network = network
+        self.options = options
+        self.info = info
+        """Complete after `create_endpoint`; the gateways are filled in by `join`."""
+        self.host_name = host_name
+        """The host's end of the veth pair, "" without one."""
+        self.sandbox: Sandbox | None = None
+        self.join_info = JoinInfo()
+        self.interface_name = ""
+        """`eth0` and so on, once the sandbox is populated."""
 
     def join(self, sandbox: Sandbox) -> None:
         """Put the endpoint into a sandbox: at once if it is populated, else with `populate`.
@@ -32,15 +48,31 @@ class Endpoint:
             Forbidden: the endpoint is in a sandbox already.
             OSError, EngineError: the kernel or the store refused; the endpoint is not joined.
         """
-        raise NotImplementedError
+        if self.sandbox is not None:
+            raise Forbidden("another container is attached to the same network endpoint")
+        join_info = self.network.driver.join(self.network.id, self.id)
+        self.join_info = join_info
+        self.info = replace(self.info, gateway4=join_info.gateway4, gateway6=join_info.gateway6)
+        try:
+            sandbox.add_endpoint(self)
+        except BaseException:
+            self.network.driver.leave(self.network.id, self.id)
+            raise
 
     def leave(self, sandbox: Sandbox) -> None:
         """Take the endpoint out of its sandbox, its interface and its hosts lines with it.
 
         Raises:
             Forbidden: the endpoint is not in this sandbox.
+            OSError: the interface or the row could not be removed; the endpoint is still in.
         """
-        raise NotImplementedError
+        if self.sandbox is not sandbox:
+            raise Forbidden(
+                f"unexpected sandbox ID in leave request. Expected {_id_of(self.sandbox)}. "
+                f"Got {sandbox.id}"
+            )
+        sandbox.remove_endpoint(self)
+        self.network.driver.leave(self.network.id, self.id)
 
     def delete(self, force: bool = False) -> None:
         """Free name and addresses.
@@ -51,4 +83,30 @@ class Endpoint:
         Raises:
             Forbidden: the endpoint is in a sandbox and `force` is not given.
         """
-        raise NotImplementedError
+        if self.sandbox is not None:
+            if not force:
+                raise Forbidden(
+                    f"endpoint with name {self.name} id {self.id} has active containers"
+                )
+            self.leave(self.sandbox)
+        self.network.forget_endpoint(self)
+
+    def alias_target(self, name: str) -> str | None:
+        """Return the real name that a private alias of this sandbox stands for."""
+        return self.options.aliases.get(name)
+
+    def to_row(self, sandbox_id: str) -> dict[str, Any]:
+        """Return the endpoint's row: who it is, and the link that it owns on the host."""
+        return {
+            "name": self.name,
+            "network_id": self.network.id,
+            "sandbox_id": sandbox_id,
+            "host_name": self.host_name,
+            "mac": self.info.mac,
+            "ipv4": str(self.info.ipv4 or ""),
+            "ipv6": str(self.info.ipv6 or ""),
+        }
+
+
+def _id_of(sandbox: Sandbox | None) -> str:
+    return "" if sandbox is None else sandbox.id

@@ -5,30 +5,76 @@ Mirrors: libnetwork network.go (v20.10).
 
 from __future__ import annotations
 
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING, Any
 
+from refimpl.errors import EngineError, Forbidden
+from refimpl.libnetwork.drivers.base import Driver, DriverEndpoint, DriverNetwork, DriverState
 from refimpl.libnetwork.endpoint import Endpoint
-from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions
+from refimpl.libnetwork.ipam import Interface, NoAvailableAddress, parse_ip
+from refimpl.libnetwork.names import ServiceRecords
+from refimpl.libnetwork.pools import PoolInfo
+from refimpl.model.network import EndpointInfo, EndpointOptions, IPAMPool, NetworkOptions
 
 if TYPE_CHECKING:
     from refimpl.libnetwork.controller import Controller
+
+_MAC_SEPARATED = re.compile(
+    r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}(?:(?:\1[0-9a-f]{2}){2}|"
+    r"(?:\1[0-9a-f]{2}){14})?",
+    re.IGNORECASE,
+)
+_MAC_DOTTED = re.compile(
+    r"[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}(?:\.[0-9a-f]{4}|(?:\.[0-9a-f]{4}){7})?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Allocation:
+    info: PoolInfo
+    address: Interface
 
 
 class Network:
     """A network; made by `Controller.new_network` only."""
 
-    id: str
-    name: str
-    created: datetime
-    options: NetworkOptions
-    """As requested (for the wire: Internal, Attachable, Labels, Options, ...)."""
-    controller: Controller
+    def __init__(
+        self,
+        *,
+        controller: Controller,
+        network_id: str,
+        name: str,
+        created: datetime,
+        options: NetworkOptions,
+        driver: Driver,
+        pools: tuple[PoolInfo, ...] = (),
+        state: DriverState | None = None,
+    ) -> None:
+        self.controller = controller
+        self.id = network_id
+        self.name = name
+        self.created = created
+        self.options = options
+        """As requested (for the wire: Internal, Attachable, Labels, Options, ...)."""
+        self.driver = driver
+        self.pools = pools
+        self.state: DriverState = state or {}
+        self.records = ServiceRecords()
+        self.lock = threading.RLock()
+        self._endpoints: dict[str, Endpoint] = {}
+        self._names: dict[str, Endpoint] = {}
+        self._allocations: dict[str, tuple[_Allocation, ...]] = {}
+        self._is_deleted = False
 
     @property
     def type(self) -> str:
         """The driver's name: `bridge`, `host` or `null`."""
-        raise NotImplementedError
+        return self.driver.name
 
     def ipam_config(self) -> tuple[IPAMPool, ...]:
         """Return what inspect shows as `IPAM.Config`.
@@ -36,12 +82,13 @@ class Network:
         The entries of the request where they named a subnet, word for word; else the pools that
         were chosen, with their gateway. Mirrors: buildIpamResources (v20.10).
         """
-        raise NotImplementedError
+        return tuple(info.shown() for info in self.pools)
 
     def gateway_address(self) -> str:
         """Return the first IPv4 gateway, "" without one: what `host-gateway` stands for."""
-        raise NotImplementedError
+        return next((str(info.gateway.ip) for info in self.pools if info.version == 4), "")
 
+    # -- endpoints -------------------------------------------------------------------------
     def create_endpoint(self, name: str, options: EndpointOptions) -> Endpoint:
         """Reserve addresses and a name for an endpoint; touches neither kernel nor store.
 
@@ -50,20 +97,75 @@ class Network:
                 `Address already in use`.
             EngineError: 500 for an address outside the subnets or an exhausted pool.
         """
-        raise NotImplementedError
+        if not name.strip():
+            raise EngineError(f"invalid name: {name}")
+        with self.lock:
+            if self._is_deleted:
+                raise EngineError(f"network {self.id} does not exist")
+            if name in self._names:
+                raise Forbidden(f"endpoint with name {name} already exists in network {self.name}")
+            link_local = _link_local_addresses(options.link_local)
+            mac = parse_mac(options.mac) if options.mac else ""
+            endpoint_id = self.controller.new_id()
+            allocations = self._assign_addresses(options)
+            try:
+                return self._add_endpoint(
+                    endpoint_id, name, replace(options, mac=mac), allocations, link_local
+                )
+            except BaseException:
+                _release(allocations)
+                raise
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints, oldest first."""
-        raise NotImplementedError
+        with self.lock:
+            return tuple(self._endpoints.values())
 
     def endpoint_by_name(self, name: str) -> Endpoint | None:
         """Return the endpoint of this name."""
-        raise NotImplementedError
+        return self._names.get(name)
 
     def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
         """Return the endpoint with this id."""
-        raise NotImplementedError
+        return self._endpoints.get(endpoint_id)
 
+    def forget_endpoint(self, endpoint: Endpoint) -> None:
+        """Free name, addresses and names in the DNS; no error when it is unknown."""
+        with self.lock:
+            if self._endpoints.pop(endpoint.id, None) is None:
+                return
+            if self._names.get(endpoint.name) is endpoint:
+                del self._names[endpoint.name]
+            self.records.remove(endpoint.id, _dns_names(endpoint.name, endpoint.options)[0])
+            self.driver.delete_endpoint(self.id, endpoint.id)
+            _release(self._allocations.pop(endpoint.id, ()))
+
+    def rename_endpoint(self, endpoint: Endpoint, name: str) -> None:
+        """Give an endpoint another name, at once also in the DNS; a renamed one has a name.
+
+        Raises:
+            Forbidden: another endpoint has that name.
+        """
+        with self.lock:
+            if self._names.get(name, endpoint) is not endpoint:
+                raise Forbidden(f"endpoint with name {name} already exists in network {self.name}")
+            self.records.remove(endpoint.id, _dns_names(endpoint.name, endpoint.options)[0])
+            self._names.pop(endpoint.name, None)
+            endpoint.name = name
+            endpoint.options = replace(endpoint.options, anonymous=False)
+            self._names[name] = endpoint
+            self._publish(endpoint)
+
+    def resolve_name(self, name: str, version: int) -> tuple[tuple[Any, ...], bool]:
+        """Return a name's addresses, and whether it is a name here without one of this family.
+
+        Mirrors: network.ResolveName: an IPv6 question about an IPv4-only name must not leave
+        the engine.
+        """
+        addresses, known = self.records.lookup(name, version)
+        return addresses, known and not addresses
+
+    # -- the network itself ----------------------------------------------------------------
     def delete(self) -> None:
         """Delete the network with its bridge and its pools.
 
@@ -71,4 +173,176 @@ class Network:
             Forbidden: `network <n> id <id> has active endpoints`. The daemon puts
                 `error while removing network: ` in front.
         """
-        raise NotImplementedError
+        self.controller.delete_network(self)
+
+    def mark_deleted(self) -> None:
+        """Let no endpoint be created any more.
+
+        Raises:
+            Forbidden: there are endpoints.
+        """
+        with self.lock:
+            if self._endpoints:
+                raise Forbidden(f"network {self.name} id {self.id} has active endpoints")
+            self._is_deleted = True
+
+    def unmark_deleted(self) -> None:
+        """Take `mark_deleted` back, when the deletion failed."""
+        with self.lock:
+            self._is_deleted = False
+
+    def driver_network(self) -> DriverNetwork:
+        """Return the network as its driver sees it."""
+        return DriverNetwork(
+            id=self.id,
+            name=self.name,
+            internal=self.options.internal,
+            enable_ipv6=self.options.enable_ipv6,
+            ipv4=tuple(info.data for info in self.pools if info.version == 4),
+            ipv6=tuple(info.data for info in self.pools if info.version == 6),
+            options=self.options.options,
+        )
+
+    def to_row(self, *, in_delete: bool = False) -> dict[str, Any]:
+        """Return the network's row."""
+        return {
+            "name": self.name,
+            "created": self.created.isoformat(),
+            "options": options_to_row(self.options),
+            "pools": [info.to_row() for info in self.pools],
+            "state": dict(self.state),
+            "in_delete": in_delete,
+        }
+
+    # -- inside ----------------------------------------------------------------------------
+    def _assign_addresses(self, options: EndpointOptions) -> tuple[_Allocation, ...]:
+        if not self.driver.allocates:
+            return ()
+        allocations: list[_Allocation] = []
+        try:
+            allocations.extend(self._assign_address(4, options.ipv4))
+            if self.options.enable_ipv6:
+                allocations.extend(self._assign_address(6, options.ipv6))
+        except BaseException:
+            _release(allocations)
+            raise
+        return tuple(allocations)
+
+    def _assign_address(self, version: int, wanted: str) -> tuple[_Allocation, ...]:
+        """Mirrors: endpoint.assignAddressVersion (v20.10)."""
+        infos = [info for info in self.pools if info.version == version]
+        if not infos and version == 6:
+            return ()
+        address = parse_ip(wanted) if wanted else None
+        for info in infos:
+            if address is not None and address not in info.pool.subnet:
+                continue
+            try:
+                return (_Allocation(info, info.pool.request(address)),)
+            except NoAvailableAddress:
+                continue
+        if wanted:
+            raise EngineError(
+                f"Invalid address {wanted}: It does not belong to any of this network's subnets"
+            )
+        raise EngineError(
+            f"no available IPv{version} addresses on this network's address pools: "
+            f"{self.name} ({self.id})"
+        )
+
+    def _add_endpoint(
+        self,
+        endpoint_id: str,
+        name: str,
+        options: EndpointOptions,
+        allocations: tuple[_Allocation, ...],
+        link_local: tuple[Interface, ...],
+    ) -> Endpoint:
+        addresses = [allocation.address for allocation in allocations]
+        ipv4 = next((a for a in addresses if isinstance(a, IPv4Interface)), None)
+        ipv6 = next((a for a in addresses if isinstance(a, IPv6Interface)), None)
+        plan = self.driver.create_endpoint(
+            self.id,
+            DriverEndpoint(
+                id=endpoint_id, mac=options.mac, ipv4=ipv4, ipv6=ipv6, link_local=link_local
+            ),
+        )
+        info = EndpointInfo(id=endpoint_id, mac=plan.mac, ipv4=ipv4, ipv6=ipv6)
+        endpoint = Endpoint(self, name, options, info, plan.host_name)
+        self._allocations[endpoint_id] = allocations
+        self._endpoints[endpoint_id] = endpoint
+        self._names[name] = endpoint
+        self._publish(endpoint)
+        return endpoint
+
+    def _publish(self, endpoint: Endpoint) -> None:
+        info = endpoint.info
+        if info.ipv4 is None:
+            return
+        names, reverse = _dns_names(endpoint.name, endpoint.options)
+        ipv6 = None if info.ipv6 is None else info.ipv6.ip
+        self.records.add(endpoint.id, names, info.ipv4.ip, ipv6, reverse=reverse)
+
+
+def _dns_names(name: str, options: EndpointOptions) -> tuple[tuple[str, ...], str]:
+    """Return every name of an endpoint and the one that its address answers with.
+
+    A generated container name is no DNS name; its first alias then answers for the address.
+    Mirrors: network.updateSvcRecord (v20.10).
+    """
+    if not options.anonymous:
+        return (name, *options.my_aliases), name
+    return options.my_aliases, options.my_aliases[0] if options.my_aliases else ""
+
+
+def _release(allocations: tuple[_Allocation, ...] | list[_Allocation]) -> None:
+    for allocation in allocations:
+        allocation.info.pool.release(allocation.address.ip)
+
+
+def _link_local_addresses(texts: tuple[str, ...]) -> tuple[Interface, ...]:
+    addresses: list[Interface] = []
+    for text in texts:
+        address = parse_ip(text)
+        if address is None or not address.is_link_local:
+            raise EngineError(f"invalid link local IP address: {text}")
+        if address.version == 4:
+            addresses.append(IPv4Interface((int(address), 16)))
+        else:
+            addresses.append(IPv6Interface((int(address), 64)))
+    return tuple(addresses)
+
+
+def parse_mac(text: str) -> str:
+    """Return a MAC in the form that Go's net.ParseMAC and String give it.
+
+    Raises:
+        EngineError: `address <text>: invalid MAC address`.
+    """
+    if _MAC_SEPARATED.fullmatch(text) or _MAC_DOTTED.fullmatch(text):
+        digits = re.sub(r"[^0-9a-f]", "", text.lower())
+        return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+    raise EngineError(f"address {text}: invalid MAC address")
+
+
+def options_to_row(options: NetworkOptions) -> dict[str, Any]:
+    """Return the part of a network's row that says what was asked for."""
+    return {
+        "driver": options.driver,
+        "internal": options.internal,
+        "attachable": options.attachable,
+        "enable_ipv6": options.enable_ipv6,
+        "ipam_driver": options.ipam_driver,
+        "ipam_options": None if options.ipam_options is None else dict(options.ipam_options),
+        "ipam": [entry.to_wire() for entry in options.ipam],
+        "options": dict(options.options),
+        "labels": dict(options.labels),
+        "scope": options.scope,
+    }
+
+
+def options_from_row(row: Mapping[str, Any]) -> NetworkOptions:
+    """Read what `options_to_row` wrote."""
+    values = dict(row)
+    values["ipam"] = tuple(IPAMPool.from_wire(entry) for entry in values["ipam"])
+    return NetworkOptions(**values)

@@ -7,7 +7,7 @@ sandbox with all its interfaces is one kernel operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import (
     IPv4Address,
@@ -21,13 +21,16 @@ from typing import Protocol
 
 from refimpl.kernel.base import Address, InterfacePlan
 
+DriverState = Mapping[str, str | bool | int]
+"""What a driver must remember of a network over a restart; flat JSON."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IPAMData:
     """One pool of a network with the gateway that was reserved in it."""
 
     pool: IPv4Network | IPv6Network
-    gateway: IPv4Address | IPv6Address
+    gateway: IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,23 +77,35 @@ class JoinInfo:
 
 
 class Driver(Protocol):
-    """A network driver. All calls for one network come one at a time."""
+    """A network driver; safe to use from many threads."""
 
     name: str
     allocates: bool
     """False for `host` and `null`: no pools and no addresses."""
 
-    def create_network(self, network: DriverNetwork) -> None:
-        """Check the options and make what belongs to the network; undone when it raises."""
+    def plan_network(self, network: DriverNetwork) -> DriverState:
+        """Check the options and decide what the network will be; touches nothing.
 
-    def delete_network(self, network_id: str) -> None:
-        """Remove what belongs to the network; no error when it is unknown."""
+        Raises:
+            EngineError: with the driver's own text.
+        """
+
+    def create_network(self, network: DriverNetwork, state: DriverState) -> None:
+        """Make what belongs to the network; undone when it raises."""
+
+    def restore_networks(
+        self, networks: Sequence[tuple[DriverNetwork, DriverState]]
+    ) -> tuple[OSError, ...]:
+        """Make, at boot, what is missing of several networks; goes on past errors."""
+
+    def delete_network(self, network_id: str, state: DriverState) -> None:
+        """Remove what belongs to the network, whether or not it is known; repeatable."""
 
     def create_endpoint(self, network_id: str, endpoint: DriverEndpoint) -> EndpointPlan:
         """Decide MAC and host link of an endpoint; touches nothing."""
 
     def delete_endpoint(self, network_id: str, endpoint_id: str) -> None:
-        """Forget an endpoint."""
+        """Forget an endpoint; no error when it is unknown."""
 
     def join(self, network_id: str, endpoint_id: str) -> JoinInfo:
         """Say what the sandbox must make in order to have this endpoint."""

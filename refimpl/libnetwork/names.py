@@ -1,0 +1,101 @@
+"""The names that the endpoints of one network answer to in the embedded DNS.
+
+Mirrors: libnetwork network.go addSvcRecords, deleteSvcRecords, ResolveName, ResolveIP (v20.10).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from refimpl.libnetwork.ipam import IPAddress, parse_ip
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    ipv4: IPv4Address
+    ipv6: IPv6Address | None
+
+
+@dataclass(slots=True)
+class _Record:
+    holders: dict[str, _Holder] = field(default_factory=dict)
+
+
+class ServiceRecords:
+    """Names to addresses and back; safe to use from many threads.
+
+    A name may have several holders (a shared alias); then all their addresses are the answer.
+    Names are kept in lower case, since lookups ignore case.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[str, _Record] = {}
+        self._reverse: dict[IPAddress, str] = {}
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        endpoint_id: str,
+        names: Iterable[str],
+        ipv4: IPv4Address,
+        ipv6: IPv6Address | None = None,
+        *,
+        reverse: str = "",
+    ) -> None:
+        """Let an endpoint answer to names.
+
+        Args:
+            endpoint_id: The holder.
+            names: Every name; one that reads as an address is no name and is left out.
+            ipv4: The holder's address.
+            ipv6: Its IPv6 address, if it has one.
+            reverse: The name that the addresses answer with, "" for none.
+        """
+        with self._lock:
+            for name in names:
+                if parse_ip(name) is not None:
+                    continue
+                record = self._records.setdefault(name.lower(), _Record())
+                record.holders[endpoint_id] = _Holder(ipv4, ipv6)
+            if reverse:
+                self._reverse[ipv4] = reverse
+                if ipv6 is not None:
+                    self._reverse[ipv6] = reverse
+
+    def remove(self, endpoint_id: str, names: Iterable[str]) -> None:
+        """Take names from an endpoint, and its addresses' reverse name with them."""
+        with self._lock:
+            for name in names:
+                record = self._records.get(name.lower())
+                holder = None if record is None else record.holders.pop(endpoint_id, None)
+                if record is None or holder is None:
+                    continue
+                self._reverse.pop(holder.ipv4, None)
+                if holder.ipv6 is not None:
+                    self._reverse.pop(holder.ipv6, None)
+                if not record.holders:
+                    del self._records[name.lower()]
+
+    def lookup(self, name: str, version: int) -> tuple[tuple[IPAddress, ...], bool]:
+        """Return the addresses of a name in one family, and whether the name exists at all."""
+        with self._lock:
+            record = self._records.get(name.lower())
+            if record is None:
+                return (), False
+            holders = tuple(record.holders.values())
+        if version == 4:
+            return tuple(holder.ipv4 for holder in holders), True
+        return tuple(holder.ipv6 for holder in holders if holder.ipv6 is not None), True
+
+    def reverse(self, address: IPAddress) -> str:
+        """Return the name of an address, "" when it has none."""
+        with self._lock:
+            return self._reverse.get(address, "")
+
+    def all_names(self) -> tuple[str, ...]:
+        """Return every name, in lower case."""
+        with self._lock:
+            return tuple(self._records)

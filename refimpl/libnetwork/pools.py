@@ -1,0 +1,177 @@
+"""How one network gets its pools and gateways, and how a row brings them back.
+
+Mirrors: libnetwork network.go ipamAllocateVersion (v20.10) and moby daemon/network.go
+getIpamConfig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from refimpl.errors import EngineError, Forbidden
+from refimpl.libnetwork.drivers.base import IPAMData
+from refimpl.libnetwork.ipam import (
+    AddressPool,
+    Interface,
+    PoolAllocator,
+    parse_cidr,
+    parse_ip,
+)
+from refimpl.model.network import IPAMPool, NetworkOptions
+
+
+@dataclass(frozen=True, slots=True)
+class PoolInfo:
+    """One pool of a network: what was asked, what was reserved, and the gateway in it."""
+
+    config: IPAMPool
+    """As requested; without a subnet when the pool was chosen among the defaults."""
+    pool: AddressPool
+    gateway: Interface
+
+    @property
+    def data(self) -> IPAMData:
+        """The part that the driver sees."""
+        return IPAMData(pool=self.pool.subnet, gateway=self.gateway)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.pool.subnet.version
+
+    def shown(self) -> IPAMPool:
+        """Return the entry as inspect shows it: the request, or what was chosen."""
+        if self.config.subnet:
+            return self.config
+        return IPAMPool(subnet=str(self.pool.subnet), gateway=str(self.gateway.ip))
+
+    def to_row(self) -> dict[str, Any]:
+        """Return what the network's row keeps of the pool."""
+        return {
+            "config": self.config.to_wire(),
+            "subnet": str(self.pool.subnet),
+            "range": "" if self.pool.ip_range is None else str(self.pool.ip_range),
+            "gateway": str(self.gateway.ip),
+        }
+
+
+def check_ipam(options: NetworkOptions) -> None:
+    """Refuse subnets that cannot be read, before anything else is looked at.
+
+    Raises:
+        EngineError: `Invalid subnet <s> : invalid CIDR address: <s>`.
+    """
+    for entry in options.ipam:
+        if parse_cidr(entry.subnet) is None:
+            raise EngineError(
+                f"Invalid subnet {entry.subnet} : invalid CIDR address: {entry.subnet}"
+            )
+
+
+def allocate_pools(
+    allocator: PoolAllocator, name: str, options: NetworkOptions
+) -> tuple[PoolInfo, ...]:
+    """Reserve every pool of a network; all or none.
+
+    20.10 keeps the pools of a request whose later part fails; here they are given back.
+
+    Raises:
+        EngineError, Forbidden, NotFound: with 20.10's texts.
+    """
+    entries4 = [entry for entry in options.ipam if _version(entry.subnet) == 4]
+    entries6 = [entry for entry in options.ipam if _version(entry.subnet) == 6]
+    if not entries4:
+        entries4 = [IPAMPool()]
+    if not entries6 and options.enable_ipv6:
+        entries6 = [IPAMPool()]
+    infos: list[PoolInfo] = []
+    try:
+        for version, entries in ((4, entries4), (6, entries6)):
+            for entry in entries:
+                infos.append(_allocate(allocator, name, entry, version))
+    except BaseException:
+        release_pools(allocator, infos)
+        raise
+    return tuple(infos)
+
+
+def restore_pools(
+    allocator: PoolAllocator, rows: Sequence[Mapping[str, Any]]
+) -> tuple[PoolInfo, ...]:
+    """Reserve again what a network's row says it has; all or none."""
+    infos: list[PoolInfo] = []
+    try:
+        for row in rows:
+            infos.append(_restore(allocator, row))
+    except BaseException:
+        release_pools(allocator, infos)
+        raise
+    return tuple(infos)
+
+
+def release_pools(allocator: PoolAllocator, infos: Iterable[PoolInfo]) -> None:
+    """Give pools back."""
+    for info in infos:
+        allocator.release_pool(info.pool)
+
+
+def _version(subnet: str) -> int:
+    parsed = parse_cidr(subnet)
+    return 4 if parsed is None else parsed.version
+
+
+def _allocate(allocator: PoolAllocator, name: str, entry: IPAMPool, version: int) -> PoolInfo:
+    if entry.gateway and parse_ip(entry.gateway) is None:
+        raise EngineError(f"invalid gateway address {entry.gateway} in Ipam configuration")
+    if entry.subnet:
+        pool = allocator.request_pool(entry.subnet, entry.ip_range)
+    else:
+        pool = allocator.request_default_pool(version)
+    try:
+        gateway = _allocate_gateway(pool, entry.gateway)
+        for label, text in entry.aux_addresses.items():
+            _allocate_aux(pool, name, label, text)
+    except BaseException:
+        allocator.release_pool(pool)
+        raise
+    return PoolInfo(entry, pool, gateway)
+
+
+def _allocate_gateway(pool: AddressPool, wanted: str) -> Interface:
+    try:
+        return pool.request(parse_ip(wanted) if wanted else None)
+    except EngineError as error:
+        raise EngineError(f"failed to allocate gateway ({wanted}): {error}") from error
+
+
+def _allocate_aux(pool: AddressPool, name: str, label: str, text: str) -> None:
+    address = parse_ip(text)
+    if address is None:
+        raise EngineError(
+            f"non parsable secondary ip address ({label}:{text}) passed for network {name}"
+        )
+    if address not in pool.subnet:
+        raise Forbidden(
+            f"auxiliary address: ({label}:{text}) must belong to the master pool: {pool.subnet}"
+        )
+    try:
+        pool.request(address)
+    except EngineError as error:
+        raise EngineError(
+            f"failed to allocate secondary ip address ({label}:{text}): {error}"
+        ) from error
+
+
+def _restore(allocator: PoolAllocator, row: Mapping[str, Any]) -> PoolInfo:
+    config = IPAMPool.from_wire(row["config"])
+    pool = allocator.request_pool(row["subnet"], row["range"])
+    try:
+        gateway = pool.request(parse_ip(row["gateway"]))
+        for text in config.aux_addresses.values():
+            pool.request(parse_ip(text))
+    except BaseException:
+        allocator.release_pool(pool)
+        raise
+    return PoolInfo(config, pool, gateway)

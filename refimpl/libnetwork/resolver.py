@@ -1,0 +1,281 @@
+"""The embedded DNS: one thread and one epoll for the sockets of every sandbox.
+
+The sockets were bound inside the sandboxes' namespaces (see `Kernel.create_sandbox`) and stay in
+them, whoever reads them. Nothing here blocks: a question for an upstream server waits in a table
+with its deadline while others are answered.
+
+Upstream servers are asked from the daemon's own namespace. Docker asks from inside the container,
+except for a loopback server of the host; the way to the server is the same bridge either way, and
+a sandbox whose only networks are internal is refused here because it has no way out there.
+
+Mirrors: libnetwork resolver.go, resolver_unix.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import dns.message
+import dns.rcode
+
+from refimpl.libnetwork import answers
+from refimpl.libnetwork.answers import Backend
+from refimpl.libnetwork.upstream import Forwarding, Reply
+from refimpl.limits import DNS_TCP_CLIENTS_MAX, DNS_TCP_IDLE_S
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 32
+"""Datagrams that are taken from one socket before the others have their turn."""
+_READ_BYTES = 65535
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """One sandbox's part of the resolver."""
+
+    id: str
+    backend: Backend
+    udp: socket.socket
+    tcp: socket.socket
+    clients: set[_Client] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    """A TCP connection of a sandbox's process."""
+
+    tenant: _Tenant
+    connection: socket.socket
+    deadline_s: float
+    received: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
+
+
+class Resolver:
+    """The embedded DNS of all sandboxes; `add`, `remove` and `close` may come from any thread.
+
+    The thread starts with the first sandbox that needs it.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._tenants: dict[str, _Tenant] = {}
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._clients: dict[_Client, None] = {}
+        self._epoll: select.epoll | None = None
+        self._wake = -1
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._forwarding = Forwarding(clock, self._watch, self._forget)
+
+    def add(self, sandbox_id: str, sockets: Sequence[socket.socket], backend: Backend) -> None:
+        """Answer on a sandbox's sockets (UDP, TCP) from now on; they are closed by `remove`."""
+        udp, tcp = sockets
+        tenant = _Tenant(sandbox_id, backend, udp, tcp)
+        with self._lock:
+            self._start()
+            self._tenants[sandbox_id] = tenant
+            self._watch(udp, select.EPOLLIN, lambda _: self._read_datagrams(tenant))
+            self._watch(tcp, select.EPOLLIN, lambda _: self._accept(tenant))
+
+    def remove(self, sandbox_id: str) -> None:
+        """Stop answering a sandbox and close its sockets; no error when it is unknown."""
+        with self._lock:
+            tenant = self._tenants.pop(sandbox_id, None)
+            if tenant is None:
+                return
+            for client in tuple(tenant.clients):
+                self._drop_client(client)
+            for one in (tenant.udp, tenant.tcp):
+                self._forget(one)
+                one.close()
+            self._forwarding.drop(tenant)
+
+    def close(self) -> None:
+        """Stop answering everybody and end the thread."""
+        with self._lock:
+            for sandbox_id in tuple(self._tenants):
+                self.remove(sandbox_id)
+            self._forwarding.close()
+            self._is_closed = True
+            thread = self._thread
+            if thread is not None:
+                os.eventfd_write(self._wake, 1)
+        if thread is not None:
+            thread.join()
+
+    # -- the loop --------------------------------------------------------------------------
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._thread = threading.Thread(
+            target=self._serve, args=(self._epoll,), name="resolver", daemon=True
+        )
+        self._thread.start()
+
+    def _serve(self, epoll: select.epoll) -> None:
+        try:
+            while True:
+                events = epoll.poll(self._timeout_s())
+                with self._lock:
+                    if self._is_closed:
+                        return
+                    for descriptor, event in events:
+                        self._handle(descriptor, event)
+                    self._expire()
+        finally:
+            epoll.close()
+            os.close(self._wake)
+
+    def _timeout_s(self) -> float | None:
+        with self._lock:
+            deadlines = [client.deadline_s for client in self._clients]
+            next_deadline = self._forwarding.next_deadline_s()
+        if next_deadline is not None:
+            deadlines.append(next_deadline)
+        return max(0.0, min(deadlines) - self._clock()) if deadlines else None
+
+    def _handle(self, descriptor: int, event: int) -> None:
+        if descriptor == self._wake:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+            return
+        # an earlier event of this round may have closed it
+        handler = self._handlers.get(descriptor)
+        if handler is None:
+            return
+        try:
+            handler(event)
+        except Exception:
+            # one sandbox's odd packet must not silence the others
+            logger.exception("embedded DNS")
+
+    def _expire(self) -> None:
+        now_s = self._clock()
+        for client in tuple(self._clients):
+            if client.deadline_s <= now_s:
+                self._drop_client(client)
+        self._forwarding.expire(now_s)
+
+    def _watch(self, one: socket.socket, events: int, handler: Callable[[int], None]) -> None:
+        if self._epoll is None:
+            return
+        descriptor = one.fileno()
+        if descriptor in self._handlers:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.register(descriptor, events)
+        self._handlers[descriptor] = handler
+        if threading.current_thread() is not self._thread:
+            # the loop may be waiting with a timeout that no longer fits
+            os.eventfd_write(self._wake, 1)
+
+    def _forget(self, one: socket.socket) -> None:
+        if self._epoll is not None and self._handlers.pop(one.fileno(), None) is not None:
+            self._epoll.unregister(one.fileno())
+
+    # -- UDP -------------------------------------------------------------------------------
+    def _read_datagrams(self, tenant: _Tenant) -> None:
+        for _ in range(_BATCH):
+            try:
+                wire, client = tenant.udp.recvfrom(_READ_BYTES)
+            except OSError:
+                # nothing more, or an ICMP error of an earlier answer
+                return
+
+            def reply(answer: bytes, to: tuple[str, int] = client) -> None:
+                with contextlib.suppress(OSError):
+                    tenant.udp.sendto(answer, to)
+
+            self._ask(tenant, wire, reply, udp=True)
+
+    # -- TCP -------------------------------------------------------------------------------
+    def _accept(self, tenant: _Tenant) -> None:
+        try:
+            connection, _ = tenant.tcp.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        if len(self._clients) >= DNS_TCP_CLIENTS_MAX:
+            self._drop_client(next(iter(self._clients)))
+        client = _Client(tenant, connection, self._clock() + DNS_TCP_IDLE_S)
+        tenant.clients.add(client)
+        self._clients[client] = None
+        self._watch(connection, select.EPOLLIN, lambda event: self._serve_client(client, event))
+
+    def _serve_client(self, client: _Client, event: int) -> None:
+        try:
+            if event & select.EPOLLOUT:
+                self._send(client)
+            if event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+                chunk = client.connection.recv(_READ_BYTES)
+                if not chunk:
+                    self._drop_client(client)
+                    return
+                client.received += chunk
+                client.deadline_s = self._clock() + DNS_TCP_IDLE_S
+                self._read_messages(client)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop_client(client)
+
+    def _read_messages(self, client: _Client) -> None:
+        while len(client.received) >= 2:
+            length = int.from_bytes(client.received[:2])
+            if len(client.received) < 2 + length:
+                return
+            wire = bytes(client.received[2 : 2 + length])
+            del client.received[: 2 + length]
+
+            def reply(answer: bytes) -> None:
+                if client in self._clients:
+                    client.unsent += len(answer).to_bytes(2) + answer
+                    self._send(client)
+
+            self._ask(client.tenant, wire, reply, udp=False)
+
+    def _send(self, client: _Client) -> None:
+        with contextlib.suppress(BlockingIOError):
+            sent = client.connection.send(client.unsent)
+            del client.unsent[:sent]
+        events = select.EPOLLIN | (select.EPOLLOUT if client.unsent else 0)
+        self._watch(client.connection, events, lambda event: self._serve_client(client, event))
+
+    def _drop_client(self, client: _Client) -> None:
+        self._clients.pop(client, None)
+        client.tenant.clients.discard(client)
+        self._forget(client.connection)
+        client.connection.close()
+
+    # -- questions -------------------------------------------------------------------------
+    def _ask(self, tenant: _Tenant, wire: bytes, reply: Reply, *, udp: bool) -> None:
+        query = answers.parse_query(wire)
+        if query is None:
+            return
+        response = answers.answer(query, tenant.backend)
+        if response is not None:
+            reply(answers.to_wire(query, response, udp=udp))
+            return
+
+        def failed() -> None:
+            failure = answers.failure(query, dns.rcode.SERVFAIL)
+            reply(answers.to_wire(query, failure, udp=udp))
+
+        self._forwarding.ask(tenant, wire, tenant.backend.upstreams, reply, failed, is_datagram=udp)

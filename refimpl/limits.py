@@ -1,0 +1,28 @@
+"""The bounds that the engine keeps, each with its unit in its name and its reason beside it."""
+
+from __future__ import annotations
+
+DNS_UPSTREAM_TIMEOUT_S = 4.0
+"""How long one upstream nameserver may take: extIOTimeout in moby's resolver (v20.10)."""
+
+DNS_UPSTREAM_SERVERS_MAX = 3
+"""How many upstream nameservers are asked in turn: maxExtDNS in moby's resolver."""
+
+DNS_UPSTREAM_QUERIES_MAX = 1024
+"""Forwarded queries under way in the whole daemon; one more is answered with SERVFAIL (moby's
+maxConcurrent is 1024, and drops)."""
+
+DNS_TCP_CLIENTS_MAX = 512
+"""TCP clients of the embedded DNS in the whole daemon; the oldest is closed for one more."""
+
+DNS_TCP_IDLE_S = 10.0
+"""How long a TCP client of the embedded DNS may say nothing."""
+
+DNS_UDP_PAYLOAD_BYTES = 512
+"""The largest UDP answer to a client that announces no larger buffer (RFC 1035)."""
+
+DNS_TTL_S = 600
+"""The time to live of the embedded DNS's own answers: respTTL in moby's resolver."""
+
+INTERFACE_NAME_BYTES_MAX = 15
+"""IFNAMSIZ less the terminating zero."""

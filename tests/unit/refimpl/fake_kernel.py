@@ -1,0 +1,215 @@
+"""A kernel and files in memory: what was made is there, what was removed is not.
+
+It keeps the promises of `refimpl.kernel.base` (all or nothing, removal is repeatable) and checks
+what the real one would refuse, so that a unit test sees a leak or a wrong order without root.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from refimpl.kernel.base import (
+    BridgePlan,
+    FirewallNetwork,
+    GatewayPlan,
+    InterfacePlan,
+    Link,
+    OverlayPlan,
+    SandboxPlan,
+    Subnet,
+)
+
+
+@dataclass
+class FakeSandbox:
+    interfaces: dict[str, InterfacePlan] = field(default_factory=dict)
+    gateway: GatewayPlan = field(default_factory=GatewayPlan)
+    ipv6: bool = False
+    resolver_address: str | None = None
+
+
+class FakeKernel:
+    def __init__(self) -> None:
+        self.sandboxes: dict[str, FakeSandbox] = {}
+        self.bridges: dict[str, BridgePlan] = {}
+        self.foreign_links: dict[str, Link] = {}
+        self.stray_veths: dict[str, str] = {}
+        """Host names of pairs whose sandbox is gone, and their bridge."""
+        self.routes: list[Subnet] = [IPv4Network("10.0.2.0/24")]
+        self.firewall: tuple[FirewallNetwork, ...] | None = None
+        self.host_keys: set[str] = set()
+        self.mounts: dict[str, OverlayPlan] = {}
+        self.operations: list[str] = []
+        self.fail: dict[str, OSError] = {}
+        """The operation of this name fails, once."""
+
+    def _do(self, operation: str) -> None:
+        self.operations.append(operation)
+        error = self.fail.pop(operation, None)
+        if error is not None:
+            raise error
+
+    def _veths(self) -> dict[str, str]:
+        pairs = {
+            plan.host_name: plan.bridge
+            for sandbox in self.sandboxes.values()
+            for plan in sandbox.interfaces.values()
+        }
+        return pairs | self.stray_veths
+
+    def prepare_host(self) -> None:
+        self._do("prepare_host")
+
+    def links(self) -> tuple[Link, ...]:
+        found = [Link(index=1, name="lo", kind="", master=None, addresses=())]
+        for name, plan in self.bridges.items():
+            found.append(
+                Link(index=2, name=name, kind="bridge", master=None, addresses=plan.addresses)
+            )
+        for name, bridge in self._veths().items():
+            found.append(Link(index=3, name=name, kind="veth", master=bridge, addresses=()))
+        return (*found, *self.foreign_links.values())
+
+    def host_subnets(self) -> tuple[Subnet, ...]:
+        own = (address.network for plan in self.bridges.values() for address in plan.addresses)
+        return (*self.routes, *own)
+
+    def create_bridge(self, plan: BridgePlan) -> None:
+        self._do("create_bridge")
+        self.bridges[plan.name] = plan
+
+    def delete_link(self, name: str) -> None:
+        self._do("delete_link")
+        self.bridges.pop(name, None)
+        self.stray_veths.pop(name, None)
+        self.foreign_links.pop(name, None)
+
+    def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
+        self._do("apply_firewall")
+        self.firewall = tuple(networks)
+
+    def remove_firewall(self) -> None:
+        self.firewall = None
+
+    def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
+        self._do("create_sandbox")
+        if plan.key in self.sandboxes:
+            raise FileExistsError(errno.EEXIST, plan.key)
+        self._check_new(plan.interfaces)
+        names = {interface.name for interface in plan.interfaces}
+        assert plan.gateway.interface is None or plan.gateway.interface in names
+        self.sandboxes[plan.key] = FakeSandbox(
+            {interface.name: interface for interface in plan.interfaces},
+            plan.gateway,
+            plan.ipv6,
+            plan.resolver_address,
+        )
+        return _resolver_sockets() if plan.resolver_address else ()
+
+    def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
+        self._do("open_resolver")
+        self.sandboxes[key].resolver_address = address
+        return _resolver_sockets()
+
+    def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
+        self._do("add_interface")
+        sandbox = self.sandboxes[key]
+        assert plan.name not in sandbox.interfaces
+        self._check_new((plan,))
+        sandbox.interfaces[plan.name] = plan
+        sandbox.gateway = gateway
+
+    def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
+        self._do("remove_interface")
+        sandbox = self.sandboxes[key]
+        plan = sandbox.interfaces.pop(name, None)
+        assert plan is None or plan.host_name == host_name
+        sandbox.gateway = gateway
+
+    def destroy_sandbox(self, key: str) -> None:
+        self._do("destroy_sandbox")
+        assert key not in self.host_keys, "that would take the host's own links"
+        self.sandboxes.pop(key, None)
+
+    def sandbox_keys(self, directory: str) -> tuple[str, ...]:
+        keys = {*self.sandboxes, *self.host_keys}
+        return tuple(sorted(key for key in keys if str(Path(key).parent) == directory))
+
+    def host_key(self, path: str) -> None:
+        self._do("host_key")
+        self.host_keys.add(path)
+
+    def mount_overlay(self, plan: OverlayPlan) -> None:
+        self.mounts[plan.target] = plan
+
+    def unmount(self, target: str) -> None:
+        self.host_keys.discard(target)
+        self.mounts.pop(target, None)
+
+    def mounts_below(self, directory: str) -> tuple[str, ...]:
+        return tuple(
+            sorted((m for m in self.mounts if Path(m).is_relative_to(directory)), reverse=True)
+        )
+
+    def close(self) -> None:
+        pass
+
+    def _check_new(self, plans: Sequence[InterfacePlan]) -> None:
+        taken = set(self._veths())
+        for plan in plans:
+            if plan.bridge not in self.bridges:
+                raise OSError(errno.ENODEV, plan.bridge)
+            if plan.host_name in taken:
+                raise FileExistsError(errno.EEXIST, plan.host_name)
+            taken.add(plan.host_name)
+
+
+class FakeFiles:
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+        self.writes: list[str] = []
+        self.fail: dict[str, OSError] = {}
+        """Writing a file whose path ends so fails, once."""
+
+    def text(self, path: str) -> str:
+        return self.content[path].decode()
+
+    def write(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        self._note(path)
+        self.content[path] = content
+
+    def overwrite(self, path: str, content: bytes) -> None:
+        self._note(path)
+        self.content[path] = content
+
+    def read(self, path: str) -> bytes:
+        try:
+            return self.content[path]
+        except KeyError:
+            raise FileNotFoundError(errno.ENOENT, path) from None
+
+    def make_directory(self, path: str, *, mode: int = 0o710) -> None:
+        pass
+
+    def remove(self, path: str) -> None:
+        self.content.pop(path, None)
+
+    def _note(self, path: str) -> None:
+        self.writes.append(path)
+        for ending in tuple(self.fail):
+            if path.endswith(ending):
+                raise self.fail.pop(ending)
+
+
+def _resolver_sockets() -> tuple[socket.socket, ...]:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    udp.bind(("127.0.0.1", 0))
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    tcp.bind(("127.0.0.1", 0))
+    tcp.listen()
+    return udp, tcp
