@@ -118,7 +118,7 @@ class LinuxKernel:
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
         with Netlink() as host:
-            _delete_links(host, [links.delete_link(name)])
+            _delete_link(host, name)
 
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
@@ -145,18 +145,18 @@ class LinuxKernel:
             undo.callback(netns.unpin, plan.key)
             for one in sockets:
                 undo.callback(one.close)
-            with inside, Netlink() as host:
-                indices = _add_pairs(host, plan.key, plan.interfaces, undo)
-                requests = [links.change_link(links.LOOPBACK_INDEX, "lo")]
-                for interface in plan.interfaces:
-                    requests += _set_up_requests(indices[interface.name], interface)
-                requests += links.new_default_routes(
-                    plan.gateway, indices.get(plan.gateway.interface or "")
-                )
+            with inside, Netlink() as host, contextlib.ExitStack() as undo_pairs:
+                indices = _add_pairs(host, plan.key, plan.interfaces, undo_pairs)
                 plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
                 if plain and len(plain) < len(plan.interfaces):
                     self._namespaces.inside(plan.key, partial(_switch_ipv6_off, plain))
+                requests = [links.change_link(links.LOOPBACK_INDEX, "lo")]
+                for interface in plan.interfaces:
+                    requests += _set_up_requests(indices[interface.name], interface)
+                index = indices.get(plan.gateway.interface or "")
+                requests += links.new_default_routes(plan.gateway, index)
                 inside.run(requests)
+                undo_pairs.pop_all()
             undo.pop_all()
         return sockets
 
@@ -166,20 +166,19 @@ class LinuxKernel:
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
-        with contextlib.ExitStack() as undo:
-            inside = self._namespaces.inside(key, partial(_expect_interface, plan))
-            with inside, Netlink() as host:
-                before = inside.dump(RTM_GETROUTE)
-                undo.callback(_restore_default_routes, inside, before)
-                indices = _add_pairs(host, key, (plan,), undo)
-                inside.run(_set_up_requests(indices[plan.name], plan))
-                _set_default_routes(inside, gateway, before, indices)
-                undo.pop_all()
+        inside = self._namespaces.inside(key, partial(_expect_interface, plan))
+        with inside, Netlink() as host, contextlib.ExitStack() as undo:
+            before = inside.dump(RTM_GETROUTE)
+            undo.callback(_restore_default_routes, inside, before)
+            indices = _add_pairs(host, key, (plan,), undo)
+            inside.run(_set_up_requests(indices[plan.name], plan))
+            _set_default_routes(inside, gateway, before, indices)
+            undo.pop_all()
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
         with Netlink() as host:
-            _delete_links(host, [links.delete_link(host_name)])
+            _delete_link(host, host_name)
         self._namespaces.inside(key, partial(_forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str) -> None:
@@ -197,18 +196,19 @@ class LinuxKernel:
                 raise
         else:
             with inside:
-                pairs = inside.dump(RTM_GETLINK, link_kind="veth")
-                _delete_links(
-                    inside, [links.delete_link_index(one["index"], f"of {key}") for one in pairs]
-                )
+                own = self._namespaces.home
+                # only pairs with this namespace: `key` may be the pin of another daemon's host
+                pairs = inside.pairs_with(own)
+                _delete_links(inside, [links.delete_link_index(one, f"of {key}") for one in pairs])
         netns.unpin(key)
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
         """Return the keys (paths) below a directory: pinned namespaces and left-over files."""
         try:
-            return tuple(sorted(str(path) for path in Path(directory).iterdir()))
+            paths = [path for path in Path(directory).iterdir() if not path.is_dir()]
         except FileNotFoundError:
             return ()
+        return tuple(sorted(str(path) for path in paths))
 
     def host_key(self, path: str) -> None:
         """Pin the daemon's own namespace at `path` (Docker's `netns/default`), idempotent."""
@@ -269,7 +269,7 @@ def _switch_ipv6_off(names: Sequence[str]) -> None:
 def _forget_interface(name: str, gateway: GatewayPlan) -> None:
     """Settle a namespace after an interface went; without any other IPv6, `lo` loses its own."""
     with Netlink() as inside:
-        _delete_links(inside, [links.delete_link(name)])
+        _delete_link(inside, name)
         _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE), {})
         left = links.addresses_by_index(inside.dump(RTM_GETADDR))
         left.pop(links.LOOPBACK_INDEX, None)
@@ -302,7 +302,7 @@ def _add_pairs(
     created, found = answers[::2], answers[1::2]
     for plan, answer in zip(plans, created, strict=True):
         if answer.error is None:
-            undo.callback(_delete_link_again, plan.host_name)
+            undo.callback(_delete_link, host, plan.host_name)
     for answer in answers:
         if answer.error is not None:
             raise answer.error
@@ -360,10 +360,8 @@ def _delete_links(netlink: Netlink, requests: Sequence[Request]) -> None:
             raise answer.error
 
 
-def _delete_link_again(name: str) -> None:
-    """Delete a link by a socket of its own: for undoing, when the first one may be closed."""
-    with Netlink() as host:
-        _delete_links(host, [links.delete_link(name)])
+def _delete_link(netlink: Netlink, name: str) -> None:
+    _delete_links(netlink, [links.delete_link(name)])
 
 
 def _set_default_routes(

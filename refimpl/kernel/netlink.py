@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 NLM_F_REQUEST = 0x1
@@ -38,6 +39,7 @@ RTM_GETADDR = 22
 RTM_NEWROUTE = 24
 RTM_DELROUTE = 25
 RTM_GETROUTE = 26
+RTM_GETNSID = 90
 
 IFF_UP = 0x1
 IFA_F_NODAD = 0x02
@@ -53,6 +55,8 @@ _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 
 IFLA_LINK = 5
+IFLA_LINK_NETNSID = 37
+NETNSA_NSID = 1
 
 _DUMPED = frozenset((RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE))
 
@@ -60,6 +64,8 @@ _HEADER = struct.Struct("=IHHII")
 _NUMBER = struct.Struct("=I")
 _NUMBER_OFFSET = 8
 _LINK_FIXED_BYTES = 16
+_LINK_INDEX_OFFSET = 4
+_NAMESPACE_FIXED_BYTES = 4
 _RECEIVE_BYTES = 256 * 1024
 _ANSWER_TIMEOUT_S = 10
 _DUMP_ATTEMPTS_MAX = 20
@@ -68,6 +74,7 @@ _MESSAGE_CLASSES: dict[int, Any] = {
     **dict.fromkeys((RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK), ifinfmsg),
     **dict.fromkeys((RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR), ifaddrmsg),
     **dict.fromkeys((RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE), rtmsg),
+    RTM_GETNSID: nsidmsg,
 }
 
 
@@ -190,24 +197,49 @@ class Netlink:
                 raise answer.error
         return answers
 
-    def dump(self, kind: int, *, link_kind: str = "") -> list[Any]:
-        """Return every link, address or route, decoded; asked again when they changed meanwhile.
+    def dump(self, kind: int) -> list[Any]:
+        """Return every link, address or route, decoded.
 
         Args:
             kind: RTM_GETLINK, RTM_GETADDR or RTM_GETROUTE.
-            link_kind: only links of this kind, such as `veth`.
         """
-        attributes: list[tuple[str, Any]] = []
-        if kind == RTM_GETLINK:
-            attributes.append(("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS))
-        if link_kind:
-            attributes.append(("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", link_kind)]}))
+        mask = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)] if kind == RTM_GETLINK else []
+        return self._dump(kind, mask).decode()
+
+    def pairs_with(self, namespace: int) -> list[int]:
+        """Return the indices of the veths whose other end is in another namespace.
+
+        Args:
+            namespace: a descriptor of that one.
+        """
+        answer = self._dump(
+            RTM_GETLINK,
+            [
+                ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS),
+                ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth")]}),
+            ],
+        )
+        if not answer.bodies:
+            return []
+        # asked for after the dump, which is what gives a namespace its number here
+        request = Request(RTM_GETNSID, "number a namespace", attributes=(("NETNSA_FD", namespace),))
+        (numbered,) = self.run([request])
+        wanted = _attribute(numbered.bodies[0], _HEADER.size + _NAMESPACE_FIXED_BYTES, NETNSA_NSID)
+        offset = _HEADER.size + _LINK_FIXED_BYTES
+        return [
+            _NUMBER.unpack_from(body, _HEADER.size + _LINK_INDEX_OFFSET)[0]
+            for body in answer.bodies
+            if _attribute(body, offset, IFLA_LINK_NETNSID) == wanted
+        ]
+
+    def _dump(self, kind: int, attributes: Sequence[tuple[str, Any]]) -> Answer:
+        """Ask for everything of a kind, again when it changed meanwhile."""
         doing = "list the links, addresses or routes"
         request = Request(kind, doing, flags=NLM_F_DUMP, attributes=attributes)
         for _ in range(_DUMP_ATTEMPTS_MAX):
             (answer,) = self.run([request])
             if not answer.is_interrupted:
-                return answer.decode()
+                return answer
         raise OSError(f"{doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
 
     def _receive(

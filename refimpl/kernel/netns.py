@@ -30,10 +30,13 @@ class NamespaceThread:
 
     Every visit starts with an unshare or a setns of its own, so nothing depends on where the
     thread was before; it goes home afterwards only so as not to keep a namespace alive.
+
+    Attributes:
+        home: a descriptor of the daemon's own namespace.
     """
 
     def __init__(self) -> None:
-        self._home = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        self.home = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns")
 
     def in_new(self, work: Callable[[], T]) -> T:
@@ -65,15 +68,15 @@ class NamespaceThread:
     def close(self) -> None:
         """End the thread."""
         self._executor.shutdown()
-        if self._home >= 0:
-            os.close(self._home)
-            self._home = -1
+        if self.home >= 0:
+            os.close(self.home)
+            self.home = -1
 
     def _run_and_go_home(self, work: Callable[[], T]) -> T:
         try:
             return work()
         finally:
-            libc.setns(self._home, libc.CLONE_NEWNET, "of the daemon")
+            libc.setns(self.home, libc.CLONE_NEWNET, "of the daemon")
 
 
 def pin(key: str) -> None:
