@@ -11,8 +11,8 @@ from rich.console import Console
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.engines.cleanup import sweep
 from conformance.engines.settings import SettingsError, load_settings
-from conformance.expectations import lint_expectations
-from conformance.registry import is_selected, load_catalogue
+from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
+from conformance.registry import BEHAVIOURS_DIR, is_selected, load_catalogue
 from conformance.report.diff import diff_documents
 from conformance.report.document import FILE_NAME, DocumentError, read_document
 from conformance.report.junit import write_junit
@@ -79,6 +79,15 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
 @click.option("--report", default="reports", show_default=True, help="Folder of the report.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the matrix in plain letters.")
 @click.option("-n", "workers", type=int, help="Engines at a time. Default: one per core.")
+@click.option(
+    "--behaviours", type=click.Path(path_type=Path), default=BEHAVIOURS_DIR, help="Folder of rows."
+)
+@click.option(
+    "--expectations",
+    type=click.Path(path_type=Path),
+    default=EXPECTATIONS_DIR,
+    help="Folder of known deviations.",
+)
 def run(
     select: tuple[str, ...],
     engines: tuple[str, ...],
@@ -87,6 +96,8 @@ def run(
     report: str,
     is_ascii: bool,
     workers: int | None,
+    behaviours: Path,
+    expectations: Path,
 ) -> None:
     """Run behaviours on engines and print the matrix.
 
@@ -99,7 +110,7 @@ def run(
                 2 an error of the harness, or nothing ran
                 3 usage: nothing selected, an engine that cannot be had
     """
-    rows = [row.id for row in load_catalogue() if is_selected(row.id, select)]
+    rows = [row.id for row in load_catalogue(behaviours) if is_selected(row.id, select)]
     if not rows:
         raise Usage(f"no behaviour is selected by: {' '.join(select) or '(nothing)'}")
     chosen = _preflight(engines or tuple(load_settings()), skip_missing=skip_missing)
@@ -111,6 +122,8 @@ def run(
         report=folder,
         keep=keep,
         workers=default_workers(chosen) if workers is None else workers,
+        behaviours=behaviours,
+        expectations=expectations,
     )
     for line in run_rows(request):
         click.echo(f"cleaned up: {line}", err=True)
@@ -187,8 +200,8 @@ def clean(names: tuple[str, ...]) -> None:
     click.echo(f"{len(said)} left-overs", err=True)
 
 
-@main.command()
-def expectations() -> None:
+@main.command("expectations")
+def check_expectations() -> None:
     """Check the files of known deviations; exit 1 if one of them is wrong."""
     families = {settings.family for settings in load_settings().values()}
     ids = [row.id for row in load_catalogue()]

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from conformance.expectations import EXPECTATIONS_DIR
 from conformance.pool import EnginePool
 from conformance.registry import behaviour_of
 from conformance.report.collect import Collector
@@ -32,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--netinit-run-id", default="dev", help="begins the names of all objects")
     group.addoption("--netinit-workspace", default="/tmp/netinit-dev", help="folder of the daemons")  # noqa: S108 - short: unix sockets
     group.addoption("--netinit-report", default="reports", help="folder of the report")
+    group.addoption(
+        "--netinit-expectations", default=str(EXPECTATIONS_DIR), help="folder of known deviations"
+    )
     group.addoption("--netinit-keep", default="", help="name under which the engines stay up")
 
 
@@ -46,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run_id=option.netinit_run_id,
         workspace=Path(option.netinit_workspace),
         keep=option.netinit_keep,
+        expectations=Path(option.netinit_expectations),
     )
     if _is_controller(config):
         config.stash[COLLECTOR] = Collector(

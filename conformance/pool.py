@@ -11,7 +11,7 @@ from conformance.engines.base import Engine, EngineError
 from conformance.engines.cleanup import record_external
 from conformance.engines.factory import make_engine
 from conformance.engines.settings import load_settings
-from conformance.expectations import Expectation, load_expectations
+from conformance.expectations import EXPECTATIONS_DIR, Expectation, load_expectations
 from conformance.image import ensure_image
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.versions import major_minor
@@ -47,17 +47,26 @@ class StartedEngine:
 class EnginePool:
     """Starts engines on demand; one shared engine per spec and throw-away ones beside it."""
 
-    def __init__(self, *, run_id: str, workspace: Path, keep: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        workspace: Path,
+        keep: str = "",
+        expectations: Path = EXPECTATIONS_DIR,
+    ) -> None:
         """Begin with no engine.
 
         Args:
             run_id: begins the names of what is made on this machine.
             workspace: the run's folder.
             keep: a name under which the shared engines stay up between runs; "" = they do not.
+            expectations: folder of the known deviations.
         """
         self._run_id = run_id
         self._workspace = workspace
         self._keep = keep
+        self._expectations = expectations
         self._shared: dict[str, StartedEngine] = {}
         self._failed: dict[str, str] = {}
         self._lent: list[Engine] = []
@@ -80,7 +89,7 @@ class EnginePool:
             try:
                 engine.start()
                 ensure_image(engine.client())
-                self._shared[spec] = _describe(engine, spec)
+                self._shared[spec] = _describe(engine, spec, self._expectations)
             except Exception as exc:
                 self._failed[spec] = f"{spec}: {exc}"
                 engine.stop()
@@ -119,7 +128,7 @@ class EnginePool:
         return complaints
 
 
-def _describe(engine: Engine, spec: str) -> StartedEngine:
+def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     client = engine.client()
@@ -144,7 +153,7 @@ def _describe(engine: Engine, spec: str) -> StartedEngine:
         api=version.api_max,
         promises=promises,
         capabilities=capabilities,
-        expectations=tuple(load_expectations(engine.family)),
+        expectations=tuple(load_expectations(engine.family, folder=expectations)),
         subnets=SubnetAllocator(taken_subnets(client)),
         facts=facts,
     )

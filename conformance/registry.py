@@ -4,14 +4,15 @@
 when the module is imported, so a bad declaration cannot reach an engine.
 """
 
-import importlib
+import importlib.util
 import inspect
-import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, TypeVar
 
 from conformance.versions import VersionError, parse_condition
@@ -178,16 +179,30 @@ def behaviour_of(function: object) -> Behaviour | None:
     return found if isinstance(found, Behaviour) else None
 
 
-def load_catalogue() -> list[Behaviour]:
-    """Import every row of conformance/behaviours and list what they declare.
+BEHAVIOURS_DIR = Path(__file__).parent / "behaviours"
+
+
+def load_catalogue(folder: Path = BEHAVIOURS_DIR) -> list[Behaviour]:
+    """Import every row of a folder and list what the folder declares.
 
     Needs no engine and starts nothing.
     """
-    package = importlib.import_module("conformance.behaviours")
-    for module in pkgutil.iter_modules(package.__path__, "conformance.behaviours."):
-        if module.name.rpartition(".")[2].startswith("test_"):
-            importlib.import_module(module.name)
-    return catalogue.rows()
+    names = set()
+    for path in sorted(folder.glob("test_*.py")):
+        name = f"conformance.behaviours.{path.stem}"
+        names.add(name)
+        if name not in sys.modules:
+            _import_from(path, name)
+    return [row for row in catalogue.rows() if row.function.partition(":")[0] in names]
+
+
+def _import_from(path: Path, name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RegistryError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
 
 
 def is_selected(behaviour_id: str, patterns: Iterable[str]) -> bool:

@@ -19,6 +19,8 @@ from conformance.engines.cleanup import sweep
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import ManagedEngine, workspace_of
 from conformance.engines.processes import descendants, kill_all, start_time
+from conformance.expectations import EXPECTATIONS_DIR
+from conformance.registry import BEHAVIOURS_DIR
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
@@ -35,6 +37,7 @@ class RunRequest:
         keep: name under which the engines stay up; "" = they end with the run.
         workers: engines at a time; 0 = all rows in one process, one engine after the other.
         behaviours: folder of the rows.
+        expectations: folder of the known deviations.
     """
 
     rows: Sequence[str]
@@ -42,7 +45,8 @@ class RunRequest:
     report: Path
     keep: str = ""
     workers: int = 0
-    behaviours: Path = PACKAGE / "behaviours"
+    behaviours: Path = BEHAVIOURS_DIR
+    expectations: Path = EXPECTATIONS_DIR
 
 
 def default_workers(engines: Sequence[str]) -> int:
@@ -76,6 +80,7 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     command += [f"--netinit-row={row}" for row in request.rows]
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]
     command += [f"--netinit-report={request.report.absolute()}", f"--netinit-keep={request.keep}"]
+    command += [f"--netinit-expectations={request.expectations.absolute()}"]
     if request.workers > 1:
         command += ["-n", str(request.workers), "--dist", "loadscope"]
     return command

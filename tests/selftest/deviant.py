@@ -1,0 +1,144 @@
+"""A tiny engine in memory that can be told to deviate: proof that the suite would notice.
+
+It speaks just enough of the Docker Engine API for the rows in rows/: version, info, one image,
+containers and networks that can be created, started, inspected and removed.
+"""
+
+import json
+import re
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Components": []}
+
+
+class Deviant(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """The engine; `deviations` names what it does wrongly."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, *deviations: str) -> None:
+        super().__init__(str(path), Handler)
+        self.address = f"unix://{path}"
+        self.deviations = set(deviations)
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> "Deviant":
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection to the engine."""
+
+    protocol_version = "HTTP/1.1"
+    server: Deviant
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+        return
+
+    def answer(self, status: int, document: Any = None) -> None:
+        body = b"" if document is None else json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def read_body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
+
+    def handle_one(self) -> None:
+        parts = urlsplit(self.path)
+        path = re.sub(r"^/v[\d.]+", "", parts.path)
+        body = self.read_body()
+        for method, pattern, act in ROUTES:
+            match = re.fullmatch(pattern, path)
+            if match and method == self.command:
+                with self.server.lock:
+                    return act(self, *match.groups(), query=parse_qs(parts.query), body=body)
+        return self.answer(404, {"message": f"no such thing: {path}"})
+
+    do_GET = do_POST = do_DELETE = handle_one
+
+
+def get_version(call: Handler, **_: Any) -> None:
+    call.answer(200, VERSION)
+
+
+def get_info(call: Handler, **_: Any) -> None:
+    document = {"IPv4Forwarding": True, "SystemTime": "2026-11-24T12:00:00.5Z"}
+    call.answer(200, {**document, "DockerRootDir": "/nonexistent"})
+
+
+def get_image(call: Handler, _name: str, **_: Any) -> None:
+    call.answer(200, {"Id": "sha256:" + "a" * 64, "RepoTags": []})
+
+
+def list_containers(call: Handler, **_: Any) -> None:
+    call.answer(200, [{"Id": i, "Names": [c["Name"]]} for i, c in call.server.containers.items()])
+
+
+def list_networks(call: Handler, **_: Any) -> None:
+    call.answer(200, [{"Id": "b" * 64, "Name": "bridge", "IPAM": {"Config": []}}])
+
+
+def get_network(call: Handler, _name: str, **_: Any) -> None:
+    call.answer(200, {"Id": "b" * 64, "Name": "bridge", "Containers": {}})
+
+
+def create_container(call: Handler, *, query: dict[str, list[str]], body: Any) -> None:
+    number = len(call.server.containers) + 1
+    key = f"{number:064x}"
+    call.server.containers[key] = {
+        "Id": key,
+        "Name": f"/{query['name'][0]}",
+        "State": {"Running": False},
+        "Config": body,
+    }
+    call.answer(201, {"Id": key, "Warnings": []})
+
+
+def get_container(call: Handler, key: str, **_: Any) -> None:
+    found = call.server.containers.get(key)
+    call.answer(*((200, found) if found else (404, {"message": f"No such container: {key}"})))
+
+
+def start_container(call: Handler, key: str, **_: Any) -> None:
+    if "refuses-start" in call.server.deviations:
+        return call.answer(500, {"message": "driver failed"})
+    is_running = "never-runs" not in call.server.deviations
+    call.server.containers[key]["State"]["Running"] = is_running
+    return call.answer(204)
+
+
+def remove_container(call: Handler, key: str, **_: Any) -> None:
+    if "keeps-containers" not in call.server.deviations:
+        del call.server.containers[key]
+    call.answer(204)
+
+
+ROUTES = (
+    ("GET", r"/version", get_version),
+    ("GET", r"/info", get_info),
+    ("GET", r"/images/(.+)/json", get_image),
+    ("GET", r"/containers/json", list_containers),
+    ("GET", r"/networks", list_networks),
+    ("GET", r"/networks/(\w+)", get_network),
+    ("POST", r"/containers/create", create_container),
+    ("GET", r"/containers/(\w+)/json", get_container),
+    ("POST", r"/containers/(\w+)/start", start_container),
+    ("DELETE", r"/containers/(\w+)", remove_container),
+)

@@ -1,0 +1,34 @@
+"""Rows for the deviant engine: one for each way in which a row can end."""
+
+from conformance.assertions import expect_equal
+from conformance.registry import behaviour
+
+
+@behaviour("self.runs", "A started container MUST run.", source="selftest")
+def test_started_container_runs(run):
+    expect_equal("whether it runs", True, run().attrs["State"]["Running"])
+
+
+@behaviour("self.runs-if-possible", "A started container SHOULD run.", source="selftest")
+def test_started_container_runs_if_possible(run):
+    expect_equal("whether it runs", True, run().attrs["State"]["Running"])
+
+
+@behaviour("self.creates", "A container MUST be created.", source="selftest")
+def test_container_is_created(create):
+    assert create().id
+
+
+@behaviour("self.broken-row", "A row MUST NOT be wrong itself.", source="selftest")
+def test_broken_row():
+    {}["no such key"]
+
+
+@behaviour("self.own-daemon", "A daemon MAY be restarted.", source="selftest")
+def test_own_daemon(own_daemon):
+    own_daemon()
+
+
+@behaviour("self.later-release", "A later release MUST do more.", source="x", docker=">=99")
+def test_later_release():
+    raise AssertionError

@@ -1,0 +1,176 @@
+"""Would the suite notice? A deviant engine, and the real command line run against it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.selftest.deviant import Deviant
+
+HERE = Path(__file__).parent
+
+
+class Result:
+    """What one run of the program printed, wrote and returned."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str], report: Path) -> None:
+        self.code = done.returncode
+        self.out = done.stdout
+        self.err = done.stderr
+        self.report = report
+
+    @property
+    def document(self) -> Any:
+        return json.loads((self.report / "conformance.json").read_text(encoding="utf-8"))
+
+    def verdict(self, row: str) -> str:
+        return next(r["verdict"] for r in self.document["results"] if r["behaviour"] == row)
+
+    @property
+    def last_line(self) -> str:
+        return self.out.rstrip().splitlines()[-1]
+
+
+@pytest.fixture
+def expectations(tmp_path: Path) -> Path:
+    folder = tmp_path / "expectations"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def suite(tmp_path: Path, expectations: Path):
+    """Run the program on an engine with deviations: `suite("self.runs", "never-runs")`."""
+
+    def run(row: str, *deviations: str, options: tuple[str, ...] = (), report: str = "r") -> Result:
+        with Deviant(tmp_path / "engine.sock", *deviations) as engine:
+            command = [sys.executable, "-m", "conformance", "run", row]
+            command += ["--engine", engine.address, "--report", str(tmp_path / report)]
+            command += ["--behaviours", str(HERE / "rows"), "--expectations", str(expectations)]
+            done = subprocess.run(
+                [*command, *options],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                env={**os.environ, "NO_COLOR": "1"},
+            )
+        (tmp_path / "engine.sock").unlink()
+        return Result(done, tmp_path / report)
+
+    return run
+
+
+def expect_known(folder: Path, row: str) -> None:
+    text = f'[["{row}"]]\nexpected = "fail"\nreason = "known here"\nevidence = "x"\n'
+    (folder / "docker.toml").write_text(text + "since = 2026-11-24\n", encoding="utf-8")
+
+
+def test_good_engine_is_green(suite):
+    result = suite("self.runs")
+    assert (result.code, result.verdict("self.runs")) == (0, "pass")
+    assert result.last_line == "docker-20.10-external 1/1 as expected - exit 0"
+
+
+def test_deviation_turns_the_row_red_and_says_what_was_expected(suite):
+    result = suite("self.runs", "never-runs")
+    assert (result.code, result.verdict("self.runs")) == (1, "FAIL")
+    assert "statement: A started container MUST run." in result.out
+    assert "Expected:  true" in result.out
+    assert "Actual:    false" in result.out
+    assert "exit 1" in result.last_line
+
+
+def test_refused_request_is_a_failure_of_the_engine(suite):
+    result = suite("self.runs", "refuses-start")
+    assert (result.code, result.verdict("self.runs")) == (1, "FAIL")
+    assert "HTTP 500: driver failed" in result.out
+
+
+def test_known_deviation_is_green(suite, expectations):
+    expect_known(expectations, "self.runs")
+    result = suite("self.runs", "never-runs")
+    assert (result.code, result.verdict("self.runs")) == (0, "known")
+
+
+def test_unexpected_pass_is_red(suite, expectations):
+    expect_known(expectations, "self.runs")
+    result = suite("self.runs")
+    assert (result.code, result.verdict("self.runs")) == (1, "FIXED")
+    assert "passed, though expected to fail: known here" in result.out
+
+
+def test_unmet_should_is_not_red(suite):
+    result = suite("self.runs-if-possible", "never-runs")
+    assert (result.code, result.verdict("self.runs-if-possible")) == (0, "non-strict")
+
+
+def test_error_of_the_harness_is_no_failure_and_no_expectation_covers_it(suite, expectations):
+    expect_known(expectations, "self.broken-row")
+    result = suite("self.broken-row")
+    assert (result.code, result.verdict("self.broken-row")) == (2, "error")
+    assert "KeyError in call" in result.out
+
+
+def test_leak_is_red_and_named(suite):
+    result = suite("self.creates", "keeps-containers")
+    assert (result.code, result.verdict("self.creates")) == (1, "FAIL")
+    assert "left: container /netinit-" in result.out
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"), [("self.own-daemon", "unsupported"), ("self.later-release", "n/a")]
+)
+def test_nothing_executed_is_an_error(suite, row, verdict):
+    result = suite(row)
+    assert (result.code, result.verdict(row)) == (2, verdict)
+
+
+def test_empty_selection_is_a_usage_error(suite):
+    result = suite("self.nothing-like-it")
+    assert result.code == 3
+    assert "no behaviour is selected by: self.nothing-like-it" in result.err
+
+
+def test_dead_engine_is_explained(tmp_path):
+    command = [sys.executable, "-m", "conformance", "run", "--engine", f"unix://{tmp_path}/no"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert f"there is no socket at {tmp_path}/no" in done.stderr
+    assert "systemctl start docker" in done.stderr
+
+
+def test_diff_shows_the_changed_cell(suite, tmp_path):
+    suite("self.runs", report="old")
+    suite("self.runs", "never-runs", report="new")
+    files = [str(tmp_path / name / "conformance.json") for name in ("old", "new")]
+    command = [sys.executable, "-m", "conformance", "diff"]
+    worse = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    better = subprocess.run([*command, *files[::-1]], capture_output=True, text=True, check=False)
+    assert worse.returncode == 1
+    assert "- docker-20.10-external  self.runs: pass -> FAIL\n1 cells differ" in worse.stdout
+    assert better.returncode == 0
+    assert "+ docker-20.10-external  self.runs: FAIL -> pass" in better.stdout
+
+
+def test_junit_has_one_suite_per_engine_and_the_failure(suite):
+    result = suite("self.runs", "never-runs")
+    text = (result.report / "conformance.xml").read_text(encoding="utf-8")
+    assert '<testsuite name="docker-20.10-external" tests="1" failures="1" errors="0"' in text
+    assert "Expected: true" in text
+
+
+def test_red_cell_has_its_log(suite):
+    result = suite("self.runs", "never-runs")
+    cell = result.document["results"][0]
+    assert "BehaviourViolated" in (result.report / cell["log"] / "row.log").read_text("utf-8")
+
+
+def test_ascii_matrix_has_only_ascii(suite):
+    matrix = suite("self.runs", "never-runs", options=("--ascii",)).out.partition("\n\n")[2]
+    assert "X" in matrix
+    assert matrix.isascii()
