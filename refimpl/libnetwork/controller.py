@@ -154,8 +154,8 @@ class Controller:
             # the row that the new one replaces names the same bridge: one step, or the bridge
             # would be nobody's for a moment
             changes[:0] = self._stale.take_default_bridge_rows()
-        self.store.commit(changes)
         try:
+            self.store.commit(changes)
             network.driver.create_network(network.driver_network(), network.state)
         except BaseException:
             # the default bridge's row says that the bridge is ours, and stays for the next start

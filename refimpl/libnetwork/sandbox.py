@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ class Sandbox:
         self._endpoints: tuple[Endpoint, ...] = ()
         self._next_index: dict[str, int] = {}
         self._is_populated = False
+        self._may_exist = False
+        """The kernel was asked for the namespace: whatever it said, a teardown looks for it."""
         self._is_recorded = False
         self._is_deleted = False
         self._has_resolver = False
@@ -86,6 +89,7 @@ class Sandbox:
             if self.options.use_default_sandbox:
                 self.controller.kernel.host_key(self.key)
             else:
+                self._may_exist = True
                 sockets = self.controller.kernel.create_sandbox(
                     SandboxPlan(
                         key=self.key,
@@ -96,8 +100,7 @@ class Sandbox:
                     )
                 )
                 if sockets:
-                    self.controller.resolver.add(self.id, sockets, self)
-                    self._has_resolver = True
+                    self._add_resolver(sockets)
             self._is_populated = True
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
@@ -161,7 +164,7 @@ class Sandbox:
             if self._is_deleted:
                 return
             errors = self._tear_down()
-            if errors and self._is_populated:
+            if self._may_exist:
                 raise EngineError("; ".join(errors))
             self._is_deleted = True
             endpoints, self._endpoints = self._endpoints, ()
@@ -261,8 +264,8 @@ class Sandbox:
         changes.extend(
             Put("endpoint", endpoint.id, endpoint.to_row(self.id)) for endpoint in self._endpoints
         )
-        self.controller.store.commit(changes)
         self._is_recorded = True
+        self.controller.store.commit(changes)
 
     def _update_files(self, endpoint: Endpoint) -> None:
         interfaces = (endpoint.info.ipv4, endpoint.info.ipv6)
@@ -272,20 +275,29 @@ class Sandbox:
     def _join_live(self, endpoint: Endpoint) -> None:
         kernel, store = self.controller.kernel, self.controller.store
         with contextlib.ExitStack() as undo:
+            # each undoing step is repeatable, so it is noted before its deed
             undo.callback(_quietly, lambda: store.commit([Delete("endpoint", endpoint.id)]))
             store.commit([Put("endpoint", endpoint.id, endpoint.to_row(self.id))])
             plan = self._number(endpoint)
             if plan is not None:
-                kernel.add_interface(self.key, plan, _gateway_plan(self._endpoints))
                 others = tuple(other for other in self._endpoints if other is not endpoint)
                 undo.callback(_quietly, lambda: self._remove_interface(endpoint, others))
-            self._update_files(endpoint)
+                kernel.add_interface(self.key, plan, _gateway_plan(self._endpoints))
             if _needs_resolver(endpoint) and not self._has_resolver:
-                self.files.rebuild_dns()
                 sockets = kernel.open_resolver(self.key, RESOLVER_ADDRESS)
-                self.controller.resolver.add(self.id, sockets, self)
-                self._has_resolver = True
+                undo.callback(self._remove_resolver)
+                self._add_resolver(sockets)
+                self.files.rebuild_dns()
+            self._update_files(endpoint)
             undo.pop_all()
+
+    def _add_resolver(self, sockets: Sequence[socket.socket]) -> None:
+        self.controller.resolver.add(self.id, sockets, self)
+        self._has_resolver = True
+
+    def _remove_resolver(self) -> None:
+        self.controller.resolver.remove(self.id)
+        self._has_resolver = False
 
     def _remove_interface(self, endpoint: Endpoint, remaining: tuple[Endpoint, ...]) -> None:
         if endpoint.join_info.interface is None:
@@ -303,17 +315,17 @@ class Sandbox:
         errors: list[str] = []
         if self._has_resolver:
             # its sockets would keep the namespace alive
-            self.controller.resolver.remove(self.id)
-            self._has_resolver = False
-        if not self._is_populated:
-            # what 20.10 has written by now, it leaves behind too (ALLOC-14)
-            with _collecting(errors):
-                self.files.flush()
-        elif not self.options.use_default_sandbox:
+            self._remove_resolver()
+        if self._may_exist:
             try:
                 _again(lambda: self.controller.kernel.destroy_sandbox(self.key))
             except OSError as error:
                 return [f"failed to destroy sandbox {self.id}: {error}"]
+            self._may_exist = False
+        if not self._is_populated:
+            # what 20.10 has written by now, it leaves behind too (ALLOC-14)
+            with _collecting(errors):
+                self.files.flush()
         self._is_populated = False
         if self._is_recorded:
             rows = [Delete("sandbox", self.id)]

@@ -5,6 +5,7 @@ Mirrors: libnetwork drivers/bridge/bridge.go (v20.10).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -25,6 +26,8 @@ from refimpl.libnetwork.drivers.base import (
 )
 from refimpl.libnetwork.ipam import overlaps
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
+
+logger = logging.getLogger(__name__)
 
 BRIDGE_NAME = "com.docker.network.bridge.name"
 DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
@@ -121,14 +124,12 @@ class BridgeDriver:
         with self._lock:
             entry = _BridgeNetwork(network, _config_of(network, state))
             self._refuse_conflicts(network, entry.config)
-            self._kernel.create_bridge(_bridge_plan(entry))
             self._networks[network.id] = entry
             try:
+                self._kernel.create_bridge(_bridge_plan(entry))
                 self._apply_firewall()
             except BaseException:
-                del self._networks[network.id]
-                if entry.config.is_creator:
-                    self._kernel.delete_link(entry.config.bridge)
+                self._undo_create(entry)
                 raise
 
     def restore_networks(
@@ -212,6 +213,15 @@ class BridgeDriver:
         """Give nothing back: the pair went with the sandbox's interface."""
 
     # -- inside ----------------------------------------------------------------------------
+    def _undo_create(self, entry: _BridgeNetwork) -> None:
+        del self._networks[entry.network.id]
+        try:
+            if entry.config.is_creator:
+                self._kernel.delete_link(entry.config.bridge)
+            self._apply_firewall()
+        except OSError:
+            logger.exception("bridge %s stays until the next start", entry.config.bridge)
+
     def _free_host_name(self) -> str:
         while True:
             host_name = f"veth{self._random_hex(7)}"
