@@ -21,7 +21,7 @@ def test_container_is_created(create):
 
 @behaviour("self.broken-row", "A row MUST NOT be wrong itself.", source="selftest")
 def test_broken_row():
-    {}["no such key"]
+    raise KeyError("a mistake in the row")
 
 
 @behaviour("self.own-daemon", "A daemon MAY be restarted.", source="selftest")

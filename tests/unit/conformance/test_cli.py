@@ -1,0 +1,34 @@
+import json
+
+from click.testing import CliRunner
+
+from conformance.cli import main
+from conformance.registry import load_catalogue
+
+
+def test_list_needs_no_engine():
+    result = CliRunner().invoke(main, ["list", "init.none"])
+    assert result.exit_code == 0
+    assert "init.none.only-loopback\n    A none-mode container MUST" in result.output
+
+
+def test_list_as_json_is_the_catalogue():
+    result = CliRunner().invoke(main, ["list", "--json"])
+    assert len(json.loads(result.stdout)) == len(load_catalogue())
+
+
+def test_empty_selection_is_a_usage_error():
+    result = CliRunner().invoke(main, ["run", "no.such-row"])
+    assert (result.exit_code, "no behaviour is selected" in result.output) == (3, True)
+
+
+def test_unknown_option_and_engine_are_usage_errors():
+    assert CliRunner().invoke(main, ["run", "--bogus"]).exit_code == 3
+    result = CliRunner().invoke(main, ["run", "--engine", "dokcer"])
+    assert (result.exit_code, "no engine is called 'dokcer'" in result.output) == (3, True)
+
+
+def test_every_command_explains_itself():
+    for command in ("", "list", "run", "diff", "clean", "expectations"):
+        words = [command, "--help"] if command else ["--help"]
+        assert CliRunner().invoke(main, words).exit_code == 0

@@ -1,0 +1,281 @@
+"""The engines' own parts, as far as they need no daemon."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.capabilities import PROBES, missing_capabilities, probe_capabilities
+from conformance.engines.base import EngineUnavailable, EngineVersion, Inside
+from conformance.engines.dockerd import DockerdEngine
+from conformance.engines.external import ExternalEngine, explain_socket
+from conformance.engines.factory import make_engine
+from conformance.engines.processes import descendants, is_alive, mounts_under, start_time
+from conformance.engines.reference import ReferenceEngine
+from conformance.engines.settings import SettingsError, load_settings
+from conformance.engines.transport import open_socket, peer_pid
+from conformance.leaks import Snapshot, compare
+from conformance.pool import column_name
+from conformance.schedule import engine_id, engine_of
+from conformance.subnets import SubnetAllocator, SubnetsExhausted
+
+
+class FakeEngine:
+    """An engine whose answers are given by the test."""
+
+    name = "fake"
+    family = "docker"
+
+    def __init__(self, *, is_managed: bool, inside: Inside | None, forwards: bool) -> None:
+        self.is_managed = is_managed
+        self._inside = inside
+        self._forwards = forwards
+
+    def inside(self) -> Inside | None:
+        return self._inside
+
+    def client(self) -> Any:
+        return self
+
+    def info(self) -> dict[str, bool]:
+        return {"IPv4Forwarding": self._forwards}
+
+
+def here(tmp_path: Path, data_root: str = "data") -> Inside:
+    (tmp_path / "data").mkdir(exist_ok=True)
+    return Inside(
+        pid=os.getpid(), root=Path("/"), data_root=tmp_path / data_root, exec_root=tmp_path
+    )
+
+
+def probe(engine: FakeEngine) -> frozenset[str]:
+    fake: Any = engine
+    return probe_capabilities(fake)
+
+
+@pytest.mark.parametrize("is_managed", [True, False])
+def test_own_daemon_needs_root_and_an_engine_of_ours(monkeypatch, is_managed):
+    engine = FakeEngine(is_managed=is_managed, inside=None, forwards=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert ("own-daemon" in probe(engine)) is is_managed
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert probe(engine) == frozenset()
+
+
+def test_host_view_needs_root_and_the_daemons_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    seen = FakeEngine(is_managed=False, inside=here(tmp_path), forwards=False)
+    blind = FakeEngine(is_managed=False, inside=here(tmp_path, "elsewhere"), forwards=False)
+    remote = FakeEngine(is_managed=False, inside=None, forwards=False)
+    assert probe(seen) == {"host-view"}
+    assert probe(blind) == probe(remote) == frozenset()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert probe(seen) == frozenset()
+
+
+def test_ipv4_is_what_the_engine_says():
+    assert "ipv4" in probe(FakeEngine(is_managed=False, inside=None, forwards=True))
+    assert "ipv4" not in probe(FakeEngine(is_managed=False, inside=None, forwards=False))
+
+
+def test_missing_capability_is_said_in_words():
+    assert missing_capabilities(("ipv4",), frozenset({"ipv4"})) == ""
+    assert missing_capabilities(("ipv4", "metrics"), frozenset()) == (
+        "capability missing: ipv4 (it forwards IPv4), metrics (it reports "
+        "engine_daemon_network_actions_seconds)"
+    )
+    assert all(p.meaning for p in PROBES.values())
+
+
+def test_engines_toml_is_read_in_its_order():
+    settings = load_settings()
+    assert list(settings)[:2] == ["reference", "docker"]
+    assert settings["reference"].profile == "20.10.24"
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ('kind = "dockerd"\nfamily = "docker"', "missing key command"),
+        ('kind = "vm"\nfamily = "x"\ncommand = ["y"]', "unknown kind 'vm'"),
+        ('kind = "dockerd"\nfamily = "x"\ncommand = ["y"]\ncolour = "red"', "unknown key colour"),
+    ],
+)
+def test_bad_table_is_refused(tmp_path, table, complaint):
+    path = tmp_path / "engines.toml"
+    path.write_text(f"[x]\n{table}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=complaint):
+        load_settings(path)
+
+
+def test_unknown_engine_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(SettingsError, match="known: reference, docker"):
+        make_engine("dokcer", run_id="r", workspace=tmp_path)
+
+
+def test_address_is_an_external_engine(tmp_path):
+    engine = make_engine("unix:///x.sock", run_id="r", workspace=tmp_path)
+    assert isinstance(engine, ExternalEngine)
+    assert engine.inside is not None
+
+
+def test_dockerd_gets_its_options_by_file(tmp_path):
+    engine = make_engine("docker", run_id="r", workspace=tmp_path, config={"bridge": "none"})
+    assert isinstance(engine, DockerdEngine)
+    engine.folder.mkdir()
+    assert engine.command_line() == ["dockerd", "--config-file", f"{engine.folder}/daemon.json"]
+    text = (engine.folder / "daemon.json").read_text(encoding="utf-8")
+    assert '"bridge": "none"' in text
+    assert f'"data-root": "{engine.folder}/data"' in text
+    assert engine.netns_name == "ni-r-docker"
+
+
+def test_reference_gets_dockerds_flags(tmp_path):
+    engine = make_engine("reference", run_id="r", workspace=tmp_path, config={"bridge": "none"})
+    assert isinstance(engine, ReferenceEngine)
+    words = engine.command_line()
+    assert words[1:3] == ["-m", "refimpl"]
+    pairs = dict(zip(words[3::2], words[4::2], strict=True))
+    assert pairs["--host"] == f"unix://{engine.folder}/engine.sock"
+    assert pairs["--bridge"] == "none"
+    assert set(pairs) == {
+        "--host",
+        "--data-root",
+        "--exec-root",
+        "--pidfile",
+        "--metrics-addr",
+        "--log-level",
+        "--bridge",
+    }
+
+
+def test_managed_engine_needs_root(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    engine = make_engine("docker", run_id="r", workspace=tmp_path)
+    with pytest.raises(EngineUnavailable, match="needs root"):
+        engine.start()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_managed_engine_needs_its_program(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = make_engine("docker", run_id="r", workspace=tmp_path)
+    with pytest.raises(EngineUnavailable, match="dockerd is not installed"):
+        engine.start()
+
+
+@pytest.mark.parametrize(
+    ("family", "is_managed", "name"),
+    [
+        ("docker", True, "docker-20.10"),
+        ("docker", False, "docker-20.10-external"),
+        ("refimpl", True, "fake"),
+    ],
+)
+def test_column_names(family, is_managed, name):
+    engine: Any = FakeEngine(is_managed=is_managed, inside=None, forwards=True)
+    engine.family = family
+    assert column_name(engine, "20.10.24+dfsg1") == name
+
+
+def test_missing_socket_is_explained(tmp_path):
+    assert "there is no socket" in explain_socket(tmp_path / "none.sock")
+
+
+def test_plain_file_is_no_socket(tmp_path):
+    (tmp_path / "file").touch()
+    assert "is not a socket" in explain_socket(tmp_path / "file")
+
+
+def test_forbidden_socket_is_explained_with_mode_owner_and_remedy(monkeypatch, tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o660)
+        assert explain_socket(path) == ""
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        text = explain_socket(path)
+    assert "mode 0660, owner " in text
+    assert "usermod -aG" in text
+
+
+def test_listener_behind_a_socket_is_found(tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert peer_pid(f"unix://{path}") == os.getpid()
+    assert peer_pid("tcp://127.0.0.1:1") is None
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "tcp://", "nothing"])
+def test_unknown_kind_of_address_is_refused(address):
+    with pytest.raises(EngineUnavailable, match="want unix:///path or tcp://host:port"):
+        open_socket(address)
+
+
+def test_version_from_the_wire():
+    wire = {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
+    assert EngineVersion.from_wire(wire) == EngineVersion(
+        version="20.10.24+dfsg1", api_min="1.12", api_max="1.41"
+    )
+
+
+def test_processes_are_found_by_parentage_and_start_time():
+    child = subprocess.Popen(["sleep", "30"])
+    try:
+        assert child.pid in descendants([os.getpid()])
+        assert is_alive(child.pid)
+        assert start_time(child.pid) != start_time(1)
+    finally:
+        child.kill()
+    assert child.wait() != 0
+    assert not is_alive(child.pid)
+    assert start_time(child.pid) == ""
+
+
+def test_zombie_is_not_alive():
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_alive(child.pid)
+    child.wait()
+
+
+def test_mounts_are_listed_deepest_first():
+    found = mounts_under(Path("/proc"))
+    assert Path("/proc") in found
+    depths = [len(path.parts) for path in found]
+    assert depths == sorted(depths, reverse=True)
+
+
+def test_leaks_are_counted_not_only_named():
+    before = Snapshot(("rule x", "network a"))
+    assert compare(before, Snapshot(("network a", "rule x"))) == ([], [])
+    assert compare(before, Snapshot(("rule x", "rule x"))) == (["rule x"], ["network a"])
+
+
+def test_engine_is_read_back_from_the_tests_id():
+    spec = "unix:///var/run/docker.sock"
+    assert engine_of(f"test_x.py::test_y[value-{engine_id(spec)}]") == spec
+    assert engine_of("test_x.py::test_y") == ""
+
+
+def test_subnets_avoid_what_is_there():
+    import ipaddress
+
+    taken = [ipaddress.ip_network("10.213.0.0/23"), ipaddress.ip_network("fd6e:6574:696e::/64")]
+    subnets = SubnetAllocator(taken)
+    assert [subnets.ipv4(), subnets.ipv4()] == ["10.213.2.0/24", "10.213.3.0/24"]
+    assert subnets.ipv6() == "fd6e:6574:696e:1::/64"
+
+
+def test_exhausted_subnets_are_said():
+    import ipaddress
+
+    subnets = SubnetAllocator([ipaddress.ip_network("0.0.0.0/0")])
+    with pytest.raises(SubnetsExhausted):
+        subnets.ipv4()

@@ -1,0 +1,171 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from rich.console import Console
+
+from conformance.report.collect import Collector
+from conformance.report.diff import diff_documents
+from conformance.report.document import DocumentError, read_document, write_document
+from conformance.report.junit import junit_tree
+from conformance.report.symbols import SYMBOLS
+from conformance.report.terminal import print_report
+from conformance.verdicts import Verdict
+
+
+def result(behaviour: str, engine: str, verdict: str, **more: Any) -> dict[str, Any]:
+    return {
+        "behaviour": behaviour,
+        "engine": engine,
+        "verdict": verdict,
+        "duration_s": 0.5,
+        "reason": "",
+        "expected": "",
+        "actual": "",
+        "log": "",
+        "expectation": None,
+        **more,
+    }
+
+
+def taken(cell: dict[str, Any], spec: str) -> dict[str, Any]:
+    row = {"id": cell["behaviour"], "statement": "It MUST.", "source": "seed", "level": "MUST"}
+    return {"result": cell, "row": row, "facts": {"name": cell["engine"], "spec": spec}}
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Collector:
+    return Collector(folder=tmp_path, rows=["init.none.x", "init.def.y"], engines=["ref", "docker"])
+
+
+@pytest.fixture
+def document(collector: Collector) -> dict[str, Any]:
+    red = {"expected": "1", "actual": "2", "log": "logs/docker-20.10/init.none.x", "reason": "n"}
+    collector.take(taken(result("init.none.x", "ref", "pass"), "ref"))
+    collector.take(taken(result("init.none.x", "docker-20.10", "FAIL", **red), "docker"))
+    collector.take(taken(result("init.def.y", "ref", "unsupported"), "ref"))
+    collector.take(taken(result("init.def.y", "docker-20.10", "known", reason="k"), "docker"))
+    return collector.document()
+
+
+def render(document: dict[str, Any], **options: Any) -> tuple[str, int]:
+    out = io.StringIO()
+    code = print_report(document, Console(file=out, width=60), report_folder="r", **options)
+    return out.getvalue(), int(code)
+
+
+def test_matrix_groups_areas_and_ends_with_the_summary(document):
+    text, code = render(document)
+    assert text == (
+        "\n"
+        "             ref  docker-20.10\n"
+        "init.def.y     ?             ~\n"
+        "\n"
+        "init.none.x    ✓             ✗\n"
+        "✓ pass  ~ known deviation  ✗ new failure  ! unexpectedly fixed  s SHOULD not met  "
+        "E harness error  - not promised  ? capability missing\n"
+        "\n"
+        "FAIL: init.none.x on docker-20.10\n"
+        "  statement: It MUST.\n"
+        "  source:    seed\n"
+        "  reason:    n\n"
+        "  Expected:  1\n"
+        "  Actual:    2\n"
+        "  log:       r/logs/docker-20.10/init.none.x\n"
+        "  rerun:     python -m conformance run --engine docker init.none.x\n"
+        "\n"
+        "ref 2/2 as expected (1 unsupported) - docker-20.10 1/2 as expected (1 FAIL, 1 known) - "
+        "exit 1\n"
+    )
+    assert code == 1
+
+
+def test_ascii_report_has_only_ascii(document):
+    assert render(document, is_ascii=True)[0].isascii()
+
+
+def test_every_verdict_has_its_own_symbol():
+    assert set(SYMBOLS) == set(Verdict)
+    assert len({symbol.symbol for symbol in SYMBOLS.values()}) == len(Verdict)
+    assert len({symbol.ascii for symbol in SYMBOLS.values()}) == len(Verdict)
+
+
+def test_markup_in_a_value_is_printed_as_it_is(document):
+    document["results"][2]["actual"] = "[bold]x[/bold] [red"
+    assert "[bold]x[/bold] [red" in render(document)[0]
+
+
+def test_row_that_never_ended_is_an_error(collector):
+    collector.take(taken(result("init.none.x", "ref", "pass"), "ref"))
+    cells = {(r["behaviour"], r["engine"]): r for r in collector.document()["results"]}
+    assert len(cells) == 4
+    assert cells["init.none.x", "docker"]["verdict"] == "error"
+    assert "did not come to an end" in cells["init.def.y", "ref"]["reason"]
+
+
+@pytest.mark.parametrize("order", [("pass", "FAIL"), ("FAIL", "pass")])
+def test_row_run_on_several_values_is_one_cell_with_the_worst_verdict(collector, order):
+    for verdict in order:
+        collector.take(taken(result("init.none.x", "ref", verdict, reason=verdict), "ref"))
+    cell = next(r for r in collector.document()["results"] if r["reason"] in order)
+    assert (cell["verdict"], cell["reason"], cell["duration_s"]) == ("FAIL", "FAIL", 1.0)
+
+
+def test_progress_line_counts(collector):
+    first = collector.take(taken(result("init.none.x", "ref", "pass"), "ref"))
+    second = collector.take(taken(result("init.none.x", "docker-20.10", "FAIL"), "docker"))
+    assert first == "[1/4] ✓ ref  init.none.x  0.5s"
+    assert second == "[2/4] ✗ docker-20.10  init.none.x  0.5s  FAIL"
+
+
+def test_document_survives_the_file(document, tmp_path):
+    path = tmp_path / "c.json"
+    write_document(document, path)
+    assert read_document(path) == json.loads(json.dumps(document))
+    assert document["schema_version"] == 1
+    assert [r["behaviour"] for r in document["results"]] == sorted(
+        r["behaviour"] for r in document["results"]
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2}'])
+def test_foreign_file_is_refused(tmp_path, text):
+    path = tmp_path / "c.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DocumentError, match=r"c\.json is not"):
+        read_document(path)
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(DocumentError, match="does not exist"):
+        read_document(tmp_path / "none.json")
+
+
+def test_junit_counts_per_engine(document):
+    root = junit_tree(document)
+    suites = {suite.get("name"): suite for suite in root}
+    assert suites["docker-20.10"].get("failures") == "1"
+    assert suites["docker-20.10"].get("skipped") == "1"
+    assert suites["ref"].get("skipped") == "1"
+    failure = suites["docker-20.10"].find(".//failure")
+    assert failure is not None
+    assert failure.text == "Expected: 1\nActual: 2\nlog: logs/docker-20.10/init.none.x"
+
+
+def test_junit_has_no_character_that_xml_forbids(document):
+    document["results"][2]["actual"] = "a\x00b\x1bc"
+    ET.fromstring(ET.tostring(junit_tree(document)))
+
+
+def test_diff_gives_changed_cells_only(document):
+    other = json.loads(json.dumps(document))
+    other["results"][0]["verdict"] = "FIXED"
+    del other["results"][1]
+    assert [str(change) for change in diff_documents(document, other)] == [
+        "- docker-20.10  init.def.y: known -> FIXED",
+        "  ref  init.def.y: unsupported -> absent",
+    ]
+    assert diff_documents(document, document) == []

@@ -1,0 +1,51 @@
+import docker.errors
+import pytest
+import requests
+
+from conformance.assertions import BehaviourViolated
+from conformance.leaks import LeakFound
+from conformance.registry import Behaviour
+from conformance.rowrun import RowRun, classify
+from conformance.verdicts import Outcome, Verdict
+
+
+def api_error() -> docker.errors.APIError:
+    response = requests.Response()
+    response.status_code = 500
+    return docker.errors.APIError("refused", response=response, explanation="boom")
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "outcome", "actual"),
+    [
+        ("call", BehaviourViolated("x", 1, 2), Outcome.FAILED, "2"),
+        ("call", AssertionError("plain"), Outcome.FAILED, ""),
+        ("call", api_error(), Outcome.FAILED, "HTTP 500: boom"),
+        ("call", KeyError("x"), Outcome.ERROR, ""),
+        ("call", requests.ConnectionError("gone"), Outcome.ERROR, ""),
+        ("setup", BehaviourViolated("x", 1, 2), Outcome.ERROR, ""),
+        ("setup", api_error(), Outcome.ERROR, ""),
+        (
+            "teardown",
+            LeakFound("x", "nothing", "left: link veth"),
+            Outcome.LEAKED,
+            "left: link veth",
+        ),
+        ("teardown", AssertionError("x"), Outcome.ERROR, ""),
+    ],
+)
+def test_failure_of_the_engine_and_error_of_the_harness(phase, error, outcome, actual):
+    got, (_, _, got_actual) = classify(phase, error)
+    assert (got, got_actual) == (outcome, actual)
+
+
+def test_worst_phase_wins_and_keeps_its_reason():
+    row = Behaviour(id="a.b", statement="It MUST.", source="x")
+    run = RowRun(behaviour=row, spec="docker")
+    run.note_failure("call", BehaviourViolated("first", 1, 2), "text one")
+    run.note_failure("teardown", LeakFound("leak", "nothing", "link"), "text two")
+    assert (run.outcome, run.reason, run.verdict) == (Outcome.LEAKED, "leak", Verdict.FAIL)
+    run.note_failure("teardown", KeyError("k"), "text three")
+    run.note_failure("teardown", BehaviourViolated("late", 1, 2), "text four")
+    assert run.verdict is Verdict.ERROR
+    assert all(f"text {n}" in run.text for n in ("one", "two", "three", "four"))

@@ -1,0 +1,55 @@
+import pytest
+
+from conformance.versions import VersionError, major_minor, matches, parse_version
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("20.10.24+dfsg1", "20.10.24"),
+        ("20.10.24", "20.10.24"),
+        ("17.06.0-ce", "17.6.0"),
+        ("28.5.2+dfsg4", "28.5.2"),
+        ("4.3.1+ds1-8+deb12u1", "4.3.1"),
+        ("5.8.6", "5.8.6"),
+        ("5.0.0-dev", "5.0.0"),
+        ("28.0.0-rc.1", "28.0.0rc1"),
+        ("1.1.0~rc2", "1.1.0rc2"),
+        ("v27.1", "27.1"),
+        ("1.41", "1.41"),
+    ],
+)
+def test_versions_as_engines_print_them(text, read):
+    assert str(parse_version(text)) == read
+
+
+@pytest.mark.parametrize("text", ["", "master", "dev-4", "x1.2"])
+def test_text_without_a_release_is_refused(text):
+    with pytest.raises(VersionError, match="not a version"):
+        parse_version(text)
+
+
+@pytest.mark.parametrize(
+    ("condition", "version", "is_met"),
+    [
+        ("", "anything but empty 1", None),
+        ("", "20.10.24+dfsg1", True),
+        ("<28.0", "20.10.24+dfsg1", True),
+        ("==20.10.24", "20.10.24+dfsg1", True),
+        (">=28.0", "28.0.0-rc.1", False),
+        (">=20.10,<26", "26.1.5+dfsg1", False),
+        (">=4.0", "4.3.1+ds1-8+deb12u1", True),
+        (">=1.24", "1.41", True),
+    ],
+)
+def test_conditions(condition, version, is_met):
+    if is_met is None:
+        with pytest.raises(VersionError):
+            matches(condition, version)
+    else:
+        assert matches(condition, version) is is_met
+
+
+def test_column_names_keep_the_engines_spelling():
+    assert major_minor("20.10.24+dfsg1") == "20.10"
+    assert major_minor("17.06.0-ce") == "17.06"
