@@ -50,7 +50,8 @@ def test_assertions_that_hold_say_nothing():
     a.expect_equal("x", {"b": 1}, {"b": 1})
     a.expect_not_equal("x", 1, 2)
     a.expect_true("x", 1)
-    for nothing in ("", None, [], {}, 0):
+    empties: tuple[object, ...] = ("", None, [], {}, 0)
+    for nothing in empties:
         a.expect_empty("x", nothing)
     a.expect_in("x", "b", "abc")
     a.expect_not_in("x", "z", {"a": 1})

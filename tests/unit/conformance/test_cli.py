@@ -24,8 +24,8 @@ def test_empty_selection_is_a_usage_error():
 
 def test_unknown_option_and_engine_are_usage_errors():
     assert CliRunner().invoke(main, ["run", "--bogus"]).exit_code == 3
-    result = CliRunner().invoke(main, ["run", "--engine", "dokcer"])
-    assert (result.exit_code, "no engine is called 'dokcer'" in result.output) == (3, True)
+    result = CliRunner().invoke(main, ["run", "--engine", "nodocker"])
+    assert (result.exit_code, "no engine is called 'nodocker'" in result.output) == (3, True)
 
 
 def test_every_command_explains_itself():

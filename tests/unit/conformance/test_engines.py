@@ -1,5 +1,6 @@
 """The engines' own parts, as far as they need no daemon."""
 
+import ipaddress
 import os
 import socket
 import subprocess
@@ -113,7 +114,7 @@ def test_bad_table_is_refused(tmp_path, table, complaint):
 
 def test_unknown_engine_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(SettingsError, match="known: reference, docker"):
-        make_engine("dokcer", run_id="r", workspace=tmp_path)
+        make_engine("nodocker", run_id="r", workspace=tmp_path)
 
 
 def test_address_is_an_external_engine(tmp_path):
@@ -265,8 +266,6 @@ def test_engine_is_read_back_from_the_tests_id():
 
 
 def test_subnets_avoid_what_is_there():
-    import ipaddress
-
     taken = [ipaddress.ip_network("10.213.0.0/23"), ipaddress.ip_network("fd6e:6574:696e::/64")]
     subnets = SubnetAllocator(taken)
     assert [subnets.ipv4(), subnets.ipv4()] == ["10.213.2.0/24", "10.213.3.0/24"]
@@ -274,8 +273,6 @@ def test_subnets_avoid_what_is_there():
 
 
 def test_exhausted_subnets_are_said():
-    import ipaddress
-
     subnets = SubnetAllocator([ipaddress.ip_network("0.0.0.0/0")])
     with pytest.raises(SubnetsExhausted):
         subnets.ipv4()

@@ -151,5 +151,5 @@ def test_eventually_fails_the_row_and_shows_the_last_value():
 
 
 def test_wait_until_is_an_error_of_the_harness():
-    with pytest.raises(WaitedTooLong, match="waited 0.01 s for a daemon"):
+    with pytest.raises(WaitedTooLong, match=r"waited 0\.01 s for a daemon"):
         wait_until("a daemon", lambda: False, timeout_s=0.01)
