@@ -203,6 +203,10 @@ class Netlink:
         Args:
             kind: RTM_GETLINK, RTM_GETADDR or RTM_GETROUTE.
         """
+        if kind == RTM_GETROUTE:
+            # asked for all families, the kernel shows those of IPv4 alone
+            families = (socket.AF_INET, socket.AF_INET6)
+            return [one for family in families for one in self._dump(kind, (), family).decode()]
         mask = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)] if kind == RTM_GETLINK else []
         return self._dump(kind, mask).decode()
 
@@ -232,10 +236,13 @@ class Netlink:
             if _attribute(body, offset, IFLA_LINK_NETNSID) == wanted
         ]
 
-    def _dump(self, kind: int, attributes: Sequence[tuple[str, Any]]) -> Answer:
+    def _dump(
+        self, kind: int, attributes: Sequence[tuple[str, Any]], family: int = socket.AF_UNSPEC
+    ) -> Answer:
         """Ask for everything of a kind, again when it changed meanwhile."""
         doing = "list the links, addresses or routes"
-        request = Request(kind, doing, flags=NLM_F_DUMP, attributes=attributes)
+        fields = {"family": int(family)}
+        request = Request(kind, doing, flags=NLM_F_DUMP, fields=fields, attributes=attributes)
         for _ in range(_DUMP_ATTEMPTS_MAX):
             (answer,) = self.run([request])
             if not answer.is_interrupted:

@@ -110,6 +110,9 @@ class OciRuntime:
                 front, for instance `unable to start container process: exec: "/x": stat /x: no
                 such file or directory`; nothing is left behind.
         """
+        if (self._root / spec.id).exists():
+            # before anything of the one that is there could be overwritten or undone
+            raise RuntimeFailure(f"container with id {spec.id} already exists")
         identity = resolve(spec.rootfs, spec.process.user)
         config = build_config(spec, identity, cgroup_v2=self._cgroup_v2)
         bundle = Path(spec.bundle)

@@ -82,7 +82,7 @@ def kernel() -> Iterator[LinuxKernel]:
     kernel.prepare_host()
     yield kernel
     for link in kernel.links():
-        if link.kind in {"bridge", "veth", "dummy"}:
+        if link.kind in {"bridge", "veth"}:
             kernel.delete_link(link.name)
     kernel.remove_firewall()
     kernel.close()
@@ -137,6 +137,7 @@ def open_descriptors() -> Callable[[], int]:
 def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root file system of nothing but busybox and two tables of names."""
     root = tmp_path_factory.mktemp("rootfs")
+    root.chmod(0o755)
     for directory in ("bin", "etc", "tmp", "proc", "sys", "dev"):
         (root / directory).mkdir()
     (root / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())

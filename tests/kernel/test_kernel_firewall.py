@@ -121,7 +121,7 @@ def test_bridge_need_not_be_there_yet(kernel) -> None:
 
 
 def test_other_tables_stay_as_they_are(kernel) -> None:
-    script = "table ip other { chain forward { type filter hook forward priority 0; } }"
+    script = "table ip other {\nchain forward {\ntype filter hook forward priority 0;\n}\n}\n"
     subprocess.run(["nft", "-f", "-"], input=script, text=True, check=True)
     try:
         kernel.apply_firewall([NETWORK_A])

@@ -26,11 +26,12 @@ def mac(ip, name):
     return ip("link", "show", name)[0]["address"]
 
 
-def add_dummy(name, *addresses):
+def add_pair(name, *addresses):
     for command in (
-        ["ip", "link", "add", name, "type", "dummy"],
+        ["ip", "link", "add", name, "type", "veth", "peer", "name", "ni-peer"],
         *(["ip", "addr", "add", address, "dev", name] for address in addresses),
         ["ip", "link", "set", name, "up"],
+        ["ip", "link", "set", "ni-peer", "up"],
     ):
         subprocess.run(command, check=True)
 
@@ -87,10 +88,10 @@ def test_bridge_that_a_crash_left_is_brought_to_the_plan(kernel, ip) -> None:
 
 
 def test_link_that_is_no_bridge_is_not_taken(kernel, ip) -> None:
-    add_dummy("ni-dummy", "10.77.0.1/24")
+    add_pair("ni-pair", "10.77.0.1/24")
     with pytest.raises(FileExistsError, match="no bridge"):
-        kernel.create_bridge(BridgePlan(name="ni-dummy", addresses=(FOUR,)))
-    assert addresses(ip, "ni-dummy") == {"10.77.0.1/24"}
+        kernel.create_bridge(BridgePlan(name="ni-pair", addresses=(FOUR,)))
+    assert addresses(ip, "ni-pair") == {"10.77.0.1/24"}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_links_are_listed_with_kind_master_and_addresses(kernel, ip, tmp_path, i
 
 
 def test_host_subnets_are_the_routes_without_the_default(kernel) -> None:
-    add_dummy("ni-dummy", "10.77.0.1/24", "fd77::1/64")
+    add_pair("ni-pair", "10.77.0.1/24", "fd77::1/64")
     for route in ("default", "10.88.0.0/16"):
         subprocess.run(["ip", "route", "add", route, "via", "10.77.0.9"], check=True)
     subnets = kernel.host_subnets()

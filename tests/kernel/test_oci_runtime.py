@@ -1,0 +1,365 @@
+"""Goal: a container runs as Docker's would, its end is ours to learn, and nothing outlives it.
+
+Method: the real runtime on a root file system of busybox alone.
+"""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refimpl.kernel.base import SandboxPlan
+from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec, RuntimeFailure
+from refimpl.oci.runtime import become_subreaper, find_runtime
+from refimpl.oci.users import UnknownUser
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parent_of_orphans() -> None:
+    become_subreaper()
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    runtime = find_runtime(str(tmp_path / "root"))
+    yield runtime
+    for container_id in runtime.list():
+        runtime.delete(container_id)
+    assert list((tmp_path / "root").iterdir()) == []
+    runtime.close()
+    # the processes that a test did not wait for have been killed just now
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
+@pytest.fixture
+def spec(tmp_path, busybox_rootfs):
+    def build(*args: str, id: str = "ni-one", **values) -> ContainerSpec:
+        fields = {"env": ("PATH=/bin",), "cwd": "/", "user": "", "tty": False, "open_stdin": False}
+        process = {name: values.pop(name, default) for name, default in fields.items()}
+        return ContainerSpec(
+            id=id,
+            bundle=str(tmp_path / "bundles" / id),
+            rootfs=str(busybox_rootfs),
+            process=ProcessSpec(args=args, **process),
+            **values,
+        )
+
+    return build
+
+
+def drain(descriptor: int) -> str:
+    """Read to the end; a pty's end is EIO."""
+    data = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(descriptor, 65536):
+            data += chunk
+    os.close(descriptor)
+    return data.decode()
+
+
+def finish(runtime, process) -> tuple[Any, ...]:
+    outputs = [
+        drain(descriptor)
+        for descriptor in (process.stdout, process.stderr)
+        if descriptor is not None
+    ]
+    code = runtime.wait(process)
+    os.close(process.pidfd)
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            os.close(process.stdin)
+    return (code, *outputs)
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+def test_output_error_and_exit_code_are_kept_apart(runtime, spec) -> None:
+    process = runtime.run(spec("sh", "-c", "echo out; echo err >&2; exit 7"))
+    assert finish(runtime, process) == (7, "out\n", "err\n")
+
+
+def test_stdin_is_read_to_its_end(runtime, spec) -> None:
+    process = runtime.run(spec("cat", open_stdin=True))
+    os.write(process.stdin, b"hello")
+    os.close(process.stdin)
+    process.stdin = None
+    assert finish(runtime, process) == (0, "hello", "")
+
+
+def test_without_stdin_a_reader_sees_the_end_at_once(runtime, spec) -> None:
+    process = runtime.run(spec("cat"))
+    assert process.stdin is None
+    assert finish(runtime, process) == (0, "", "")
+
+
+def test_process_has_no_descriptor_of_the_daemons(runtime, spec) -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    pipe = str(Path(f"/proc/self/fd/{writer}").readlink())
+    script = "for one in /proc/self/fd/*; do readlink $one; done; true"
+    try:
+        code, output, _ = finish(runtime, runtime.run(spec("sh", "-c", script)))
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert code == 0
+    assert "pipe:" in output
+    assert pipe not in output
+
+
+def test_terminal_is_the_daemons_to_read_write_and_size(runtime, spec) -> None:
+    process = runtime.run(spec("sh", "-c", "read x; stty size; tty; exit 3", tty=True))
+    assert (process.stdin, process.stdout, process.stderr) == (None, None, None)
+    runtime.resize(process.console, 50, 120)
+    os.write(process.console, b"\n")
+    output = drain(process.console)
+    assert "50 120" in output
+    assert "/dev/pts/0" in output
+    assert finish(runtime, process) == (3,)
+
+
+def test_names_of_host_and_domain(runtime, spec, kernel, netns_directory) -> None:
+    key = str(netns_directory / "key")
+    kernel.create_sandbox(SandboxPlan(key=key))
+    process = runtime.run(
+        spec(
+            *("sh", "-c", "hostname; cat /proc/sys/kernel/domainname"),
+            hostname="box",
+            domainname="example.org",
+            netns=key,
+        )
+    )
+    assert finish(runtime, process) == (0, "box\nexample.org\n", "")
+
+
+def test_container_is_in_the_sandbox_that_it_was_given(
+    runtime, spec, kernel, netns_directory
+) -> None:
+    key = netns_directory / "key"
+    kernel.create_sandbox(SandboxPlan(key=str(key)))
+    process = runtime.run(spec("readlink", "/proc/self/ns/net", netns=str(key)))
+    assert finish(runtime, process) == (0, f"net:[{key.stat().st_ino}]\n", "")
+    runtime.delete("ni-one")
+    process = runtime.run(spec("readlink", "/proc/self/ns/net", netns=None))
+    own = Path("/proc/thread-self/ns/net").stat().st_ino
+    assert finish(runtime, process) == (0, f"net:[{own}]\n", "")
+
+
+def test_files_are_mounted_and_seen_to_change(runtime, spec, tmp_path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("before\n")
+    mount = Mount(source=str(hosts), destination="/etc/hosts")
+    process = runtime.run(
+        spec("sh", "-c", "cat /etc/hosts; read x; cat /etc/hosts", mounts=(mount,), open_stdin=True)
+    )
+    assert os.read(process.stdout, 100) == b"before\n"
+    hosts.write_text("after\n")
+    os.write(process.stdin, b"\n")
+    assert finish(runtime, process) == (0, "after\n", "")
+
+
+def test_defaults_guard_the_host(runtime, spec) -> None:
+    script = (
+        "grep -q ' /sys sysfs ro' /proc/mounts || echo sys is writable;"
+        "grep -q ' /proc/sys proc ro' /proc/mounts || echo proc/sys is writable;"
+        "mount -t tmpfs none /tmp 2>/dev/null && echo may mount;"
+        "grep CapEff /proc/self/status"
+    )
+    code, output, _ = finish(runtime, runtime.run(spec("sh", "-c", script)))
+    assert (code, output) == (0, "CapEff:\t00000000a80425fb\n")
+
+
+def test_privileged_may_mount(runtime, spec) -> None:
+    process = runtime.run(
+        spec("sh", "-c", "mount -t tmpfs none /tmp && ls -l /dev/null", privileged=True)
+    )
+    assert finish(runtime, process)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "output"),
+    [
+        ("", "uid=0(root) gid=0(root) groups=0(root)\n"),
+        ("bob", "uid=1000(bob) gid=1000 groups=10(wheel),1000\n"),
+        ("4000:10", "uid=4000 gid=10(wheel) groups=10(wheel)\n"),
+    ],
+)
+def test_user_is_who_was_asked_for(runtime, spec, user, output) -> None:
+    assert finish(runtime, runtime.run(spec("id", user=user))) == (0, output, "")
+
+
+# -- failing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("/nosuchcmd", 'exec: "/nosuchcmd": stat /nosuchcmd: no such file or directory'),
+        ("nosuchcmd", 'exec: "nosuchcmd": executable file not found in $PATH'),
+        ("/etc/passwd", 'exec: "/etc/passwd": permission denied'),
+        ("/etc", 'exec: "/etc": permission denied'),
+    ],
+)
+def test_command_that_cannot_run_is_refused_in_runcs_words(
+    runtime, spec, tmp_path, open_descriptors, command, text
+) -> None:
+    if runtime.name != "runc":
+        pytest.skip("the words are runc's")
+    descriptors = open_descriptors()
+    with pytest.raises(RuntimeFailure) as caught:
+        runtime.run(spec(command))
+    assert str(caught.value) == f"unable to start container process: {text}"
+    assert runtime.list() == []
+    assert list((tmp_path / "bundles").iterdir()) == []
+    assert open_descriptors() == descriptors
+
+
+def test_unknown_user_is_refused_before_anything_is_made(runtime, spec, tmp_path) -> None:
+    with pytest.raises(UnknownUser, match="unable to find user nosuch: no matching entries"):
+        runtime.run(spec("id", user="nosuch"))
+    assert runtime.list() == []
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_missing_namespace_fails_and_leaves_nothing(runtime, spec, tmp_path) -> None:
+    with pytest.raises(RuntimeFailure, match="no such file"):
+        runtime.run(spec("true", netns=str(tmp_path / "missing")))
+    assert runtime.list() == []
+
+
+def test_id_in_use_is_refused_and_the_first_container_goes_on(runtime, spec) -> None:
+    process = runtime.run(spec("cat", open_stdin=True))
+    with pytest.raises(RuntimeFailure, match="exists"):
+        runtime.run(spec("true"))
+    os.write(process.stdin, b"alive")
+    os.close(process.stdin)
+    process.stdin = None
+    assert finish(runtime, process) == (0, "alive", "")
+
+
+def test_no_runtime_is_said_plainly(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeFailure, match="runc: not installed; crun: not installed"):
+        find_runtime(str(tmp_path / "root"))
+
+
+# -- exec ------------------------------------------------------------------------------------------
+
+
+def test_exec_runs_beside_the_first_process(runtime, spec) -> None:
+    runtime.run(spec("sleep", "1000"))
+    added = ProcessSpec(args=("sh", "-c", "pidof sleep; id -u; exit 4"), env=("PATH=/bin",))
+    assert finish(runtime, runtime.exec("ni-one", added)) == (4, "1\n0\n", "")
+    as_bob = ProcessSpec(args=("/bin/id", "-u"), user="bob")
+    assert finish(runtime, runtime.exec("ni-one", as_bob)) == (0, "1000\n", "")
+
+
+def test_exec_with_a_terminal(runtime, spec) -> None:
+    runtime.run(spec("sleep", "1000"))
+    process = runtime.exec("ni-one", ProcessSpec(args=("/bin/tty",), tty=True))
+    assert drain(process.console).strip() == "/dev/pts/0"
+    assert finish(runtime, process) == (0,)
+
+
+def test_exec_that_cannot_run_says_why_and_the_container_goes_on(
+    runtime, spec, open_descriptors
+) -> None:
+    runtime.run(spec("sleep", "1000"))
+    descriptors = open_descriptors()
+    with pytest.raises(RuntimeFailure, match="unable to start container process: exec: "):
+        runtime.exec("ni-one", ProcessSpec(args=("/nosuchcmd",)))
+    with pytest.raises(UnknownUser):
+        runtime.exec("ni-one", ProcessSpec(args=("/bin/id",), user="nosuch"))
+    with pytest.raises(RuntimeFailure):
+        runtime.exec("ni-none", ProcessSpec(args=("/bin/id",)))
+    assert open_descriptors() == descriptors
+    assert finish(runtime, runtime.exec("ni-one", ProcessSpec(args=("/bin/true",)))) == (0, "", "")
+
+
+# -- ending ----------------------------------------------------------------------------------------
+
+
+def test_killed_process_has_128_and_the_signal(runtime, spec) -> None:
+    process = runtime.run(spec("sleep", "1000"))
+    runtime.kill("ni-one", signal.SIGKILL)
+    assert runtime.wait(process) == 128 + signal.SIGKILL
+    with pytest.raises(RuntimeFailure, match="not running"):
+        runtime.kill("ni-one", signal.SIGKILL)
+
+
+def test_signal_reaches_a_process_that_handles_it(runtime, spec) -> None:
+    script = 'trap "exit 42" TERM; echo ready; while :; do read x; done'
+    process = runtime.run(spec("sh", "-c", script, open_stdin=True))
+    assert os.read(process.stdout, 100) == b"ready\n"
+    runtime.kill("ni-one", signal.SIGTERM)
+    os.close(process.stdin)
+    process.stdin = None
+    assert finish(runtime, process)[0] in {42, 128 + signal.SIGTERM}
+
+
+def test_paused_container_stands_still_until_resumed(runtime, spec) -> None:
+    process = runtime.run(spec("cat", open_stdin=True))
+    runtime.pause("ni-one")
+    os.write(process.stdin, b"later")
+    os.set_blocking(process.stdout, False)
+    with pytest.raises(BlockingIOError):
+        os.read(process.stdout, 10)
+    runtime.resume("ni-one")
+    os.set_blocking(process.stdout, True)
+    assert os.read(process.stdout, 10) == b"later"
+
+
+def test_delete_kills_what_runs_and_forgets_it(runtime, spec, tmp_path) -> None:
+    process = runtime.run(spec("sleep", "1000"))
+    runtime.delete("ni-one")
+    assert runtime.wait(process) == 128 + signal.SIGKILL
+    assert runtime.list() == []
+    assert list((tmp_path / "bundles").iterdir()) == []
+    runtime.delete("ni-one")
+    runtime.delete("ni-never")
+
+
+def test_paused_container_can_be_deleted(runtime, spec) -> None:
+    process = runtime.run(spec("sleep", "1000"))
+    runtime.pause("ni-one")
+    runtime.delete("ni-one")
+    assert runtime.wait(process) == 128 + signal.SIGKILL
+
+
+def test_next_daemon_finds_and_deletes_what_a_crash_left(runtime, spec, tmp_path) -> None:
+    process = runtime.run(spec("sleep", "1000"))
+    other = find_runtime(str(tmp_path / "root"))
+    assert other.list() == ["ni-one"]
+    other.delete("ni-one")
+    assert other.list() == []
+    assert list((tmp_path / "bundles").iterdir()) == []
+    other.close()
+    assert runtime.wait(process) == 128 + signal.SIGKILL
+
+
+def test_half_made_state_of_a_crash_is_deleted(runtime, tmp_path) -> None:
+    (tmp_path / "root/ni-half").mkdir()
+    assert runtime.list() == ["ni-half"]
+    runtime.delete("ni-half")
+    assert runtime.list() == []
+
+
+@pytest.mark.slow
+def test_twenty_containers_leave_no_process_and_no_descriptor(
+    runtime, spec, open_descriptors
+) -> None:
+    finish(runtime, runtime.run(spec("true")))
+    runtime.delete("ni-one")
+    descriptors = open_descriptors()
+    for _ in range(20):
+        finish(runtime, runtime.run(spec("true")))
+        runtime.delete("ni-one")
+    assert open_descriptors() == descriptors
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
