@@ -194,6 +194,14 @@ def _worker_sampler(worker: Worker, case: Case) -> Sampler:
     return take
 
 
+def make_label(spec: str, *, family: str, version: str) -> str:
+    """Return an engine's name in the table, which says which release `docker` or an address is."""
+    release = ".".join(version.split(".")[:2])
+    if "://" in spec:
+        return f"external-{release}"
+    return f"{spec}-{release}" if spec == family else spec
+
+
 def _engine_slots(
     spec: str, run_id: str, workspace: Path, cleanup: ExitStack
 ) -> tuple[EngineInfo, list[Sampler]]:
@@ -203,9 +211,7 @@ def _engine_slots(
     engine.start()
     starts = cleanup.enter_context(closing(Starts(engine, run_id=run_id)))
     version = engine.version().version
-    # `docker` is whatever dockerd this machine has, so its label says which one that is.
-    is_generic = spec == engine.family
-    label = f"{spec}-{'.'.join(version.split('.')[:2])}" if is_generic else spec
+    label = make_label(spec, family=engine.family, version=version)
     info = EngineInfo(name=spec, family=engine.family, label=label, version=version)
 
     def sampler(network: str) -> Sampler:

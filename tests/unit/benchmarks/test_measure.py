@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.cases import BRIDGE, FLOOR_CASE, NONE, USER, Case, Figure, plan_cases
-from benchmarks.measure import Settings, outside_in, run_rounds
+from benchmarks.measure import Settings, make_label, outside_in, run_rounds
 
 SETTINGS = Settings(engines=("docker",), rounds=6, warmup_rounds=2, seed=5)
 
@@ -66,3 +66,16 @@ def test_reference_alone_is_measured_in_process_too():
 def test_case_ids_are_unique():
     cases = plan_cases(["reference", "docker"])
     assert len({case.id for case in cases}) == len(cases) == 17
+
+
+@pytest.mark.parametrize(
+    ("spec", "family", "label"),
+    [
+        ("docker", "docker", "docker-20.10"),
+        ("reference", "refimpl", "reference"),
+        ("unix:///var/run/docker.sock", "docker", "external-20.10"),
+    ],
+    ids=["docker", "reference", "address"],
+)
+def test_label_says_which_release_it_is_where_the_name_does_not(spec, family, label):
+    assert make_label(spec, family=family, version="20.10.24+dfsg1") == label
