@@ -37,13 +37,13 @@ def connect_to_taken_address(container, network, run):
 )
 def test_failing_network_aborts_the_start(create, network, run, inspect, events):
     container = create()
-    connect_to_taken_address(container, network, run)
+    net = connect_to_taken_address(container, network, run)
     expect_api_error(container.start, 403, "Address already in use")
     state = inspect(container)["State"]
     expect_fields("the state", {"Status": "created", "Running": False, "Pid": 0}, state)
     expect_in("State.Error", "Address already in use", state["Error"])
     connected = [name for action, name in network_events(events, container) if action == "connect"]
-    expect_equal("the networks that were connected", ["bridge"], connected)
+    expect_not_in("the networks that were connected", net.name, connected)
 
 
 @behaviour(
@@ -124,8 +124,8 @@ def test_host_config_is_rewritten_before_the_hostname_file(create, network, host
 
 @behaviour(
     "allocate.host-config.rewritten-after-failure",
-    "A start that fails at a network MUST rewrite hostconfig.json once, with the state of the "
-    "container.",
+    "A start that fails at a network MUST rewrite hostconfig.json once, together with the state of "
+    "the container.",
     source="moby daemon containerStart v17.03: the deferred ToDisk",
 )
 def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
@@ -134,8 +134,8 @@ def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
     with FolderWatch(host.container_dir(container.id)) as watch:
         expect_api_error(container.start, 403, "Address already in use")
         written = watch.settled()
-    expect_equal("the rewrites", 1, written.count("hostconfig.json"))
-    expect_equal("the last file written", "config.v2.json", written[-1])
+    expect_equal("the rewrites of hostconfig.json", 1, written.count("hostconfig.json"))
+    expect_in("what was written", "config.v2.json", written)
 
 
 @behaviour(
@@ -155,8 +155,8 @@ def test_networks_are_connected_before_the_process(create, network, events):
 
 @behaviour(
     "allocate.failure.sandbox-id-kept",
-    "When a start fails after the sandbox was made inspect MAY still show the dead sandbox's id, "
-    "but no longer the sandbox.",
+    "When a start fails after the sandbox was made, inspect MUST go on showing the sandbox's id, "
+    "though the sandbox itself is gone.",
     source="moby daemon releaseNetwork v17.03: does not clear SandboxID; cleared since v27.0",
     docker="<27.0",
 )
