@@ -18,6 +18,7 @@ import logging
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 32
 """Datagrams that are taken from one socket before the others have their turn."""
 _READ_BYTES = 65535
+_IP_PKTINFO = 8
+"""Not in Python's socket module before 3.14."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class _Tenant:
     backend: Backend
     udp: socket.socket
     tcp: socket.socket
+    source: tuple[int, int, bytes]
+    """Ancillary data that makes an answer come from the address that was asked."""
     clients: set[_Client] = field(default_factory=set)
 
 
@@ -58,6 +63,17 @@ class _Client:
     deadline_s: float
     received: bytearray = field(default_factory=bytearray)
     unsent: bytearray = field(default_factory=bytearray)
+
+
+def _source_of(udp: socket.socket) -> tuple[int, int, bytes]:
+    """Return IP_PKTINFO with the socket's own address.
+
+    A socket that was bound before the namespace had any address sends from whichever address the
+    route prefers (the kernel takes the address for a broadcast then), and a connected client drops
+    an answer from 127.0.0.1 to what it asked of 127.0.0.11.
+    """
+    address = socket.inet_aton(udp.getsockname()[0])
+    return socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=I4s4s", 0, address, bytes(4))
 
 
 class Resolver:
@@ -84,7 +100,7 @@ class Resolver:
     def add(self, sandbox_id: str, sockets: Sequence[socket.socket], backend: Backend) -> None:
         """Answer on a sandbox's sockets (UDP, TCP) from now on; they are closed by `remove`."""
         udp, tcp = sockets
-        tenant = _Tenant(sandbox_id, backend, udp, tcp)
+        tenant = _Tenant(sandbox_id, backend, udp, tcp, _source_of(udp))
         with self._lock:
             self._start()
             self._tenants[sandbox_id] = tenant
@@ -201,7 +217,7 @@ class Resolver:
 
             def reply(answer: bytes, to: tuple[str, int] = client) -> None:
                 with contextlib.suppress(OSError):
-                    tenant.udp.sendto(answer, to)
+                    tenant.udp.sendmsg([answer], [tenant.source], 0, to)
 
             self._ask(tenant, wire, reply, udp=True)
 
