@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.unit.refimpl.api_fake import Client, FakeBackend, serving
+from tests.unit.refimpl.api_fake import FakeBackend, serving
+from tests.unit.refimpl.raw_http import Client
 
 
 @pytest.fixture
@@ -125,8 +126,15 @@ def test_an_endpoint_passes_on_what_it_was_asked(
             "/images/create?fromImage=busybox",
             None,
             404,
-            "pull access denied for busybox: this engine has no registry to pull from; "
+            "pull access denied for busybox:latest: this engine has no registry to pull from; "
             "use docker load or docker import",
+        ),
+        (
+            "POST",
+            "/images/create?fromImage=BAD",
+            None,
+            400,
+            "invalid reference format: repository name must be lowercase",
         ),
         (
             "POST",

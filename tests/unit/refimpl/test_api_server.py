@@ -15,7 +15,8 @@ import pytest
 from refimpl.api.routes import ROUTES
 from refimpl.api.server import SocketInUse
 from refimpl.errors import Forbidden
-from tests.unit.refimpl.api_fake import WAIT_S, Client, FakeBackend, request_bytes, serving
+from tests.unit.refimpl.api_fake import FakeBackend, serving
+from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
 
 
 @pytest.fixture

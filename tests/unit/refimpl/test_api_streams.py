@@ -13,14 +13,8 @@ import pytest
 
 from refimpl.daemon.backend import WaitResult
 from refimpl.errors import EngineError
-from tests.unit.refimpl.api_fake import (
-    WAIT_S,
-    Client,
-    FakeBackend,
-    FakeSession,
-    request_bytes,
-    serving,
-)
+from tests.unit.refimpl.api_fake import FakeBackend, FakeSession, serving
+from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 ATTACH = "/v1.41/containers/c/attach?stream=1&stdin=1&stdout=1&stderr=1"
