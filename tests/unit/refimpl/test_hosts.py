@@ -1,0 +1,98 @@
+"""The text of /etc/hosts and /etc/hostname, compared with what 20.10 writes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refimpl.errors import InvalidParameter
+from refimpl.libnetwork import files
+
+TEMPLATE = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+
+
+def test_without_extra_hosts_the_file_is_the_template():
+    assert files.build_hosts() == TEMPLATE
+
+
+def test_extra_hosts_follow_in_order_with_their_duplicates():
+    extra = [("a", "10.0.0.1"), ("b c", "10.0.0.2"), ("a", "10.0.0.1")]
+    assert files.build_hosts(extra) == TEMPLATE + "10.0.0.1\ta\n10.0.0.2\tb c\n10.0.0.1\ta\n"
+
+
+@pytest.mark.parametrize(
+    ("hostname", "domainname", "names"),
+    [
+        ("web", "", "web"),
+        ("web", "example.org", "web.example.org web"),
+        ("web.example.org", "", "web.example.org web"),
+        ("web.a", "b", "web.a.b web"),
+    ],
+)
+def test_own_names_have_the_full_name_first(hostname, domainname, names):
+    assert files.own_names(hostname, domainname) == names
+
+
+def test_the_hostname_file_is_the_name_and_a_newline():
+    assert files.build_hostname("web") == "web\n"
+
+
+def test_deleting_goes_by_the_whole_names_part():
+    content = TEMPLATE + "10.0.0.2\tweb\n10.0.0.3\tweb two\n10.0.0.4\ttheweb\n"
+    assert files.delete_hosts_lines(content, ["web"]) == (
+        TEMPLATE + "10.0.0.3\tweb two\n10.0.0.4\ttheweb\n"
+    )
+
+
+def test_deleting_leaves_comments_and_an_unfinished_last_line_alone():
+    content = "# 10.0.0.2\tweb\n10.0.0.3\tother"
+    assert files.delete_hosts_lines(content, ["web"]) == content
+
+
+def test_deleting_nothing_changes_nothing():
+    assert files.delete_hosts_lines(TEMPLATE, []) == TEMPLATE
+
+
+def test_an_update_changes_the_address_of_the_first_name_only():
+    content = "10.0.0.2\tdb web 1234\n10.0.0.9\tweb db\n"
+    assert files.update_hosts_address(content, "db", "10.0.0.7") == (
+        "10.0.0.7\tdb web 1234\n10.0.0.9\tweb db\n"
+    )
+
+
+def test_an_update_takes_the_name_literally():
+    assert files.update_hosts_address("10.0.0.2\tdxb\n", "d.b", "10.0.0.7") == "10.0.0.2\tdxb\n"
+
+
+@pytest.mark.parametrize("bad", ["a\n10.0.0.1\tvictim", "a\rb", "a\0b"])
+def test_no_name_or_address_ever_becomes_a_second_line(bad):
+    for build in (
+        lambda: files.hosts_line("10.0.0.1", bad),
+        lambda: files.hosts_line(bad, "a"),
+        lambda: files.build_hosts([(bad, "10.0.0.1")]),
+        lambda: files.build_hostname(bad),
+        lambda: files.update_hosts_address("10.0.0.2\tdb\n", "db", bad),
+    ):
+        with pytest.raises(InvalidParameter):
+            build()
+
+
+@given(st.text(alphabet="abc.-", min_size=1), st.text(alphabet="abc.-"))
+def test_whatever_is_added_is_one_line_and_can_be_deleted_again(hostname, domainname):
+    names = files.own_names(hostname, domainname)
+    line = files.hosts_line("10.0.0.1", names)
+    assert line.count("\n") == 1
+    assert files.delete_hosts_lines(TEMPLATE + line, [names]) == TEMPLATE
+
+
+@given(st.binary())
+def test_edits_of_a_user_need_not_be_text(content):
+    assert files.encode(files.decode(content)) == content

@@ -1,0 +1,301 @@
+"""Addresses and pools: what is handed out, what is refused, and that nothing goes out twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from refimpl.errors import EngineError, Forbidden, NotFound
+from refimpl.libnetwork.ipam import (
+    AddressInUse,
+    AddressOutOfRange,
+    AddressPool,
+    NoAvailableAddress,
+    PoolAllocator,
+    PoolOverlap,
+    overlaps,
+    parse_cidr,
+    parse_ip,
+)
+
+
+def taken_from(pool: AddressPool, count: int) -> list[str]:
+    return [str(pool.request().ip) for _ in range(count)]
+
+
+def test_addresses_are_handed_out_lowest_first():
+    pool = AddressPool(IPv4Network("10.0.0.0/28"))
+    assert taken_from(pool, 3) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+
+
+def test_an_address_comes_with_the_prefix_of_its_pool():
+    assert str(AddressPool(IPv4Network("10.0.0.0/28")).request()) == "10.0.0.1/28"
+
+
+def test_a_freed_address_is_the_next_one_handed_out():
+    pool = AddressPool(IPv4Network("10.0.0.0/28"))
+    taken_from(pool, 5)
+    for freed in ("10.0.0.4", "10.0.0.2"):
+        pool.release(ip_address(freed))
+    assert taken_from(pool, 3) == ["10.0.0.2", "10.0.0.4", "10.0.0.6"]
+
+
+def test_a_full_pool_has_every_address_but_network_and_broadcast():
+    pool = AddressPool(IPv4Network("10.0.0.0/29"))
+    assert taken_from(pool, 6)[-1] == "10.0.0.6"
+    with pytest.raises(NoAvailableAddress, match="No available addresses on this pool"):
+        pool.request()
+
+
+@pytest.mark.parametrize("prefix", [31, 32])
+def test_a_subnet_of_two_or_one_has_no_address(prefix):
+    with pytest.raises(NoAvailableAddress):
+        AddressPool(ip_network(f"10.0.0.0/{prefix}")).request()
+
+
+@pytest.mark.parametrize("address", ["10.0.0.0", "10.0.0.15", "10.0.0.1"])
+def test_network_broadcast_and_taken_address_are_in_use(address):
+    pool = AddressPool(IPv4Network("10.0.0.0/28"))
+    pool.request()
+    with pytest.raises(AddressInUse, match="Address already in use"):
+        pool.request(ip_address(address))
+
+
+def test_the_last_address_of_an_ipv6_pool_is_no_broadcast():
+    pool = AddressPool(IPv6Network("2001:db8::/126"))
+    assert str(pool.request(IPv6Address("2001:db8::3"))) == "2001:db8::3/126"
+
+
+def test_an_ipv6_pool_begins_at_one():
+    assert taken_from(AddressPool(IPv6Network("2001:db8::/64")), 2) == [
+        "2001:db8::1",
+        "2001:db8::2",
+    ]
+
+
+@pytest.mark.parametrize("address", ["10.0.1.1", "2001:db8::1"])
+def test_an_address_of_another_subnet_is_out_of_range(address):
+    with pytest.raises(AddressOutOfRange, match="Requested address is out of range"):
+        AddressPool(IPv4Network("10.0.0.0/24")).request(ip_address(address))
+
+
+def test_a_refused_request_takes_nothing():
+    pool = AddressPool(IPv4Network("10.0.0.0/28"))
+    with pytest.raises(AddressOutOfRange):
+        pool.request(ip_address("10.0.1.1"))
+    assert taken_from(pool, 1) == ["10.0.0.1"]
+
+
+def test_a_range_bounds_what_nobody_asked_for_by_name():
+    pool = AddressPool(IPv4Network("10.0.0.0/24"), IPv4Network("10.0.0.128/30"))
+    assert taken_from(pool, 4) == [f"10.0.0.{last}" for last in range(128, 132)]
+    with pytest.raises(NoAvailableAddress):
+        pool.request()
+    assert str(pool.request(ip_address("10.0.0.5")).ip) == "10.0.0.5"
+
+
+def test_a_range_at_the_start_skips_the_network_address():
+    pool = AddressPool(IPv4Network("10.0.0.0/24"), IPv4Network("10.0.0.0/31"))
+    assert taken_from(pool, 1) == ["10.0.0.1"]
+    with pytest.raises(NoAvailableAddress):
+        pool.request()
+
+
+@pytest.mark.parametrize(
+    ("ip_range", "first"), [("10.99.0.64/26", "10.0.0.64"), ("10.0.0.0/16", "10.0.0.1")]
+)
+def test_only_the_host_part_of_a_range_counts(ip_range, first):
+    """Measured: 20.10 accepts such a range and hands out of the subnet."""
+    pool = AddressPool(IPv4Network("10.0.0.0/24"), IPv4Network(ip_range))
+    assert taken_from(pool, 1) == [first]
+
+
+def test_releasing_twice_frees_once():
+    pool = AddressPool(IPv4Network("10.0.0.0/28"))
+    taken_from(pool, 2)
+    pool.release(ip_address("10.0.0.1"))
+    pool.release(ip_address("10.0.0.1"))
+    assert taken_from(pool, 2) == ["10.0.0.1", "10.0.0.3"]
+
+
+def test_a_freed_address_taken_by_name_is_not_handed_out_again():
+    pool = AddressPool(IPv4Network("10.0.0.0/28"))
+    taken_from(pool, 2)
+    pool.release(ip_address("10.0.0.1"))
+    pool.request(ip_address("10.0.0.1"))
+    assert taken_from(pool, 1) == ["10.0.0.3"]
+
+
+class AddressPoolMachine(RuleBasedStateMachine):
+    """Any order of requests and releases agrees with a model that is a plain set."""
+
+    @initialize(prefix=st.integers(26, 30), ranged=st.booleans())
+    def make(self, prefix, ranged):
+        self.subnet = ip_network(f"10.0.0.0/{prefix}")
+        self.range = ip_network(f"10.0.0.0/{prefix + 1}") if ranged else self.subnet
+        self.pool = AddressPool(self.subnet, self.range if ranged else None)
+        self.taken: set[IPv4Address] = set()
+
+    def usable(self) -> Iterator[IPv4Address]:
+        edges = {self.subnet.network_address, self.subnet.broadcast_address}
+        return (a for a in self.range if a not in edges and a not in self.taken)
+
+    @rule()
+    def request_any(self):
+        expected = next(self.usable(), None)
+        if expected is None:
+            with pytest.raises(NoAvailableAddress):
+                self.pool.request()
+            return
+        assert self.pool.request().ip == expected
+        self.taken.add(expected)
+
+    @rule(offset=st.integers(0, 70))
+    def request_one(self, offset):
+        address = IPv4Address("10.0.0.0") + offset
+        edges = {self.subnet.network_address, self.subnet.broadcast_address}
+        if address not in self.subnet:
+            with pytest.raises(AddressOutOfRange):
+                self.pool.request(address)
+        elif address in self.taken or address in edges:
+            with pytest.raises(AddressInUse):
+                self.pool.request(address)
+        else:
+            assert self.pool.request(address).ip == address
+            self.taken.add(address)
+
+    @rule(offset=st.integers(0, 70))
+    def release(self, offset):
+        address = IPv4Address("10.0.0.0") + offset
+        self.pool.release(address)
+        self.taken.discard(address)
+
+    @invariant()
+    def agrees(self):
+        if hasattr(self, "subnet"):
+            assert {a for a in self.subnet if self.pool.is_taken(a)} == self.taken
+
+
+AddressPoolMachine.TestCase.settings = settings(max_examples=60, deadline=None)
+TestAddressPool = AddressPoolMachine.TestCase
+
+
+# -- pools ---------------------------------------------------------------------------------
+
+
+def allocator(*host: str, **options) -> PoolAllocator:
+    return PoolAllocator(lambda: [ip_network(text) for text in host], **options)
+
+
+def test_default_pools_go_round_robin_and_do_not_come_back_at_once():
+    pools = allocator()
+    first = pools.request_default_pool()
+    pools.release_pool(first)
+    assert str(first.subnet) == "172.17.0.0/16"
+    assert str(pools.request_default_pool().subnet) == "172.18.0.0/16"
+
+
+def test_after_172_31_come_sixteen_parts_of_192_168():
+    pools = allocator()
+    given = [str(pools.request_default_pool().subnet) for _ in range(31)]
+    assert given[14:17] == ["172.31.0.0/16", "192.168.0.0/20", "192.168.16.0/20"]
+    assert given[-1] == "192.168.240.0/20"
+
+
+def test_with_every_default_pool_used_there_is_none():
+    pools = allocator(defaults=[("10.0.0.0/23", 24)])
+    given = [pools.request_default_pool() for _ in range(2)]
+    with pytest.raises(NotFound) as raised:
+        pools.request_default_pool()
+    assert str(raised.value) == (
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to "
+        "assign to the network"
+    )
+    pools.release_pool(given[0])
+    assert str(pools.request_default_pool().subnet) == "10.0.0.0/24"
+
+
+def test_a_default_pool_avoids_the_routes_of_the_host():
+    assert str(allocator("172.17.5.0/24").request_default_pool().subnet) == "172.18.0.0/16"
+
+
+def test_a_default_route_would_forbid_everything_and_is_no_subnet():
+    with pytest.raises(NotFound):
+        allocator("0.0.0.0/0").request_default_pool()
+
+
+def test_there_are_no_default_ipv6_pools():
+    with pytest.raises(NotFound, match="IPv6"):
+        allocator().request_default_pool(6)
+
+
+def test_the_default_bridge_takes_the_first_pool_and_leaves_the_turn_alone():
+    pools = allocator()
+    assert str(pools.first_default()) == "172.17.0.0/16"
+    pools.request_pool("172.17.0.0/16")
+    assert str(pools.request_default_pool().subnet) == "172.18.0.0/16"
+
+
+@pytest.mark.parametrize("subnet", ["10.0.0.0/24", "10.0.0.128/25", "10.0.0.0/8", "0.0.0.0/0"])
+def test_overlapping_subnets_are_refused(subnet):
+    pools = allocator()
+    pools.request_pool("10.0.0.0/24")
+    with pytest.raises(PoolOverlap) as raised:
+        pools.request_pool(subnet)
+    assert str(raised.value) == "Pool overlaps with other one on this address space"
+    assert isinstance(raised.value, Forbidden)
+
+
+def test_a_released_subnet_may_be_used_again():
+    pools = allocator()
+    pools.release_pool(pools.request_pool("10.0.0.0/24"))
+    assert str(pools.request_pool("10.0.0.0/24").subnet) == "10.0.0.0/24"
+
+
+def test_releasing_a_pool_twice_is_no_error():
+    pools = allocator()
+    pool = pools.request_pool("10.0.0.0/24")
+    pools.release_pool(pool)
+    pools.release_pool(pool)
+
+
+def test_with_a_range_only_the_very_same_pool_overlaps():
+    """20.10 leaves the rest to the bridge driver (measured)."""
+    pools = allocator()
+    pools.request_pool("10.0.0.0/24", "10.0.0.0/25")
+    pools.request_pool("10.0.0.0/24", "10.0.0.128/25")
+    with pytest.raises(PoolOverlap):
+        pools.request_pool("10.0.0.0/24", "10.0.0.0/25")
+
+
+def test_host_bits_of_a_subnet_are_cut_off():
+    assert str(allocator().request_pool("10.0.0.5/24").subnet) == "10.0.0.0/24"
+
+
+def test_an_unreadable_range_is_refused_in_the_allocators_words():
+    with pytest.raises(EngineError) as raised:
+        allocator().request_pool("10.1.0.0/24", "bad")
+    assert str(raised.value) == (
+        'failed to parse pool request for address space "LocalDefault" pool "10.1.0.0/24" '
+        'subpool "bad": Invalid Address SubPool'
+    )
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "a/8", "10.0.0.0/8 "])
+def test_what_go_does_not_read_as_a_cidr_is_none(text):
+    assert parse_cidr(text) is None
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.256", "fe80::1%eth0", "10.0.0.01"])
+def test_what_go_does_not_read_as_an_address_is_none(text):
+    assert parse_ip(text) is None
+
+
+def test_families_never_overlap():
+    assert not overlaps(IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+    assert not overlaps(IPv6Network("::/0"), IPv4Network("0.0.0.0/0"))
