@@ -408,7 +408,7 @@ def test_closing_ends_every_connection_and_thread(backend: FakeBackend, tmp_path
         assert busy.rest() == b""
     assert [thread for thread in threading.enumerate() if thread not in before] == []
     assert not path.exists()
-    assert backend.waiter.closed.is_set()
+    assert backend.waiter.closed.wait(WAIT_S)
     for client in (idle, busy):
         client.sock.close()
 

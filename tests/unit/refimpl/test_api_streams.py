@@ -349,7 +349,7 @@ def test_a_wait_answers_its_head_at_once_and_its_body_at_the_end(
     backend.waiter.ended.put(WaitResult(status_code=7))
     assert client.chunk() == b'{"Error":null,"StatusCode":7}\n'
     assert client.chunk() == b""
-    assert backend.waiter.closed.is_set()
+    assert backend.waiter.closed.wait(WAIT_S)
 
 
 def test_an_old_client_gets_its_wait_in_one_piece(backend: FakeBackend, client: Client) -> None:
