@@ -29,11 +29,10 @@ from benchmarks.machine import CpuTimes, Load, load_before_run
 from benchmarks.starts import Starts
 from benchmarks.worker import Worker
 from conformance.engines.factory import make_engine
-from conformance.engines.managed import FOLDER_PREFIX
+from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
 FLOOR_MODULE = "benchmarks.floor"
 IN_PROCESS_MODULE = "benchmarks.inprocess"
-WORKSPACE_ROOT = Path("/tmp")  # noqa: S108 - unix socket paths must stay short
 CHEAP_REPEATS = 5
 """How often a round takes a sample that costs milliseconds, where an engine's start costs 300."""
 
