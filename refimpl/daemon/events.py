@@ -122,6 +122,11 @@ class Events:
             self._live.append((subscription, filters))
         return subscription
 
+    def listeners(self) -> int:
+        """Return how many subscriptions are open."""
+        with self._lock:
+            return sum(not subscription.ended for subscription, _ in self._live)
+
 
 def parse_moment(text: str, now: datetime) -> datetime | None:
     """Read a time stamp: seconds with a fraction or RFC 3339; "" is None.

@@ -28,7 +28,7 @@ OPAQUE = ".wh..wh..opq"
 _LINKS_MAX = 40
 _MAGIC: dict[bytes, Callable[[BinaryIO], IO[bytes]]] = {
     b"\x1f\x8b": lambda stream: cast(IO[bytes], gzip.GzipFile(fileobj=stream)),
-    b"\xfd7zXZ": lambda stream: lzma.LZMAFile(stream),
+    b"\xfd7zXZ": lzma.LZMAFile,
 }
 
 

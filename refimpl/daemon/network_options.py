@@ -6,11 +6,11 @@ getPortMapInfo (v20.10).
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 
 from refimpl.daemon.core import DEFAULT_NETWORK
+from refimpl.daemon.verify import is_ip
 from refimpl.errors import EngineError
 from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.network import Network
@@ -18,7 +18,7 @@ from refimpl.libnetwork.sandbox import Sandbox
 from refimpl.model.container import Container, EndpointState
 from refimpl.model.network import EndpointOptions
 from refimpl.model.network_mode import NetworkMode
-from refimpl.model.wire_container import EndpointSettings
+from refimpl.model.wire_container import EndpointIPAMConfig, EndpointSettings
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 
@@ -48,6 +48,7 @@ def build_create_endpoint_options(
     mac = container.config.mac_address if is_own_network else ""
     if mac and not _MAC.fullmatch(mac):
         raise EngineError(f"address {mac}: invalid MAC address")
+    _verify_addresses(ipam)
     return EndpointOptions(
         mac=mac.lower().replace("-", ":"),
         ipv4=ipam.ipv4_address if ipam else "",
@@ -59,6 +60,25 @@ def build_create_endpoint_options(
         disable_resolution=not NetworkMode(network.name).is_user_defined(),
         driver_opts=dict(ep_config.driver_opts or {}),
     )
+
+
+def _verify_addresses(ipam: EndpointIPAMConfig | None) -> None:
+    """Refuse what is no address; a create has been checked, a connect has not.
+
+    Raises:
+        EngineError: 500, and the odd bracket is v20.10's.
+    """
+    if ipam is None:
+        return
+    for address in ipam.link_local_ips or []:
+        if not is_ip(address):
+            raise EngineError(
+                f"Invalid link-local IP address: [{' '.join(ipam.link_local_ips or [])}]"
+            )
+    if ipam.ipv4_address and not is_ip(ipam.ipv4_address):
+        raise EngineError(f"Invalid IPv4 address: {ipam.ipv4_address})")
+    if ipam.ipv6_address and not is_ip(ipam.ipv6_address):
+        raise EngineError(f"Invalid IPv6 address: {ipam.ipv6_address})")
 
 
 def parse_link(text: str) -> tuple[str, str]:
@@ -137,11 +157,3 @@ def normalised_ports(container: Container) -> list[str]:
             for port in range(int(low), int(high or low) + 1):
                 ports.add((port, protocol or "tcp"))
     return [f"{port}/{protocol}" for port, protocol in sorted(ports)]
-
-
-def is_address(text: str, version: int) -> bool:
-    """Tell whether a text is an address of IP version 4 or 6."""
-    try:
-        return ipaddress.ip_address(text).version == version
-    except ValueError:
-        return False

@@ -124,7 +124,8 @@ class Removing(Stopping, Links):
                     "Renaming a container with the same name as its current name"
                 )
             try:
-                name = self.reserve_name(container.id, new_name)
+                # Docker shows the name with its slash when it refuses it here
+                name = self.reserve_name(container.id, f"/{new_name.removeprefix('/')}")
             except (Conflict, InvalidParameter) as error:
                 raise type(error)(f"Error when allocating new name: {error}") from error
             was_anonymous = container.network_settings.is_anonymous_endpoint

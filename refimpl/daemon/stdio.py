@@ -148,6 +148,12 @@ class Streams:
         if self.log is not None:
             self.log.open()
 
+    @contextlib.contextmanager
+    def console(self) -> Iterator[int | None]:
+        """Lend the terminal, None without one; it stays open while it is lent."""
+        with self._lock:
+            yield self._process.console if self._process is not None else None
+
     def deliver(self, stream: int, data: bytes) -> bool:
         """Pass output on; tell whether some session lags too far behind."""
         if self.log is not None:

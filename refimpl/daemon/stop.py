@@ -12,7 +12,7 @@ from refimpl.daemon.backend import WaitResult
 from refimpl.daemon.core import DaemonCore, is_running, log
 from refimpl.daemon.restart_manager import RestartManager
 from refimpl.daemon.verify import parse_signal
-from refimpl.errors import Conflict, EngineError, InvalidParameter, NotModified
+from refimpl.errors import Conflict, EngineError, NotModified
 from refimpl.model.container import Container
 from refimpl.oci.base import RuntimeFailure
 
@@ -60,13 +60,11 @@ class Stopping(DaemonCore):
 
     def container_wait(self, ref: str, condition: str) -> ContainerWaiter:
         """Register a wait (moby: ContainerWait)."""
-        if condition not in {"", "not-running", "next-exit", "removed"}:
-            raise InvalidParameter(f'invalid condition: "{condition}"')
+        if condition not in {"next-exit", "removed"}:
+            condition = "not-running"  # whatever else is asked for, as in v20.10
         container = self.get_container(ref)
         with container.lock:
-            return ContainerWaiter(
-                container, condition or "not-running", is_running=container.state.running
-            )
+            return ContainerWaiter(container, condition, is_running=container.state.running)
 
     def wait_stopped(self, container: Container, timeout_s: float | None) -> bool:
         """Wait until a container does not run; tell whether it came to that in time."""
@@ -86,7 +84,9 @@ class Stopping(DaemonCore):
         number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
         container = self.get_container(ref)
         if number > _SIGNALS_MAX:
-            raise InvalidParameter(f"The Linux daemon does not support signal {number}")
+            raise EngineError(
+                f"Cannot kill container: {ref}: The linux daemon does not support signal {number}"
+            )
         try:
             if number == signal.SIGKILL:
                 self.kill(container)
@@ -188,7 +188,7 @@ class Stopping(DaemonCore):
         container = self.get_container(ref)
         with container.lock:
             if not container.state.paused:
-                raise Conflict(f"Container {container.id} is not paused")
+                raise EngineError(f"Container {container.id} is not paused")
             self.runtime.resume(container.id)
             container.state.paused = False
             self.try_checkpoint(container)

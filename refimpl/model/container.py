@@ -179,7 +179,7 @@ class Container:
     has_been_manually_stopped: bool = False
     has_been_manually_restarted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-    ends: Ends = field(default_factory=lambda: Ends(), repr=False)
+    ends: Ends = field(default_factory=Ends, repr=False)
 
     def stop_timeout_s(self) -> int:
         """Return how long a stop waits before it kills: its own setting, or 10 seconds."""

@@ -1,0 +1,87 @@
+"""The daemon: all its parts, and how they are composed.
+
+Mirrors: moby daemon/daemon.go NewDaemon (v20.10).
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from refimpl.daemon.core import Services
+from refimpl.daemon.exec import Exec
+from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.links import LinkIndex
+from refimpl.daemon.restart_manager import RestartManager, Timers
+from refimpl.daemon.restore import DataRootLock, Restoring
+from refimpl.daemon.stdio import StdioLoop, Streams
+from refimpl.libnetwork.controller import Controller, ControllerConfig
+from refimpl.libnetwork.store import Store
+
+DATABASE = "netinit.db"
+
+
+class Daemon(Restoring):
+    """The one implementation of `backend.Backend`."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        for path in (
+            self.config.data(),
+            self.config.data("containers"),
+            self.config.data("overlay"),
+            self.config.exec("bundles"),
+            self.config.exec("netns"),
+        ):
+            self.files.make_directory(path)
+        self._lock = DataRootLock(self.config.data_root)
+        try:
+            self.images = ImageStore(self.config.data("image"), self.files, self.clock)
+        except BaseException:
+            self._lock.release()
+            raise
+        self.link_index = LinkIndex()
+        self.restart_managers: dict[str, RestartManager] = {}
+        self.streams: dict[str, Streams] = {}
+        self.execs: dict[str, Exec] = {}
+        self.timers = Timers()
+        self.stdio = StdioLoop()
+
+    def boot(self, store: Store) -> None:
+        """Take over what the last daemon left, and be ready.
+
+        Raises:
+            EngineError, OSError: the host or the data-root does not allow it.
+        """
+        self.kernel.prepare_host()
+        config = self.config
+        self.restore(
+            Controller(
+                kernel=self.kernel,
+                files=self.files,
+                store=store,
+                config=ControllerConfig(
+                    netns_directory=config.exec("netns"),
+                    bridge=config.bridge,
+                    bip=config.bip,
+                    fixed_cidr=config.fixed_cidr,
+                    mtu_bytes=config.mtu_bytes,
+                    icc=config.icc,
+                    ip_masq=config.ip_masq,
+                    host_resolv_conf_path=config.host_resolv_conf_path,
+                ),
+                clock=self.clock,
+                new_id=self.new_id,
+            )
+        )
+
+    def close(self) -> None:
+        """Shut down in order, and let another daemon have the data-root."""
+        try:
+            self.shutdown()
+        finally:
+            self._lock.release()
+
+
+def database_path(data_root: str) -> str:
+    """Return where the store's file lies."""
+    return str(PurePath(data_root, DATABASE))

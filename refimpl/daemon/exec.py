@@ -1,0 +1,233 @@
+"""Further processes in a running container.
+
+Mirrors: moby daemon/exec.go, daemon/exec/exec.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from refimpl.daemon.attach import Attaching
+from refimpl.daemon.backend import STDERR, STDOUT, AttachSession, Wire
+from refimpl.daemon.monitor import close_process
+from refimpl.daemon.start import exit_code_of
+from refimpl.daemon.stdio import Session, Streams
+from refimpl.daemon.stop import not_running, restarting
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
+from refimpl.model.container import Container
+from refimpl.model.wire import WireError, decode
+from refimpl.model.wire_container import ExecRequest, ExecStartRequest
+from refimpl.oci.base import Process, ProcessSpec
+from refimpl.oci.users import UnknownUser
+
+EXEC_FAILED = 126
+"""The exit code of a process that the runtime could not start, whatever the reason."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Exec:
+    """One prepared, running or ended process."""
+
+    id: str
+    container: Container
+    request: ExecRequest
+    streams: Streams
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+    console: int | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def command_line(self) -> str:
+        """Return the command as the events show it."""
+        command = self.request.cmd or []
+        return f"{command[0]} {' '.join(command[1:])}"
+
+
+class Executing(Attaching):
+    """The part of the daemon that runs further processes."""
+
+    execs: dict[str, Exec]
+
+    def exec_create(self, ref: str, body: Wire) -> str:
+        """Prepare a process (moby: ContainerExecCreate)."""
+        try:
+            request = decode(ExecRequest, body, go_type="types.ExecConfig")
+        except WireError as error:
+            raise EngineError(str(error)) from error
+        if not request.cmd:
+            raise InvalidParameter("No exec command specified")
+        container = self.get_container(ref)
+        self._refuse_inactive(container)
+        streams = Streams(self.stdio, tty=request.tty, stdin_once=True)
+        prepared = Exec(id=self.new_id(), container=container, request=request, streams=streams)
+        self.execs[prepared.id] = prepared
+        self._log_exec_event(prepared, f"exec_create: {prepared.command_line}")
+        return prepared.id
+
+    @staticmethod
+    def _refuse_inactive(container: Container) -> None:
+        with container.lock:
+            if not container.state.running:
+                raise not_running(container)
+            if container.state.paused:
+                raise Conflict(
+                    f"Container {container.id} is paused, unpause the container before exec"
+                )
+            if container.state.restarting:
+                raise restarting(container)
+
+    def _exec(self, exec_id: str) -> Exec:
+        try:
+            return self.execs[exec_id]
+        except KeyError:
+            raise NotFound(f"No such exec instance: {exec_id}") from None
+
+    def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
+        """Start a prepared process (moby: ContainerExecStart).
+
+        What the runtime refuses is told on the stream, as Docker does, unless detached.
+        """
+        try:
+            options = decode(ExecStartRequest, body, go_type="types.ExecStartCheck")
+        except WireError as error:
+            raise EngineError(str(error)) from error
+        prepared = self._exec(exec_id)
+        with prepared.lock:
+            if prepared.exit_code is not None:
+                raise Conflict(f"Error: Exec command {exec_id} has already run")
+            if prepared.running:
+                raise Conflict(f"Error: Exec command {exec_id} is already running")
+            prepared.running = True
+        session = self._attach_exec(prepared)
+        try:
+            self._refuse_inactive(prepared.container)
+            self._log_exec_event(prepared, f"exec_start: {prepared.command_line}")
+            process = self.runtime.exec(prepared.container.id, self._exec_process(prepared))
+        except (OSError, EngineError) as failure:
+            told = self._exec_failed(prepared, failure)
+            if options.detach:
+                raise told from failure
+            session.push(STDOUT, f"{told}\r\n".encode())
+            prepared.streams.end()
+            return session
+        prepared.pid = process.pid
+        prepared.console = process.console
+        prepared.streams.begin(process)
+        if not prepared.request.attach_stdin:
+            prepared.streams.close_stdin(lambda: False)
+        self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
+        if options.detach:
+            session.detach()
+            return None
+        return session
+
+    @staticmethod
+    def _attach_exec(prepared: Exec) -> Session:
+        request = prepared.request
+        wanted = {STDOUT} if request.attach_stdout else set()
+        if request.attach_stderr:
+            wanted.add(STDERR)
+        return prepared.streams.attach(frozenset(wanted), owns_stdin=request.attach_stdin)
+
+    def _exec_process(self, prepared: Exec) -> ProcessSpec:
+        request, container = prepared.request, prepared.container
+        lines = list(self._environment(container))
+        if request.tty:
+            lines.append("TERM=xterm")
+        lines += request.env or []
+        last = {line.partition("=")[0]: line for line in lines}
+        return ProcessSpec(
+            args=tuple(request.cmd or ()),
+            env=tuple(line for line in last.values() if "=" in line),
+            cwd=request.working_dir or container.config.working_dir or "/",
+            user=request.user or container.config.user,
+            tty=request.tty,
+            open_stdin=request.attach_stdin,
+            privileged=request.privileged,
+        )
+
+    @staticmethod
+    def _exec_failed(prepared: Exec, failure: Exception) -> EngineError:
+        """Record that a process could not be started, and return what the client is told."""
+        with prepared.lock:
+            prepared.running = False
+            prepared.exit_code = EXEC_FAILED
+        if isinstance(failure, EngineError):
+            return failure
+        if isinstance(failure, UnknownUser):
+            return EngineError(str(failure))
+        text = f"OCI runtime exec failed: exec failed: {failure}: unknown"
+        return exit_code_of((prepared.request.cmd or [""])[0], text)[1]
+
+    def _exec_ended(self, prepared: Exec) -> Callable[[Process], None]:
+        def ended(process: Process) -> None:
+            self._submit(lambda: self._finish_exec(prepared, process))
+
+        return ended
+
+    def _finish_exec(self, prepared: Exec, process: Process) -> None:
+        exit_code = self.runtime.wait(process)
+        with prepared.lock:
+            prepared.running = False
+            prepared.exit_code = exit_code
+            prepared.console = None
+            close_process(process)
+        # a client asks for the exit code as soon as its stream ends
+        prepared.streams.end()
+        self._log_exec_event(prepared, "exec_die", exit_code)
+
+    def _log_exec_event(self, prepared: Exec, action: str, exit_code: int | None = None) -> None:
+        attributes = {"execID": prepared.id}
+        if exit_code is not None:
+            attributes["exitCode"] = str(exit_code)
+        self.log_container_event(prepared.container, action, attributes)
+
+    def exec_inspect(self, exec_id: str) -> Wire:
+        """Describe a process (moby: ContainerExecInspect)."""
+        prepared = self._exec(exec_id)
+        request = prepared.request
+        command = request.cmd or [""]
+        return {
+            "ID": prepared.id,
+            "Running": prepared.running,
+            "ExitCode": prepared.exit_code,
+            "ProcessConfig": {
+                "tty": request.tty,
+                "entrypoint": command[0],
+                "arguments": command[1:],
+                "privileged": request.privileged,
+                **({"user": request.user} if request.user else {}),
+            },
+            "OpenStdin": request.attach_stdin,
+            "OpenStderr": request.attach_stderr,
+            "OpenStdout": request.attach_stdout,
+            "CanRemove": False,
+            "ContainerID": prepared.container.id,
+            "DetachKeys": "",
+            "Pid": prepared.pid,
+        }
+
+    def exec_resize(self, exec_id: str, rows: int, columns: int) -> None:
+        """Set the size of an exec's terminal; nothing without one."""
+        prepared = self._exec(exec_id)
+        with prepared.lock:
+            if prepared.console is not None:
+                self.runtime.resize(prepared.console, rows, columns)
+
+    def running_execs(self, container: Container) -> list[str] | None:
+        """Return the ids that inspect shows, None for none."""
+        return [
+            one.id
+            for one in list(self.execs.values())
+            if one.container is container and one.running
+        ] or None
+
+    def forget_execs(self, container: Container) -> None:
+        """Forget the processes of a container that has ended."""
+        for one in list(self.execs.values()):
+            if one.container is container and not one.running:
+                self.execs.pop(one.id, None)

@@ -1,0 +1,112 @@
+"""What inspect shows of a container.
+
+Mirrors: moby daemon/inspect.go, daemon/inspect_linux.go (v20.10).
+"""
+
+from __future__ import annotations
+
+from refimpl.daemon.backend import Wire
+from refimpl.daemon.core import DEFAULT_NETWORK
+from refimpl.daemon.exec import Executing
+from refimpl.model.container import Container, format_time
+from refimpl.model.wire_container import EndpointSettings
+
+
+class Inspecting(Executing):
+    """The part of the daemon that describes containers."""
+
+    def container_inspect(self, ref: str, *, size: bool = False) -> Wire:
+        """Describe a container (moby: ContainerInspectCurrent)."""
+        container = self.get_container(ref)
+        with container.lock:
+            host_config = container.host_config.to_wire()
+            host_config["Links"] = self.link_documents(container)
+            overlay = self.config.data("overlay", container.id)
+            document = {
+                "Id": container.id,
+                "Created": format_time(container.created),
+                "Path": container.path,
+                "Args": list(container.args),
+                "State": container.state.to_wire(),
+                "Image": container.image_id,
+                "ResolvConfPath": container.resolv_conf_path,
+                "HostnamePath": container.hostname_path,
+                "HostsPath": container.hosts_path,
+                "LogPath": container.log_path,
+                "Name": container.name,
+                "RestartCount": container.restart_count,
+                "Driver": "overlay2",
+                "Platform": "linux",
+                "MountLabel": "",
+                "ProcessLabel": "",
+                "AppArmorProfile": "",
+                "ExecIDs": self.running_execs(container),
+                "HostConfig": host_config,
+                "GraphDriver": {
+                    "Data": {
+                        "LowerDir": ":".join(self._lower_directories(container)),
+                        "MergedDir": f"{overlay}/merged",
+                        "UpperDir": f"{overlay}/upper",
+                        "WorkDir": f"{overlay}/work",
+                    },
+                    "Name": "overlay2",
+                },
+                "Mounts": _mount_documents(container),
+                "Config": container.config.to_wire(),
+                "NetworkSettings": network_settings_document(container),
+            }
+        if size:
+            document |= {"SizeRw": 0, "SizeRootFs": 0}
+        return document
+
+    def _lower_directories(self, container: Container) -> tuple[str, ...]:
+        for image in self.images:
+            if image.id == container.image_id:
+                return self.images.layers(image)
+        return ()
+
+
+def network_settings_document(container: Container) -> Wire:
+    """Return inspect's `NetworkSettings`; the top-level fields are those of `bridge`."""
+    settings = container.network_settings
+    networks = settings.networks or {}
+    bridge = networks[DEFAULT_NETWORK].settings if DEFAULT_NETWORK in networks else None
+    default = bridge or EndpointSettings()
+    return {
+        "Bridge": "",
+        "SandboxID": settings.sandbox_id,
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "Ports": dict(settings.ports or {}),
+        "SandboxKey": settings.sandbox_key,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": default.endpoint_id,
+        "Gateway": default.gateway,
+        "GlobalIPv6Address": default.global_ipv6_address,
+        "GlobalIPv6PrefixLen": default.global_ipv6_prefix_len,
+        "IPAddress": default.ip_address,
+        "IPPrefixLen": default.ip_prefix_len,
+        "IPv6Gateway": default.ipv6_gateway,
+        "MacAddress": default.mac_address,
+        "Networks": {name: entry.settings.to_wire() for name, entry in networks.items()},
+    }
+
+
+def _mount_documents(container: Container) -> list[Wire]:
+    documents = []
+    for bind in container.host_config.binds or []:
+        source, destination, *options = bind.split(":")
+        mode = options[0] if options else ""
+        documents.append(
+            {
+                "Type": "bind",
+                "Source": source,
+                "Destination": destination,
+                "Mode": mode,
+                "RW": "ro" not in mode.split(","),
+                "Propagation": "rprivate",
+            }
+        )
+    return documents

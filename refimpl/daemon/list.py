@@ -1,0 +1,184 @@
+"""Listing containers.
+
+Mirrors: moby daemon/list.go, container/view.go, container/state.go String (v20.10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from refimpl.daemon.backend import Filters, Wire
+from refimpl.daemon.inspect import Inspecting
+from refimpl.daemon.network_filters import has_labels, verify_filters
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
+from refimpl.model.container import Container
+
+STATUSES = frozenset({"paused", "restarting", "removing", "running", "dead", "created", "exited"})
+_FILTERS = frozenset(
+    {
+        "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label",
+        "name", "network", "publish", "since", "status", "volume",
+    }
+)  # fmt: skip
+
+
+class Listing(Inspecting):
+    """The part of the daemon that lists containers."""
+
+    def container_list(
+        self, *, all_: bool = False, limit: int = 0, size: bool = False, filters: Filters
+    ) -> list[Wire]:
+        """List containers, newest first (moby: Containers)."""
+        del size
+        verify_filters(filters, _FILTERS)
+        for status in filters.get("status", ()):
+            if status not in STATUSES:
+                raise InvalidParameter(f"Invalid filter 'status={status}'")
+        wants_all = (
+            all_
+            or limit > 0
+            or any(filters.get(name) for name in ("status", "exited", "before", "since"))
+        )
+        found = [
+            container
+            for container in self.containers
+            if (wants_all or container.state.running) and self._passes_filters(container, filters)
+        ]
+        found.sort(key=lambda container: container.created, reverse=True)
+        return [self._row(container) for container in (found[:limit] if limit > 0 else found)]
+
+    def _passes_filters(self, container: Container, filters: Filters) -> bool:
+        name = container.name.removeprefix("/")
+        networks = container.network_settings.networks or {}
+        network_ids = {entry.settings.network_id for entry in networks.values()}
+        exposed = container.config.exposed_ports or {}
+        checks: dict[str, Callable[[Sequence[str]], bool]] = {
+            "id": lambda wanted: any(container.id.startswith(one) for one in wanted),
+            "name": lambda wanted: any(one.removeprefix("/") in name for one in wanted),
+            "label": lambda wanted: has_labels(container.config.labels or {}, wanted),
+            "status": lambda wanted: container.state.status in wanted,
+            "exited": lambda wanted: (
+                container.state.status == "exited" and str(container.state.exit_code) in wanted
+            ),
+            "network": lambda wanted: any(one in networks or one in network_ids for one in wanted),
+            "ancestor": lambda wanted: any(self._is_ancestor(container, one) for one in wanted),
+            "before": lambda wanted: all(
+                container.created < self.get_container(one).created for one in wanted
+            ),
+            "since": lambda wanted: all(
+                container.created > self.get_container(one).created for one in wanted
+            ),
+            "expose": lambda wanted: any(
+                one in exposed or f"{one}/tcp" in exposed for one in wanted
+            ),
+            "publish": lambda wanted: False,
+            "health": lambda wanted: "none" in wanted,
+            "is-task": lambda wanted: "true" not in wanted,
+        }
+        return all(
+            checks[key](wanted) for key, wanted in filters.items() if wanted and key in checks
+        )
+
+    def _is_ancestor(self, container: Container, ref: str) -> bool:
+        try:
+            return self.images.get(ref).id == container.image_id
+        except (NotFound, InvalidParameter):
+            return False
+
+    def _row(self, container: Container) -> Wire:
+        with container.lock:
+            networks = container.network_settings.networks or {}
+            ports = []
+            for port in container.network_settings.ports or {}:
+                number, _, protocol = port.partition("/")
+                ports.append({"PrivatePort": int(number), "Type": protocol})
+            return {
+                "Id": container.id,
+                "Names": [container.name, *self._link_names(container)],
+                "Image": self._image_name(container),
+                "ImageID": container.image_id,
+                "Command": _command(container),
+                "Created": int(container.created.timestamp()),
+                "Ports": ports,
+                "Labels": dict(container.config.labels or {}),
+                "State": container.state.status,
+                "Status": self._status(container),
+                "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
+                "NetworkSettings": {
+                    "Networks": {name: entry.settings.to_wire() for name, entry in networks.items()}
+                },
+                "Mounts": [],
+            }
+
+    def _link_names(self, container: Container) -> list[str]:
+        names = []
+        for alias, parent in self.link_index.parents(container.id):
+            try:
+                names.append(f"{self.get_container(parent).name}/{alias}")
+            except NotFound:
+                continue
+        return names
+
+    def _image_name(self, container: Container) -> str:
+        """Return the name it was created with, or the image's id if that is another's by now."""
+        try:
+            image = self.images.get(container.config.image)
+        except (NotFound, InvalidParameter):
+            return container.image_id
+        return container.config.image if image.id == container.image_id else container.image_id
+
+    def _status(self, container: Container) -> str:
+        """Write the state as `docker ps` shows it."""
+        state = container.state
+        now = self.clock()
+        if state.restarting:
+            ago = human_duration(now - state.finished_at)
+            return f"Restarting ({state.exit_code}) {ago} ago"
+        if state.running:
+            paused = " (Paused)" if state.paused else ""
+            return f"Up {human_duration(now - state.started_at)}{paused}"
+        fixed = {"removing": "Removal In Progress", "dead": "Dead", "created": "Created"}
+        if state.status in fixed:
+            return fixed[state.status]
+        return f"Exited ({state.exit_code}) {human_duration(now - state.finished_at)} ago"
+
+    def containers_prune(self, filters: Filters) -> Wire:
+        """Remove every container that does not run (moby: ContainersPrune)."""
+        verify_filters(filters, frozenset({"label", "label!", "until"}))
+        deleted = []
+        for container in self.containers:
+            if container.state.running or not self._passes_filters(container, filters):
+                continue
+            try:
+                self.container_remove(container.id)
+            except (Conflict, NotFound, EngineError):
+                continue  # it was started or removed meanwhile
+            deleted.append(container.id)
+        return {"ContainersDeleted": deleted or None, "SpaceReclaimed": 0}
+
+
+def _command(container: Container) -> str:
+    words = [f"'{word}'" if " " in word else word for word in container.args]
+    return " ".join([container.path, *words])
+
+
+def human_duration(elapsed: timedelta) -> str:
+    """Write a duration as go-units HumanDuration does."""
+    seconds = int(elapsed.total_seconds())
+    steps = (
+        (1, "Less than a second", 0),
+        (2, "1 second", 0),
+        (60, "{} seconds", 1),
+        (120, "About a minute", 0),
+        (46 * 60, "{} minutes", 60),
+        (90 * 60, "About an hour", 0),
+        (48 * 3600, "{} hours", 3600),
+        (24 * 7 * 2 * 3600, "{} days", 24 * 3600),
+        (24 * 30 * 2 * 3600, "{} weeks", 24 * 7 * 3600),
+        (24 * 365 * 2 * 3600, "{} months", 24 * 30 * 3600),
+    )
+    for limit, text, unit in steps:
+        if seconds < limit:
+            return text.format(seconds // unit) if unit else text
+    return f"{seconds // (24 * 365 * 3600)} years"

@@ -1,0 +1,156 @@
+"""Boot and shutdown: what was there before, what a crash left, and an orderly end.
+
+Mirrors: moby daemon/daemon.go NewDaemon, restore, Shutdown (v20.10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from refimpl.daemon.core import log
+from refimpl.daemon.list import Listing
+from refimpl.daemon.networks import Networks
+from refimpl.daemon.restart_manager import RestartManager
+from refimpl.daemon.system import System
+from refimpl.errors import EngineError, NotModified
+from refimpl.libnetwork.controller import Controller
+from refimpl.model.container import Container
+
+KILLED = 137
+"""The exit code of a container whose process outlived the daemon, and was ended at boot."""
+GONE = 255
+"""The exit code of a container whose process was gone at boot: nobody has seen its own."""
+_AT_ONCE = 8
+
+
+class DataRootLock:
+    """One daemon per data-root, for as long as the lock lives (its process does)."""
+
+    def __init__(self, data_root: str) -> None:
+        path = Path(data_root, "netinit.lock")
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise EngineError(
+                f"the data-root {data_root} is in use by another daemon: stop that one, or give "
+                "this one a data-root of its own with --data-root"
+            ) from None
+
+    def release(self) -> None:
+        """Let another daemon have the data-root."""
+        os.close(self._descriptor)
+
+
+class Restoring(Listing, Networks, System):
+    """The part of the daemon that boots and ends it."""
+
+    def restore(self, controller: Controller) -> None:
+        """Bring the data-root back to life (moby: NewDaemon and restore).
+
+        First every process that outlived the last daemon ends, then the network's left-overs go,
+        then the containers that are always to run are started.
+        """
+        for container in self._load_containers():
+            self.containers.add(container)
+        for container in self.containers:
+            self.load_links(container)
+            self._mark_ended(container)
+        self._remove_orphans()
+        controller.sandbox_cleanup()
+        controller.init_default_networks()
+        self.net_controller = controller
+        for container in self.containers:
+            self._restart_at_boot(container)
+
+    def _load_containers(self) -> Iterator[Container]:
+        root = Path(self.config.data("containers"))
+        for directory in sorted(root.iterdir()):
+            try:
+                container = Container.from_documents(
+                    str(directory),
+                    json.loads(self.files.read(str(directory / "config.v2.json"))),
+                    json.loads(self.files.read(str(directory / "hostconfig.json"))),
+                )
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                # a create or a removal that a crash interrupted
+                log.warning("removing unreadable container %s: %s", directory.name, error)
+                with contextlib.suppress(OSError):
+                    self.files.remove(str(directory))
+                continue
+            if self.containers.reserve(container.name, container.id) is not None:
+                log.warning("container %s has a name that is taken", container.id)
+            yield container
+
+    def _mark_ended(self, container: Container) -> None:
+        """End what ran, and say so; its addresses stay shown until its next start, as in moby."""
+        has_survived = container.id in self.runtime.list()
+        self.guarded("end", container, lambda: self.runtime.delete(container.id))
+        state = container.state
+        if state.removal_in_progress or state.dead:
+            self.guarded("remove", container, lambda: self.cleanup_container(container, force=True))
+            return
+        if state.running:
+            state.set_stopped(KILLED if has_survived else GONE, self.clock())
+            self.log_container_event(container, "die", {"exitCode": str(state.exit_code)})
+            self.try_checkpoint(container)
+        merged = self.config.data("overlay", container.id, "merged")
+        self.guarded("unmount", container, lambda: self.kernel.unmount(merged))
+
+    def _remove_orphans(self) -> None:
+        """Remove what belongs to no container: runtime states, mounts, directories."""
+        known = {container.id for container in self.containers}
+        for container_id in self.runtime.list():
+            if container_id not in known:
+                with contextlib.suppress(OSError):
+                    self.runtime.delete(container_id)
+        for directory in Path(self.config.data("overlay")).iterdir():
+            if directory.name not in known:
+                with contextlib.suppress(OSError):
+                    self.kernel.unmount(str(directory / "merged"))
+                    self.files.remove(str(directory))
+        for directory in Path(self.config.exec("bundles")).iterdir():
+            with contextlib.suppress(OSError):
+                self.files.remove(str(directory))
+
+    def _restart_at_boot(self, container: Container) -> None:
+        policy = container.host_config.restart_policy
+        self.restart_managers[container.id] = RestartManager(policy, container.restart_count)
+        wants = policy.name == "always" or (
+            policy.name == "unless-stopped" and not container.has_been_manually_stopped
+        )
+        if wants and container.has_been_started_before:
+            try:
+                self.start_container(container, reset_restart_manager=True)
+            except (EngineError, OSError) as error:
+                log.warning("failed to start container %s: %s", container.id, error)
+
+    def shutdown(self) -> None:
+        """Stop every container within its timeout, at once; networks stay (moby: Shutdown)."""
+        self.shutting_down.set()
+        running = [container for container in self.containers if container.state.running]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shutdown") as pool:
+            list(pool.map(self._stop_at_shutdown, running))
+        self.workers.shutdown(wait=True)
+        self.timers.close()
+        self.stdio.close()
+        if self.net_controller is not None:
+            self.net_controller.close()
+            self.net_controller = None
+
+    def _stop_at_shutdown(self, container: Container) -> None:
+        try:
+            if container.state.paused:
+                self.container_unpause(container.id)
+            self.stop_container(container, None)
+        except NotModified:
+            pass
+        except (EngineError, OSError):
+            log.exception("container %s did not stop", container.id)
