@@ -38,7 +38,8 @@ def _start(backend: Backend, request: Request, answer: Answer, exec_id: str) -> 
         sock.sendall(streams.frame(STDOUT, text) if framed else text)
         return
     if session is not None:
-        streams.pump(sock, session, early=early, framed=framed)
+        detach_keys = b"" if framed else streams.DEFAULT_DETACH_KEYS
+        streams.pump(sock, session, early=early, framed=framed, detach_keys=detach_keys)
 
 
 def _inspect(backend: Backend, _request: Request, answer: Answer, exec_id: str) -> None:
