@@ -17,7 +17,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import tempfile
 import termios
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ from refimpl.oci.users import resolve
 _PR_SET_CHILD_SUBREAPER = 36
 _COMMAND_TIMEOUT_S = 60
 _CONSOLE_TIMEOUT_S = 10
-_SOCKET_PATH_BYTES_MAX = 100  # sun_path has 108
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -93,13 +91,20 @@ class OciRuntime:
         if self.name == "crun" and not self._cgroup_v2 and _is_hybrid():
             raise RuntimeFailure("cgroups in hybrid mode not supported")
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._scratch = tempfile.TemporaryDirectory(prefix="netinit-oci-")
+        # logs, pid files and sockets of calls under way; what is in it now, a crash has left
+        self._scratch = self._root.with_name(self._root.name + "-scratch")
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700)
+        self._scratch_descriptor = os.open(self._scratch, os.O_DIRECTORY | os.O_CLOEXEC)
         self._numbers = itertools.count()
         self._specs: dict[str, ContainerSpec] = {}
 
     def close(self) -> None:
         """Remove the scratch directory; containers go on."""
-        self._scratch.cleanup()
+        if self._scratch_descriptor >= 0:
+            os.close(self._scratch_descriptor)
+            self._scratch_descriptor = -1
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def run(self, spec: ContainerSpec) -> Process:
         """Write the bundle, create the container and start its process.
@@ -219,7 +224,13 @@ class OciRuntime:
             return Process(pid=pid, pidfd=pidfd, console=console, **stdio.kept)
 
     def _listen_for_console(self) -> tuple[socket.socket, Path]:
-        path = self._scratch_path("console")
+        """Listen where the runtime shall send the terminal to.
+
+        An address has room for 108 bytes, which a directory's own path may exceed; the way through
+        /proc is short for any, and the runtime can go it too.
+        """
+        name = self._scratch_path("console").name
+        path = Path(f"/proc/{os.getpid()}/fd/{self._scratch_descriptor}", name)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(str(path))
@@ -231,7 +242,7 @@ class OciRuntime:
         return listener, path
 
     def _scratch_path(self, purpose: str) -> Path:
-        return Path(self._scratch.name, f"{next(self._numbers)}-{purpose}")
+        return self._scratch / f"{next(self._numbers)}-{purpose}"
 
     # -- the runtime's command line --------------------------------------------------------
 

@@ -6,6 +6,7 @@ Method: iproute2 looks at what the kernel made; nothing of the code under test d
 import errno
 import os
 import socket
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from refimpl.kernel import libc
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.linux import LinuxKernel
 
@@ -267,6 +269,33 @@ def test_file_that_a_crash_left_unpinned_is_removed(kernel, netns_directory) -> 
     assert kernel.sandbox_keys(str(netns_directory)) == (str(left),)
     kernel.destroy_sandbox(str(left))
     assert kernel.sandbox_keys(str(netns_directory)) == ()
+
+
+@pytest.mark.parametrize("propagation", ["shared", "private"])
+def test_sandbox_goes_although_another_mount_namespace_has_a_copy(
+    kernel, netns_directory, propagation
+) -> None:
+    directory = netns_directory / "held"
+    directory.mkdir()
+    libc.mount("tmpfs", str(directory), "tmpfs", 0)
+    subprocess.run(["mount", f"--make-{propagation}", str(directory)], check=True)
+    key = str(directory / "key")
+    kernel.create_sandbox(SandboxPlan(key=key))
+    holder = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo; exec sleep 60"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"\n"
+        assert key in Path(f"/proc/{holder.pid}/mountinfo").read_text()
+        kernel.destroy_sandbox(key)
+        assert kernel.mounts_below(str(directory)) == (str(directory),)
+        assert key not in Path(f"/proc/{holder.pid}/mountinfo").read_text()
+    finally:
+        holder.kill()
+        holder.communicate()
+        kernel.unmount(str(directory))
 
 
 def test_a_missing_directory_has_no_keys(kernel, netns_directory) -> None:

@@ -29,6 +29,7 @@ def runtime(tmp_path):
     for container_id in runtime.list():
         runtime.delete(container_id)
     assert list((tmp_path / "root").iterdir()) == []
+    assert list(tmp_path.glob("root-scratch/*")) == []
     runtime.close()
     # the processes that a test did not wait for have been killed just now
     with contextlib.suppress(ChildProcessError):
@@ -122,6 +123,18 @@ def test_terminal_is_the_daemons_to_read_write_and_size(runtime, spec) -> None:
     assert "50 120" in output
     assert "/dev/pts/0" in output
     assert finish(runtime, process) == (3,)
+
+
+def test_terminal_works_however_long_the_path_of_the_state_is(tmp_path, spec) -> None:
+    runtime = find_runtime(str(tmp_path / ("long" * 40) / "root"))
+    try:
+        process = runtime.run(spec("tty", tty=True))
+        assert process.console is not None
+        assert drain(process.console).strip() == "/dev/pts/0"
+        assert finish(runtime, process) == (0,)
+    finally:
+        runtime.delete("ni-one")
+        runtime.close()
 
 
 def test_names_of_host_and_domain(runtime, spec, kernel, netns_directory) -> None:
@@ -341,6 +354,16 @@ def test_next_daemon_finds_and_deletes_what_a_crash_left(runtime, spec, tmp_path
     assert list((tmp_path / "bundles").iterdir()) == []
     other.close()
     assert runtime.wait(process) == 128 + signal.SIGKILL
+
+
+def test_scratch_files_that_a_crash_left_are_removed(tmp_path) -> None:
+    (tmp_path / "root-scratch").mkdir()
+    (tmp_path / "root-scratch/7-log").touch()
+    runtime = find_runtime(str(tmp_path / "root"))
+    assert list((tmp_path / "root-scratch").iterdir()) == []
+    runtime.close()
+    runtime.close()
+    assert not (tmp_path / "root-scratch").exists()
 
 
 def test_half_made_state_of_a_crash_is_deleted(runtime, tmp_path) -> None:
