@@ -169,8 +169,7 @@ class Sandbox:
             self._is_deleted = True
             endpoints, self._endpoints = self._endpoints, ()
         for endpoint in endpoints:
-            with _collecting(errors):
-                self._delete_hosts_lines(endpoint)
+            self._delete_hosts_lines(endpoint)
             with _collecting(errors):
                 endpoint.network.driver.leave(endpoint.network.id, endpoint.id)
             endpoint.sandbox = None
@@ -342,8 +341,11 @@ class Sandbox:
             for name in endpoint.network.records.all_names()
             if name.partition(".")[0] != endpoint.name
         )
-        with contextlib.suppress(FileNotFoundError):
+        try:
             self.files.delete_lines(names)
+        except OSError as error:
+            # the endpoint is gone all the same; moby warns, too
+            logger.warning("failed to delete hosts lines of %s: %s", self.container_id, error)
 
 
 def _heap_order(endpoint: Endpoint) -> tuple[bool, bool, str]:
