@@ -86,6 +86,10 @@ class Executing(Attaching):
         except KeyError:
             raise NotFound(f"No such exec instance: {exec_id}") from None
 
+    def exec_exists(self, exec_id: str) -> None:
+        """Refuse an exec that cannot be started (moby: ExecExists, getExecConfig)."""
+        self._refuse_inactive(self._exec(exec_id).container)
+
     def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
         """Start a prepared process (moby: ContainerExecStart).
 
