@@ -1,0 +1,115 @@
+"""The reference in process: its own `allocate_network`, without its API and without a runtime.
+
+The daemon is composed as the reference's own program composes it: real store, real files, real
+kernel. Only the container's process is left out. So this figure is the floor plus what the
+reference's own code costs, and the figure by the metric less this one is what its API costs.
+
+This module is run as a worker (see `worker`) in a network and a mount namespace of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+from benchmarks import worker
+from benchmarks.cases import BRIDGE, USER
+from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.core import Services
+from refimpl.daemon.daemon import Daemon, database_path
+from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.linux import LinuxKernel
+from refimpl.libnetwork.controller import new_id, utc_now
+from refimpl.libnetwork.store import SQLiteStore
+from refimpl.model.container import Container
+from refimpl.oci.runtime import find_runtime
+
+IMAGE = "netinit/empty"
+USER_NETWORK = "netinit-bench"
+
+
+class InProcess:
+    """A daemon with one container per network, and at most one of them allocated."""
+
+    def __init__(self, directory: Path) -> None:
+        """Boot a daemon below a directory and create the containers."""
+        data_root, exec_root = directory / "data", directory / "exec"
+        self._daemon = Daemon(
+            Services(
+                config=DaemonConfig(data_root=str(data_root), exec_root=str(exec_root)),
+                kernel=LinuxKernel(),
+                files=LinuxFiles(),
+                runtime=find_runtime(str(exec_root / "runtime")),
+                clock=utc_now,
+                new_id=new_id,
+            )
+        )
+        self._daemon.boot(SQLiteStore(database_path(str(data_root))))
+        self._import_image()
+        self._daemon.network_create({"Name": USER_NETWORK, "CheckDuplicate": True})
+        self._containers = {
+            BRIDGE: self._create(BRIDGE, "bridge"),
+            USER: self._create(USER, USER_NETWORK),
+        }
+        self._allocated: Container | None = None
+
+    def _import_image(self) -> None:
+        """Give the daemon an image with an empty root: nothing of it is ever run."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            root = tarfile.TarInfo("etc")
+            root.type = tarfile.DIRTYPE
+            tar.addfile(root)
+        archive.seek(0)
+        for _progress in self._daemon.image_import(
+            archive, repo=IMAGE, tag="latest", changes=(), message=""
+        ):
+            pass
+
+    def _create(self, name: str, network_mode: str) -> Container:
+        container_id, _warnings = self._daemon.container_create(
+            name,
+            {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network_mode}},
+        )
+        return self._daemon.get_container(container_id)
+
+    def allocate(self, network: str) -> float:
+        """Allocate the network of a container.
+
+        Returns:
+            How long it took, in seconds.
+        """
+        container = self._containers[network]
+        self._allocated = container
+        with container.lock:
+            started = time.perf_counter()
+            self._daemon.allocate_network(container)
+            return time.perf_counter() - started
+
+    def release(self) -> None:
+        """Release what `allocate` allocated."""
+        container, self._allocated = self._allocated, None
+        if container is not None:
+            with container.lock:
+                self._daemon.release_network(container)
+
+    def close(self) -> None:
+        """Shut the daemon down."""
+        self._daemon.close()
+
+
+def main() -> int:
+    """Serve allocates until the standard input ends; the argument is a directory to work in."""
+    reference = InProcess(Path(sys.argv[1]))
+    try:
+        worker.serve(reference.allocate, reference.release)
+    finally:
+        reference.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
