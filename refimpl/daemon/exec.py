@@ -24,6 +24,8 @@ from refimpl.oci.users import UnknownUser
 
 EXEC_FAILED = 126
 """The exit code of a process that the runtime could not start, whatever the reason."""
+RESIZE_WAIT_S = 10.0
+"""How long a resize waits for the start of its process (moby's own figure)."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -39,6 +41,8 @@ class Exec:
     pid: int = 0
     console: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    started: threading.Event = field(default_factory=threading.Event, repr=False)
+    """Set once the process runs or could not be started."""
 
     @property
     def command_line(self) -> str:
@@ -57,7 +61,7 @@ class Executing(Attaching):
         try:
             request = decode(ExecRequest, body, go_type="types.ExecConfig")
         except WireError as error:
-            raise EngineError(str(error)) from error
+            raise InvalidParameter(str(error)) from error
         if not request.cmd:
             raise InvalidParameter("No exec command specified")
         container = self.get_container(ref)
@@ -98,7 +102,7 @@ class Executing(Attaching):
         try:
             options = decode(ExecStartRequest, body, go_type="types.ExecStartCheck")
         except WireError as error:
-            raise EngineError(str(error)) from error
+            raise InvalidParameter(str(error)) from error
         prepared = self._exec(exec_id)
         with prepared.lock:
             if prepared.exit_code is not None:
@@ -120,6 +124,7 @@ class Executing(Attaching):
             return session
         prepared.pid = process.pid
         prepared.console = process.console
+        prepared.started.set()
         prepared.streams.begin(process)
         if not prepared.request.attach_stdin:
             prepared.streams.close_stdin(lambda: False)
@@ -160,6 +165,7 @@ class Executing(Attaching):
         with prepared.lock:
             prepared.running = False
             prepared.exit_code = EXEC_FAILED
+        prepared.started.set()
         if isinstance(failure, EngineError):
             return failure
         if isinstance(failure, UnknownUser):
@@ -216,8 +222,13 @@ class Executing(Attaching):
         }
 
     def exec_resize(self, exec_id: str, rows: int, columns: int) -> None:
-        """Set the size of an exec's terminal; nothing without one."""
+        """Set the size of an exec's terminal; nothing without one.
+
+        Waits for the start, which the client may have asked for only just before.
+        """
         prepared = self._exec(exec_id)
+        if not prepared.started.wait(RESIZE_WAIT_S):
+            raise EngineError("timeout waiting for exec session ready")
         with prepared.lock:
             if prepared.console is not None:
                 self.runtime.resize(prepared.console, rows, columns)
