@@ -103,6 +103,8 @@ def pytest_runtest_makereport(
     run = item.stash[ROW]
     run.duration_s += call.duration
     if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
+        if call.when == "call":
+            run.keep_host_state()
         run.note_failure(call.when, call.excinfo.value, report.longreprtext)
     if call.when == "call":
         run.adjust_report(report)

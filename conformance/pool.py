@@ -8,7 +8,8 @@ from typing import Any
 
 from conformance.capabilities import probe_capabilities
 from conformance.engines.base import Engine, EngineError
-from conformance.engines.cleanup import record_external
+from conformance.engines.cleanup import record_external, remove_labelled
+from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
 from conformance.engines.settings import load_settings
 from conformance.expectations import EXPECTATIONS_DIR, Expectation, load_expectations
@@ -70,6 +71,7 @@ class EnginePool:
         self._shared: dict[str, StartedEngine] = {}
         self._failed: dict[str, str] = {}
         self._lent: list[Engine] = []
+        self._external: list[tuple[ExternalEngine, Path]] = []
         self._slots = 0
 
     def shared(self, spec: str) -> StartedEngine:
@@ -84,8 +86,10 @@ class EnginePool:
             engine = make_engine(
                 spec, run_id=self._run_id, workspace=self._workspace, keep=self._keep
             )
-            if not engine.is_managed:
-                record_external(self._workspace, spec, self._run_id)
+            if isinstance(engine, ExternalEngine):
+                self._external.append(
+                    (engine, record_external(self._workspace, spec, self._run_id))
+                )
             try:
                 engine.start()
                 ensure_image(engine.client())
@@ -118,13 +122,25 @@ class EnginePool:
     def stop_all(self) -> list[str]:
         """Stop every engine; go on past failures and give them as sentences."""
         engines = [*self._lent, *(started.engine for started in self._shared.values())]
-        complaints = []
+        complaints = self._clean_external()
         for engine in engines:
             try:
                 engine.stop()
             except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
                 complaints.append(f"{engine.name} could not be stopped: {exc}")
         self._lent, self._shared = [], {}
+        return complaints
+
+    def _clean_external(self) -> list[str]:
+        """Remove what rows left on engines of somebody else, and then the records of it."""
+        complaints = []
+        for engine, record in self._external:
+            try:
+                remove_labelled(engine, self._run_id)
+                record.unlink(missing_ok=True)
+            except Exception as exc:  # noqa: BLE001 - the record stays, so that `clean` can go on
+                complaints.append(f"{engine.name} could not be cleaned: {exc}")
+        self._external = []
         return complaints
 
 

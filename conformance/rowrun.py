@@ -10,7 +10,7 @@ import pytest
 from conformance.assertions import BehaviourViolated
 from conformance.capabilities import missing_capabilities
 from conformance.expectations import Expectation, find_expectation
-from conformance.leaks import LeakFound
+from conformance.leaks import LeakFound, take_snapshot
 from conformance.pool import EnginePool, StartedEngine
 from conformance.registry import Behaviour
 from conformance.verdicts import Outcome, Verdict, judge
@@ -63,6 +63,16 @@ class RowRun:
         if _RANK.index(outcome) < _RANK.index(self.outcome):
             self.outcome = outcome
             self.reason, self.expected, self.actual = parts
+
+    def keep_host_state(self) -> None:
+        """Keep what the engine and the machine look like at the moment of a failure."""
+        if self.started is None:
+            return
+        try:
+            things = take_snapshot(self.started.engine).things
+        except Exception as exc:  # noqa: BLE001 - a dead engine must not hide the row's failure
+            things = (f"cannot be seen: {exc}",)
+        self.logs["host-state.txt"] = "\n".join(things) + "\n"
 
     def adjust_report(self, report: pytest.TestReport) -> None:
         """Make pytest's own counts agree with the verdict."""

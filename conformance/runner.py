@@ -93,7 +93,7 @@ def run_rows(request: RunRequest) -> list[str]:
     same.
     """
     run_id = secrets.token_hex(3)
-    sweep()
+    sweep(are_externals_meant=False)
     environment = {**os.environ, "PYTHONPATH": _import_path()}
     child = subprocess.Popen(pytest_command(request, run_id), env=environment)
     previous = signal.signal(signal.SIGTERM, _terminate)

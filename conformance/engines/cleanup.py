@@ -28,8 +28,8 @@ from conformance.observe.poll import WaitedTooLong
 RUN_LABEL = "netinit.run"
 
 
-def record_external(workspace: Path, address: str, run_id: str) -> None:
-    """Write down that a run makes objects on an engine of somebody else."""
+def record_external(workspace: Path, address: str, run_id: str) -> Path:
+    """Write down that a run makes objects on an engine of somebody else; give the record."""
     workspace.mkdir(parents=True, exist_ok=True)
     number = len(list(workspace.glob("external-*.json")))
     record = {
@@ -38,24 +38,31 @@ def record_external(workspace: Path, address: str, run_id: str) -> None:
         "owner": os.getpid(),
         "owner_start": start_time(os.getpid()),
     }
-    (workspace / f"external-{number}.json").write_text(json.dumps(record), encoding="utf-8")
+    path = workspace / f"external-{number}-{os.getpid()}.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path
 
 
-def sweep(name: str = "", *, is_forced: bool = False) -> list[str]:
+def sweep(
+    name: str = "", *, is_forced: bool = False, are_externals_meant: bool = True
+) -> list[str]:
     """Clear away left-overs; give one sentence for each thing that was taken away or resisted.
 
     Args:
         name: only those of one run or of one `--keep` name; "" = of all.
         is_forced: also kept engines, and those whose run is still going on.
+        are_externals_meant: also ask engines of somebody else, which takes time if one is gone.
     """
     said = []
     pattern = workspace_of(name).name if name else f"{FOLDER_PREFIX}*"
     for workspace in sorted(WORKSPACE_ROOT.glob(pattern)):
-        for record in sorted(workspace.glob(f"*/{RECORD}")):
+        records = sorted(workspace.glob(f"*/{RECORD}"))
+        files = sorted(workspace.glob("external-*.json")) if are_externals_meant else []
+        for record in records:
             said += _sweep_daemon(record.parent, is_forced)
-        for file in sorted(workspace.glob("external-*.json")):
+        for file in files:
             said += _sweep_external(file, is_forced)
-        if workspace.is_dir() and not any(workspace.iterdir()):
+        if (records or files or name) and not any(workspace.iterdir()):
             workspace.rmdir()
     return said
 
@@ -85,7 +92,7 @@ def _sweep_external(file: Path, is_forced: bool) -> list[str]:
     try:
         said = remove_labelled(engine, record["run_id"])
     except (EngineError, docker.errors.DockerException, requests.RequestException) as exc:
-        return [f"{record['address']} could not be cleaned: {exc}"]
+        return [f"{record['address']} could not be cleaned, so {file} stays: {exc}"]
     finally:
         engine.stop()
     file.unlink()

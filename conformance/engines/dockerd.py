@@ -20,6 +20,8 @@ class DockerdEngine(ManagedEngine):
             # 20.10 serves metrics only with this.
             "experimental": True,
             "log-level": "info",
+            # A tree of control groups of its own, so that what killed containers leave is found.
+            "cgroup-parent": f"/{self.netns_name}",
             **self.config,
         }
         path = self.folder / "daemon.json"

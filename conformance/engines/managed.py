@@ -26,8 +26,10 @@ from conformance.engines.processes import (
     kill_all,
     make_netns,
     processes_naming,
+    remove_cgroups,
     remove_folder,
     remove_netns,
+    sockets_of,
     start_time,
 )
 from conformance.engines.settings import EngineSettings
@@ -90,6 +92,7 @@ class ManagedEngine:
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._client: docker.DockerClient | None = None
+        self._sockets: set[Path] = set()
 
     def command_line(self) -> list[str]:
         """Give the daemon's own command line, and write the files that it names."""
@@ -98,10 +101,18 @@ class ManagedEngine:
     def why_unavailable(self) -> str:
         """Say in one sentence why this machine cannot have the engine; "" = it can."""
         if os.geteuid() != 0:
-            return f"{self.name}: starting a daemon needs root; run it with sudo"
+            return (
+                f"{self.name}: starting a daemon needs root: run it with sudo, or use an engine "
+                "that runs already: --engine unix:///var/run/docker.sock"
+            )
         program = self.program()
         if shutil.which(program) is None:
-            return f"{self.name}: {program} is not installed"
+            packages = " or ".join(self.settings.packages[:1])
+            remedy = f": `sudo apt-get install {packages}`, or" if packages else ";"
+            return (
+                f"{self.name}: {program} is not installed on this machine{remedy} use an engine "
+                "that runs already: --engine unix:///var/run/docker.sock"
+            )
         return ""
 
     def program(self) -> str:
@@ -223,7 +234,11 @@ class ManagedEngine:
         if self.keep and self._answers():
             return
         self._terminate()
-        self._kill_and_reap(self._family_of_processes())
+        pids = self._family_of_processes()
+        self._sockets |= sockets_of(pids)
+        self._kill_and_reap(pids)
+        for path in self._sockets:
+            path.unlink(missing_ok=True)
         clear_away(self.folder, self.netns_name)
 
     def _terminate(self) -> None:
@@ -257,6 +272,7 @@ class ManagedEngine:
     def kill_everything(self) -> None:
         """SIGKILL the daemon, its helpers, its shims and its containers' processes at once."""
         pids = self._family_of_processes()
+        self._sockets |= sockets_of(pids)
         self._close_client()
         self.note(f"SIGKILL to everything: {sorted(pids)}")
         self._kill_and_reap(pids)
@@ -349,7 +365,14 @@ def is_recorded_daemon_alive(record: dict[str, Any]) -> bool:
 
 def clear_away(folder: Path, netns_name: str) -> None:
     """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
-    kill_all(descendants(processes_naming(folder)) - {os.getpid()})
+    pids = descendants(processes_naming(folder)) - {os.getpid()}
+    sockets = sockets_of(pids)
+    kill_all(pids)
+    for path in sockets:
+        path.unlink(missing_ok=True)
+    containers = folder / "data" / "containers"
+    names = [entry.name for entry in containers.iterdir()] if containers.is_dir() else []
+    remove_cgroups([netns_name, *names])
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while True:
         try:

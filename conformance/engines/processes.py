@@ -4,6 +4,7 @@ Everything is found by the daemon's own folder or pid, never by a program's name
 run on the same machine.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from conformance.engines.base import EngineError
 from conformance.observe.poll import wait_until
 
 NETNS_DIR = Path("/run/netns")
+CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 def run_tool(*command: str | Path, check: bool = True) -> str:
@@ -126,6 +128,43 @@ def kill_all(pids: Iterable[int], *, timeout_s: float = 10) -> None:
         lambda: not any(is_alive(pid) for pid in targets),
         timeout_s=timeout_s,
     )
+
+
+def sockets_of(pids: Iterable[int]) -> set[Path]:
+    """Give the files of the unix sockets that processes listen on: a killed shim leaves its own."""
+    paths = {}
+    for line in Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()[1:]:
+        words = line.split()
+        if len(words) > 7 and words[7].startswith("/"):
+            paths[f"socket:[{words[6]}]"] = Path(words[7])
+    found = set()
+    for pid in pids:
+        for descriptor in _links_in(Path(f"/proc/{pid}/fd")):
+            if descriptor in paths:
+                found.add(paths[descriptor])
+    return found
+
+
+def _links_in(folder: Path) -> list[str]:
+    """Read the links in a /proc folder, which may vanish meanwhile."""
+    links = []
+    try:
+        for entry in folder.iterdir():
+            with contextlib.suppress(OSError):
+                links.append(str(entry.readlink()))
+    except OSError:
+        return links
+    return links
+
+
+def remove_cgroups(names: Iterable[str]) -> None:
+    """Take away the control groups of these names that killed containers left, in any hierarchy."""
+    for name in names:
+        for pattern in (name, f"*/{name}", f"*/*/{name}"):
+            for place in CGROUP_ROOT.glob(pattern):
+                for folder, _, _ in os.walk(place, topdown=False):
+                    with contextlib.suppress(OSError):  # in use, or already gone: not ours to force
+                        Path(folder).rmdir()
 
 
 def mounts_under(folder: Path) -> list[Path]:

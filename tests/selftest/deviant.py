@@ -87,12 +87,19 @@ def get_image(call: Handler, _name: str, **_: Any) -> None:
     call.answer(200, {"Id": "sha256:" + "a" * 64, "RepoTags": []})
 
 
-def list_containers(call: Handler, **_: Any) -> None:
-    call.answer(200, [{"Id": i, "Names": [c["Name"]]} for i, c in call.server.containers.items()])
+def list_containers(call: Handler, *, query: dict[str, list[str]], **_: Any) -> None:
+    labels = json.loads(query.get("filters", ["{}"])[0]).get("label", [])
+    found = [
+        {"Id": key, "Names": [container["Name"]]}
+        for key, container in call.server.containers.items()
+        if all(f"{k}={v}" in labels for k, v in container["Config"]["Labels"].items()) or not labels
+    ]
+    call.answer(200, found)
 
 
-def list_networks(call: Handler, **_: Any) -> None:
-    call.answer(200, [{"Id": "b" * 64, "Name": "bridge", "IPAM": {"Config": []}}])
+def list_networks(call: Handler, *, query: dict[str, list[str]], **_: Any) -> None:
+    bridge = {"Id": "b" * 64, "Name": "bridge", "IPAM": {"Config": []}}
+    call.answer(200, [] if "filters" in query else [bridge])
 
 
 def get_network(call: Handler, _name: str, **_: Any) -> None:
@@ -126,7 +133,7 @@ def start_container(call: Handler, key: str, **_: Any) -> None:
 
 def remove_container(call: Handler, key: str, **_: Any) -> None:
     if "keeps-containers" not in call.server.deviations:
-        del call.server.containers[key]
+        call.server.containers.pop(key, None)
     call.answer(204)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conformance.observe.poll import wait_until
 from tests.selftest.deviant import Deviant
 
 HERE = Path(__file__).parent
@@ -168,6 +170,44 @@ def test_red_cell_has_its_log(suite):
     result = suite("self.runs", "never-runs")
     cell = result.document["results"][0]
     assert "BehaviourViolated" in (result.report / cell["log"] / "row.log").read_text("utf-8")
+
+
+def start_slow_run(engine: Deviant, report: Path) -> subprocess.Popen[str]:
+    """Start a run in a session of its own and wait until its row has made a container."""
+    before = len(engine.containers)
+    command = [sys.executable, "-m", "conformance", "run", "self.slow", "--engine", engine.address]
+    process = subprocess.Popen(
+        [*command, "--report", str(report), "--behaviours", str(HERE / "rows")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until("the row's container", lambda: len(engine.containers) > before, timeout_s=30)
+    return process
+
+
+def test_ctrl_c_leaves_nothing_and_still_reports(tmp_path):
+    with Deviant(tmp_path / "engine.sock") as engine:
+        process = start_slow_run(engine, tmp_path / "r")
+        os.killpg(process.pid, signal.SIGINT)
+        out = process.communicate(timeout=60)[0]
+        assert engine.containers == {}
+    assert process.returncode == 2
+    assert out.rstrip().endswith("0/1 as expected (1 error) - exit 2")
+
+
+def test_clean_removes_what_a_killed_run_left_on_the_engine(tmp_path):
+    with Deviant(tmp_path / "engine.sock") as engine:
+        engine.containers["f" * 64] = {"Name": "/theirs", "Config": {"Labels": {"their": "own"}}}
+        process = start_slow_run(engine, tmp_path / "r")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        assert len(engine.containers) == 2
+        command = [sys.executable, "-m", "conformance", "clean"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert list(engine.containers) == ["f" * 64]
+    assert f"from {engine.address}" in done.stdout
 
 
 def test_ascii_matrix_has_only_ascii(suite):

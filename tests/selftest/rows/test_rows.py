@@ -1,6 +1,7 @@
 """Rows for the deviant engine: one for each way in which a row can end."""
 
 from conformance.assertions import expect_equal
+from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
 
@@ -22,6 +23,12 @@ def test_container_is_created(create):
 @behaviour("self.broken-row", "A row MUST NOT be wrong itself.", source="selftest")
 def test_broken_row():
     raise KeyError("a mistake in the row")
+
+
+@behaviour("self.slow", "A container MUST come up at last.", source="selftest")
+def test_slow(run):
+    run()
+    eventually("something that never happens", lambda: False, timeout_s=120)
 
 
 @behaviour("self.own-daemon", "A daemon MAY be restarted.", source="selftest")
