@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from refimpl.kernel.faults import Recorder
@@ -69,7 +70,7 @@ class World:
             assert network.records.all_names() == ()
             for info in network.pools:
                 own = {info.gateway.ip}
-                first = list(info.pool.subnet.hosts())[:20]
+                first = list(islice(info.pool.subnet.hosts(), 20))
                 assert {a for a in first if info.pool.is_taken(a)} <= own
 
 
