@@ -13,7 +13,7 @@ from refimpl.daemon import verify
 from refimpl.daemon.backend import Wire
 from refimpl.daemon.image_store import Image
 from refimpl.daemon.names import random_name
-from refimpl.daemon.start import Starting
+from refimpl.daemon.start import DEFAULT_RUNTIME, Starting
 from refimpl.errors import (
     Conflict,
     EngineError,
@@ -75,6 +75,9 @@ class Creating(Starting):
             NotServed: published ports on a network of the engine's own, or named volumes.
         """
         config, host_config, networking = decode_create(body)
+        warnings = []
+        if host_config.network_mode.is_host() and host_config.port_bindings:
+            warnings.append("Published ports are discarded when using host network mode")
         verify.verify_container_config(config)
         verify.verify_host_config(host_config)
         refuse_unserved(host_config)
@@ -100,7 +103,7 @@ class Creating(Starting):
             raise
         self.containers.add(container)
         self.log_container_event(container, "create")
-        return container_id, []
+        return container_id, warnings
 
     def _image_of(self, config: Config) -> Image:
         if not config.image:
@@ -191,6 +194,8 @@ def decode_create(body: Wire) -> tuple[Config, HostConfig, NetworkingConfig | No
         raise EngineError(str(error)) from error
     config = request.config()
     host_config = request.host_config or HostConfig()
+    if request.host_config is not None:
+        host_config.runtime = host_config.runtime or DEFAULT_RUNTIME
     if not host_config.network_mode:
         host_config.network_mode = NetworkMode("default")
     has_config = any(key.lower() in _CONFIG_FIELDS for key in body or ())

@@ -44,6 +44,7 @@ class Images(DaemonCore):
         config = Config()
         apply_changes(config, changes)
         diff_id = self.images.add_layer(stream, self.new_id())
+        message = message or "Imported from -"
         now = format_time(self.clock())
         image = self.images.add(
             {

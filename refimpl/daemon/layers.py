@@ -127,7 +127,8 @@ def _unpack(stream: _Digesting, directory: Path) -> int:
                 continue
             target = _parent_in_root(directory, name) / name.name
             _make(archive, member, target, directory)
-            size += member.size if member.isreg() else 0
+            # as Docker counts: a link is as large as its target's name
+            size += len(member.linkname) if member.issym() else member.size
             if member.isdir():
                 times.append((target, member.mtime))
     for target, mtime in reversed(times):

@@ -14,6 +14,7 @@ from refimpl.daemon.network_filters import has_labels, verify_filters
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.model.container import Container
 
+_NOT_LISTED = {"Links": None, "Aliases": None, "DriverOpts": None}
 STATUSES = frozenset({"paused", "restarting", "removing", "running", "dead", "created", "exited"})
 _FILTERS = frozenset(
     {
@@ -106,7 +107,11 @@ class Listing(Inspecting):
                 "Status": self._status(container),
                 "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
                 "NetworkSettings": {
-                    "Networks": {name: entry.settings.to_wire() for name, entry in networks.items()}
+                    "Networks": {
+                        # a list leaves these out, as v20.10 does
+                        name: {**entry.settings.to_wire(), **_NOT_LISTED}
+                        for name, entry in networks.items()
+                    }
                 },
                 "Mounts": [],
             }

@@ -9,7 +9,12 @@ import time
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -18,6 +23,8 @@ class NetworkActions:
     """How long each network action took; a label exists from its first action on."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        # the engines of the family have no such series
+        disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated in the library
         self._histogram = Histogram(
             "engine_daemon_network_actions_seconds",
             "The number of seconds it takes to process each network action",

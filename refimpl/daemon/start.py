@@ -21,6 +21,8 @@ from refimpl.model.container import Container
 from refimpl.oci.base import ContainerSpec, Mount, Process, ProcessSpec, RuntimeFailure
 from refimpl.oci.users import UnknownUser
 
+DEFAULT_RUNTIME = "runc"
+"""What Docker calls its runtime, whichever program it is."""
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -42,9 +44,7 @@ class Starting(Removing, Networking, Images):
                     self.stdio,
                     tty=container.config.tty,
                     stdin_once=container.config.stdin_once,
-                    log=JSONFileLog(
-                        str(PurePath(container.root, f"{container.id}-json.log")), self.clock
-                    ),
+                    log=JSONFileLog(log_path(container), self.clock),
                 )
             return streams
 
@@ -57,6 +57,7 @@ class Starting(Removing, Networking, Images):
                 raise Conflict("cannot start a paused container, try unpause instead")
             if state.running:
                 raise NotModified(f"container {ref} is already running")
+            container.host_config.runtime = container.host_config.runtime or DEFAULT_RUNTIME
         self.start_container(container, reset_restart_manager=True)
 
     def start_container(self, container: Container, *, reset_restart_manager: bool) -> None:
@@ -93,17 +94,16 @@ class Starting(Removing, Networking, Images):
             )
             container.restart_count = 0
             container.has_been_manually_stopped = False
-        container.host_config.runtime = container.host_config.runtime or "runc"
-
         try:
             process = self.runtime.run(spec)
         except UnknownUser as failure:
             raise EngineError(str(failure)) from failure
         except RuntimeFailure as failure:
+            container.log_path = log_path(container)
             raise translate_start_error(container, failure) from failure
         streams = self.container_streams(container)
         streams.begin(process)
-        container.log_path = str(PurePath(container.root, f"{container.id}-json.log"))
+        container.log_path = log_path(container)
         container.has_been_manually_restarted = False
         container.state.set_running(process.pid, self.clock())
         container.has_been_started_before = True
@@ -198,11 +198,16 @@ class Starting(Removing, Networking, Images):
     def _network_namespace(self, container: Container) -> str | None:
         """Return the namespace to join: the sandbox's, another container's, or a new one."""
         mode = container.host_config.network_mode
-        if mode.is_container():
-            nc = self.get_networked_container(container.id, mode.connected_container())
-            return f"/proc/{nc.state.pid}/ns/net"
+        owner = container
+        while mode.is_container():
+            # a joiner of a joiner is in the namespace of the first one
+            owner = self.get_networked_container(container.id, mode.connected_container())
+            mode = owner.host_config.network_mode
         if mode.is_host():
             return None
+        if owner is not container:
+            nc = self.get_container(container.host_config.network_mode.connected_container())
+            return f"/proc/{nc.state.pid}/ns/net"
         if container.config.network_disabled and not self._has_sandbox(container):
             return ""
         return container.network_settings.sandbox_key
@@ -227,6 +232,11 @@ class Starting(Removing, Networking, Images):
             if source and destination not in taken
         ]
         return files + binds
+
+
+def log_path(container: Container) -> str:
+    """Return where a container's log is written."""
+    return str(PurePath(container.root, f"{container.id}-json.log"))
 
 
 def _bind(text: str) -> Mount:
