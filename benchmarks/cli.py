@@ -29,7 +29,7 @@ from conformance.image import ImageError
 HERE = Path(__file__).parent
 BENCHMARKS = HERE / "allocate.py"
 PYTEST_CONFIG = HERE / "pytest.toml"
-TABLE_WIDTH = 110
+TABLE_WIDTH = 114
 PROGRESS_INTERVAL_S = 10.0
 DEFAULT_ROUNDS = 100
 QUICK_ROUNDS = 5

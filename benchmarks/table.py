@@ -27,7 +27,7 @@ NOISY_FLOOR_RATIO = 2.0
 """On an idle machine the floor's p95 is 1.3 times its p50; beyond this its neighbours were busy."""
 
 FEW_SAMPLES = 100
-RATIO_WIDTH = 17
+RATIO_WIDTH = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

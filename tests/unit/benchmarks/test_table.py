@@ -46,7 +46,7 @@ def full(reference_s: float = 0.003) -> Measurements:
 
 def rendered(measurements: Measurements) -> str:
     text = io.StringIO()
-    render(measurements, Console(file=text, width=110))
+    render(measurements, Console(file=text, width=114))
     return text.getvalue()
 
 
