@@ -29,7 +29,7 @@ from conformance.engines.processes import (
     remove_cgroups,
     remove_folder,
     remove_netns,
-    sockets_of,
+    shim_sockets,
     start_time,
 )
 from conformance.engines.settings import EngineSettings
@@ -235,7 +235,7 @@ class ManagedEngine:
             return
         self._terminate()
         pids = self._family_of_processes()
-        self._sockets |= sockets_of(pids)
+        self._sockets |= shim_sockets(pids)
         self._kill_and_reap(pids)
         for path in self._sockets:
             path.unlink(missing_ok=True)
@@ -272,7 +272,7 @@ class ManagedEngine:
     def kill_everything(self) -> None:
         """SIGKILL the daemon, its helpers, its shims and its containers' processes at once."""
         pids = self._family_of_processes()
-        self._sockets |= sockets_of(pids)
+        self._sockets |= shim_sockets(pids)
         self._close_client()
         self.note(f"SIGKILL to everything: {sorted(pids)}")
         self._kill_and_reap(pids)
@@ -366,7 +366,7 @@ def is_recorded_daemon_alive(record: dict[str, Any]) -> bool:
 def clear_away(folder: Path, netns_name: str) -> None:
     """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
     pids = descendants(processes_naming(folder)) - {os.getpid()}
-    sockets = sockets_of(pids)
+    sockets = shim_sockets(pids)
     kill_all(pids)
     for path in sockets:
         path.unlink(missing_ok=True)

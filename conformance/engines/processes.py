@@ -17,6 +17,7 @@ from conformance.engines.base import EngineError
 from conformance.observe.poll import wait_until
 
 NETNS_DIR = Path("/run/netns")
+SHIM_SOCKETS = Path("/run/containerd/s")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -130,19 +131,27 @@ def kill_all(pids: Iterable[int], *, timeout_s: float = 10) -> None:
     )
 
 
-def sockets_of(pids: Iterable[int]) -> set[Path]:
-    """Give the files of the unix sockets that processes listen on: a killed shim leaves its own."""
-    paths = {}
-    for line in Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()[1:]:
-        words = line.split()
-        if len(words) > 7 and words[7].startswith("/"):
-            paths[f"socket:[{words[6]}]"] = Path(words[7])
+def shim_sockets(pids: Iterable[int]) -> set[Path]:
+    """Give the files of the sockets that containerd's shims listen on: a killed one leaves its own.
+
+    Only those: the path of any other socket may be one inside a container.
+    """
     found = set()
     for pid in pids:
-        for descriptor in _links_in(Path(f"/proc/{pid}/fd")):
-            if descriptor in paths:
-                found.add(paths[descriptor])
-    return found
+        paths = _bound_sockets(pid)
+        links = _links_in(Path(f"/proc/{pid}/fd"))
+        found |= {paths[link] for link in links if link in paths}
+    return {path for path in found if path.is_relative_to(SHIM_SOCKETS)}
+
+
+def _bound_sockets(pid: int) -> dict[str, Path]:
+    """Map the unix sockets of a process's network namespace, by the names of their descriptors."""
+    try:
+        lines = Path(f"/proc/{pid}/net/unix").read_text(encoding="utf-8").splitlines()[1:]
+    except OSError:
+        return {}
+    rows = (line.split() for line in lines)
+    return {f"socket:[{row[6]}]": Path(row[7]) for row in rows if len(row) > 7 and row[7][0] == "/"}
 
 
 def _links_in(folder: Path) -> list[str]:

@@ -1,0 +1,107 @@
+"""What is taken away after a run: only what a record of ours names."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.engines import cleanup, managed
+from conformance.engines.cleanup import sweep
+from conformance.engines.processes import remove_cgroups, start_time
+from conformance.runner import RunRequest, default_workers, pytest_command
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(managed, "WORKSPACE_ROOT", tmp_path)
+    monkeypatch.setattr(cleanup, "WORKSPACE_ROOT", tmp_path)
+    return tmp_path
+
+
+def leave(root: Path, name: str = "abc123", **facts: Any) -> Path:
+    """Leave a daemon's folder as a run would; its owner is dead unless `facts` say otherwise."""
+    folder = root / f"netinit-{name}" / "docker"
+    (folder / "data").mkdir(parents=True)
+    record = {"netns": "ni-test-none", "pid": 0, "owner": 2**22 + 1, "owner_start": "1", **facts}
+    (folder / "engine.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+def me() -> dict[str, Any]:
+    return {"owner": os.getpid(), "owner_start": start_time(os.getpid())}
+
+
+def test_left_over_of_a_dead_run_is_taken_away(root):
+    folder = leave(root)
+    assert sweep() == [f"took away {folder} and the namespace ni-test-none"]
+    assert list(root.iterdir()) == []
+    assert sweep() == []
+
+
+def test_left_over_whose_owners_number_was_given_to_another_is_taken_away(root):
+    folder = leave(root, owner=os.getpid(), owner_start="0")
+    sweep()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("facts", [me(), {"keep": True}])
+def test_running_and_kept_engines_stay_unless_named(root, facts):
+    folder = leave(root, **facts)
+    assert sweep() == []
+    assert sweep("other", is_forced=True) == []
+    assert folder.exists()
+    assert len(sweep("abc123", is_forced=True)) == 1
+    assert list(root.iterdir()) == []
+
+
+def test_processes_on_the_folders_state_are_ended_and_others_are_not(root):
+    folder = leave(root)
+    ours = subprocess.Popen(["sleep", "60"], executable="/bin/sleep")
+    daemon = subprocess.Popen(["sh", "-c", "read x", f"{folder}/data"], stdin=subprocess.PIPE)
+    reader = subprocess.Popen(["tail", "-f", str(folder / "engine.json")])
+    try:
+        sweep()
+        assert daemon.wait(timeout=5) == -9
+        assert ours.poll() is reader.poll() is None
+    finally:
+        for process in (ours, reader, daemon):
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "not json"])
+def test_folder_without_a_record_of_ours_is_not_touched(root, text):
+    folder = root / "netinit-theirs" / "docker"
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "engine.json").write_text(text, encoding="utf-8")
+    (root / "netinit-empty").mkdir()
+    assert sweep() == []
+    assert folder.exists()
+    assert (root / "netinit-empty").exists()
+
+
+def test_control_groups_are_found_in_any_hierarchy(tmp_path, monkeypatch):
+    monkeypatch.setattr("conformance.engines.processes.CGROUP_ROOT", tmp_path)
+    for place in ("ni-x/a/b", "memory/ni-x/c", "cpu/docker/ni-x", "memory/ni-xy"):
+        (tmp_path / place).mkdir(parents=True)
+    remove_cgroups(["ni-x"])
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == ["cpu", "cpu/docker", "memory", "memory/ni-xy"]
+
+
+def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert [default_workers(["a"] * n) for n in (1, 2, 5)] == [1, 2, 2]
+
+
+def test_one_engine_needs_no_workers(tmp_path):
+    one = RunRequest(rows=["a.b"], engines=["docker"], report=tmp_path, workers=1)
+    two = RunRequest(rows=["a.b"], engines=["docker", "reference"], report=tmp_path, workers=2)
+    assert "-n" not in pytest_command(one, "abc")
+    command = pytest_command(two, "abc")
+    assert command[-4:] == ["-n", "2", "--dist", "loadscope"]
+    assert "--netinit-engine=reference" in command
