@@ -14,6 +14,7 @@ Mirrors: libnetwork resolver.go, resolver_unix.go (v20.10).
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -98,10 +99,16 @@ class Resolver:
         self._forwarding = Forwarding(clock, self._watch, self._forget)
 
     def add(self, sandbox_id: str, sockets: Sequence[socket.socket], backend: Backend) -> None:
-        """Answer on a sandbox's sockets (UDP, TCP) from now on; they are closed by `remove`."""
+        """Answer on a sandbox's sockets (UDP, TCP) from now on; they are closed by `remove`.
+
+        Raises:
+            OSError: the resolver is closed.
+        """
         udp, tcp = sockets
         tenant = _Tenant(sandbox_id, backend, udp, tcp, _source_of(udp))
         with self._lock:
+            if self._is_closed:
+                raise OSError(errno.ESHUTDOWN, "the embedded DNS is closed")
             self._start()
             self._tenants[sandbox_id] = tenant
             self._watch(udp, select.EPOLLIN, lambda _: self._read_datagrams(tenant))
@@ -127,7 +134,7 @@ class Resolver:
                 self.remove(sandbox_id)
             self._forwarding.close()
             self._is_closed = True
-            thread = self._thread
+            thread, self._thread = self._thread, None
             if thread is not None:
                 os.eventfd_write(self._wake, 1)
         if thread is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
@@ -26,6 +27,13 @@ class World:
     files: FakeFiles = field(default_factory=FakeFiles)
     store: SQLiteStore = field(default_factory=lambda: SQLiteStore(":memory:"))
 
+    _controllers: list[Controller] = field(default_factory=list)
+
+    def close(self) -> None:
+        """End the threads of every controller, as the death of their processes would."""
+        for controller in self._controllers:
+            controller.resolver.close()
+
     def __post_init__(self) -> None:
         self.files.content["/etc/resolv.conf"] = HOST_RESOLV_CONF
         self.files.content["/etc/hosts"] = b"127.0.0.1\tlocalhost thehost\n"
@@ -33,7 +41,7 @@ class World:
     def controller(self, recorder: Recorder | None = None, **config: Any) -> Controller:
         """Return a controller that has not booted yet."""
         recorder = recorder or Recorder()
-        return Controller(
+        controller = Controller(
             kernel=recorder.wrap(
                 self.kernel,
                 "kernel",
@@ -43,6 +51,8 @@ class World:
             store=recorder.wrap(self.store, "store", uncounted=("close", "load")),
             config=ControllerConfig(netns_directory=NETNS, **config),
         )
+        self._controllers.append(controller)
+        return controller
 
     def boot(self, recorder: Recorder | None = None, **config: Any) -> Controller:
         """Return a controller that has done what the daemon does at its start."""
@@ -70,7 +80,7 @@ class World:
             assert network.records.all_names() == ()
             for info in network.pools:
                 own = {info.gateway.ip}
-                first = list(islice(info.pool.subnet.hosts(), 20))
+                first = map(ip_address, map(str, islice(info.pool.subnet.hosts(), 20)))
                 assert {a for a in first if info.pool.is_taken(a)} <= own
 
 

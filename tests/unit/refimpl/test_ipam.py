@@ -136,8 +136,8 @@ class AddressPoolMachine(RuleBasedStateMachine):
 
     @initialize(prefix=st.integers(26, 30), ranged=st.booleans())
     def make(self, prefix, ranged):
-        self.subnet = ip_network(f"10.0.0.0/{prefix}")
-        self.range = ip_network(f"10.0.0.0/{prefix + 1}") if ranged else self.subnet
+        self.subnet = IPv4Network(f"10.0.0.0/{prefix}")
+        self.range = IPv4Network(f"10.0.0.0/{prefix + 1}") if ranged else self.subnet
         self.pool = AddressPool(self.subnet, self.range if ranged else None)
         self.taken: set[IPv4Address] = set()
 

@@ -8,7 +8,7 @@ scenario is run again undisturbed on what is left.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -98,24 +98,32 @@ def live(controller: Controller) -> None:
         step(controller)
 
 
-def count_operations(*, boot: bool) -> int:
+def count_operations() -> tuple[int, int]:
+    """Return how many operations a boot has, and a boot with the life after it."""
     recorder = Recorder()
     world = World()
-    controller = world.boot(recorder) if boot else world.boot()
-    if not boot:
-        world, controller = World(), None
-        controller = world.boot(recorder)
-        before = len(recorder.names)
-        live(controller)
-        return before
+    controller = world.boot(recorder)
+    boot = len(recorder.names)
+    live(controller)
+    world.close()
+    return boot, len(recorder.names)
+
+
+BOOT_OPERATIONS, OPERATIONS = count_operations()
+MOMENTS = list(Moment)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+def test_the_scenario_leaves_nothing_behind(world):
+    controller = world.boot()
     live(controller)
     world.assert_nothing_is_without_owner(controller)
-    return len(recorder.names)
-
-
-OPERATIONS = count_operations(boot=True)
-BOOT_OPERATIONS = count_operations(boot=False)
-MOMENTS = list(Moment)
 
 
 def test_the_scenario_is_long_enough_to_mean_something():
@@ -124,8 +132,7 @@ def test_the_scenario_is_long_enough_to_mean_something():
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.value)
 @pytest.mark.parametrize("number", range(BOOT_OPERATIONS + 1, OPERATIONS + 1))
-def test_a_failing_operation_leaves_nothing_behind(number, moment):
-    world = World()
+def test_a_failing_operation_leaves_nothing_behind(world, number, moment):
     controller = world.boot(FailingAt(number, moment))
     for step in STEPS:
         # the client gets an error and asks for the next thing, possible or not
@@ -142,8 +149,7 @@ def test_a_failing_operation_leaves_nothing_behind(number, moment):
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.value)
 @pytest.mark.parametrize("number", range(1, OPERATIONS + 1))
-def test_a_daemon_that_dies_at_an_operation_comes_back_clean(number, moment):
-    world = World()
+def test_a_daemon_that_dies_at_an_operation_comes_back_clean(world, number, moment):
     with pytest.raises(Dead):
         live(world.boot(DyingAt(number, moment)))
     controller = world.boot()
@@ -155,8 +161,7 @@ def test_a_daemon_that_dies_at_an_operation_comes_back_clean(number, moment):
 
 
 @pytest.mark.parametrize("number", range(1, 25))
-def test_a_daemon_that_dies_while_cleaning_up_comes_back_clean(number):
-    world = World()
+def test_a_daemon_that_dies_while_cleaning_up_comes_back_clean(world, number):
     with pytest.raises(Dead):
         live(world.boot(DyingAt(OPERATIONS - 6, Moment.AFTER)))
     with contextlib.suppress(Dead):

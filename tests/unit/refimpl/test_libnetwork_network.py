@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,8 +17,10 @@ BRIDGE = "com.docker.network.bridge."
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
 
 
 @pytest.fixture
@@ -25,6 +28,12 @@ def controller(world):
     controller = world.boot()
     yield controller
     controller.close()
+
+
+def named(controller: Controller, name: str) -> Network:
+    network = controller.network_by_name(name)
+    assert network is not None
+    return network
 
 
 def make(controller: Controller, *pools: IPAMPool, **options) -> Network:
@@ -47,7 +56,7 @@ def test_the_predefined_networks_are_there_in_dockers_order(controller):
 
 
 def test_the_default_bridge_shows_the_options_that_20_10_shows(controller):
-    assert dict(controller.network_by_name("bridge").options.options) == {
+    assert dict(named(controller, "bridge").options.options) == {
         "com.docker.network.bridge.default_bridge": "true",
         "com.docker.network.bridge.enable_icc": "true",
         "com.docker.network.bridge.enable_ip_masquerade": "true",
@@ -58,17 +67,15 @@ def test_the_default_bridge_shows_the_options_that_20_10_shows(controller):
 
 
 def test_a_fresh_default_bridge_shows_no_gateway_and_an_older_one_does(world, controller):
-    assert shown(controller.network_by_name("bridge")) == [{"Subnet": "172.17.0.0/16"}]
+    assert shown(named(controller, "bridge")) == [{"Subnet": "172.17.0.0/16"}]
     again = World(kernel=world.kernel).boot(bridge="docker0")
-    assert shown(again.network_by_name("bridge")) == [
-        {"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}
-    ]
+    assert shown(named(again, "bridge")) == [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]
     again.close()
 
 
 def test_host_and_none_have_no_pools(controller):
-    assert shown(controller.network_by_name("host")) == []
-    assert shown(controller.network_by_name("none")) == []
+    assert shown(named(controller, "host")) == []
+    assert shown(named(controller, "none")) == []
 
 
 @pytest.mark.parametrize("driver", ["host", "null"])
