@@ -5,6 +5,8 @@ Mirrors: moby daemon/{attach,logs,resize}.go (v20.10).
 
 from __future__ import annotations
 
+import re
+
 from refimpl.daemon.backend import STDERR, STDOUT, AttachSession
 from refimpl.daemon.create import Creating
 from refimpl.daemon.events import parse_moment
@@ -42,9 +44,7 @@ class Attaching(Monitoring, Creating):
         container = self.get_container(ref)
         with container.lock:
             if container.state.paused:
-                raise Conflict(
-                    f"Container {container.id} is paused, unpause the container before attach"
-                )
+                raise Conflict(f"container {ref} is paused, unpause the container before attach")
             if container.state.restarting:
                 raise restarting(container)
             wanted = frozenset(
@@ -77,7 +77,6 @@ class Attaching(Monitoring, Creating):
         container = self.get_container(ref)
         if not (stdout or stderr):
             raise InvalidParameter("Bad parameters: you must choose at least one stream")
-        now = self.clock()
         log = self.container_streams(container).log
         if log is None:
             raise InvalidParameter("configured logging driver does not support reading")
@@ -87,8 +86,9 @@ class Attaching(Monitoring, Creating):
             tty=container.config.tty,
             streams=frozenset(number for number, is_wanted in wanted if is_wanted),
             follow=follow,
-            since=parse_moment("" if since == "0" else since, now),
-            until=parse_moment("" if until == "0" else until, now),
+            since=parse_moment("" if since == "0" else since),
+            until=parse_moment("" if until == "0" else until),
             timestamps=timestamps,
-            tail=int(tail) if tail.isdigit() else None,
+            # anything that is no count of lines is all of them
+            tail=int(tail) if re.fullmatch(r"[0-9]{1,18}", tail, re.ASCII) else None,
         )

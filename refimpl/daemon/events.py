@@ -5,18 +5,20 @@ Mirrors: moby daemon/events/{events,filter}.go, daemon/events.go (v20.10).
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.errors import InvalidParameter
+from refimpl.errors import EngineError, InvalidParameter
 
 KEPT = 256
 """How many past events are kept, as in moby (eventsLimit)."""
 QUEUED = 4096
 """How many events a reader may lag behind before the oldest are dropped for it."""
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _FILTERS = frozenset(
     {
         "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin",
@@ -106,9 +108,8 @@ class Events:
         for name in filters:
             if name not in _FILTERS:
                 raise InvalidParameter(f"Invalid filter '{name}'")
-        now = self._clock()
-        first = parse_moment(since, now)
-        last = parse_moment(until, now)
+        first = parse_moment(since)
+        last = parse_moment(until)
         if first is not None and last is not None and last < first:
             raise InvalidParameter(f"`since` time ({since}) cannot be after `until` time ({until})")
         subscription = Subscription(last, self._clock)
@@ -128,21 +129,25 @@ class Events:
             return sum(not subscription.ended for subscription, _ in self._live)
 
 
-def parse_moment(text: str, now: datetime) -> datetime | None:
-    """Read a time stamp: seconds with a fraction or RFC 3339; "" is None.
+def parse_moment(text: str) -> datetime | None:
+    """Read seconds since 1970 with a fraction; "" is None. Clients send nothing else.
 
     Raises:
-        InvalidParameter: it is neither.
+        EngineError: it is something else (moby: parseTimestamp; v20.10 answers with a 500).
     """
     if not text:
         return None
+    seconds, _, fraction = text.partition(".")
+    for digits in (seconds, fraction or "0"):
+        if not _INTEGER.fullmatch(digits):
+            raise EngineError(f'strconv.ParseInt: parsing "{digits}": invalid syntax')
+        if len(digits) > 18:
+            raise EngineError(f'strconv.ParseInt: parsing "{digits}": value out of range')
     try:
-        if text.replace(".", "", 1).isdigit():
-            return datetime.fromtimestamp(float(text), UTC)
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError) as error:
-        raise InvalidParameter(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+        whole = datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC)  # later than the calendar ends
+    return whole + timedelta(microseconds=int(fraction.ljust(6, "0")[:6] or "0"))
 
 
 def matches(event: Wire, filters: Filters) -> bool:

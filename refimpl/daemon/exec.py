@@ -65,7 +65,7 @@ class Executing(Attaching):
         if not request.cmd:
             raise InvalidParameter("No exec command specified")
         container = self.get_container(ref)
-        self._refuse_inactive(container)
+        self._refuse_inactive(container, ref)
         streams = Streams(self.stdio, tty=request.tty, stdin_once=True)
         prepared = Exec(id=self.new_id(), container=container, request=request, streams=streams)
         self.execs[prepared.id] = prepared
@@ -73,14 +73,12 @@ class Executing(Attaching):
         return prepared.id
 
     @staticmethod
-    def _refuse_inactive(container: Container) -> None:
+    def _refuse_inactive(container: Container, ref: str) -> None:
         with container.lock:
             if not container.state.running:
                 raise not_running(container)
             if container.state.paused:
-                raise Conflict(
-                    f"Container {container.id} is paused, unpause the container before exec"
-                )
+                raise Conflict(f"Container {ref} is paused, unpause the container before exec")
             if container.state.restarting:
                 raise restarting(container)
 
@@ -92,7 +90,8 @@ class Executing(Attaching):
 
     def exec_exists(self, exec_id: str) -> None:
         """Refuse an exec that cannot be started (moby: ExecExists, getExecConfig)."""
-        self._refuse_inactive(self._exec(exec_id).container)
+        container = self._exec(exec_id).container
+        self._refuse_inactive(container, container.id)
 
     def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
         """Start a prepared process (moby: ContainerExecStart).
@@ -112,7 +111,7 @@ class Executing(Attaching):
             prepared.running = True
         session = self._attach_exec(prepared)
         try:
-            self._refuse_inactive(prepared.container)
+            self._refuse_inactive(prepared.container, prepared.container.id)
             self._log_exec_event(prepared, f"exec_start: {prepared.command_line}")
             process = self.runtime.exec(prepared.container.id, self._exec_process(prepared))
         except (OSError, EngineError) as failure:

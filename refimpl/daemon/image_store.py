@@ -29,6 +29,8 @@ from refimpl.model.wire_container import Config
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"(?:(?:[a-zA-Z0-9.-]+)(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+REPOSITORY_CHARACTERS_MAX = 255
+"""The longest name of an image, its tag not counted (moby: reference.NameTotalLengthMax)."""
 _HEX = re.compile(r"[0-9a-f]+")
 
 
@@ -42,6 +44,10 @@ def familiar_name(reference: str, tag: str = "") -> str:
     if not separator or "/" in own_tag:
         repository, own_tag = reference, ""
     repository = repository.removeprefix("docker.io/").removeprefix("library/")
+    if len(repository) > REPOSITORY_CHARACTERS_MAX:
+        raise InvalidParameter(
+            f"repository name must not be more than {REPOSITORY_CHARACTERS_MAX} characters"
+        )
     if not _REPOSITORY.fullmatch(repository):
         if _REPOSITORY.fullmatch(repository.lower()):
             raise InvalidParameter("invalid reference format: repository name must be lowercase")

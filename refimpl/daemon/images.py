@@ -312,7 +312,7 @@ def _unpack_save(stream: BinaryIO, directory: Path) -> dict[str, str]:
                     while data := content.read(1024 * 1024):
                         file.write(data)
     except (tarfile.TarError, EOFError) as error:
-        raise BadArchive("archive/tar: invalid tar header") from error
+        raise BadArchive.of(error) from error
     # docker save writes a layer that two images share as a link to the first
     for name, target in links.items():
         if target in members:

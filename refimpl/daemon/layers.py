@@ -38,6 +38,13 @@ class BadArchive(EngineError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"Error processing tar file(exit status 1): {reason}")
 
+    @classmethod
+    def of(cls, error: Exception) -> BadArchive:
+        """Say in Go's words why Python could not read an archive."""
+        text = str(error)
+        is_cut = isinstance(error, EOFError) or "truncated" in text or "unexpected end" in text
+        return cls("unexpected EOF" if is_cut else "archive/tar: invalid tar header")
+
 
 class _Digesting:
     """A reader that hashes and counts everything that is read through it."""
@@ -102,7 +109,7 @@ def extract_layer(stream: BinaryIO, directory: Path) -> tuple[str, int]:
         digesting.rest()
     except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
         shutil.rmtree(directory, ignore_errors=True)
-        raise BadArchive("archive/tar: invalid tar header") from error
+        raise BadArchive.of(error) from error
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise

@@ -5,6 +5,7 @@ Mirrors: moby daemon/list.go, container/view.go, container/state.go String (v20.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -36,6 +37,7 @@ class Listing(Inspecting):
         for status in filters.get("status", ()):
             if status not in STATUSES:
                 raise InvalidParameter(f"Invalid filter 'status={status}'")
+        self._check_values(filters)
         wants_all = (
             all_
             or limit > 0
@@ -48,6 +50,17 @@ class Listing(Inspecting):
         ]
         found.sort(key=lambda container: container.created, reverse=True)
         return [self._row(container) for container in (found[:limit] if limit > 0 else found)]
+
+    def _check_values(self, filters: Filters) -> None:
+        """Refuse exit codes that are none and containers that are not there, with a 500."""
+        for code in filters.get("exited", ()):
+            if not re.fullmatch(r"[+-]?[0-9]{1,18}", code, re.ASCII):
+                raise EngineError(f'strconv.Atoi: parsing "{code}": invalid syntax')
+        for ref in (*filters.get("before", ()), *filters.get("since", ())):
+            try:
+                self.get_container(ref)
+            except NotFound:
+                raise EngineError(f"no such container {ref}") from None
 
     def _passes_filters(self, container: Container, filters: Filters) -> bool:
         name = container.name.removeprefix("/")

@@ -5,6 +5,7 @@ Mirrors: moby daemon/{start,oci_linux,monitor}.go containerStart, createSpec, Cl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import PurePath
 
@@ -15,7 +16,7 @@ from refimpl.daemon.networking import Networking
 from refimpl.daemon.remove import Removing
 from refimpl.daemon.restart_manager import RestartManager
 from refimpl.daemon.stdio import StdioLoop, Streams
-from refimpl.errors import Conflict, EngineError, InvalidParameter, NotModified
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotModified
 from refimpl.kernel.base import OverlayPlan
 from refimpl.model.container import Container
 from refimpl.oci.base import ContainerSpec, Mount, Process, ProcessSpec, RuntimeFailure
@@ -124,7 +125,9 @@ class Starting(Removing, Networking, Images):
 
     def remove_automatically(self, container: Container) -> None:
         """Remove a container that was created with AutoRemove and has ended."""
-        self.container_remove(container.id, force=True, volumes=True)
+        # a user who removes it by force is as good (moby: containerRm's error is then dropped)
+        with contextlib.suppress(Conflict, NotFound):
+            self.container_remove(container.id, force=True, volumes=True)
 
     def cleanup(self, container: Container) -> None:
         """Give back what a run had: network, mounts, the runtime's memory (moby: Cleanup).

@@ -82,12 +82,10 @@ class Stopping(DaemonCore):
     def container_kill(self, ref: str, signal_name: str) -> None:
         """Send a signal, and with SIGKILL wait for the end (moby: ContainerKill)."""
         number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
-        container = self.get_container(ref)
-        if number > _SIGNALS_MAX:
-            raise EngineError(
-                f"Cannot kill container: {ref}: The linux daemon does not support signal {number}"
-            )
         try:
+            container = self.get_container(ref)
+            if number > _SIGNALS_MAX:
+                raise EngineError(f"The linux daemon does not support signal {number}")
             if number == signal.SIGKILL:
                 self.kill(container)
             else:
@@ -130,10 +128,17 @@ class Stopping(DaemonCore):
             if not is_restarting:
                 self._deliver(container, number)
                 if is_stop and was_paused:
-                    self.guarded("resume", container, lambda: self.runtime.resume(container.id))
+                    self._thaw_killed(container)
                 self.log_container_event(container, "kill", {"signal": str(number)})
         if is_stop and container.id in self.restart_managers:
             self.restart_managers[container.id].cancel()
+
+    def _thaw_killed(self, container: Container) -> None:
+        """Let a paused container meet its signal; some runtimes have thawed it already."""
+        try:
+            self.runtime.resume(container.id)
+        except RuntimeFailure as error:
+            log.info("Cannot unpause container %s: %s", container.id, error)
 
     def _deliver(self, container: Container, number: int) -> None:
         try:

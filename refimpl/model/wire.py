@@ -58,6 +58,18 @@ def json_type(value: Any) -> str:
     return names.get(type(value), "number")
 
 
+def named(kind: Kind, go_type: str) -> Kind:
+    """Return a kind under the name that Go's errors give it."""
+
+    def decode_named(value: Any, place: Place) -> Any:
+        try:
+            return kind.decode(value, place)
+        except WireError:
+            raise place.refuse(json_type(value), go_type) from None
+
+    return Kind(go_type, kind.zero, decode_named, kind.encode)
+
+
 def _scalar(go_type: str, python: type, zero: Any) -> Kind:
     def decode_scalar(value: Any, place: Place) -> Any:
         if value is None:
@@ -150,7 +162,10 @@ def _decode_str_slice(value: Any, place: Place) -> Any:
         return None
     if isinstance(value, str):
         return [value]
-    if not isinstance(value, list):
+    # Go tries a list of strings and then a string, and tells of the second failure
+    if not isinstance(value, list) or any(
+        one is not None and not isinstance(one, str) for one in value
+    ):
         raise place.refuse(json_type(value), "string")
     return [STRING.decode(one, place) for one in value]
 

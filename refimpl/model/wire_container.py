@@ -31,6 +31,7 @@ from refimpl.model.wire import (
     encode,
     list_of,
     map_of,
+    named,
     pointer,
     struct,
     wire,
@@ -163,7 +164,7 @@ class HostConfig:
     binds: list[str] | None = wire("Binds", STRINGS)
     container_id_file: str = wire("ContainerIDFile", STRING)
     log_config: LogConfig = wire("LogConfig", struct(LogConfig, go_type="container.LogConfig"))
-    network_mode: NetworkMode = wire("NetworkMode", STRING)
+    network_mode: NetworkMode = wire("NetworkMode", named(STRING, "container.NetworkMode"))
     port_bindings: dict[str, list[PortBinding] | None] | None = wire("PortBindings", PORT_MAP)
     restart_policy: RestartPolicy = wire(
         "RestartPolicy", struct(RestartPolicy, go_type="container.RestartPolicy")
