@@ -91,12 +91,12 @@ class Terminal:
         self._master, slave = pty.openpty()
         self.resize(24, 80)
         self.process = subprocess.Popen(
-            docker.command(*arguments),
+            # its controlling terminal: that is how it learns of another size
+            ["setsid", "--ctty", *docker.command(*arguments)],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env=docker.environment() | {"TERM": "xterm"},
-            start_new_session=True,
         )
         os.close(slave)
         self.seen = ""
