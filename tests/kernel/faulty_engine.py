@@ -1,0 +1,192 @@
+"""An engine whose n-th operation fails, or kills it, and a look at everything it may leave behind.
+
+The engine is composed as `refimpl.__main__` composes it, without the API; kernel, files and store
+(and the OCI runtime, where it may be killed at it) go through one `Trap`, which counts while it is
+armed. Run as a program it boots, looks, starts the container unarmed, stops it, and then starts it
+armed with SIGKILL:
+
+    python -m tests.kernel.faulty_engine DIR NUMBER before|after
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from conformance.image import build_archive
+from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.core import Services
+from refimpl.daemon.daemon import Daemon, database_path
+from refimpl.errors import EngineError
+from refimpl.kernel.faults import InjectedFault, Moment, Recorder
+from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.linux import LinuxKernel
+from refimpl.libnetwork.controller import new_id, utc_now
+from refimpl.libnetwork.store import SQLiteStore
+from refimpl.oci.runtime import become_subreaper, find_runtime
+
+T = TypeVar("T")
+NAME = "faulty"
+IMAGE = "faulty-busybox:latest"
+STOP_S = 20.0
+
+
+class Trap(Recorder):
+    """Counts operations while it is armed, and springs at one of them."""
+
+    def __init__(self, *, kills: bool = False) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._armed = False
+        self._at: tuple[int, Moment] | None = None
+        self._kills = kills
+
+    def arm(self, number: int = 0, moment: Moment = Moment.BEFORE) -> None:
+        """Count from 1 from now on, and spring at `number` (0: at none)."""
+        self.seen = []
+        self._at = (number, moment)
+        self._armed = True
+
+    def disarm(self) -> None:
+        self._armed = False
+
+    def run(self, name: str, operation: Callable[[], T]) -> T:
+        if not self._armed:
+            return operation()
+        self.seen.append(name)
+        number = len(self.seen)
+        self._spring(name, number, Moment.BEFORE)
+        result = operation()
+        try:
+            self._spring(name, number, Moment.AFTER)
+        except InjectedFault:
+            for one in result if isinstance(result, tuple) else ():
+                one.close()  # the resolver's sockets, which nobody will get
+            raise
+        return result
+
+    def _spring(self, name: str, number: int, moment: Moment) -> None:
+        if (number, moment) != self._at:
+            return
+        if self._kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise InjectedFault(name, number, moment)
+
+
+def compose(root: Path, trap: Trap, *, with_runtime: bool) -> Daemon:
+    """Boot an engine below `root`."""
+    config = DaemonConfig(data_root=str(root / "data"), exec_root=str(root / "exec"))
+    runtime = find_runtime(config.exec("runtime"))
+    daemon = Daemon(
+        Services(
+            config=config,
+            kernel=trap.wrap(LinuxKernel(), "kernel"),
+            files=trap.wrap(LinuxFiles(), "files"),
+            runtime=trap.wrap(runtime, "runtime") if with_runtime else runtime,
+            clock=utc_now,
+            new_id=new_id,
+        )
+    )
+    daemon.boot(trap.wrap(SQLiteStore(database_path(config.data_root)), "store"))
+    return daemon
+
+
+def create(daemon: Daemon) -> None:
+    """Create the container that is started over and over, on the default bridge."""
+    for _ in daemon.image_import(
+        io.BytesIO(build_archive()), repo=IMAGE, tag="", changes=(), message=""
+    ):
+        pass
+    daemon.container_create(NAME, {"Image": IMAGE, "Cmd": ["sleep", "600"]})
+
+
+def start_and_stop(daemon: Daemon) -> str:
+    """Start the container, look at it, stop it; return the address that it had."""
+    daemon.container_start(NAME)
+    document = daemon.container_inspect(NAME)
+    address: str = document["NetworkSettings"]["IPAddress"]
+    key = document["NetworkSettings"]["SandboxKey"]
+    inside = subprocess.run(
+        ["nsenter", f"--net={key}", "ip", "-j", "-4", "address", "show", "eth0"],
+        capture_output=True,
+        check=True,
+        timeout=STOP_S,
+    )
+    assert json.loads(inside.stdout)[0]["addr_info"][0]["local"] == address
+    stop(daemon)
+    return address
+
+
+def stop(daemon: Daemon) -> None:
+    """Kill the container if it runs, and wait until its end has been handled."""
+    waiter = daemon.container_wait(NAME, "not-running")
+    with suppress(EngineError):
+        daemon.container_kill(NAME, "KILL")
+    assert waiter.result(STOP_S) is not None, "the container did not end"
+
+
+def left_behind(daemon: Daemon) -> dict[str, Any]:
+    """Return everything outside the container's own directory that a start can leave."""
+    config = daemon.config
+    with closing(
+        sqlite3.connect(f"file:{database_path(config.data_root)}?mode=ro", uri=True)
+    ) as db:
+        rows = {
+            table: [row for (row,) in db.execute(f"SELECT value FROM {table}")]
+            for table in ("network", "endpoint", "sandbox")
+        }
+    rules = subprocess.run(
+        ["nft", "list", "ruleset"], capture_output=True, text=True, check=True, timeout=STOP_S
+    )
+    container = daemon.get_container(NAME)
+    return {
+        "namespaces": sorted(path.name for path in Path(config.exec("netns")).iterdir()),
+        "mounts": [
+            *daemon.kernel.mounts_below(config.exec_root),
+            *daemon.kernel.mounts_below(config.data_root),
+        ],
+        "links": sorted(link.name for link in daemon.kernel.links()),
+        "addresses": sorted(
+            str(address) for link in daemon.kernel.links() for address in link.addresses
+        ),
+        "rules": rules.stdout,
+        "networks": sorted(json.loads(row)["name"] for row in rows["network"]),
+        "endpoints": rows["endpoint"],
+        "sandboxes": rows["sandbox"],
+        "containers of the runtime": list(daemon.runtime.list()),
+        "bundles": sorted(path.name for path in Path(config.exec("bundles")).iterdir()),
+        "drafts": sorted(path.name for path in Path(container.root).glob("*.new")),
+    }
+
+
+def main(directory: str, number: str, moment: str) -> None:
+    """Boot on what the last run left, report it, and run into the trap."""
+    become_subreaper()
+    trap = Trap(kills=True)
+    daemon = compose(Path(directory), trap, with_runtime=True)
+    if not list(daemon.containers):
+        create(daemon)
+        start_and_stop(daemon)
+    report: dict[str, Any] = {"left": left_behind(daemon)}
+    report["address"] = start_and_stop(daemon)
+    report["left after a start"] = left_behind(daemon)
+    print(json.dumps(report), flush=True)
+    trap.arm(int(number), Moment(moment))
+    daemon.container_start(NAME)
+    trap.disarm()
+    print(json.dumps(trap.seen), flush=True)
+    stop(daemon)
+    daemon.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
