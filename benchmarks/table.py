@@ -171,8 +171,10 @@ def noise(measurements: Measurements) -> tuple[str, ...]:
 
 
 def show_number(value: float) -> str:
-    """Return three significant digits, never an exponent."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    """Return three significant digits, but not more than three decimals and no exponent."""
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.1 else f"{value:.3f}"
 
 
 def _show_ratio(ratio: Ratio | None) -> str:

@@ -135,8 +135,15 @@ def test_json_says_what_the_table_says_and_twice_the_same():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (0.2345, "0.234"), (3.14159, "3.14"), (43.06, "43.1"), (1234.5, "1234")],
-    ids=["zero", "below-one", "units", "tens", "thousands"],
+    [
+        (0.0, "0.000"),
+        (0.00754, "0.008"),
+        (0.2345, "0.234"),
+        (3.14159, "3.14"),
+        (43.06, "43.1"),
+        (1234.5, "1234"),
+    ],
+    ids=["zero", "tiny", "below-one", "units", "tens", "thousands"],
 )
-def test_number_has_three_digits_and_no_exponent(value, text):
+def test_number_is_short_and_has_no_exponent(value, text):
     assert show_number(value) == text
