@@ -49,12 +49,12 @@ class Images(DaemonCore):
         image = self.images.add(
             {
                 "architecture": _architecture(),
-                "comment": message,
+                "comment": message or "Imported from -",
                 "config": config.to_wire(),
                 "container_config": Config().to_wire(),
                 "created": now,
                 "docker_version": "20.10.24",
-                "history": [{"created": now, "comment": message}],
+                "history": [{"created": now, "comment": message or "Imported from -"}],
                 "os": "linux",
                 "rootfs": {"type": "layers", "diff_ids": [diff_id]},
             }

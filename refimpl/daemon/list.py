@@ -12,6 +12,7 @@ from datetime import timedelta
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.inspect import Inspecting
 from refimpl.daemon.network_filters import has_labels, verify_filters
+from refimpl.daemon.prune_filters import PruneFilters
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.model.container import Container
 
@@ -163,16 +164,18 @@ class Listing(Inspecting):
 
     def containers_prune(self, filters: Filters) -> Wire:
         """Remove every container that does not run (moby: ContainersPrune)."""
-        verify_filters(filters, frozenset({"label", "label!", "until"}))
+        wanted = PruneFilters(filters, self.clock())
         deleted = []
         for container in self.containers:
-            if container.state.running or not self._passes_filters(container, filters):
+            labels = container.config.labels or {}
+            if container.state.running or not wanted.allow(labels, container.created):
                 continue
             try:
                 self.container_remove(container.id)
             except (Conflict, NotFound, EngineError):
                 continue  # it was started or removed meanwhile
             deleted.append(container.id)
+        self.events.log("container", "prune", "", {"reclaimed": "0"})
         return {"ContainersDeleted": deleted or None, "SpaceReclaimed": 0}
 
 

@@ -55,7 +55,6 @@ def passes(network: Network, filters: Filters, *, is_used: bool) -> bool:
         "id": lambda wanted: any(network.id.startswith(one) for one in wanted),
         "scope": lambda wanted: network.options.scope in wanted,
         "label": lambda wanted: has_labels(network.options.labels, wanted),
-        "label!": lambda wanted: not has_labels(network.options.labels, wanted),
         "type": lambda wanted: ("custom" if is_custom else "builtin") in wanted,
         "dangling": lambda wanted: (is_custom and not is_used) == (wanted[0] in TRUE),
     }

@@ -13,6 +13,7 @@ from refimpl.daemon.core import removal_conflict
 from refimpl.daemon.network_filters import passes, verify_filters
 from refimpl.daemon.network_options import recorded_networks
 from refimpl.daemon.networking import HOST_NETWORK, Networking
+from refimpl.daemon.prune_filters import PruneFilters
 from refimpl.errors import (
     Conflict,
     EngineError,
@@ -261,20 +262,19 @@ class Networks(Networking):
 
     def networks_prune(self, filters: Filters) -> Wire:
         """Remove every user network that nothing runs on (moby: NetworksPrune)."""
-        verify_filters(filters, frozenset({"label", "label!", "until"}))
+        wanted = PruneFilters(filters, self.clock())
         deleted = []
         for network in self.controller().networks():
             if network.name in PREDEFINED or self._is_used(network):
                 continue
-            if not passes(network, filters, is_used=False):
+            if not wanted.allow(network.options.labels, network.created):
                 continue
             try:
                 self.network_remove(network.id)
             except (EngineError, OSError):
                 continue  # somebody was faster
             deleted.append(network.name)
-        if deleted:
-            self.events.log("network", "prune", "", {"reclaimed": "0"})
+        self.events.log("network", "prune", "", {"reclaimed": "0"})
         return {"NetworksDeleted": deleted or None}
 
 
