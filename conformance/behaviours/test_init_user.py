@@ -193,8 +193,9 @@ def test_endpoints_config_keys_become_names(create_raw, client, network, inspect
             "NetworkingConfig": {"EndpointsConfig": {key: {}}},
         }
         container = client.containers.get(create_raw(body).json()["Id"])
-        container.start()
         expect_equal(f"the networks for key {key}", [name], networks_of(inspect(container)))
+        container.start()
+        expect_equal("the networks after the start", [name], networks_of(inspect(container)))
 
 
 @behaviour(
