@@ -26,8 +26,6 @@ from refimpl.oci.base import Process
 CHUNK = 64 * 1024
 BACKLOG = 1024 * 1024
 """Bytes that a session may lag behind before its process is no longer read."""
-DETACH_KEYS = b"\x10\x11"
-"""ctrl-p ctrl-q, which leave a terminal without ending it."""
 
 
 class Session:
@@ -40,7 +38,6 @@ class Session:
         self._owns_stdin = owns_stdin
         self._pending: deque[tuple[int, bytes]] = deque()
         self._pending_bytes = 0
-        self._last_key = b""
         self.changed = threading.Condition()
         self.ended = False
 
@@ -80,13 +77,7 @@ class Session:
             self.changed.notify_all()
 
     def write(self, data: bytes) -> None:
-        """Feed standard input; the detach keys leave a terminal."""
-        if self.tty:
-            typed = self._last_key + data
-            if DETACH_KEYS in typed:
-                self.detach()
-                return
-            self._last_key = data[-1:]
+        """Feed standard input."""
         if self._owns_stdin:
             self._streams.write_stdin(data, lambda: self.ended)
 
