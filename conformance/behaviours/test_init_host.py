@@ -15,6 +15,7 @@ from conformance.assertions import (
     expect_in,
     expect_not_equal,
     expect_not_in,
+    expect_true,
 )
 from conformance.observe.files import addresses_of, parse_resolv_conf
 from conformance.registry import behaviour
@@ -77,8 +78,10 @@ def test_host_mode_has_an_endpoint_without_address(run):
     source="seed initializeNetworking: BuildHostnameFile",
 )
 def test_host_mode_writes_the_hostname_file(run, host):
-    path = host.file(run(network_mode="host").attrs["HostnamePath"])
-    expect_equal("the file at HostnamePath", f"{socket.gethostname()}\n", path.read_text())
+    path = run(network_mode="host").attrs["HostnamePath"]
+    expect_true("HostnamePath", path)
+    content = host.file(path).read_text()
+    expect_equal("the file at HostnamePath", f"{socket.gethostname()}\n", content)
 
 
 @behaviour(
