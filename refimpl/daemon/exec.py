@@ -27,6 +27,9 @@ EXEC_FAILED = 126
 RESIZE_WAIT_S = 10.0
 """How long a resize waits for the start of its process (moby's own figure)."""
 
+EXECS_KEPT = 1000
+"""How many ended processes can still be asked for their exit code."""
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Exec:
@@ -68,6 +71,7 @@ class Executing(Attaching):
         self._refuse_inactive(container, ref)
         streams = Streams(self.stdio, tty=request.tty, stdin_once=True)
         prepared = Exec(id=self.new_id(), container=container, request=request, streams=streams)
+        self._forget_oldest()
         self.execs[prepared.id] = prepared
         self._log_exec_event(prepared, f"exec_create: {prepared.command_line}")
         return prepared.id
@@ -240,8 +244,15 @@ class Executing(Attaching):
             if one.container is container and one.running
         ] or None
 
-    def forget_execs(self, container: Container) -> None:
-        """Forget the processes of a container that has ended."""
+    def cleanup(self, container: Container) -> None:
+        """Give back what a run had, its execs too (moby: Cleanup)."""
+        super().cleanup(container)
         for one in list(self.execs.values()):
-            if one.container is container and not one.running:
+            if one.container is container:
                 self.execs.pop(one.id, None)
+
+    def _forget_oldest(self) -> None:
+        """Keep no more than EXECS_KEPT processes that have ended."""
+        ended = [one.id for one in list(self.execs.values()) if one.exit_code is not None]
+        for exec_id in ended[:-EXECS_KEPT]:
+            self.execs.pop(exec_id, None)
