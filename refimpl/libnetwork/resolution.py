@@ -77,14 +77,18 @@ class ResolutionFiles:
         self._hash = texts.content_hash(self._resolv_conf)
 
     def flush(self) -> None:
-        """Write the files for the first time."""
+        """Write the files for the first time.
+
+        In place, as moby does: a container that shares the network of this one may still have
+        them mounted from before. One that a crash tears is built anew at the next start.
+        """
         if self._is_live:
             return
         options = self._options
-        self._files.write(options.hosts_path, texts.encode(self._hosts))
-        self._files.write(options.resolv_conf_path, texts.encode(self._resolv_conf))
+        self._files.overwrite(options.hosts_path, texts.encode(self._hosts))
+        self._files.overwrite(options.resolv_conf_path, texts.encode(self._resolv_conf))
         if self._hash:
-            self._files.write(f"{options.resolv_conf_path}.hash", self._hash.encode())
+            self._files.overwrite(f"{options.resolv_conf_path}.hash", self._hash.encode())
         self._is_live = True
 
     # -- hosts -----------------------------------------------------------------------------

@@ -309,6 +309,14 @@ def test_bridge_options_reach_bridge_interface_and_firewall(world, controller):
     assert (interface.name, interface.mtu_bytes) == ("zz0", 1380)
 
 
+def test_an_mtu_that_no_link_can_have_is_accepted_until_a_start(world, controller):
+    network = make(controller, options={"com.docker.network.driver.mtu": "99999999"})
+    assert world.kernel.bridges[f"br-{network.id[:12]}"].mtu_bytes == 65535
+    sandbox = start(controller, "web", network.name)
+    (interface,) = world.kernel.sandboxes[sandbox.key].interfaces.values()
+    assert interface.mtu_bytes == 99999999
+
+
 def test_a_bridge_that_was_there_before_stays(world, controller):
     world.kernel.bridges["mine0"] = world.kernel.bridges["docker0"]
     network = make(controller, IPAMPool(subnet=SUBNET), options={BRIDGE + "name": "mine0"})
