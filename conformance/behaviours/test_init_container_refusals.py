@@ -1,5 +1,7 @@
 """Container mode: what create and start refuse, and what they take although it looks odd."""
 
+from typing import Any
+
 import pytest
 
 from conformance.assertions import (
@@ -126,7 +128,7 @@ def test_joiner_starts_after_its_target_was_renamed(run, create, new_name, inspe
     expect_equal("the joiner runs", True, inspect(joiner)["State"]["Running"])
 
 
-CONFLICTS = {
+CONFLICTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "hostname": ({"Hostname": "own"}, {}, "hostname and the network mode"),
     "links": ({}, {"Links": ["other:alias"]}, "container type network can't be used with links"),
     "dns": ({}, {"Dns": ["192.0.2.53"]}, "dns and the network mode"),
