@@ -109,10 +109,6 @@ def pump(
     try:
         for stream, data in session.output():
             sock.sendall(frame(stream, data) if framed else data)
-    except EngineError as exc:
-        text = f"{exc}\r\n".encode("utf-8", "replace")
-        with contextlib.suppress(OSError):
-            sock.sendall(frame(STDERR, text) if framed else text)
     except OSError:
         pass  # the client is gone, and the process does not care
     finally:

@@ -49,6 +49,25 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
             ("list", {"all_": True, "limit": 3, "size": False, "filters": {"name": ["x"]}}),
         ),
         ("GET", "/networks/?filters=", None, ("networks", {})),
+        ("POST", "/containers/a/restart?t=-1", None, ("container_restart", "a", -1)),
+        ("POST", "/containers/a/pause", None, ("container_pause", "a")),
+        ("POST", "/containers/a/unpause", None, ("container_unpause", "a")),
+        ("POST", "/containers/a/rename?name=b", None, ("container_rename", "a", "b")),
+        ("POST", "/containers/a/exec", b'{"Cmd":["x"]}', ("exec", "a", {"Cmd": ["x"]})),
+        ("POST", "/exec/e/resize?h=1&w=2", None, ("exec_resize", "e", 1, 2)),
+        ("GET", "/exec/e/json", None, ("exec_inspect", "e")),
+        ("POST", "/networks/n/disconnect", b"{}", ("network_disconnect", "n", {})),
+        ("DELETE", "/networks/n", None, ("network_remove", "n")),
+        ("POST", "/networks/prune", None, ("networks_prune", {})),
+        ("GET", "/images/json?all=1", None, ("image_list", {"all_": True, "filters": {}})),
+        ("GET", "/images/i/history", None, ("image_history", "i")),
+        ("POST", "/images/a/b/tag?repo=c&tag=d", None, ("image_tag", "a/b", "c", "d")),
+        (
+            "DELETE",
+            "/images/i?force=1&noprune=1",
+            None,
+            ("image_remove", "i", {"force": True, "prune": False}),
+        ),
     ],
 )
 def test_an_endpoint_passes_on_what_it_was_asked(
@@ -174,6 +193,12 @@ def test_a_load_that_fails_says_so_inside_of_its_stream(client: Client) -> None:
     )
     reply = client.request("POST", "/images/load", b"good")
     assert reply.body == b'{"stream":"Loaded image: busybox:latest\\n"}\r\n'
+
+
+def test_an_inspection_is_asked_for_in_full(client: Client) -> None:
+    assert client.request("GET", "/containers/c/json?size=1").json() == {"Id": "c", "SizeRw": True}
+    asked = client.request("GET", "/networks/n?verbose=true&scope=local").json()
+    assert asked == {"Name": "n", "verbose": True, "Scope": "local"}
 
 
 def test_an_images_name_may_have_slashes(client: Client) -> None:
