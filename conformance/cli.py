@@ -18,7 +18,7 @@ from conformance.report.document import FILE_NAME, DocumentError, read_document
 from conformance.report.junit import write_junit
 from conformance.report.terminal import print_report
 from conformance.runner import RunRequest, default_workers, run_rows, why_unavailable
-from conformance.verdicts import ExitCode
+from conformance.verdicts import ExitCode, Verdict
 
 
 class Usage(click.ClickException):
@@ -74,6 +74,11 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
     help="A name of engines.toml, or the address of your own engine: unix:///path, "
     "tcp://host:port. May be given more than once. Default: every engine of engines.toml.",
 )
+@click.option(
+    "--red-in",
+    type=click.Path(path_type=Path),
+    help="Only what is red in this report of an earlier run, on the engines it is red on.",
+)
 @click.option("--skip-missing", is_flag=True, help="Go on without engines that cannot be had here.")
 @click.option("--keep", default="", help="Leave the engines up under this name, and reuse them.")
 @click.option("--report", default="reports", show_default=True, help="Folder of the report.")
@@ -91,6 +96,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
 def run(
     select: tuple[str, ...],
     engines: tuple[str, ...],
+    red_in: Path | None,
     skip_missing: bool,
     keep: str,
     report: str,
@@ -111,6 +117,10 @@ def run(
                 3 usage: nothing selected, an engine that cannot be had
     """
     rows = [row.id for row in load_catalogue(behaviours) if is_selected(row.id, select)]
+    if red_in is not None:
+        red_rows, red_engines = _red_in(red_in)
+        rows = [row for row in rows if row in red_rows]
+        engines = engines or red_engines
     if not rows:
         raise Usage(f"no behaviour is selected by: {' '.join(select) or '(nothing)'}")
     chosen = _preflight(engines or tuple(load_settings()), skip_missing=skip_missing)
@@ -128,6 +138,24 @@ def run(
     for line in run_rows(request):
         click.echo(f"cleaned up: {line}", err=True)
     sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
+
+
+def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
+    """Give the rows that are red in a report, and the engines they are red on.
+
+    Raises:
+        Usage: nothing is red in it, or it is no report.
+    """
+    try:
+        document = read_document(path)
+    except DocumentError as exc:
+        raise Usage(str(exc)) from exc
+    red = [cell for cell in document["results"] if Verdict(cell["verdict"]).is_red]
+    if not red:
+        raise Usage(f"nothing is red in {path}")
+    names = {cell["engine"] for cell in red}
+    specs = tuple(engine["spec"] for engine in document["engines"] if engine["name"] in names)
+    return {cell["behaviour"] for cell in red}, specs
 
 
 def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:

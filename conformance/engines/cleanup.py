@@ -79,7 +79,7 @@ def _sweep_daemon(folder: Path, is_forced: bool) -> list[str]:
         return []
     try:
         clear_away(folder, record["netns"])
-    except (EngineError, WaitedTooLong) as exc:
+    except (EngineError, WaitedTooLong, OSError) as exc:
         return [f"{folder} resisted: {exc}"]
     return [f"took away {folder} and the namespace {record['netns']}"]
 

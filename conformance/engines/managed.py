@@ -290,7 +290,7 @@ class ManagedEngine:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        if self._process is not None and self._process.pid in pids:
+        if self._process is not None and (self._process.pid in pids or self._has_exited()):
             self._process.wait(timeout=STOP_TIMEOUT_S)
         kill_all(pids)
 

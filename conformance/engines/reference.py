@@ -26,13 +26,18 @@ class ReferenceEngine(ManagedEngine):
 
     def is_current(self) -> bool:
         """Say whether the kept daemon was started after the last change of its source."""
-        spec = importlib.util.find_spec("refimpl")
-        folders = list(spec.submodule_search_locations or []) if spec else []
-        changed = (file.stat().st_mtime for place in folders for file in Path(place).rglob("*.py"))
+        changed = (file.stat().st_mtime for file in _source_folder().rglob("*.py"))
         return max(changed, default=0.0) < (self.folder / RECORD).stat().st_mtime
 
     def why_unavailable(self) -> str:
         """Say why this machine cannot have it; "" = it can."""
-        if importlib.util.find_spec("refimpl.__main__") is None:
+        if not (_source_folder() / "__main__.py").exists():
             return f"{self.name}: the package refimpl is not installed beside the suite"
         return super().why_unavailable()
+
+
+def _source_folder() -> Path:
+    """Find the reference's package without importing it."""
+    spec = importlib.util.find_spec("refimpl")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0]) if places else Path("/nonexistent")

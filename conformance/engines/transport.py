@@ -28,7 +28,11 @@ def open_socket(address: str, tls: docker.tls.TLSConfig | None = None) -> socket
     if parts.scheme == "unix":
         local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         local.settimeout(API_TIMEOUT_S)
-        local.connect(socket_path(address))
+        try:
+            local.connect(socket_path(address))
+        except OSError:
+            local.close()
+            raise
         return local
     if parts.scheme not in ("tcp", "http", "https") or parts.hostname is None:
         raise EngineUnavailable(f"{address}: want unix:///path or tcp://host:port")

@@ -172,6 +172,17 @@ def test_red_cell_has_its_log(suite):
     assert "BehaviourViolated" in (result.report / cell["log"] / "row.log").read_text("utf-8")
 
 
+def test_only_what_was_red_runs_again(suite, tmp_path):
+    suite("self.*uns*", "never-runs", report="old")
+    old = str(tmp_path / "old" / "conformance.json")
+    again = suite("self", options=("--red-in", old), report="new")
+    assert [cell["behaviour"] for cell in again.document["results"]] == ["self.runs"]
+    assert again.code == 0
+    new = str(tmp_path / "new" / "conformance.json")
+    nothing = suite("self", options=("--red-in", new))
+    assert (nothing.code, "nothing is red in" in nothing.err) == (3, True)
+
+
 def start_slow_run(engine: Deviant, report: Path) -> subprocess.Popen[str]:
     """Start a run in a session of its own and wait until its row has made a container."""
     before = len(engine.containers)

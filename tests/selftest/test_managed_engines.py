@@ -1,0 +1,103 @@
+"""What the suite starts it also takes away: every engine that this machine can have."""
+
+import secrets
+import subprocess
+import sys
+
+import pytest
+
+from conformance.engines.cleanup import sweep
+from conformance.engines.factory import make_engine
+from conformance.engines.managed import workspace_of
+from conformance.engines.processes import CGROUP_ROOT, NETNS_DIR, is_alive, mounts_under
+from conformance.engines.settings import load_settings
+from conformance.observe.poll import wait_until
+from conformance.runner import why_unavailable
+from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.workbench import Workbench
+
+pytestmark = [pytest.mark.root, pytest.mark.engine]
+
+
+@pytest.fixture(params=load_settings())
+def engine_name(request) -> str:
+    """Every engine of engines.toml that this machine can have."""
+    reason = why_unavailable(request.param)
+    if reason:
+        pytest.skip(reason)
+    return str(request.param)
+
+
+@pytest.fixture
+def bench(engine_name):
+    """A workbench on a new engine; the engine is ended even if the test fails."""
+    run_id = secrets.token_hex(3)
+    engine = make_engine(engine_name, run_id=run_id, workspace=workspace_of(run_id))
+    engine.start()
+    subnets = SubnetAllocator(taken_subnets(engine.client()))
+    yield Workbench(engine, run_id=run_id, subnets=subnets)
+    engine.stop()
+    workspace_of(run_id).rmdir()
+
+
+def left_of(bench: Workbench, container_pid: int) -> list[str]:
+    """List what is still there of an engine and of its container."""
+    run_id = bench.labels["netinit.run"]
+    folder = workspace_of(run_id) / bench.engine.name
+    found = [str(path) for path in NETNS_DIR.glob(f"*{run_id}*")]
+    found += [str(path) for path in mounts_under(folder)]
+    found += [str(path) for path in CGROUP_ROOT.glob(f"*/*{run_id}*")]
+    found += [str(folder)] if folder.exists() else []
+    return found + ([f"process {container_pid}"] if is_alive(container_pid) else [])
+
+
+def test_stop_with_a_running_container_leaves_nothing(bench):
+    pid = bench.run().attrs["State"]["Pid"]
+    assert left_of(bench, pid) != []
+    bench.engine.stop()
+    assert left_of(bench, pid) == []
+
+
+def test_killed_engine_comes_back_on_its_state_and_leaves_nothing(bench):
+    container = bench.run()
+    pid = container.attrs["State"]["Pid"]
+    bench.engine.kill_everything()
+    assert not is_alive(pid)
+    bench.engine.resume()
+    assert bench.inspect(container)["State"]["Status"] == "exited"
+    bench.engine.stop()
+    assert left_of(bench, pid) == []
+
+
+TWIN = """
+import signal, sys
+from pathlib import Path
+from conformance.engines.cleanup import sweep
+from conformance.engines.factory import make_engine
+twin = make_engine(sys.argv[1], run_id=sys.argv[2], workspace=Path(sys.argv[3]))
+twin.start()
+print(twin.inside().pid, flush=True)
+signal.pause()
+"""
+
+
+def test_engine_ends_with_the_process_that_started_it(engine_name):
+    """A child starts an engine and is killed; the engine must follow it, `clean` takes the rest."""
+    run_id = secrets.token_hex(3)
+    words = [engine_name, run_id, str(workspace_of(run_id))]
+    child = subprocess.Popen(
+        [sys.executable, "-c", TWIN, *words], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None
+        pid = int(child.stdout.readline())
+        assert is_alive(pid)
+        child.kill()
+        wait_until("the engine to follow its parent", lambda: not is_alive(pid), timeout_s=30)
+        assert len(sweep(run_id)) == 1
+        assert list(NETNS_DIR.glob(f"*{run_id}*")) == []
+        assert not workspace_of(run_id).exists()
+    finally:
+        child.kill()
+        child.communicate()
+        sweep(run_id, is_forced=True)
