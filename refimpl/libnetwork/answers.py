@@ -77,6 +77,8 @@ def answer(
         return _answer_address(query, backend, 4, shuffle)
     if question.rdtype == dns.rdatatype.AAAA:
         return _answer_address(query, backend, 6, shuffle)
+    if question.rdtype == dns.rdatatype.MX:
+        return _answer_mail_exchange(query, backend)
     if question.rdtype == dns.rdatatype.PTR:
         return _answer_pointer(query, backend)
     return None
@@ -130,6 +132,15 @@ def _answer_address(
         )
     )
     return response
+
+
+def _answer_mail_exchange(
+    query: dns.message.Message, backend: Backend
+) -> dns.message.Message | None:
+    """Return nothing without an error for a name of ours, which then takes its mail itself."""
+    name = query.question[0].name.to_text(omit_final_dot=True)
+    is_ours = any(backend.resolve_name(name, version)[0] for version in (4, 6))
+    return _response(query) if is_ours else None
 
 
 def _answer_pointer(query: dns.message.Message, backend: Backend) -> dns.message.Message | None:

@@ -277,7 +277,9 @@ class Network:
 
     def _publish(self, endpoint: Endpoint) -> None:
         info = endpoint.info
-        if info.ipv4 is None:
+        # the default bridge has no names, for those either who have the embedded DNS from
+        # another network (measured on 20.10)
+        if info.ipv4 is None or endpoint.options.disable_resolution:
             return
         names, reverse = _dns_names(endpoint.name, endpoint.options)
         ipv6 = None if info.ipv6 is None else info.ipv6.ip

@@ -116,6 +116,16 @@ def test_an_ipv4_name_has_no_ipv6_address_and_no_error(serve):
     assert (response.rcode(), response.answer) == (dns.rcode.NOERROR, [])
 
 
+def test_an_own_name_has_no_mail_exchange_and_no_error(serve):
+    response = serve().ask("db", "MX")
+    assert (response.rcode(), response.answer) == (dns.rcode.NOERROR, [])
+
+
+@pytest.mark.parametrize(("name", "rdtype"), [("nowhere", "MX"), ("db", "TXT")])
+def test_what_is_not_ours_to_answer_goes_upstream(serve, name, rdtype):
+    assert serve().ask(name, rdtype).rcode() == dns.rcode.SERVFAIL
+
+
 def test_an_address_has_its_name_and_network(serve):
     response = serve().ask("2.0.0.10.in-addr.arpa", "PTR")
     assert addresses(response) == {"db.net."}

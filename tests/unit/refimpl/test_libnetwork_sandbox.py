@@ -376,6 +376,16 @@ def test_names_are_those_of_the_shared_networks_only(controller):
     assert resolved(sandbox, "db.bb") == []
 
 
+def test_the_default_bridge_has_no_names_even_with_the_embedded_dns(controller):
+    """Measured on 20.10."""
+    start(controller, "db", "bridge")
+    sandbox = start(controller, "web", "bridge", "aa")
+    assert resolved(sandbox, "db") == []
+    assert resolved(sandbox, "db.bridge") == []
+    assert resolved(sandbox, "web") == ["10.2.0.2"]
+    assert sandbox.resolve_ip(ip_address("172.17.0.2")) == ""
+
+
 def test_with_two_shared_networks_the_first_by_name_answers(controller):
     start(controller, "db", "cc", "aa")
     sandbox = start(controller, "web", "cc", "aa")
