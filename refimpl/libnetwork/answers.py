@@ -73,15 +73,16 @@ def answer(
     question = query.question[0]
     if question.rdclass != dns.rdataclass.IN:
         return None
-    if question.rdtype == dns.rdatatype.A:
-        return _answer_address(query, backend, 4, shuffle)
-    if question.rdtype == dns.rdatatype.AAAA:
-        return _answer_address(query, backend, 6, shuffle)
-    if question.rdtype == dns.rdatatype.MX:
-        return _answer_mail_exchange(query, backend)
-    if question.rdtype == dns.rdatatype.PTR:
-        return _answer_pointer(query, backend)
-    return None
+    match question.rdtype:
+        case dns.rdatatype.A | dns.rdatatype.AAAA:
+            response = _answer_address(query, backend, shuffle)
+        case dns.rdatatype.MX:
+            response = _answer_mail_exchange(query, backend)
+        case dns.rdatatype.PTR:
+            response = _answer_pointer(query, backend)
+        case _:
+            response = None
+    return response
 
 
 def failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
@@ -111,9 +112,10 @@ def _response(query: dns.message.Message) -> dns.message.Message:
 
 
 def _answer_address(
-    query: dns.message.Message, backend: Backend, version: int, shuffle: Shuffle
+    query: dns.message.Message, backend: Backend, shuffle: Shuffle
 ) -> dns.message.Message | None:
     question = query.question[0]
+    version = 4 if question.rdtype == dns.rdatatype.A else 6
     name = question.name.to_text(omit_final_dot=True)
     addresses, is_miss = backend.resolve_name(name, version)
     if not addresses:
@@ -124,11 +126,14 @@ def _answer_address(
     mixed = list(addresses)
     if len(mixed) > 1:
         shuffle(mixed)
-    rdtype = dns.rdatatype.A if version == 4 else dns.rdatatype.AAAA
     response = _response(query)
     response.answer.append(
         dns.rrset.from_text(
-            question.name, DNS_TTL_S, dns.rdataclass.IN, rdtype, *(str(a) for a in mixed)
+            question.name,
+            DNS_TTL_S,
+            dns.rdataclass.IN,
+            question.rdtype,
+            *(str(address) for address in mixed),
         )
     )
     return response
