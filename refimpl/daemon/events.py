@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.errors import EngineError, InvalidParameter
@@ -18,6 +19,7 @@ KEPT = 256
 """How many past events are kept, as in moby (eventsLimit)."""
 QUEUED = 4096
 """How many events a reader may lag behind before the oldest are dropped for it."""
+_ACTORS = ("config", "container", "network", "node", "plugin", "secret", "service", "volume")
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
@@ -142,34 +144,38 @@ def parse_moment(text: str) -> datetime | None:
 
 
 def matches(event: Wire, filters: Filters) -> bool:
-    """Tell whether an event passes every filter (moby: Filter.Include)."""
+    """Tell whether an event passes every filter (moby: Filter.Include); unknown ones pass."""
     attributes = event["Actor"]["Attributes"]
+    checks: dict[str, Callable[[Sequence[str]], bool]] = {
+        # an exec's event carries its command line behind the action
+        "event": lambda wanted: event["Action"].partition(":")[0] in wanted,
+        "type": lambda wanted: event["Type"] in wanted,
+        "scope": lambda wanted: event["scope"] in wanted,
+        "label": lambda wanted: all(_has_label(attributes, one) for one in wanted),
+        "image": lambda wanted: any(one in _image_names(event) for one in wanted),
+    }
+    for kind in _ACTORS:
+        checks[kind] = partial(_names_actor, event, kind)
+    return all(
+        checks[name](wanted) for name, wanted in filters.items() if wanted and name in checks
+    )
+
+
+def _names_actor(event: Wire, kind: str, wanted: Sequence[str]) -> bool:
+    """Tell whether an event is about one of the named objects, by name or start of the id."""
+    if event["Type"] != kind:
+        return False
     actor = event["Actor"]["ID"]
-    for name, wanted in filters.items():
-        if not wanted:
-            continue
-        if name == "event":
-            # exec events carry their command line behind the action's name
-            passed = any(event["Action"].partition(":")[0] == one for one in wanted)
-        elif name == "type":
-            passed = event["Type"] in wanted
-        elif name == "scope":
-            passed = event["scope"] in wanted
-        elif name == "label":
-            passed = all(_has_label(attributes, one) for one in wanted)
-        elif name == "image":
-            passed = any(
-                one in {actor, attributes.get("name"), attributes.get("image")}
-                for one in (part for value in wanted for part in (value, f"{value}:latest"))
-            )
-        else:
-            names = {actor, attributes.get("name", "")} if event["Type"] == name else set()
-            passed = any(
-                one in names or (event["Type"] == name and actor.startswith(one)) for one in wanted
-            )
-        if not passed:
-            return False
-    return True
+    name = event["Actor"]["Attributes"].get("name")
+    return any(one == name or actor.startswith(one) for one in wanted)
+
+
+def _image_names(event: Wire) -> set[str]:
+    """Return what an event's image may be called by: its id, its name with and without tag."""
+    attributes = event["Actor"]["Attributes"]
+    key = "name" if event["Type"] == "image" else "image"
+    name = attributes.get(key, "")
+    return {event["Actor"]["ID"], name, name.partition(":")[0]}
 
 
 def _has_label(attributes: Mapping[str, str], wanted: str) -> bool:

@@ -49,6 +49,7 @@ class Removing(Stopping, Links):
         with container.lock:
             if container.state.removal_in_progress:
                 raise Conflict(f"removal of container {ref} is already in progress")
+            self.get_container(container.id)  # another removal may have ended just now
             container.state.removal_in_progress = True
         try:
             self.cleanup_container(container, force=force)

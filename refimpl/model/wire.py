@@ -78,7 +78,8 @@ def _scalar(go_type: str, python: type, zero: Any) -> Kind:
             raise place.refuse(json_type(value), go_type)
         return value
 
-    return Kind(go_type, lambda: zero, decode_scalar)
+    # a subclass, as NetworkMode is of str, becomes what JSON has
+    return Kind(go_type, lambda: zero, decode_scalar, python)
 
 
 def _integer(go_type: str, low: int, high: int) -> Kind:
