@@ -88,3 +88,27 @@ def test_lint_names_unknown_rows_families_and_doubles(tmp_path):
 def test_the_projects_own_files_are_in_order():
     families = {settings.family for settings in load_settings().values()}
     assert lint_expectations(families, [row.id for row in load_catalogue()]) == []
+
+
+def test_entry_stands_in_the_report(tmp_path):
+    entry = load_expectations("docker", folder=write(tmp_path, GOOD.format(versions="<28")))[0]
+    assert entry.to_json() == {
+        "versions": "<28",
+        "reason": "does otherwise",
+        "link": "https://example.org/1",
+        "evidence": "",
+        "since": "2026-11-24",
+    }
+
+
+def test_entry_that_is_no_table_is_refused(tmp_path):
+    with pytest.raises(ExpectationError, match="an entry is a table"):
+        load_expectations("docker", folder=write(tmp_path, '"dns.x" = ["fail"]'))
+
+
+def test_lint_goes_on_past_a_broken_file(tmp_path):
+    write(tmp_path, "[[")
+    write(tmp_path, GOOD.format(versions=""), family="refimpl")
+    complaints = lint_expectations(["docker", "refimpl"], [], folder=tmp_path)
+    assert complaints[0].startswith("docker.toml: ")
+    assert complaints[1:] == ["refimpl.toml: dns.x: no such behaviour"]
