@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from refimpl.errors import EngineError, InvalidParameter
@@ -77,20 +77,22 @@ def own_names(hostname: str, domainname: str) -> str:
     return f"{full} {head}" if dot else full
 
 
-def delete_hosts_lines(content: str, names: Iterable[str]) -> str:
-    """Return a hosts file without the lines whose names are exactly one of the given ones.
+def delete_hosts_lines(content: str, is_deleted: Callable[[str], bool]) -> str:
+    """Return a hosts file without the lines that end in a tab and a name to be deleted.
 
-    Docker goes by the end of the line and not by its address, so the same names of another
-    network's line go too (moby#34044; FILE-08).
+    Docker goes by the end of the line and not by its address, so the same name of another
+    network's line goes too (moby#34044; FILE-08).
+
+    Args:
+        content: The file.
+        is_deleted: Asked of what stands behind a tab, once or twice a line.
     """
-    endings = tuple(f"\t{name}" for name in names)
-    if not endings:
-        return content
-    kept = [
-        line
-        for line in content.splitlines(keepends=True)
-        if line.startswith("#") or not line.rstrip("\n").endswith(endings)
-    ]
+    kept: list[str] = []
+    for line in content.splitlines(keepends=True):
+        _, *parts = line.rstrip("\n").split("\t")
+        endings = ("\t".join(parts[start:]) for start in range(len(parts)))
+        if line.startswith("#") or not any(map(is_deleted, endings)):
+            kept.append(line)
     return "".join(kept)
 
 

@@ -95,6 +95,10 @@ class ServiceRecords:
         with self._lock:
             return self._reverse.get(address, "")
 
+    def has(self, name: str) -> bool:
+        """Return whether this is a name, as it is kept: in lower case."""
+        return name in self._records
+
     def all_names(self) -> tuple[str, ...]:
         """Return every name, in lower case."""
         with self._lock:

@@ -10,7 +10,7 @@ Mirrors: libnetwork sandbox_dns_unix.go (v20.10).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from refimpl.kernel.base import Files
 from refimpl.libnetwork import files as texts
@@ -102,10 +102,10 @@ class ResolutionFiles:
         if lines:
             self._change_hosts(self._current_hosts() + lines)
 
-    def delete_lines(self, names: Iterable[str]) -> None:
-        """Delete the lines that end in one of the names (moby: deleteHostsEntries)."""
+    def delete_lines(self, is_deleted: Callable[[str], bool]) -> None:
+        """Delete the lines that end in a name to be deleted (moby: deleteHostsEntries)."""
         if not self._options.origin_hosts_path:
-            self._change_hosts(texts.delete_hosts_lines(self._current_hosts(), names))
+            self._change_hosts(texts.delete_hosts_lines(self._current_hosts(), is_deleted))
 
     def update_entry(self, name: str, address: str) -> None:
         """Change the address of the lines that name `name` first (moby: updateParentHosts)."""

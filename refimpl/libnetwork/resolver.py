@@ -205,9 +205,6 @@ class Resolver:
         else:
             self._epoll.register(descriptor, events)
         self._handlers[descriptor] = handler
-        if threading.current_thread() is not self._thread:
-            # the loop may be waiting with a timeout that no longer fits
-            os.eventfd_write(self._wake, 1)
 
     def _forget(self, one: socket.socket) -> None:
         if self._epoll is not None and self._handlers.pop(one.fileno(), None) is not None:

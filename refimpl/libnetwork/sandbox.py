@@ -336,13 +336,13 @@ class Sandbox:
     def _delete_hosts_lines(self, endpoint: Endpoint) -> None:
         # 20.10 takes every name of the network but the endpoint's own, so the own lines go when
         # the hostname is an alias, as the default one is (moby#34044)
-        names = (
-            name
-            for name in endpoint.network.records.all_names()
-            if name.partition(".")[0] != endpoint.name
-        )
+        records = endpoint.network.records
+
+        def is_deleted(name: str) -> bool:
+            return name.partition(".")[0] != endpoint.name and records.has(name)
+
         try:
-            self.files.delete_lines(names)
+            self.files.delete_lines(is_deleted)
         except OSError as error:
             # the endpoint is gone all the same; moby warns, too
             logger.warning("failed to delete hosts lines of %s: %s", self.container_id, error)

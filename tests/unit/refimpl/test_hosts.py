@@ -47,18 +47,23 @@ def test_the_hostname_file_is_the_name_and_a_newline():
 
 def test_deleting_goes_by_the_whole_names_part():
     content = TEMPLATE + "10.0.0.2\tweb\n10.0.0.3\tweb two\n10.0.0.4\ttheweb\n"
-    assert files.delete_hosts_lines(content, ["web"]) == (
+    assert files.delete_hosts_lines(content, {"web"}.__contains__) == (
         TEMPLATE + "10.0.0.3\tweb two\n10.0.0.4\ttheweb\n"
     )
 
 
 def test_deleting_leaves_comments_and_an_unfinished_last_line_alone():
     content = "# 10.0.0.2\tweb\n10.0.0.3\tother"
-    assert files.delete_hosts_lines(content, ["web"]) == content
+    assert files.delete_hosts_lines(content, {"web"}.__contains__) == content
 
 
 def test_deleting_nothing_changes_nothing():
-    assert files.delete_hosts_lines(TEMPLATE, []) == TEMPLATE
+    assert files.delete_hosts_lines(TEMPLATE, set[str]().__contains__) == TEMPLATE
+
+
+def test_deleting_looks_behind_every_tab_of_a_users_line():
+    content = "10.0.0.2\tmine\tweb\n10.0.0.3\tweb\tmine\n"
+    assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.3\tweb\tmine\n"
 
 
 def test_an_update_changes_the_address_of_the_first_name_only():
@@ -90,7 +95,7 @@ def test_whatever_is_added_is_one_line_and_can_be_deleted_again(hostname, domain
     names = files.own_names(hostname, domainname)
     line = files.hosts_line("10.0.0.1", names)
     assert line.count("\n") == 1
-    assert files.delete_hosts_lines(TEMPLATE + line, [names]) == TEMPLATE
+    assert files.delete_hosts_lines(TEMPLATE + line, {names}.__contains__) == TEMPLATE
 
 
 @given(st.binary())
