@@ -406,7 +406,10 @@ class Networking(Links):
         start = self.network_actions.now()
         if self.net_controller is None:
             return
-        if container.host_config.network_mode.is_container() or container.config.network_disabled:
+        if container.host_config.network_mode.is_container():
+            return
+        if container.config.network_disabled:
+            self._release_disabled(container)
             return
 
         settings = container.network_settings
@@ -436,6 +439,19 @@ class Networking(Links):
         for network in networks:
             self.log_network_event(network, "disconnect", {"container": container.id})
         self.network_actions.update_since("release", start)
+
+    def _release_disabled(self, container: Container) -> None:
+        """Give back the empty namespace that `--bridge none` leaves a disabled container with.
+
+        One with endpoints, which a live connect makes, stays until the next start, as in v20.10.
+        """
+        sandbox = self.controller().get_sandbox(container.id)
+        if sandbox is None or sandbox.endpoints():
+            return
+        try:
+            sandbox.delete()
+        except (EngineError, OSError):
+            log.exception("Error deleting sandbox id %s", sandbox.id)
 
     def disconnect_from_network(self, container: Container, network: Network) -> None:
         """Take a running container off one network.
