@@ -4,6 +4,7 @@ Only what a record of ours names is touched: `/tmp/netinit-<name>/<slot>/engine.
 that the suite started, `external-*.json` for engines of somebody else.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -62,8 +63,10 @@ def sweep(
             said += _sweep_daemon(record.parent, is_forced)
         for file in files:
             said += _sweep_external(file, is_forced)
-        if (records or files or name) and not any(workspace.iterdir()):
-            workspace.rmdir()
+        if records or files or name:
+            # not empty, or another run has swept it meanwhile
+            with contextlib.suppress(OSError):
+                workspace.rmdir()
     return said
 
 
