@@ -1,0 +1,233 @@
+"""The engine as a program: how it starts, refuses to, stops, dies and comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.docker_cli import (
+    IMAGE,
+    ROOT,
+    WAIT_S,
+    Docker,
+    installed_clis,
+    load_image,
+    tool,
+    until,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+NETNS = f"ni-prog-{os.getpid()}"
+
+
+class Engine:
+    """One data-root, and at most one daemon on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.docker = Docker(installed_clis()[0], f"unix://{folder}/engine.sock")
+
+    def command(self, *options: str) -> list[str]:
+        folder = self.folder
+        return [
+            "nsenter", f"--net=/run/netns/{NETNS}", sys.executable, "-m", "refimpl",
+            "--host", f"unix://{folder}/engine.sock", "--data-root", f"{folder}/data",
+            "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid", *options,
+        ]  # fmt: skip
+
+    def start(self, *options: str) -> None:
+        sock = self.folder / "engine.sock"
+        sock.unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self.process = process = subprocess.Popen(
+                self.command(*options), cwd=ROOT, stdout=log, stderr=log
+            )
+        until("the engine listens", lambda: sock.exists() or process.poll() is not None)
+        assert process.poll() is None, self.log()
+
+    def end(self, number: int) -> int:
+        """Send a signal and return the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(WAIT_S)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def links(self) -> set[str]:
+        shown = subprocess.run(
+            ["ip", "-n", NETNS, "-br", "link"], capture_output=True, text=True, check=True
+        )
+        return {line.split()[0].partition("@")[0] for line in shown.stdout.splitlines()}
+
+    def namespaces(self) -> set[str]:
+        return {path.name for path in (self.folder / "exec/netns").iterdir()}
+
+    def state(self, name: str, field: str = "Status") -> str:
+        return self.docker("inspect", "--format", f"{{{{.State.{field}}}}}", name)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    if not installed_clis():
+        pytest.skip("no docker CLI on this machine")
+    tool("ip", "netns", "add", NETNS)
+    tool("ip", "-n", NETNS, "link", "set", "lo", "up")
+    engine = Engine(tmp_path)
+    try:
+        yield engine
+    finally:
+        if engine.process is not None and engine.process.poll() is None:
+            for name in engine.docker("ps", "-q").split():
+                engine.docker("rm", "-f", name)
+            engine.end(signal.SIGTERM)
+        tool("ip", "netns", "delete", NETNS)
+
+
+def run(engine: Engine, name: str, *options: str) -> None:
+    engine.docker("run", "-d", "--name", name, *options, IMAGE, "sleep", "600")
+
+
+def test_help_tells_a_stranger_what_it_is():
+    shown = subprocess.run(
+        [sys.executable, "-m", "refimpl", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for word in ("reference implementation", "docker -H unix://", "--data-root", "--metrics-addr"):
+        assert word in shown.stdout
+
+
+def test_another_kind_of_address_is_refused(engine):
+    engine_command = engine.command("--host", "tcp://127.0.0.1:2375")
+    refused = subprocess.run(engine_command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "only unix:// sockets are served" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_second_daemon_on_a_data_root_is_refused(engine):
+    engine.start()
+    second = subprocess.run(
+        engine.command("--host", f"unix://{engine.folder}/second.sock"),
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert "is in use by another daemon" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert engine.docker("network", "ls", "--quiet").count("\n") == 2
+
+
+def test_sigterm_stops_containers_and_keeps_networks(engine):
+    engine.start()
+    load_image(engine.docker)
+    engine.docker("network", "create", "kept")
+    run(engine, "one", "--stop-timeout", "0")
+    run(engine, "two", "--stop-timeout", "0", "--network", "kept", "--restart", "unless-stopped")
+    network = engine.docker("network", "inspect", "--format", "{{.Id}}", "kept")
+
+    assert engine.end(signal.SIGTERM) == 0
+    assert "Traceback" not in engine.log()
+    assert not (engine.folder / "pid").exists()
+    assert engine.namespaces() == set()
+    assert not any(name.startswith("veth") for name in engine.links())
+
+    engine.start()
+    assert engine.docker("network", "inspect", "--format", "{{.Id}}", "kept") == network
+    assert (engine.state("one"), engine.state("one", "ExitCode")) == ("exited", "137")
+    assert engine.state("two") == "running"
+    engine.docker("start", "one")
+
+
+def test_killed_daemon_leaves_nothing_that_the_next_one_does_not_clear(engine):
+    engine.start()
+    load_image(engine.docker)
+    for name in ("one", "two"):
+        run(engine, name)
+    run(engine, "shared", "--network", "host")
+    run(engine, "again", "--restart", "always")
+    veths = {name for name in engine.links() if name.startswith("veth")}
+    assert len(veths) == 3
+    stale = engine.namespaces()
+
+    assert engine.end(signal.SIGKILL) == -signal.SIGKILL
+    assert veths < engine.links(), "the crash was none"
+    engine.start()
+
+    assert engine.log().count("Removing stale sandbox") == 4
+    assert not veths & engine.links()
+    assert not stale & engine.namespaces()
+    assert (engine.state("one"), engine.state("one", "ExitCode")) == ("exited", "137")
+    assert engine.state("again") == "running"
+    for name in ("one", "two", "shared"):
+        engine.docker("start", name)
+    addresses = {
+        engine.docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name)
+        for name in ("one", "two", "again")
+    }
+    assert addresses == {"172.17.0.2", "172.17.0.3", "172.17.0.4"}
+
+
+def test_without_a_bridge_a_container_has_only_its_loopback(engine):
+    engine.start("--bridge", "none")
+    load_image(engine.docker)
+    run(engine, "lonely")
+    assert "eth0" not in engine.docker("exec", "lonely", "ip", "link")
+    assert "docker0" not in engine.links()
+    engine.docker("rm", "-f", "lonely")
+    assert engine.namespaces() == set()
+
+
+@pytest.mark.parametrize(("policy", "count"), [("on-failure:2", "2"), ("no", "0")])
+def test_restart_policy_restarts_what_fails(engine, policy, count):
+    engine.start()
+    load_image(engine.docker)
+    engine.docker("run", "-d", "--name", "failing", "--restart", policy, IMAGE, "false")
+    until("the last run has ended", lambda: engine.state("failing") == "exited")
+    assert engine.docker("inspect", "--format", "{{.RestartCount}}", "failing") == count
+    assert engine.state("failing", "ExitCode") == "1"
+
+
+def test_stop_ends_the_waiting_for_a_restart(engine):
+    engine.start()
+    load_image(engine.docker)
+    engine.docker("run", "-d", "--name", "failing", "--restart", "always", IMAGE, "false")
+    until("it waits for a restart", lambda: engine.state("failing") == "restarting")
+    until("the wait is long", lambda: int(restarts(engine)) >= 3)
+    began = time.monotonic()
+    engine.docker("stop", "failing")
+    assert time.monotonic() - began < 10
+    assert engine.state("failing") == "exited"
+    assert engine.namespaces() == set()
+
+
+def restarts(engine: Engine) -> str:
+    return engine.docker("inspect", "--format", "{{.RestartCount}}", "failing")
+
+
+def test_parallel_starts_and_stops_leak_no_address(engine):
+    engine.start()
+    load_image(engine.docker)
+    engine.docker("network", "create", "--subnet", "10.97.0.0/29", "small")
+    engine.docker("create", "--name", "one", "--network", "small", IMAGE, "sleep", "600")
+    jobs: list[Callable[[], subprocess.Popen[bytes]]] = [
+        lambda: engine.docker.start("start", "one"),
+        lambda: engine.docker.start("stop", "-t", "0", "one"),
+        lambda: engine.docker.start("restart", "-t", "0", "one"),
+    ]
+    running = [job() for _ in range(4) for job in jobs]
+    for process in running:
+        process.communicate(timeout=60)
+    engine.docker("rm", "-f", "one")
+    for number in range(5):
+        run(engine, f"fill{number}", "--network", "small")
+    full = engine.docker.run("run", "--rm", "--network", "small", IMAGE, "true")
+    assert "no available IPv4 addresses on this network's address pools" in full.err
+    assert "Traceback" not in engine.log()
