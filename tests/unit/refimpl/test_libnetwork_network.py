@@ -459,3 +459,42 @@ def test_all_pools_used_up_is_not_found(controller):
         controller.new_network(f"n{number}", network_options())
     with pytest.raises(NotFound, match="could not find an available, non-overlapping IPv4"):
         controller.new_network("one-too-many", network_options())
+
+
+@pytest.mark.parametrize("operation", ["delete_link", "apply_firewall"])
+def test_a_deletion_that_fails_leaves_the_network_whole(world, controller, operation):
+    network = make(controller, IPAMPool(subnet=SUBNET))
+    world.kernel.fail[operation] = OSError("no")
+    with pytest.raises(OSError, match="no"):
+        network.delete()
+    world.assert_nothing_is_without_owner(controller)
+    start(controller, "web", "n").delete()
+    network.delete()
+    world.assert_nothing_is_without_owner(controller)
+
+
+def test_a_single_driver_serves_again_after_its_network_went(controller):
+    named(controller, "host").delete()
+    assert controller.new_network("again", NetworkOptions(driver="host")).type == "host"
+
+
+def test_host_gateway_is_the_address_of_the_bridge(controller):
+    assert named(controller, "bridge").gateway_address() == "172.17.0.1"
+    assert named(controller, "none").gateway_address() == ""
+
+
+def test_an_endpoint_needs_a_name(controller):
+    with pytest.raises(EngineError, match="invalid name:  "):
+        named(controller, "bridge").create_endpoint(" ", EndpointOptions())
+
+
+def test_a_link_local_address_goes_on_the_interface_too(world, controller):
+    network = make(controller, IPAMPool(subnet=SUBNET))
+    endpoint = network.create_endpoint("e", EndpointOptions(link_local=("169.254.7.7", "fe80::7")))
+    plan = network.driver.join(network.id, endpoint.id).interface
+    assert plan is not None
+    assert [str(address) for address in plan.addresses] == [
+        "10.1.0.2/24",
+        "169.254.7.7/16",
+        "fe80::7/64",
+    ]

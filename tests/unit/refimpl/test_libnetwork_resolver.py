@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 import dns.flags
 import dns.message
+import dns.opcode
 import dns.query
 import dns.rcode
 import dns.rrset
@@ -221,6 +222,65 @@ def test_after_close_the_thread_is_gone(serve):
     before = set(threading.enumerate())
     serve().resolver.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_a_question_that_is_none_is_refused():
+    query = dns.message.make_query("db", "A")
+    query.set_opcode(dns.opcode.STATUS)
+    response = answers.answer(query, Names())
+    assert response is not None
+    assert response.rcode() == dns.rcode.NOTIMP
+
+
+def test_a_class_of_its_own_is_not_ours():
+    query = dns.message.make_query("db", "A", rdclass="CH")
+    assert answers.answer(query, Names()) is None
+
+
+@pytest.mark.parametrize("name", ["nonsense.in-addr.arpa", "db", "9.9.9.10.in-addr.arpa"])
+def test_an_address_that_is_none_or_nobodys_is_not_ours(name):
+    assert answers.answer(dns.message.make_query(name, "PTR"), Names()) is None
+
+
+def ended(client: socket.socket) -> bool:
+    client.settimeout(TIMEOUT_S)
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_tcp_client_that_says_nothing_is_let_go(serve, monkeypatch):
+    monkeypatch.setattr("refimpl.libnetwork.resolver.DNS_TCP_IDLE_S", 0.1)
+    server = serve()
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as client:
+        assert ended(client)
+
+
+def test_one_tcp_client_too_many_costs_the_oldest_its_place(serve, monkeypatch):
+    monkeypatch.setattr("refimpl.libnetwork.resolver.DNS_TCP_CLIENTS_MAX", 1)
+    server = serve()
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as oldest:
+        assert addresses(server.ask("db", tcp=True)) == {"10.0.0.2"}
+        assert ended(oldest)
+
+
+def test_a_sandbox_that_goes_ends_its_tcp_clients(serve):
+    server = serve()
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as client:
+        assert addresses(server.ask("db", tcp=True)) == {"10.0.0.2"}
+        server.resolver.remove("s")
+        assert ended(client)
+
+
+def test_a_closed_resolver_takes_no_sandbox(serve):
+    server = serve()
+    server.resolver.close()
+    sockets = (bound(socket.SOCK_DGRAM), bound(socket.SOCK_STREAM))
+    with pytest.raises(OSError, match="closed"):
+        server.resolver.add("t", sockets, Names())
+    for one in sockets:
+        one.close()
 
 
 # -- upstream ------------------------------------------------------------------------------

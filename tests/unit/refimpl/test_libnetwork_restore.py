@@ -198,3 +198,45 @@ def test_bip_and_fixed_cidr_shape_the_default_bridge(world):
     sandbox = start(controller, "web", "bridge")
     info = sandbox.endpoints()[0].info
     assert (str(info.ipv4), str(info.gateway4)) == ("10.4.5.0/16", "10.4.0.1")
+
+
+def test_a_network_that_cannot_be_restored_is_named_and_the_others_come_back(world, caplog):
+    first = world.boot()
+    network = first.new_network("n", network_options("10.1.0.0/24"))
+    first.new_network("other", network_options("10.2.0.0/24"))
+    twin = network.to_row() | {"name": "twin", "created": "2999-01-01T00:00:00+00:00"}
+    world.store.commit([Put("network", "f" * 64, twin)])
+    controller = world.boot()
+    assert "failed to restore network twin" in caplog.text
+    assert controller.network_by_name("twin") is None
+    assert controller.network_by_name("n") is not None
+    assert controller.network_by_name("other") is not None
+
+
+def test_a_bridge_that_cannot_be_made_again_leaves_its_network_to_be_deleted(world, caplog):
+    world.boot().new_network("n", network_options("10.1.0.0/24"))
+    world.kernel.fail["create_bridge"] = OSError("no")
+    controller = world.boot()
+    assert "failed to restore a network" in caplog.text
+    network = controller.network_by_name("n")
+    assert network is not None
+    network.delete()
+    world.assert_nothing_is_without_owner(controller)
+
+
+def test_a_deletion_that_fails_at_boot_is_tried_again_at_the_next(world, monkeypatch):
+    network = world.boot().new_network("n", network_options("10.1.0.0/24"))
+    world.store.commit([Put("network", network.id, network.to_row(in_delete=True))])
+    world.kernel.fail["delete_link"] = OSError("no")
+    world.boot()
+    assert network.id in world.store.load().networks
+    world.assert_nothing_is_without_owner(world.boot())
+
+
+def test_closing_removes_what_still_runs(world):
+    controller = world.boot()
+    start(controller, "web", "bridge")
+    start(controller, "hosted", "host")
+    controller.close()
+    assert world.kernel.sandboxes == {}
+    assert world.kernel.host_keys == set()
