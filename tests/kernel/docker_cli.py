@@ -28,6 +28,7 @@ from conformance.image import build_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 30.0
+NUDGE_S = 0.5
 IMAGE = "cli-busybox:latest"
 
 
@@ -116,13 +117,20 @@ class Terminal:
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def expect(self, text: str) -> str:
-        """Read until `text` is on the screen; return what came up to and with it."""
+    def expect(self, text: str, nudge: Callable[[], None] | None = None) -> str:
+        """Read until `text` is on the screen; return what came up to and with it.
+
+        Now and then `nudge` is called: what it does may come too early the first time.
+        """
         deadline = time.monotonic() + WAIT_S
         while text not in self.seen:
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([self._master], [], [], max(0.0, left))
-            assert ready, f"{text!r} did not come within {WAIT_S:.0f} s after {self.seen!r}"
+            ready, _, _ = select.select([self._master], [], [], NUDGE_S)
+            if not ready:
+                late = f"{text!r} did not come within {WAIT_S:.0f} s after {self.seen!r}"
+                assert time.monotonic() < deadline, late
+                if nudge is not None:
+                    nudge()
+                continue
             with contextlib.suppress(OSError):
                 if data := os.read(self._master, 65536):
                     self.seen += data.decode("utf-8", "replace")

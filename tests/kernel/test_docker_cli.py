@@ -151,9 +151,14 @@ def test_a_resized_terminal_is_resized_inside(docker: Docker) -> None:
     with Terminal(docker, "run", "--rm", "-it", IMAGE, "sh") as terminal:
         terminal.type("trap 'stty size' WINCH; echo ready-$((1+1))\n")
         terminal.expect("ready-2")
-        terminal.resize(40, 132)
         terminal.type("while ! stty size | grep 132; do sleep 0.1; done; echo done-$((2+2))\n")
-        assert "40 132" in terminal.expect("done-4")
+
+        def resize() -> None:
+            # the CLI listens for this a moment after it has shown the first output
+            terminal.resize(40, 131)
+            terminal.resize(40, 132)
+
+        assert "40 132" in terminal.expect("done-4", nudge=resize)
 
 
 def test_the_detach_keys_leave_the_container_running(docker: Docker) -> None:
