@@ -42,85 +42,48 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_daemon_flags(parser)
+    _add_network_flags(parser.add_argument_group("network"))
+    return parser.parse_args(arguments)
+
+
+def _add_daemon_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "-H",
-        "--host",
-        default="unix:///run/netinit.sock",
-        metavar="unix://PATH",
-        help="socket to listen on (default: %(default)s)",
-    )
-    add(
-        "--data-root",
-        default="/var/lib/netinit",
-        metavar="DIR",
-        help="images, containers and networks are kept here (default: %(default)s)",
-    )
-    add(
-        "--exec-root",
-        default="/run/netinit",
-        metavar="DIR",
-        help="namespaces and bundles of running containers (default: %(default)s)",
-    )
+    # fmt: off
+    add("-H", "--host", default="unix:///run/netinit.sock", metavar="unix://PATH",
+        help="socket to listen on (default: %(default)s)")
+    add("--data-root", default="/var/lib/netinit", metavar="DIR",
+        help="images, containers and networks are kept here (default: %(default)s)")
+    add("--exec-root", default="/run/netinit", metavar="DIR",
+        help="namespaces and bundles of running containers (default: %(default)s)")
     add("-p", "--pidfile", metavar="FILE", help="write the daemon's process id here")
     add("--metrics-addr", metavar="HOST:PORT", help="serve Prometheus metrics at /metrics there")
-    add(
-        "-b",
-        "--bridge",
-        default="",
-        metavar="NAME",
-        help="bridge for the default network; 'none' runs without a default network",
-    )
+    add("--runtime", metavar="PROGRAM",
+        help="OCI runtime: runc, crun or a path (default: the first of these that works)")
+    add("-l", "--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal"),
+        help="what is logged on standard error (default: %(default)s)")
+    # fmt: on
+
+
+def _add_network_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    # fmt: off
+    add("-b", "--bridge", default="", metavar="NAME",
+        help="bridge for the default network; 'none' runs without a default network")
     add("--bip", default="", metavar="CIDR", help="the default bridge's own address")
-    add(
-        "--fixed-cidr",
-        default="",
-        metavar="CIDR",
-        help="the default bridge gives out addresses of this part of its subnet",
-    )
-    add(
-        "--mtu",
-        type=int,
-        default=1500,
-        metavar="BYTES",
-        help="MTU of the default bridge (default: %(default)s)",
-    )
-    add(
-        "--icc",
-        default="true",
-        choices=("true", "false"),
-        help="let containers on the default bridge talk to each other (default: %(default)s)",
-    )
-    add(
-        "--dns",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="name server for containers, instead of the host's; may be repeated",
-    )
-    add(
-        "--dns-search",
-        action="append",
-        default=[],
-        metavar="DOMAIN",
-        help="search domain for containers; may be repeated",
-    )
-    add(
-        "--dns-opt",
-        action="append",
-        default=[],
-        metavar="OPTION",
-        help="resolver option for containers; may be repeated",
-    )
-    add("--runtime", metavar="PROGRAM", help="OCI runtime: runc, crun or a path")
-    add(
-        "-l",
-        "--log-level",
-        default="info",
-        choices=("debug", "info", "warn", "error", "fatal"),
-        help="what is logged on standard error (default: %(default)s)",
-    )
-    return parser.parse_args(arguments)
+    add("--fixed-cidr", default="", metavar="CIDR",
+        help="the default bridge gives out addresses of this part of its subnet")
+    add("--mtu", type=int, default=1500, metavar="BYTES",
+        help="MTU of the default bridge (default: %(default)s)")
+    add("--icc", default="true", choices=("true", "false"),
+        help="let containers on the default bridge talk to each other (default: %(default)s)")
+    add("--dns", action="append", default=[], metavar="ADDRESS",
+        help="name server for containers, instead of the host's; may be repeated")
+    add("--dns-search", action="append", default=[], metavar="DOMAIN",
+        help="search domain for containers; may be repeated")
+    add("--dns-opt", action="append", default=[], metavar="OPTION",
+        help="resolver option for containers; may be repeated")
+    # fmt: on
 
 
 def configure(options: argparse.Namespace) -> DaemonConfig:
