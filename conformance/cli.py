@@ -13,7 +13,7 @@ from conformance.engines.cleanup import sweep
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.registry import BEHAVIOURS_DIR, is_selected, load_catalogue
-from conformance.report.diff import diff_documents
+from conformance.report.diff import diff_documents, engines_apart
 from conformance.report.document import FILE_NAME, DocumentError, read_document
 from conformance.report.junit import write_junit
 from conformance.report.terminal import print_report
@@ -200,12 +200,16 @@ def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
 def diff(old: Path, new: Path, as_json: bool) -> None:
     """Print the cells that differ between two reports; exit 1 if a cell became red."""
     try:
-        changes = diff_documents(read_document(old), read_document(new))
+        before, after = read_document(old), read_document(new)
     except DocumentError as exc:
         raise Usage(str(exc)) from exc
+    changes = diff_documents(before, after)
     if as_json:
         click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
     else:
+        for path, names in zip((old, new), engines_apart(before, after), strict=True):
+            if names:
+                click.echo(f"only in {path}: {', '.join(names)}")
         for change in changes:
             click.echo(str(change))
         click.echo(f"{len(changes)} cells differ")

@@ -41,9 +41,19 @@ def _is_red(verdict: str) -> bool:
     return verdict != ABSENT and Verdict(verdict).is_red
 
 
+def engines_apart(old: Document, new: Document) -> tuple[list[str], list[str]]:
+    """Give the engines that only the old and only the new run has."""
+    before, after = ({engine["name"] for engine in d["engines"]} for d in (old, new))
+    return sorted(before - after), sorted(after - before)
+
+
 def diff_documents(old: Document, new: Document) -> list[Change]:
-    """Give the cells whose verdict differs, by engine and behaviour."""
-    before, after = _cells(old), _cells(new)
+    """Give the cells whose verdict differs, by engine and behaviour, on engines that both have."""
+    apart = {name for names in engines_apart(old, new) for name in names}
+    before, after = (
+        {key: verdict for key, verdict in _cells(document).items() if key[0] not in apart}
+        for document in (old, new)
+    )
     return [
         Change(behaviour, engine, before.get(key, ABSENT), after.get(key, ABSENT))
         for key in sorted(before.keys() | after.keys())

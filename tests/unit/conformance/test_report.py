@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from conformance.report.collect import Collector
-from conformance.report.diff import diff_documents
+from conformance.report.diff import diff_documents, engines_apart
 from conformance.report.document import DocumentError, read_document, write_document
 from conformance.report.junit import junit_tree
 from conformance.report.symbols import SYMBOLS
@@ -169,3 +169,12 @@ def test_diff_gives_changed_cells_only(document):
         "  ref  init.def.y: unsupported -> absent",
     ]
     assert diff_documents(document, document) == []
+
+
+def test_diff_leaves_out_engines_that_one_run_does_not_have(document):
+    other = json.loads(json.dumps(document))
+    other["engines"][0]["name"] = "podman-5.8"
+    for cell in other["results"]:
+        cell["engine"] = cell["engine"].replace("ref", "podman-5.8")
+    assert engines_apart(document, other) == (["ref"], ["podman-5.8"])
+    assert diff_documents(document, other) == []
