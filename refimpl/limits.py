@@ -32,3 +32,21 @@ MTU_BYTES_MIN = 68
 
 MTU_BYTES_MAX = 65535
 """The largest packet of an Ethernet-like link on Linux (ETH_MAX_MTU)."""
+
+API_HEAD_BYTES_MAX = (1 << 20) + 4096
+"""The longest head of a request: Go's DefaultMaxHeaderBytes and the slack that it allows."""
+
+API_JSON_BYTES_MAX = 16 << 20
+"""The largest JSON body that is read; Docker has no limit of its own."""
+
+API_DRAIN_BYTES_MAX = 256 << 10
+"""How much of an unread body is read away to keep the connection (Go's own figure)."""
+
+API_HEAD_READ_WAIT_S = 2.0
+"""How long to wait for a client to consume the head of a hijacked answer."""
+
+API_POLL_S = 0.5
+"""How often a stream without news looks whether its client is still there."""
+
+API_CLOSE_WAIT_S = 5.0
+"""How long the server's end waits for its clients' threads."""

@@ -27,15 +27,9 @@ from typing import Any
 import h11
 
 from refimpl.api.request import BodyError
+from refimpl.limits import API_DRAIN_BYTES_MAX, API_HEAD_BYTES_MAX, API_HEAD_READ_WAIT_S
 
 _log = logging.getLogger(__name__)
-
-HEAD_BYTES_MAX = (1 << 20) + 4096
-"""The longest request head; Go's DefaultMaxHeaderBytes and the slack it allows."""
-DRAIN_BYTES_MAX = 256 << 10
-"""How much of an unread body is read away to keep the connection (Go's own figure)."""
-HEAD_READ_WAIT_S = 2.0
-"""How long to wait for a client to consume the head of a hijacked answer."""
 
 _RECV_BYTES = 64 << 10
 
@@ -81,7 +75,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=API_HEAD_BYTES_MAX)
         self._waits_for_continue = False
 
     @property
@@ -137,7 +131,7 @@ class Connection:
             return False  # whether the body comes now, only the client knows
         read = 0
         with contextlib.suppress(BodyError):
-            while read < DRAIN_BYTES_MAX:
+            while read < API_DRAIN_BYTES_MAX:
                 piece = self.receive_body()
                 if not piece:
                     break
@@ -182,7 +176,7 @@ class Connection:
     def hijack(self, head: bytes) -> tuple[socket.socket, bytes]:
         """Send a raw head and hand over the socket, with the bytes that followed the request.
 
-        Returns only when the client has consumed the head (or after `HEAD_READ_WAIT_S`): the
+        Returns only when the client has consumed the head (or after `API_HEAD_READ_WAIT_S`): the
         docker SDK loses output that arrives in the same read as the head (docker-py#3332).
 
         Raises:
@@ -232,7 +226,7 @@ class Connection:
             raise ClientGone from exc
 
     def _wait_until_head_is_read(self) -> None:
-        deadline = time.monotonic() + HEAD_READ_WAIT_S
+        deadline = time.monotonic() + API_HEAD_READ_WAIT_S
         pause = 0.0001
         while time.monotonic() < deadline and not _has_hung_up(self._socket):
             unread = fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0" * 4)

@@ -13,9 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from refimpl.api import gojson
 from refimpl.errors import EngineError, InvalidParameter
-
-JSON_BYTES_MAX = 16 << 20
-"""The largest JSON body that is read; Docker has no limit of its own."""
+from refimpl.limits import API_JSON_BYTES_MAX
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}")
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
@@ -32,7 +30,7 @@ class BodyError(EngineError):
 
 
 class BodyTooLarge(EngineError):
-    """A JSON body beyond `JSON_BYTES_MAX`."""
+    """A JSON body beyond `API_JSON_BYTES_MAX`."""
 
     status = 413
 
@@ -162,8 +160,8 @@ class Request:
             )
 
     def _read_json(self) -> bytes:
-        raw = self.body.read(JSON_BYTES_MAX + 1)
-        if len(raw) > JSON_BYTES_MAX:
+        raw = self.body.read(API_JSON_BYTES_MAX + 1)
+        if len(raw) > API_JSON_BYTES_MAX:
             raise BodyTooLarge("http: request body too large")
         return raw
 

@@ -27,14 +27,12 @@ from refimpl.api.routes import dispatch
 from refimpl.api.versions import API_VERSION, split_version
 from refimpl.daemon.backend import Backend
 from refimpl.errors import EngineError, InvalidParameter
+from refimpl.limits import API_CLOSE_WAIT_S
 
 _log = logging.getLogger(__name__)
 
 SOCKET_MODE = 0o660
 SOCKET_GROUP = "docker"
-CLOSE_WAIT_S = 5.0
-"""How long `Server.close` waits for the clients' threads."""
-
 _BACKLOG = 128
 
 
@@ -66,11 +64,11 @@ class Server:
             clients = list(self._clients.items())
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-        self._acceptor.join(CLOSE_WAIT_S)
+        self._acceptor.join(API_CLOSE_WAIT_S)
         self._listener.close()
         for connection, _ in clients:
             connection.abort()
-        deadline = time.monotonic() + CLOSE_WAIT_S
+        deadline = time.monotonic() + API_CLOSE_WAIT_S
         for _, thread in clients:
             thread.join(max(0.0, deadline - time.monotonic()))
         with contextlib.suppress(FileNotFoundError):

@@ -23,9 +23,7 @@ from refimpl.api.answer import Answer, ChunkedStream
 from refimpl.api.connection import ClientGone
 from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
 from refimpl.errors import EngineError, InvalidParameter
-
-POLL_S = 0.5
-"""How often a stream without news looks whether its client is still there."""
+from refimpl.limits import API_POLL_S
 
 DEFAULT_DETACH_KEYS = b"\x10\x11"
 """ctrl-p, ctrl-q."""
@@ -115,7 +113,7 @@ def pump(
         session.detach()
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)  # also ends the input thread's wait
-        inbound.join(timeout=POLL_S)
+        inbound.join(timeout=API_POLL_S)
 
 
 def _carry_input(
@@ -193,7 +191,7 @@ def send_events(answer: Answer, events: EventStream) -> None:
     """Answer with events as they come, one JSON document each, until they end."""
     with contextlib.closing(events), answer.stream("application/json") as out:
         while not events.ended and out.is_open():
-            event = events.read(POLL_S)
+            event = events.read(API_POLL_S)
             if event is not None:
                 out.write_json(event)
 
@@ -211,7 +209,7 @@ def send_wait_at_end(answer: Answer, waiter: Waiter) -> None:
 
 
 def _await(waiter: Waiter, is_open: Callable[[], bool]) -> WaitResult:
-    while (result := waiter.result(POLL_S)) is None:
+    while (result := waiter.result(API_POLL_S)) is None:
         if not is_open():
             raise ClientGone
     return result

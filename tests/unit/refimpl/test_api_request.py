@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import pytest
 
-from refimpl.api.request import JSON_BYTES_MAX, BodyTooLarge, Request, parse_target
+from refimpl.api.request import BodyTooLarge, Request, parse_target
 from refimpl.api.streams import DetachKeys, frame, parse_detach_keys
 from refimpl.api.versions import check_version, less_than, split_version
 from refimpl.errors import EngineError, InvalidParameter
+from refimpl.limits import API_JSON_BYTES_MAX
 
 
 def a_request(query: str = "", body: bytes = b"", **headers: str) -> Request:
@@ -169,7 +170,7 @@ def test_a_body_of_one_mebibyte_is_read() -> None:
 
 def test_a_body_beyond_the_limit_is_refused() -> None:
     with pytest.raises(BodyTooLarge, match="http: request body too large"):
-        json_request(b" " * (JSON_BYTES_MAX + 1)).json_object("T")
+        json_request(b" " * (API_JSON_BYTES_MAX + 1)).json_object("T")
 
 
 def test_a_chunked_body_has_no_length() -> None:
