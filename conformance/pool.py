@@ -11,6 +11,8 @@ from conformance.engines.base import Engine, EngineError
 from conformance.engines.cleanup import record_external, remove_labelled
 from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
+from conformance.engines.managed import ManagedEngine
+from conformance.engines.roots import read_marker
 from conformance.engines.settings import load_settings
 from conformance.expectations import EXPECTATIONS_DIR, Expectation, load_expectations
 from conformance.image import ensure_image
@@ -158,7 +160,7 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         "api_min": version.api_min,
         "api_max": version.api_max,
         "promises": promises,
-        "packages": _package_versions(spec),
+        "packages": _package_versions(engine, spec),
         "start_command": [_without_path(word) for word in engine.start_command],
         "capabilities": sorted(capabilities),
     }
@@ -189,10 +191,15 @@ def _without_path(word: str) -> str:
     return f"{scheme}{separator}{Path(rest).name}" if rest.startswith("/") else word
 
 
-def _package_versions(spec: str) -> dict[str, str]:
-    """Ask the distribution for the exact versions of an engine's packages."""
+def _package_versions(engine: Engine, spec: str) -> dict[str, str]:
+    """Give the exact versions of an engine's packages, of its tree or of this machine."""
     settings = load_settings().get(spec)
-    if settings is None or not settings.packages or shutil.which("dpkg-query") is None:
+    if settings is None or not settings.packages:
+        return {}
+    if isinstance(engine, ManagedEngine) and engine.tree is not None:
+        versions = read_marker(spec).get("versions", {})
+        return {name: versions[name] for name in settings.packages if name in versions}
+    if shutil.which("dpkg-query") is None:
         return {}
     done = subprocess.run(
         ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *settings.packages],

@@ -7,10 +7,15 @@ from conformance.engines.base import Engine
 from conformance.engines.dockerd import DockerdEngine
 from conformance.engines.external import ExternalEngine
 from conformance.engines.managed import ManagedEngine
+from conformance.engines.podman import PodmanEngine
 from conformance.engines.reference import ReferenceEngine
 from conformance.engines.settings import SettingsError, load_settings
 
-_CLASSES: dict[str, type[ManagedEngine]] = {"dockerd": DockerdEngine, "reference": ReferenceEngine}
+_CLASSES: dict[str, type[ManagedEngine]] = {
+    "dockerd": DockerdEngine,
+    "podman": PodmanEngine,
+    "reference": ReferenceEngine,
+}
 
 
 def make_engine(

@@ -32,6 +32,7 @@ from conformance.engines.processes import (
     shim_sockets,
     start_time,
 )
+from conformance.engines.roots import entering, needs_root, tree_of, why_unprovisioned
 from conformance.engines.settings import EngineSettings
 from conformance.engines.transport import open_socket, sdk_client
 from conformance.observe.poll import WaitedTooLong, wait_until
@@ -54,6 +55,8 @@ class ManagedEngine:
     """What dockerd and the reference have in common; the two differ in their command line."""
 
     is_managed = True
+    # A mount of this machine that the engine cannot live with; "" = none.
+    hidden_mount = ""
 
     def __init__(
         self,
@@ -88,6 +91,8 @@ class ManagedEngine:
         self.exec_root = self.folder / "exec"
         self.pid_file = self.folder / "daemon.pid"
         self.keep = keep
+        is_rooted = needs_root(self.program(), settings.root)
+        self.tree = tree_of(settings.name) if is_rooted else None
         self.start_command: list[str] = []
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,6 +110,8 @@ class ManagedEngine:
                 f"{self.name}: starting a daemon needs root: run it with sudo, or use an engine "
                 "that runs already: --engine unix:///var/run/docker.sock"
             )
+        if self.tree is not None and self.settings.root is not None:
+            return why_unprovisioned(self.name, self.settings.root)
         program = self.program()
         if shutil.which(program) is None:
             packages = " or ".join(self.settings.packages[:1])
@@ -168,6 +175,8 @@ class ManagedEngine:
         # setpriv: the daemon gets SIGTERM when the process that runs the rows dies.
         tie = [] if self.keep else ["setpriv", "--pdeathsig", "TERM"]
         enter = ["nsenter", f"--net=/run/netns/{self.netns_name}"]
+        if self.tree is not None:
+            enter += entering(self.tree, self.folder, self.hidden_mount)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*tie, *enter, *self.start_command],
@@ -335,7 +344,7 @@ class ManagedEngine:
         return open_socket(self.address)
 
     def inside(self) -> Inside:
-        """Say how to look inside the daemon, which shares the host's mount namespace."""
+        """Say how to look inside the daemon, through its own root."""
         return Inside(
             pid=self._pid,
             root=Path(f"/proc/{self._pid}/root"),

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from conformance.engines.roots import RootSettings
+
 ENGINES_TOML = Path(__file__).parent.parent / "engines.toml"
-_KINDS = ("reference", "dockerd")
-_KEYS = {"kind", "family", "command", "profile", "config", "packages"}
+_KINDS = ("reference", "dockerd", "podman")
+_KEYS = {"kind", "family", "command", "profile", "config", "packages", "root"}
 
 
 class SettingsError(Exception):
@@ -26,6 +28,7 @@ class EngineSettings:
         profile: the Docker release whose promises hold for it; "" = its own version.
         config: daemon options by their long names, without the dashes.
         packages: the distribution's packages whose exact versions go into the report.
+        root: the tree that it runs in; None = it is a program of this machine.
     """
 
     name: str
@@ -35,6 +38,7 @@ class EngineSettings:
     profile: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    root: RootSettings | None = None
 
 
 def load_settings(path: Path = ENGINES_TOML) -> dict[str, EngineSettings]:
@@ -57,6 +61,10 @@ def _read_table(file: str, name: str, table: dict[str, Any]) -> EngineSettings:
         raise SettingsError(f"{where}: missing key {', '.join(missing)}")
     if table["kind"] not in _KINDS:
         raise SettingsError(f"{where}: unknown kind {table['kind']!r}; known: {', '.join(_KINDS)}")
+    try:
+        root = RootSettings.from_toml(table["root"]) if "root" in table else None
+    except ValueError as exc:
+        raise SettingsError(f"{where}: {exc}") from exc
     return EngineSettings(
         name=name,
         kind=table["kind"],
@@ -65,4 +73,5 @@ def _read_table(file: str, name: str, table: dict[str, Any]) -> EngineSettings:
         profile=table.get("profile", ""),
         config=dict(table.get("config", {})),
         packages=tuple(table.get("packages", ())),
+        root=root,
     )

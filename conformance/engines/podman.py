@@ -1,0 +1,28 @@
+"""Podman's service of the Docker-compatible API, on its own state."""
+
+from conformance.engines.managed import ManagedEngine
+
+
+class PodmanEngine(ManagedEngine):
+    """`podman system service` with folders of its own for everything that it keeps."""
+
+    # crun refuses a machine that mounts both versions of control groups.
+    hidden_mount = "/sys/fs/cgroup/unified"
+
+    def command_line(self) -> list[str]:
+        """Give the command; options go before the subcommand, as podman wants it."""
+        flags = {
+            "root": self.data_root,
+            "runroot": self.exec_root,
+            "tmpdir": self.exec_root / "tmp",
+            "network-config-dir": self.data_root / "networks",
+            "volumepath": self.data_root / "volumes",
+            # systemd and its journal are not in the tree.
+            "cgroup-manager": "cgroupfs",
+            "events-backend": "file",
+            "log-level": "info",
+            **self.config,
+        }
+        options = [f"--{key}={value}" for key, value in flags.items()]
+        service = ["system", "service", "--time=0", self.address]
+        return [*self.settings.command, *options, *service]
