@@ -85,9 +85,10 @@ class Events:
             "timeNano": nanoseconds,
         }
         if kind in {"container", "image"}:
-            event = {"status": action, "id": actor_id, **event}
-        if kind == "container":
-            event = {**event, "from": attributes.get("image", "")}
+            # what clients of before 1.22 read; empty ones are left out
+            image = attributes.get("image", "") if kind == "container" else ""
+            old = {"status": action, "id": actor_id, "from": image}
+            event = {name: value for name, value in old.items() if value} | event
         with self._lock:
             self._past.append(event)
             self._live = [entry for entry in self._live if not entry[0].ended]
