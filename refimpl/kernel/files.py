@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from pathlib import Path
 
 
@@ -12,7 +13,14 @@ class LinuxFiles:
     """`Files` on a real file system; one call is one change that a crash does not tear."""
 
     def write(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Replace a file atomically: a reader sees the old content or the new."""
+        """Replace a file atomically: a reader sees the old content or the new.
+
+        What is there already is written in place: the same bytes cannot be torn, and the file
+        system need not write them to the disk at once, as ext4 does before it lets a name pass
+        from an older file to a new one.
+        """
+        if _rewrite_if_same(path, content, mode):
+            return
         target = Path(path)
         # the name is fixed per target, so that a crash leaves at most one, which the next one takes
         draft = target.with_name(f".{target.name}.new")
@@ -55,3 +63,22 @@ class LinuxFiles:
                 shutil.rmtree(target)
             else:
                 target.unlink()
+
+
+def _rewrite_if_same(path: str, content: bytes, mode: int) -> bool:
+    """Write a file again that has this content and mode already; tell whether it had."""
+    try:
+        # without waiting, should it be a pipe
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False  # it is not there, or no file: for the one who replaces it to find out
+    try:
+        status = os.fstat(descriptor)
+        is_same = (
+            status.st_mode == stat.S_IFREG | mode
+            and status.st_size == len(content)
+            and os.read(descriptor, len(content) + 1) == content
+        )
+        return is_same and os.pwrite(descriptor, content, 0) == len(content)
+    finally:
+        os.close(descriptor)

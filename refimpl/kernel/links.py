@@ -1,13 +1,16 @@
 """The netlink requests that netinit makes: links, addresses and routes as values.
 
 Nothing here talks to the kernel; `linux` puts the requests into batches and sends them. Encoding
-costs as much as the kernel's own work, so requests that come again for every container (bring
-`lo` up, the route to the network's gateway) are encoded once and kept.
+by way of pyroute2 costs as much as the kernel's own work, so requests that come again for every
+container (bring `lo` up, the route to the network's gateway) are encoded once and kept, and the
+three that are new for each one are put together by hand.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_interface, ip_network
@@ -22,8 +25,21 @@ from refimpl.kernel.base import (
     Subnet,
 )
 from refimpl.kernel.netlink import (
+    IFA_ADDRESS,
+    IFA_BROADCAST,
     IFA_F_NODAD,
+    IFA_FLAGS,
+    IFA_LOCAL,
     IFF_UP,
+    IFLA_ADDRESS,
+    IFLA_EXT_MASK,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -35,7 +51,10 @@ from refimpl.kernel.netlink import (
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWROUTE,
+    VETH_INFO_PEER,
     Request,
+    attribute,
+    make_request,
 )
 
 LOOPBACK_INDEX = 1
@@ -47,6 +66,12 @@ _PROTOCOL_BOOT = 3  # what `ip route add` and moby's netlink library write
 _SCOPE_GLOBAL = 0
 _UNICAST = 1
 _FAMILIES = {4: AF_INET, 6: AF_INET6}
+
+_NUMBER = struct.Struct("=I")
+_LINK = struct.Struct("=BxHiII")
+"""struct ifinfomsg: family, type, index, flags, the flags to change."""
+_ADDRESS = struct.Struct("=BBBBI")
+"""struct ifaddrmsg: family, length of the prefix, flags, scope, index."""
 
 
 def bridge_mac(name: str) -> str:
@@ -61,7 +86,7 @@ def bridge_mac(name: str) -> str:
 
 def new_bridge(plan: BridgePlan) -> Request:
     """Make a bridge, up."""
-    return Request(
+    return make_request(
         RTM_NEWLINK,
         f"create bridge {plan.name}",
         flags=NLM_F_CREATE | NLM_F_EXCL,
@@ -84,50 +109,56 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         plan: names, MAC and MTU.
         bridge_index: of the bridge in the namespace that the request is sent in.
         namespace: a descriptor of the sandbox's namespace.
+
+    Raises:
+        OSError: EINVAL when the MAC or the MTU cannot be encoded.
     """
-    peer: dict[str, Any] = {
-        "attrs": [
-            ("IFLA_IFNAME", plan.name),
-            ("IFLA_MTU", plan.mtu_bytes),
-            ("IFLA_NET_NS_FD", namespace),
-            *((("IFLA_ADDRESS", plan.mac),) if plan.mac else ()),
-        ],
-    }
-    return Request(
-        RTM_NEWLINK,
-        f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}",
-        flags=NLM_F_CREATE | NLM_F_EXCL,
-        fields={"flags": IFF_UP, "change": IFF_UP},
-        attributes=(
-            ("IFLA_IFNAME", plan.host_name),
-            ("IFLA_MTU", plan.mtu_bytes),
-            ("IFLA_MASTER", bridge_index),
-            (
-                "IFLA_LINKINFO",
-                {
-                    "attrs": [
-                        ("IFLA_INFO_KIND", "veth"),
-                        ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]}),
-                    ]
-                },
-            ),
-        ),
+    doing = f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}"
+    try:
+        mtu = attribute(IFLA_MTU, _NUMBER.pack(plan.mtu_bytes))
+        mac = bytes.fromhex(plan.mac.replace(":", ""))
+    except (ValueError, struct.error) as error:
+        raise OSError(errno.EINVAL, f"{doing}: {error}") from error
+    peer = b"".join(
+        (
+            _LINK.pack(0, 0, 0, 0, 0),
+            attribute(IFLA_IFNAME, _text(plan.name)),
+            mtu,
+            attribute(IFLA_NET_NS_FD, _NUMBER.pack(namespace)),
+            attribute(IFLA_ADDRESS, mac) if mac else b"",
+        )
     )
+    information = attribute(IFLA_INFO_KIND, b"veth") + attribute(
+        IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)
+    )
+    payload = b"".join(
+        (
+            _LINK.pack(0, 0, 0, IFF_UP, IFF_UP),
+            attribute(IFLA_IFNAME, _text(plan.host_name)),
+            mtu,
+            attribute(IFLA_MASTER, _NUMBER.pack(bridge_index)),
+            attribute(IFLA_LINKINFO, information),
+        )
+    )
+    return Request(RTM_NEWLINK, doing, NLM_F_CREATE | NLM_F_EXCL, payload)
 
 
 def get_link(name: str) -> Request:
     """Ask for one link by name."""
-    return Request(
-        RTM_GETLINK,
-        f"look up link {name}",
-        attributes=(("IFLA_IFNAME", name), ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)),
+    payload = b"".join(
+        (
+            _LINK.pack(0, 0, 0, 0, 0),
+            attribute(IFLA_IFNAME, _text(name)),
+            attribute(IFLA_EXT_MASK, _NUMBER.pack(RTEXT_FILTER_SKIP_STATS)),
+        )
     )
+    return Request(RTM_GETLINK, f"look up link {name}", 0, payload)
 
 
 @lru_cache(maxsize=_KEPT_MAX)
 def change_link(index: int, name: str, *attributes: tuple[str, Any]) -> Request:
     """Bring a link up, and change what the attributes say."""
-    return Request(
+    return make_request(
         RTM_NEWLINK,
         f"set up link {name}",
         fields={"index": index, "flags": IFF_UP, "change": IFF_UP},
@@ -137,38 +168,35 @@ def change_link(index: int, name: str, *attributes: tuple[str, Any]) -> Request:
 
 def delete_link(name: str) -> Request:
     """Delete a link by name; a pair's other end goes with it, at once."""
-    return Request(RTM_DELLINK, f"delete link {name}", attributes=(("IFLA_IFNAME", name),))
+    return make_request(RTM_DELLINK, f"delete link {name}", attributes=(("IFLA_IFNAME", name),))
 
 
 def delete_link_index(index: int, name: str) -> Request:
     """Delete a link by number, which no rename can mislead."""
-    return Request(RTM_DELLINK, f"delete link {name}", fields={"index": index})
+    return make_request(RTM_DELLINK, f"delete link {name}", fields={"index": index})
 
 
-@lru_cache(maxsize=_KEPT_MAX)
 def new_address(index: int, name: str, address: Address) -> Request:
     """Give a link an address, usable at once."""
-    attributes: list[tuple[str, Any]] = [
-        ("IFA_LOCAL", str(address.ip)),
-        ("IFA_ADDRESS", str(address.ip)),
+    network = address.network
+    octets = address.packed
+    parts = [
+        _ADDRESS.pack(_FAMILIES[address.version], network.prefixlen, 0, _SCOPE_GLOBAL, index),
+        attribute(IFA_LOCAL, octets),
+        attribute(IFA_ADDRESS, octets),
     ]
-    if address.version == 4 and address.network.prefixlen < 31:
-        attributes.append(("IFA_BROADCAST", str(address.network.broadcast_address)))
+    if address.version == 4 and network.prefixlen < 31:
+        parts.append(attribute(IFA_BROADCAST, network.broadcast_address.packed))
     if address.version == 6:
         # the address is ours by the IPAM's word; waiting a second for a doubter would serve nobody
-        attributes.append(("IFA_FLAGS", IFA_F_NODAD))
-    return Request(
-        RTM_NEWADDR,
-        f"give {name} the address {address}",
-        flags=NLM_F_CREATE | NLM_F_EXCL,
-        fields=_address_fields(index, address),
-        attributes=attributes,
-    )
+        parts.append(attribute(IFA_FLAGS, _NUMBER.pack(IFA_F_NODAD)))
+    doing = f"give {name} the address {address}"
+    return Request(RTM_NEWADDR, doing, NLM_F_CREATE | NLM_F_EXCL, b"".join(parts))
 
 
 def delete_address(index: int, name: str, address: Address) -> Request:
     """Take an address from a link."""
-    return Request(
+    return make_request(
         RTM_DELADDR,
         f"take the address {address} from {name}",
         fields=_address_fields(index, address),
@@ -192,7 +220,7 @@ def new_default_routes(gateway: GatewayPlan, index: int | None) -> tuple[Request
         if index is not None:
             via.append(("RTA_OIF", index))
         requests.append(
-            Request(
+            make_request(
                 RTM_NEWROUTE,
                 f"set the default route via {router}",
                 flags=NLM_F_CREATE | NLM_F_REPLACE,
@@ -257,6 +285,10 @@ def route_subnets(messages: Sequence[Any]) -> tuple[Subnet, ...]:
     return tuple(sorted(subnets, key=lambda subnet: (subnet.version, subnet)))
 
 
+def _text(name: str) -> bytes:
+    return name.encode() + b"\0"
+
+
 def _address_fields(index: int, address: Address) -> dict[str, int]:
     return {
         "family": _FAMILIES[address.version],
@@ -272,7 +304,7 @@ def _route_request(route: Any, kind: int, verb: str, flags: int) -> Request:
         for name in ("RTA_GATEWAY", "RTA_OIF", "RTA_PRIORITY")
         if route.get_attr(name) is not None
     ]
-    return Request(
+    return make_request(
         kind,
         f"{verb} the default route via {route.get_attr('RTA_GATEWAY')}",
         flags=flags,

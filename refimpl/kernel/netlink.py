@@ -54,19 +54,31 @@ _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 
+IFLA_ADDRESS = 1
+IFLA_IFNAME = 3
+IFLA_MTU = 4
 IFLA_LINK = 5
+IFLA_MASTER = 10
+IFLA_LINKINFO = 18
+IFLA_NET_NS_FD = 28
+IFLA_EXT_MASK = 29
 IFLA_LINK_NETNSID = 37
+IFLA_INFO_KIND = 1
+IFLA_INFO_DATA = 2
+VETH_INFO_PEER = 1
+IFA_ADDRESS = 1
+IFA_LOCAL = 2
+IFA_BROADCAST = 4
+IFA_FLAGS = 8
 NETNSA_NSID = 1
 
-_DUMPED = frozenset((RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE))
-
 _HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
-_NUMBER_OFFSET = 8
 _LINK_FIXED_BYTES = 16
 _LINK_INDEX_OFFSET = 4
 _NAMESPACE_FIXED_BYTES = 4
-_RECEIVE_BYTES = 256 * 1024
+_RECEIVE_BYTES = 64 * 1024
 _ANSWER_TIMEOUT_S = 10
 _DUMP_ATTEMPTS_MAX = 20
 
@@ -78,52 +90,72 @@ _MESSAGE_CLASSES: dict[int, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One netlink message, encoded when it is made so that it can be kept and sent again.
+    """One netlink message, encoded so that it can be kept and sent again.
+
+    Attributes:
+        kind: RTM_NEWLINK and its like.
+        doing: the words for what it is there to do, which begin the text of its error.
+        flags: NLM_F_CREATE and its like.
+        payload: what follows the header.
+    """
+
+    kind: int
+    doing: str
+    flags: int
+    payload: bytes
+
+    def encode(self, number: int, flags: int = 0) -> bytes:
+        """Return the message with more flags and a number, which the answers to it will bear."""
+        header = _HEADER.pack(
+            _HEADER.size + len(self.payload),
+            self.kind,
+            self.flags | flags | NLM_F_REQUEST,
+            number,
+            0,
+        )
+        return header + self.payload
+
+
+def make_request(
+    kind: int,
+    doing: str,
+    *,
+    flags: int = 0,
+    fields: dict[str, int] | None = None,
+    attributes: Sequence[tuple[str, Any]] = (),
+) -> Request:
+    """Encode a message by way of pyroute2.
 
     Args:
         kind: RTM_NEWLINK and its like.
-        doing: the words for what it is there to do, which begin the text of its error.
-        flags: NLM_F_CREATE and its like; the request is always acknowledged.
+        doing: see `Request`.
+        flags: NLM_F_CREATE and its like.
         fields: the numbers of the message's fixed part.
         attributes: what follows it, in pyroute2's names.
 
     Raises:
-        OSError: EINVAL when a value cannot be encoded, such as a MAC that is none.
+        OSError: EINVAL when a value cannot be encoded.
     """
+    message = _MESSAGE_CLASSES[kind]()
+    for name, value in (fields or {}).items():
+        message[name] = value
+    message["attrs"] = list(attributes)
+    try:
+        message.encode()
+    except (ValueError, TypeError, struct.error) as error:
+        raise OSError(errno.EINVAL, f"{doing}: {error}") from error
+    return Request(kind, doing, flags, bytes(message.data[_HEADER.size :]))
 
-    __slots__ = ("data", "doing", "kind")
 
-    def __init__(
-        self,
-        kind: int,
-        doing: str,
-        *,
-        flags: int = 0,
-        fields: dict[str, int] | None = None,
-        attributes: Sequence[tuple[str, Any]] = (),
-    ) -> None:
-        self.kind = kind
-        self.doing = doing
-        # a dump ends with a message of its own and must not be acknowledged as well
-        acknowledge = 0 if kind in _DUMPED and flags & NLM_F_DUMP == NLM_F_DUMP else NLM_F_ACK
-        message = _MESSAGE_CLASSES[kind]()
-        message["header"]["type"] = kind
-        message["header"]["flags"] = flags | NLM_F_REQUEST | acknowledge
-        for name, value in (fields or {}).items():
-            message[name] = value
-        message["attrs"] = list(attributes)
-        try:
-            message.encode()
-        except (ValueError, TypeError, struct.error) as error:
-            raise OSError(errno.EINVAL, f"{doing}: {error}") from error
-        self.data = bytes(message.data)
+def attribute(kind: int, value: bytes) -> bytes:
+    """Encode one attribute by hand, for the few messages that are new for every container.
 
-    def numbered(self, number: int) -> bytes:
-        """Return the message with a sequence number, which the answers to it will bear."""
-        return b"".join(
-            (self.data[:_NUMBER_OFFSET], _NUMBER.pack(number), self.data[_NUMBER_OFFSET + 4 :])
-        )
+    pyroute2 needs longer to encode such a message than the kernel to do what it says.
+    """
+    size = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
 
 
 @dataclass(slots=True)
@@ -181,12 +213,17 @@ class Netlink:
         """Send requests in one go; each has its own answer, and a failed one stops no other."""
         if not requests:
             return []
-        data = b"".join(request.numbered(number) for number, request in enumerate(requests, 1))
-        self._socket.sendto(data, (0, 0))
+        # The kernel works in order and tells of every error, so the last one's acknowledgement
+        # speaks for all. A dump ends with a message of its own and must not have one as well.
+        last = len(requests)
+        is_dump = requests[-1].flags & NLM_F_DUMP == NLM_F_DUMP
+        acknowledge = [0] * (last - 1) + [0 if is_dump else NLM_F_ACK]
+        self._socket.sendto(
+            b"".join(map(Request.encode, requests, range(1, last + 1), acknowledge)), (0, 0)
+        )
         answers = [Answer(request.kind) for request in requests]
-        open_numbers = set(range(1, len(requests) + 1))
-        while open_numbers:
-            self._receive(requests, answers, open_numbers)
+        while not self._receive(requests, answers):
+            pass
         return answers
 
     def run(self, requests: Sequence[Request]) -> list[Answer]:
@@ -226,7 +263,9 @@ class Netlink:
         if not answer.bodies:
             return []
         # asked for after the dump, which is what gives a namespace its number here
-        request = Request(RTM_GETNSID, "number a namespace", attributes=(("NETNSA_FD", namespace),))
+        request = make_request(
+            RTM_GETNSID, "number a namespace", attributes=(("NETNSA_FD", namespace),)
+        )
         (numbered,) = self.run([request])
         wanted = _attribute(numbered.bodies[0], _HEADER.size + _NAMESPACE_FIXED_BYTES, NETNSA_NSID)
         offset = _HEADER.size + _LINK_FIXED_BYTES
@@ -242,31 +281,32 @@ class Netlink:
         """Ask for everything of a kind, again when it changed meanwhile."""
         doing = "list the links, addresses or routes"
         fields = {"family": int(family)}
-        request = Request(kind, doing, flags=NLM_F_DUMP, fields=fields, attributes=attributes)
+        request = make_request(kind, doing, flags=NLM_F_DUMP, fields=fields, attributes=attributes)
         for _ in range(_DUMP_ATTEMPTS_MAX):
             (answer,) = self.run([request])
             if not answer.is_interrupted:
                 return answer
         raise OSError(f"{doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
 
-    def _receive(
-        self, requests: Sequence[Request], answers: list[Answer], open_numbers: set[int]
-    ) -> None:
+    def _receive(self, requests: Sequence[Request], answers: list[Answer]) -> bool:
+        """Sort what came into the answers; tell whether the last request has been answered."""
         data = self._socket.recv(_RECEIVE_BYTES)
+        is_complete = False
         offset = 0
         while offset + _HEADER.size <= len(data):
             length, kind, flags, number, _ = _HEADER.unpack_from(data, offset)
             body = data[offset : offset + length]
             offset += (length + 3) & ~3
-            if number not in open_numbers:
+            if not 0 < number <= len(requests):
                 continue
             answer = answers[number - 1]
             answer.is_interrupted |= bool(flags & _DUMP_INTERRUPTED)
             if kind in {_NLMSG_ERROR, _NLMSG_DONE}:
                 answer.error = _read_error(body, kind, flags, requests[number - 1].doing)
-                open_numbers.discard(number)
+                is_complete |= number == len(requests)
             else:
                 answer.bodies.append(body)
+        return is_complete
 
 
 def _read_error(body: bytes, kind: int, flags: int, doing: str) -> OSError | None:
@@ -288,7 +328,7 @@ def _read_error(body: bytes, kind: int, flags: int, doing: str) -> OSError | Non
 def _attribute(body: bytes, offset: int, wanted: int) -> bytes:
     """Return the value of one attribute of those that begin at `offset`; empty without it."""
     while offset + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, offset)
+        length, kind = _ATTRIBUTE.unpack_from(body, offset)
         if length < 4:
             break
         if kind == wanted:

@@ -1,5 +1,6 @@
 """Goal: a file is the old one or the new one, never half of either, and mounted ones keep going."""
 
+import os
 import stat
 
 import pytest
@@ -23,6 +24,45 @@ def test_write_replaces_content_and_mode_by_a_new_file(files, tmp_path) -> None:
     assert path.stat().st_ino != inode
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [one.name for one in tmp_path.iterdir()] == ["hosts"]
+
+
+def test_write_of_what_is_there_keeps_the_file_and_tells_of_the_write(files, tmp_path) -> None:
+    path = tmp_path / "hosts"
+    files.write(str(path), b"same")
+    inode = path.stat().st_ino
+    os.utime(path, (1, 1))
+    files.write(str(path), b"same")
+    assert (path.stat().st_ino, path.read_bytes()) == (inode, b"same")
+    assert path.stat().st_mtime > 1
+    assert [one.name for one in tmp_path.iterdir()] == ["hosts"]
+
+
+@pytest.mark.parametrize("content", [b"also", b"sam", b"same and more"])
+def test_write_of_almost_what_is_there_makes_a_new_file(files, tmp_path, content) -> None:
+    path = tmp_path / "hosts"
+    files.write(str(path), b"same")
+    inode = path.stat().st_ino
+    with path.open("rb") as reader:
+        files.write(str(path), content)
+        assert reader.read() == b"same"
+    assert (path.stat().st_ino == inode, path.read_bytes()) == (False, content)
+
+
+def test_write_of_what_is_there_gives_it_the_mode_and_follows_no_link(files, tmp_path) -> None:
+    path = tmp_path / "hosts"
+    files.write(str(path), b"same", mode=0o600)
+    files.write(str(path), b"same")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    link = tmp_path / "link"
+    link.symlink_to("hosts")
+    files.write(str(link), b"same")
+    assert not link.is_symlink()
+
+
+def test_write_takes_the_place_of_a_pipe_without_waiting_for_a_writer(files, tmp_path) -> None:
+    os.mkfifo(tmp_path / "hosts", 0o644)
+    files.write(str(tmp_path / "hosts"), b"")
+    assert (tmp_path / "hosts").is_file()
 
 
 def test_failed_write_keeps_the_old_file_and_leaves_no_draft(files, tmp_path) -> None:
