@@ -160,7 +160,5 @@ def own_daemon(
 
     yield lend
     for number, engine in enumerate(lent, 1):
-        log = engine.log_path
-        if log is not None and log.exists():
-            row.logs[f"own-daemon-{number}.log"] = log.read_text("utf-8", "replace")
+        row.keep_own_daemon(f"own-daemon-{number}", engine)
         pool.take_back(engine)

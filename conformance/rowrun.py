@@ -9,6 +9,7 @@ import pytest
 
 from conformance.assertions import BehaviourViolated
 from conformance.capabilities import missing_capabilities
+from conformance.engines.base import Engine
 from conformance.expectations import Expectation, find_expectation
 from conformance.leaks import LeakFound, take_snapshot
 from conformance.pool import EnginePool, StartedEngine
@@ -66,13 +67,15 @@ class RowRun:
 
     def keep_host_state(self) -> None:
         """Keep what the engine and the machine look like at the moment of a failure."""
-        if self.started is None:
-            return
-        try:
-            things = take_snapshot(self.started.engine).things
-        except Exception as exc:  # noqa: BLE001 - a dead engine must not hide the row's failure
-            things = (f"cannot be seen: {exc}",)
-        self.logs["host-state.txt"] = "\n".join(things) + "\n"
+        if self.started is not None:
+            self.logs["host-state.txt"] = state_of(self.started.engine)
+
+    def keep_own_daemon(self, name: str, engine: Engine) -> None:
+        """Keep the log of a daemon of the row's own, and its state if the row did not pass."""
+        if engine.log_path is not None and engine.log_path.exists():
+            self.logs[f"{name}.log"] = engine.log_path.read_text("utf-8", "replace")
+        if self.outcome is not Outcome.PASSED:
+            self.logs[f"{name}-state.txt"] = state_of(engine)
 
     def adjust_report(self, report: pytest.TestReport) -> None:
         """Make pytest's own counts agree with the verdict."""
@@ -108,6 +111,15 @@ class RowRun:
             "row": self.behaviour.to_json(),
             "facts": started.facts if started else {"name": self.spec, "spec": self.spec},
         }
+
+
+def state_of(engine: Engine) -> str:
+    """Say what an engine and its part of the machine look like now."""
+    try:
+        things = take_snapshot(engine).things
+    except Exception as exc:  # noqa: BLE001 - a dead engine must not hide the row's failure
+        things = (f"cannot be seen: {exc}",)
+    return "\n".join(things) + "\n"
 
 
 ROW = pytest.StashKey[RowRun]()
