@@ -51,7 +51,7 @@ class Inspecting(Executing):
                     },
                     "Name": "overlay2",
                 },
-                "Mounts": _mount_documents(container),
+                "Mounts": mount_documents(container),
                 "Config": container.config.to_wire(),
                 "NetworkSettings": network_settings_document(container),
             }
@@ -94,7 +94,8 @@ def network_settings_document(container: Container) -> Wire:
     }
 
 
-def _mount_documents(container: Container) -> list[Wire]:
+def mount_documents(container: Container) -> list[Wire]:
+    """Return the bind mounts as inspect and list show them."""
     documents = []
     for bind in container.host_config.binds or []:
         source, destination, *options = bind.split(":")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.daemon.inspect import Inspecting
+from refimpl.daemon.inspect import Inspecting, mount_documents
 from refimpl.daemon.network_filters import has_labels, verify_filters
 from refimpl.daemon.prune_filters import PruneFilters
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
@@ -127,7 +127,7 @@ class Listing(Inspecting):
                         for name, entry in networks.items()
                     }
                 },
-                "Mounts": [],
+                "Mounts": mount_documents(container),
             }
 
     def _link_names(self, container: Container) -> list[str]:

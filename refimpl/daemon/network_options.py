@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from refimpl.daemon.core import DEFAULT_NETWORK
-from refimpl.daemon.verify import is_ip
+from refimpl.daemon.verify import PORT_MAX, is_ip
 from refimpl.errors import EngineError
 from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.network import Network
@@ -20,6 +20,7 @@ from refimpl.model.network import EndpointOptions
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire_container import EndpointIPAMConfig, EndpointSettings
 
+_PORT = re.compile(r"[0-9]{1,5}")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 
 
@@ -145,15 +146,20 @@ def get_port_map_info(container: Container, sandbox: Sandbox) -> dict[str, Any]:
 
 
 def normalised_ports(container: Container) -> list[str]:
-    """Return the exposed ports as `<port>/<protocol>`, sorted; ranges are written out.
-
-    Mirrors: go-connections nat.ParsePortRange, as the daemon uses it for `Ports`.
-    """
-    ports = set()
-    for text in container.config.exposed_ports or {}:
-        number, _, protocol = text.partition("/")
-        low, _, high = number.partition("-")
-        if low.isdigit() and (not high or high.isdigit()):
-            for port in range(int(low), int(high or low) + 1):
-                ports.add((port, protocol or "tcp"))
+    """Return the exposed ports as `<port>/<protocol>`, the lowest first."""
+    ports = {_normalised_port(text) for text in container.config.exposed_ports or {}}
     return [f"{port}/{protocol}" for port, protocol in sorted(ports)]
+
+
+def _normalised_port(text: str) -> tuple[int, str]:
+    """Read a port; what is none is 0, a protocol that is none is `0`, and so is a range.
+
+    Mirrors: go-connections nat.Port and libnetwork types.ParseProtocol, as v20.10 uses them.
+    """
+    number, _, protocol = text.partition("/")
+    port = int(number) if _PORT.fullmatch(number) else 0
+    protocol = (protocol or ("tcp" if number else "")).lower()
+    return (
+        port if port <= PORT_MAX else 0,
+        protocol if protocol in {"tcp", "udp", "sctp", "icmp"} else "0",
+    )

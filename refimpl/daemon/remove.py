@@ -89,11 +89,18 @@ class Removing(Stopping, Links):
             # last, so that a crash before it leaves a container that can be removed again
             self.files.remove(container.root)
         self.link_index.forget(container.id)
+        self.end_streams(container)
         self.streams.pop(container.id, None)
         self.restart_managers.pop(container.id, None)
         self.containers.discard(container)
         container.ends.removed()
         self.log_container_event(container, "destroy")
+
+    def end_streams(self, container: Container) -> None:
+        """End what clients are attached to: there is no process, and none will come."""
+        streams = self.streams.get(container.id)
+        if streams is not None:
+            streams.end()
 
     def _remove_link(self, ref: str) -> None:
         """Remove the link `parent/alias` (moby: rmLink)."""

@@ -122,6 +122,7 @@ class Starting(Removing, Networking, Images):
         log.info("container %s did not start: %s", container.id, error)
         self.try_checkpoint(container)
         self.cleanup(container)
+        self.end_streams(container)
 
     def remove_automatically(self, container: Container) -> None:
         """Remove a container that was created with AutoRemove and has ended."""

@@ -111,7 +111,6 @@ class Streams:
         self._sessions: list[Session] = []
         self._process: Process | None = None
         self._stdin: int | None = None
-        self._has_run = False
 
     def attach(self, wanted: frozenset[int], *, owns_stdin: bool) -> Session:
         """Open a session; it begins with what comes from now on."""
@@ -132,7 +131,6 @@ class Streams:
         with self._lock:
             self._process = process
             self._stdin = process.stdin if process.console is None else process.console
-            self._has_run = True
             if self._stdin is not None:
                 os.set_blocking(self._stdin, False)
             self._started.notify_all()

@@ -84,8 +84,9 @@ class Stopping(DaemonCore):
         number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
         try:
             container = self.get_container(ref)
-            if number > _SIGNALS_MAX:
-                raise EngineError(f"The linux daemon does not support signal {number}")
+            if not 0 < number <= _SIGNALS_MAX:
+                # Go shows it unsigned
+                raise EngineError(f"The linux daemon does not support signal {number % 2**64}")
             if number == signal.SIGKILL:
                 self.kill(container)
             else:

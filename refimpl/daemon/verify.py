@@ -22,11 +22,12 @@ from refimpl.model.wire_container import (
     EndpointSettings,
     HostConfig,
     NetworkingConfig,
-    PortBinding,
     RestartPolicy,
 )
 
+PORT_MAX = 65535
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
 CAPABILITIES = frozenset(
     "CAP_" + name
@@ -144,9 +145,11 @@ def verify_host_config(host_config: HostConfig) -> None:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     for text in host_config.extra_hosts or []:
         split_extra_host(text)
-    for bindings in (host_config.port_bindings or {}).values():
+    for port, bindings in (host_config.port_bindings or {}).items():
+        _verify_port_range(port.partition("/")[0])
         for binding in bindings or []:
-            _verify_host_port(binding)
+            if binding.host_port:
+                _verify_port_range(binding.host_port)
     _verify_restart_policy(host_config.restart_policy)
     for field, names in (("CapAdd", host_config.cap_add), ("CapDrop", host_config.cap_drop)):
         for name in names or []:
@@ -158,11 +161,13 @@ def verify_host_config(host_config: HostConfig) -> None:
         _verify_words("invalid DNS entry", what or [])
 
 
-def _verify_host_port(binding: PortBinding) -> None:
-    low, _, high = binding.host_port.partition("-")
-    for number in (low, high):
-        if number and not (number.isdigit() and int(number) <= 65535):
-            raise InvalidParameter(f"invalid port specification: {quote(binding.host_port)}")
+def _verify_port_range(text: str) -> None:
+    low, separator, high = text.partition("-")
+    numbers = [low, high] if separator else [low]
+    if not all(_DIGITS.fullmatch(number) and int(number) <= PORT_MAX for number in numbers) or int(
+        numbers[0]
+    ) > int(numbers[-1]):
+        raise InvalidParameter(f"invalid port specification: {quote(text)}")
 
 
 def _verify_restart_policy(policy: RestartPolicy) -> None:
@@ -262,16 +267,18 @@ def parse_signal(text: str) -> int:
     Raises:
         InvalidParameter: it is neither.
     """
-    if text.isdigit():
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         number = int(text)
         if number == 0:
             raise InvalidParameter(f"Invalid signal: {text}")
         return number
     name = text.upper().removeprefix("SIG")
-    offset = re.fullmatch(r"(RTMIN|RTMAX)(?:([+-])(\d+))?", name)
+    offset = re.fullmatch(r"(RTMIN|RTMAX)(?:([+-])([0-9]{1,3}))?", name)
     if offset is not None:
-        base = int(signal.Signals[f"SIG{offset[1]}"])
-        return base + int(f"{offset[2] or '+'}{offset[3] or 0}")
+        number = int(signal.Signals[f"SIG{offset[1]}"])
+        number += int(f"{offset[2] or '+'}{offset[3] or 0}")
+        if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+            return number
     try:
         return int(signal.Signals[f"SIG{name}"])
     except KeyError:

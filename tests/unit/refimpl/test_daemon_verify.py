@@ -210,7 +210,7 @@ def test_signal_is_read_by_name_and_number(text, number):
     assert verify.parse_signal(text) == number
 
 
-@pytest.mark.parametrize("text", ["BOGUS", "0", "", "-1", "SIG"])
+@pytest.mark.parametrize("text", ["BOGUS", "0", "", "²", "9x", "SIG", "RTMIN+99", "RTMAX+1"])
 def test_unknown_signal_is_refused(text):
     with pytest.raises(InvalidParameter) as refusal:
         verify.parse_signal(text)
