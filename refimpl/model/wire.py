@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -231,27 +232,41 @@ def decode(model: type[T], document: Any, *, go_type: str) -> T:
 
 def encode(value: Any) -> Document:
     """Write a model as Go does: every field, but not an empty one marked `omitempty`."""
-    document: Document = {}
-    for attribute, name, omitempty, encode_field in _encoders(type(value)):  # type: ignore[arg-type]  # a class is hashable
-        one = getattr(value, attribute)
-        if one or not omitempty:
-            document[name] = one if encode_field is None else encode_field(one)
+    fields = _fields_of(type(value))  # type: ignore[arg-type]  # a class is hashable
+    document: Document = dict(zip(fields.names, fields.read(value), strict=True))
+    for name in fields.omitempty:
+        if not document[name]:
+            del document[name]
+    for name, encode_field in fields.encoders:
+        one = document.get(name)
+        if one is not None:
+            document[name] = encode_field(one)
     return document
 
 
-@cache
-def _encoders(model: Any) -> tuple[tuple[str, str, bool, Callable[[Any], Any] | None], ...]:
-    """Return attribute, name, `omitempty` and encoder (None: as it is) of a model's wire fields.
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The wire fields of a model; to ask a dataclass for them takes longer than to write them."""
 
-    Kept, because asking a dataclass for its fields takes longer than writing them.
-    """
-    return tuple(
-        (
-            field.name,
-            field.metadata["wire"],
-            field.metadata["omitempty"],
-            None if field.metadata["kind"].encode is _as_it_is else field.metadata["kind"].encode,
-        )
-        for field in dataclasses.fields(model)
-        if "wire" in field.metadata
+    names: tuple[str, ...]
+    read: Callable[[Any], tuple[Any, ...]]
+    omitempty: tuple[str, ...]
+    encoders: tuple[tuple[str, Callable[[Any], Any]], ...]
+    """By name, for the fields that are not written as they are; none has null to write."""
+
+
+@cache
+def _fields_of(model: type) -> _Fields:
+    fields = [field for field in dataclasses.fields(model) if "wire" in field.metadata]
+    names = tuple(field.metadata["wire"] for field in fields)
+    read = attrgetter(*(field.name for field in fields))
+    return _Fields(
+        names,
+        read if len(fields) > 1 else lambda value: (read(value),),
+        tuple(field.metadata["wire"] for field in fields if field.metadata["omitempty"]),
+        tuple(
+            (name, field.metadata["kind"].encode)
+            for name, field in zip(names, fields, strict=True)
+            if field.metadata["kind"].encode is not _as_it_is
+        ),
     )
