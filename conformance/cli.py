@@ -17,7 +17,13 @@ from conformance.report.diff import diff_documents, engines_apart
 from conformance.report.document import FILE_NAME, DocumentError, read_document
 from conformance.report.junit import write_junit
 from conformance.report.terminal import print_report
-from conformance.runner import RunRequest, default_workers, run_rows, why_unavailable
+from conformance.runner import (
+    DEFAULT_ENGINES,
+    RunRequest,
+    default_workers,
+    run_rows,
+    why_unavailable,
+)
 from conformance.verdicts import ExitCode, Verdict
 
 
@@ -72,7 +78,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
     "engines",
     multiple=True,
     help="A name of engines.toml, or the address of your own engine: unix:///path, "
-    "tcp://host:port. May be given more than once. Default: every engine of engines.toml.",
+    "tcp://host:port. May be given more than once. Default: reference and docker.",
 )
 @click.option(
     "--red-in",
@@ -123,7 +129,7 @@ def run(
         engines = engines or red_engines
     if not rows:
         raise Usage(f"no behaviour is selected by: {' '.join(select) or '(nothing)'}")
-    chosen = _preflight(engines or tuple(load_settings()), skip_missing=skip_missing)
+    chosen = _preflight(engines or DEFAULT_ENGINES, skip_missing=skip_missing)
     folder = Path(report)
     (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(

@@ -24,6 +24,8 @@ from conformance.registry import BEHAVIOURS_DIR
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
+# What a run without --engine means: the reference and the machine's own Docker.
+DEFAULT_ENGINES = ("reference", "docker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the suite starts it also takes away: every engine that this machine can have."""
+"""What the suite starts it also takes away: the engines of a plain run."""
 
 import secrets
 import subprocess
@@ -10,18 +10,17 @@ from conformance.engines.cleanup import sweep
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import workspace_of
 from conformance.engines.processes import CGROUP_ROOT, NETNS_DIR, is_alive, mounts_under
-from conformance.engines.settings import load_settings
 from conformance.observe.poll import wait_until
-from conformance.runner import why_unavailable
+from conformance.runner import DEFAULT_ENGINES, why_unavailable
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.workbench import Workbench
 
 pytestmark = [pytest.mark.root, pytest.mark.engine]
 
 
-@pytest.fixture(params=load_settings())
+@pytest.fixture(params=DEFAULT_ENGINES)
 def engine_name(request) -> str:
-    """Every engine of engines.toml that this machine can have."""
+    """Each engine of a plain run that this machine can have."""
     reason = why_unavailable(request.param)
     if reason:
         pytest.skip(reason)
