@@ -110,7 +110,7 @@ class Listing(Inspecting):
                 ports.append({"PrivatePort": int(number), "Type": protocol})
             return {
                 "Id": container.id,
-                "Names": [container.name, *self._link_names(container)],
+                "Names": sorted([container.name, *self._link_names(container)]),
                 "Image": self._image_name(container),
                 "ImageID": container.image_id,
                 "Command": _command(container),

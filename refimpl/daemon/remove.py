@@ -107,7 +107,7 @@ class Removing(Stopping, Links):
         parent_name, _, alias = ref.strip("/").rpartition("/")
         if not parent_name:
             self.get_container(ref)
-            raise Conflict("Conflict, cannot remove the default link name of the container")
+            raise EngineError("Conflict, cannot remove the default link name of the container")
         try:
             parent = self.get_container(parent_name)
         except NotFound:
