@@ -28,9 +28,11 @@ class LinuxFiles:
             descriptor = os.open(
                 draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode
             )
-            with os.fdopen(descriptor, "wb") as file:
+            try:
                 os.fchmod(descriptor, mode)
-                file.write(content)
+                _write_all(descriptor, content)
+            finally:
+                os.close(descriptor)
             draft.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -40,9 +42,11 @@ class LinuxFiles:
     def overwrite(self, path: str, content: bytes) -> None:
         """Change a file in place, keeping its inode: it may be bind-mounted into a container."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.truncate()
+        try:
+            _write_all(descriptor, content)
+            os.ftruncate(descriptor, len(content))
+        finally:
+            os.close(descriptor)
 
     def read(self, path: str) -> bytes:
         """Return a file's content."""
@@ -82,3 +86,8 @@ def _rewrite_if_same(path: str, content: bytes, mode: int) -> bool:
         return is_same and os.pwrite(descriptor, content, 0) == len(content)
     finally:
         os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]

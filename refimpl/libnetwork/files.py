@@ -13,10 +13,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from refimpl.errors import EngineError, InvalidParameter
 
 RESOLVER_ADDRESS = "127.0.0.11"
+
+_KEPT_MAX = 64
+"""Texts whose reading is kept: most containers' resolv.conf begins as the same file of the host."""
 
 HOSTS_TEMPLATE: tuple[tuple[str, str], ...] = (
     ("127.0.0.1", "localhost"),
@@ -130,6 +134,7 @@ def parse_resolv_conf(content: str) -> ResolvConf:
     return ResolvConf(tuple(nameservers), search, options)
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def ipv4_nameservers(content: str) -> tuple[str, ...]:
     """Return the IPv4 nameservers of a resolv.conf."""
     return _matching(content, _NAMESERVER_IPV4)
@@ -158,6 +163,7 @@ def build_resolv_conf(
     return "".join(lines)
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def filter_resolv_conf(content: str, *, ipv6: bool) -> str:
     """Return a resolv.conf without the servers that a container cannot reach.
 
@@ -175,6 +181,7 @@ def filter_resolv_conf(content: str, *, ipv6: bool) -> str:
     return cleaned + "\n" + "\n".join(f"nameserver {server}" for server in servers)
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def embedded_resolv_conf(content: str) -> tuple[str, bool]:
     """Return a resolv.conf that points at the embedded DNS, and whether the user set ndots.
 
@@ -207,6 +214,7 @@ def decode(content: bytes) -> str:
     return content.decode(errors="surrogateescape")
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def content_hash(content: str) -> str:
     """Return what `resolv.conf.hash` holds: `sha256:<hex>`."""
     return "sha256:" + hashlib.sha256(encode(content)).hexdigest()
