@@ -67,7 +67,11 @@ class Restoring(Listing, Networks, System):
         controller.sandbox_cleanup()
         controller.init_default_networks()
         self.net_controller = controller
-        for container in self.containers:
+        # moby starts them side by side, so a joiner may come before its target and fail
+        # (moby#50326); here whoever joins another comes after those who do not.
+        joins = [c for c in self.containers if c.host_config.network_mode.is_container()]
+        others = [c for c in self.containers if c not in joins]
+        for container in [*others, *joins]:
             self._restart_at_boot(container)
 
     def _load_containers(self) -> Iterator[Container]:
