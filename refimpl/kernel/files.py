@@ -8,6 +8,8 @@ import shutil
 import stat
 from pathlib import Path
 
+_READ_BYTES = 64 * 1024
+
 
 class LinuxFiles:
     """`Files` on a real file system; one call is one change that a crash does not tear."""
@@ -50,7 +52,14 @@ class LinuxFiles:
 
     def read(self, path: str) -> bytes:
         """Return a file's content."""
-        return Path(path).read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts = []
+            while part := os.read(descriptor, _READ_BYTES):
+                parts.append(part)
+        finally:
+            os.close(descriptor)
+        return b"".join(parts)
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         """Create a directory and its parents; no error when it is there."""

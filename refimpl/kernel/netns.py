@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from refimpl.kernel import libc, mounts
 
@@ -25,11 +26,40 @@ _RESOLVER_PORT = 53
 _RESOLVER_BACKLOG = 128
 
 
+class Visit(Generic[T]):
+    """One errand of the namespace thread; `result` waits for it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._is_done = threading.Lock()
+        self._is_done.acquire()
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do the work, and let `result` return."""
+        try:
+            self._results.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is wanted
+            self._error = error
+        self._is_done.release()
+
+    def result(self) -> T:
+        """Wait, once, and return what the work returned or raise what it raised."""
+        self._is_done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
+
+
 class NamespaceThread:
     """Runs callables inside network namespaces, one at a time.
 
     Every visit starts with an unshare or a setns of its own, so nothing depends on where the
     thread was before; it goes home afterwards only so as not to keep a namespace alive.
+
+    (An executor of the standard library would do; its hand-over takes twice as long, and every
+    start of a container waits for one.)
 
     Attributes:
         home: a descriptor of the daemon's own namespace.
@@ -37,7 +67,9 @@ class NamespaceThread:
 
     def __init__(self) -> None:
         self.home = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns")
+        self._visits: SimpleQueue[Visit[Any] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="netns", daemon=True)
+        self._thread.start()
 
     def in_new(self, work: Callable[[], T]) -> T:
         """Make a namespace and run `work` in it; the namespace ends unless `work` pins it."""
@@ -46,7 +78,7 @@ class NamespaceThread:
             libc.unshare(libc.CLONE_NEWNET)
             return self._run_and_go_home(work)
 
-        return self._executor.submit(visit).result()
+        return self._send(visit)
 
     def inside(self, key: str, work: Callable[[], T]) -> T:
         """Run `work` in the namespace that is pinned at `key`.
@@ -63,14 +95,26 @@ class NamespaceThread:
                 os.close(descriptor)
             return self._run_and_go_home(work)
 
-        return self._executor.submit(visit).result()
+        return self._send(visit)
 
     def close(self) -> None:
-        """End the thread."""
-        self._executor.shutdown()
+        """End the thread; nobody may send it anywhere any more."""
         if self.home >= 0:
+            self._visits.put(None)
+            self._thread.join()
             os.close(self.home)
             self.home = -1
+
+    def _send(self, work: Callable[[], T]) -> T:
+        if self.home < 0:
+            raise RuntimeError("the namespace thread has ended")
+        visit = Visit(work)
+        self._visits.put(visit)
+        return visit.result()
+
+    def _serve(self) -> None:
+        while (visit := self._visits.get()) is not None:
+            visit.run()
 
     def _run_and_go_home(self, work: Callable[[], T]) -> T:
         try:
@@ -85,14 +129,20 @@ def pin(key: str) -> None:
     Raises:
         OSError: EEXIST when the file is there already; nothing is left behind.
     """
-    path = Path(key)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    os.close(os.open(key, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        _create(key)
+    except FileNotFoundError:
+        Path(key).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _create(key)
     try:
         libc.mount(_OWN_NAMESPACE, key, None, libc.MS_BIND)
     except BaseException:
-        path.unlink(missing_ok=True)
+        Path(key).unlink(missing_ok=True)
         raise
+
+
+def _create(key: str) -> None:
+    os.close(os.open(key, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
 
 
 def unpin(key: str) -> None:
@@ -132,10 +182,15 @@ def open_resolver_sockets(address: str) -> tuple[socket.socket, ...]:
 
 def set_ipv6(interface: str, *, enabled: bool) -> None:
     """Switch IPv6 on or off for one interface, or `all`, of the calling thread's namespace."""
-    path = Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6")
+    path = f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"
     try:
-        path.write_text("0" if enabled else "1", encoding="ascii")
+        switch = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         # a kernel without IPv6 has nothing to switch off
         if enabled:
             raise
+        return
+    try:
+        os.write(switch, b"0" if enabled else b"1")
+    finally:
+        os.close(switch)
