@@ -71,11 +71,33 @@ class Netns:
         return sorted(name for name, link in self.links().items() if link.get("master") == bridge)
 
     def rules(self) -> list[str]:
-        """Give the firewall rules, one line each, nftables and iptables alike, without counters."""
+        """Give the firewall rules and what was made to hold them, nftables and iptables alike."""
         text = run_tool(
             "nsenter", f"--net={self.path}", "nft", "-s", "list", "ruleset", check=False
         )
-        return [line.strip() for line in text.splitlines() if line.strip(" }\t")]
+        return parse_rules(text)
+
+
+def parse_rules(ruleset: str) -> list[str]:
+    """Read `nft list ruleset`: one sentence for each rule, chain, set and map, with its place.
+
+    A table and a chain that hangs on a hook are no rules: they are made for the first rule that
+    needs them and stay, empty and harmless, when it goes.
+    """
+    table, block = "", ""
+    found: list[str] = []
+    for line in (line.strip() for line in ruleset.splitlines()):
+        kind, _, rest = line.partition(" ")
+        if kind == "table":
+            table, block = rest.rstrip(" {"), ""
+        elif kind in ("chain", "set", "map") and line.endswith("{"):
+            block = line.rstrip(" {")
+            found.append(f"{table}: {block}")
+        elif kind == "type" and " hook " in line:
+            found.remove(f"{table}: {block}")
+        elif line.strip("}") and kind != "#":
+            found.append(f"{table}: {block}: {line}")
+    return found
 
 
 class HostView:

@@ -12,6 +12,7 @@ from conformance.engines.base import EngineError
 from conformance.observe.events import wire_time
 from conformance.observe.exec import run_in_container, split_frames
 from conformance.observe.files import HostsLine, addresses_of, parse_hosts, parse_resolv_conf
+from conformance.observe.host import parse_rules
 from conformance.observe.metrics import parse_metrics
 from conformance.observe.poll import WaitedTooLong, eventually, wait_until
 
@@ -153,3 +154,33 @@ def test_eventually_fails_the_row_and_shows_the_last_value():
 def test_wait_until_is_an_error_of_the_harness():
     with pytest.raises(WaitedTooLong, match=r"waited 0\.01 s for a daemon"):
         wait_until("a daemon", lambda: False, timeout_s=0.01)
+
+
+RULESET = """
+# Warning: table ip raw is managed by iptables-nft, do not touch!
+table ip raw {
+	chain PREROUTING {
+		type filter hook prerouting priority raw; policy accept;
+	}
+}
+table ip nat {
+	set ports {
+		type inet_service
+		elements = { 80 }
+	}
+
+	chain DOCKER {
+		iifname "docker0" return
+	}
+}
+"""
+
+
+def test_rules_are_told_with_their_place_and_without_empty_hooks():
+    assert parse_rules(RULESET) == [
+        "ip nat: set ports",
+        "ip nat: set ports: type inet_service",
+        "ip nat: set ports: elements = { 80 }",
+        "ip nat: chain DOCKER",
+        'ip nat: chain DOCKER: iifname "docker0" return',
+    ]
