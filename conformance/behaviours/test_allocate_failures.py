@@ -53,12 +53,12 @@ def test_failing_network_aborts_the_start(create, network, run, inspect, events)
     docker="<28.0",
 )
 def test_networks_after_the_failing_one_are_not_connected(create, network, run, events):
-    port = {"80/tcp": 8080}
-    run(ports=port)
-    container = create(ports=port)  # `bridge` comes first, and publishes
+    stranger = run(network_mode=network().name)
+    container = create(links={stranger.name: "peer"})  # `bridge` comes first, and knows links
     for _ in range(3):
         network().connect(container)
-    expect_api_error(container.start, 500, "port is already allocated")
+    text = f"Cannot link to /{stranger.name}, as it does not belong to the default network"
+    expect_api_error(container.start, 500, text)
     connected = [name for action, name in network_events(events, container) if action == "connect"]
     expect_equal("the networks that were connected", [], connected)
 
