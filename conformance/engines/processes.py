@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from conformance.engines.base import EngineError
-from conformance.observe.poll import wait_until
+from conformance.observe.poll import INTERVAL_S, wait_until
 
 NETNS_DIR = Path("/run/netns")
+CGROUP_TIMEOUT_S = 3
 SHIM_SOCKETS = Path("/run/containerd/s")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -166,14 +167,23 @@ def _links_in(folder: Path) -> list[str]:
     return links
 
 
-def remove_cgroups(names: Iterable[str]) -> None:
-    """Take away the control groups of these names that killed containers left, in any hierarchy."""
-    for name in names:
-        for pattern in (name, f"*/{name}", f"*/*/{name}"):
-            for place in CGROUP_ROOT.glob(pattern):
-                for folder, _, _ in os.walk(place, topdown=False):
-                    with contextlib.suppress(OSError):  # in use, or already gone: not ours to force
-                        Path(folder).rmdir()
+def remove_cgroups(names: Iterable[str], *, timeout_s: float = CGROUP_TIMEOUT_S) -> None:
+    """Take away the control groups of these names that killed containers left, in any hierarchy.
+
+    A group is busy until the last of its processes is reaped, a moment after it is dead.
+    """
+    patterns = [pattern for name in names for pattern in (name, f"*/{name}", f"*/*/{name}")]
+    deadline = time.monotonic() + timeout_s
+    while True:
+        places = [place for pattern in patterns for place in CGROUP_ROOT.glob(pattern)]
+        for place in places:
+            for folder, _, _ in os.walk(place, topdown=False):
+                with contextlib.suppress(OSError):  # busy, or gone meanwhile
+                    Path(folder).rmdir()
+        places = [place for place in places if place.exists()]
+        if not places or time.monotonic() > deadline:
+            return
+        time.sleep(INTERVAL_S)
 
 
 def mounts_under(folder: Path) -> list[Path]:

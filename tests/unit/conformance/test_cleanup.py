@@ -88,9 +88,17 @@ def test_control_groups_are_found_in_any_hierarchy(tmp_path, monkeypatch):
     monkeypatch.setattr("conformance.engines.processes.CGROUP_ROOT", tmp_path)
     for place in ("ni-x/a/b", "memory/ni-x/c", "cpu/docker/ni-x", "memory/ni-xy"):
         (tmp_path / place).mkdir(parents=True)
-    remove_cgroups(["ni-x"])
+    remove_cgroups(["ni-x"], timeout_s=1)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert left == ["cpu", "cpu/docker", "memory", "memory/ni-xy"]
+
+
+def test_busy_control_group_is_waited_for_only_so_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("conformance.engines.processes.CGROUP_ROOT", tmp_path)
+    (tmp_path / "ni-x").mkdir()
+    (tmp_path / "ni-x" / "busy").touch()
+    remove_cgroups(["ni-x"], timeout_s=0.1)
+    assert (tmp_path / "ni-x").exists()
 
 
 def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
