@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from refimpl.kernel.faults import CrashingAt, FailingAt, InjectedFault, Moment, Recorder
+from refimpl.kernel.faults import FailingAt, InjectedFault, Moment, Recorder
 
 
 class Counter:
