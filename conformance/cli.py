@@ -1,9 +1,13 @@
-"""The command line: list, run, diff, clean, expectations."""
+"""The command line: list, run, render, diff, evidence, clean, expectations."""
 
+import io
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
+from urllib.parse import quote
 
 import click
 from rich.console import Console
@@ -13,9 +17,19 @@ from conformance.engines.cleanup import sweep
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.registry import BEHAVIOURS_DIR, is_selected, load_catalogue
-from conformance.report.diff import diff_documents, engines_apart
-from conformance.report.document import FILE_NAME, DocumentError, read_document
-from conformance.report.junit import write_junit
+from conformance.report.diff import (
+    diff_documents,
+    diff_markdown,
+    engines_apart,
+    versions_changed,
+)
+from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.report.evidence import read_evidence, write_evidence, write_pages
+from conformance.report.html import FILE_NAME as HTML_NAME
+from conformance.report.html import render_html
+from conformance.report.junit import junit_text, write_junit
+from conformance.report.markdown import render_markdown
+from conformance.report.merge import merge_documents
 from conformance.report.terminal import print_report
 from conformance.runner import (
     DEFAULT_ENGINES,
@@ -188,31 +202,122 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
 
 
 def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
-    """Render the run's JSON: JUnit beside it, the matrix on the terminal."""
+    """Render the run's JSON: JUnit and the HTML page beside it, the matrix on the terminal."""
     try:
         document = read_document(folder / FILE_NAME)
     except DocumentError as exc:
         click.echo(f"the run left no report: {exc}", err=True)
         return ExitCode.ERROR
     write_junit(document, folder / "conformance.xml")
-    console = Console(highlight=False, no_color=True if "NO_COLOR" in os.environ else None)
-    return print_report(document, console, is_ascii=is_ascii, report_folder=str(folder))
+    page = folder / HTML_NAME
+    page.write_text(render_html(document, logs=folder), encoding="utf-8")
+    click.echo(f"\nthe matrix as a page: {page}", err=True)
+    return print_report(document, _console(), is_ascii=is_ascii, report_folder=str(folder))
+
+
+def _console(file: TextIO | None = None) -> Console:
+    no_color = True if "NO_COLOR" in os.environ else None
+    return Console(file=file, highlight=False, no_color=no_color)
+
+
+def _read(paths: Iterable[Path]) -> list[Document]:
+    """Read reports; a folder stands for the report in it.
+
+    Raises:
+        Usage: none is named, or one is no report.
+    """
+    try:
+        found = [read_document(p / FILE_NAME if p.is_dir() else p) for p in paths]
+    except DocumentError as exc:
+        raise Usage(str(exc)) from exc
+    if not found:
+        raise Usage("no report is named")
+    return found
+
+
+@main.command()
+@click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "markdown", "terminal", "junit"]),
+    default="terminal",
+    show_default=True,
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
+@click.option("--ascii", "is_ascii", is_flag=True, help="Draw the terminal's matrix in ASCII.")
+def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: bool) -> None:
+    """Render reports again, several of them as one matrix; runs nothing.
+
+    REPORTS are files that a run wrote, their folders, or evidence of conformance/results/. No two
+    of them may have the same engine.
+    """
+    documents = _read(reports)
+    try:
+        document = merge_documents(documents)
+    except DocumentError as exc:
+        raise Usage(str(exc)) from exc
+    folder = reports[0] if reports[0].is_dir() else reports[0].parent
+    text = io.StringIO()
+    if form == "html":
+        base = os.path.relpath(folder, output.parent if output else Path())
+        prefix = "" if base == "." else f"{quote(base)}/"
+        logs = folder if len(reports) == 1 else None
+        text.write(render_html(document, logs=logs, base=prefix))
+    elif form == "markdown":
+        text.write(render_markdown(document))
+    elif form == "junit":
+        text.write(junit_text(document))
+    elif output is None:
+        print_report(document, _console(), is_ascii=is_ascii, report_folder=str(folder))
+        return
+    else:
+        print_report(document, _console(text), is_ascii=is_ascii, report_folder=str(folder))
+    if output is None:
+        click.echo(text.getvalue())
+    else:
+        output.write_text(text.getvalue(), encoding="utf-8")
+
+
+@main.command()
+@click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
+def evidence(reports: tuple[Path, ...]) -> None:
+    """Make evidence of runs, and README's matrix and docs/matrix.md of the evidence.
+
+    REPORTS are reports of every row, or their folders; each engine in them gets its file in
+    conformance/results/, to be committed as it is. Without one only the pages are made anew.
+    """
+    documents = _read(reports) if reports else []
+    try:
+        written = write_evidence(documents, (row.id for row in load_catalogue()))
+        written += write_pages(read_evidence())
+    except DocumentError as exc:
+        raise Usage(str(exc)) from exc
+    for document in documents:
+        if document["run"].get("revision", "").endswith("-dirty"):
+            click.echo(
+                "beware: this run was of a tree with changes that are not committed", err=True
+            )
+    for path in written:
+        click.echo(f"wrote {path}")
 
 
 @main.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
-def diff(old: Path, new: Path, as_json: bool) -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a pull request's comment.")
+def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
     """Print the cells that differ between two reports; exit 1 if a cell became red."""
-    try:
-        before, after = read_document(old), read_document(new)
-    except DocumentError as exc:
-        raise Usage(str(exc)) from exc
+    before, after = _read((old, new))
     changes = diff_documents(before, after)
     if as_json:
         click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
+    elif as_markdown:
+        click.echo(diff_markdown(before, after))
     else:
+        for said in versions_changed(before, after):
+            click.echo(f"changed itself: {said}")
         for path, names in zip((old, new), engines_apart(before, after), strict=True):
             if names:
                 click.echo(f"only in {path}: {', '.join(names)}")

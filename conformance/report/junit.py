@@ -18,9 +18,14 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 def write_junit(document: Document, path: Path) -> None:
     """Write a report as JUnit XML."""
-    tree = ET.ElementTree(junit_tree(document))
+    path.write_text(junit_text(document), encoding="utf-8")
+
+
+def junit_text(document: Document) -> str:
+    """Give a report as JUnit XML."""
+    tree = junit_tree(document)
     ET.indent(tree)
-    tree.write(path, encoding="utf-8", xml_declaration=True)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(tree, encoding="unicode")
 
 
 def junit_tree(document: Document) -> ET.Element:

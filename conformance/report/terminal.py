@@ -111,8 +111,10 @@ def summary_line(document: Document, code: ExitCode) -> str:
             for verdict, count in counts.items()
             if count and verdict is not Verdict.PASS
         )
+        known = engine.get("newer_than_known", "")
         parts.append(
             f"{engine['name']} {expected}/{len(verdicts)} as expected"
             + (f" ({details})" if details else "")
+            + (f" (NEWER than {known}, to whose deviations it is held)" if known else "")
         )
     return " - ".join([*parts, f"exit {int(code)}"])

@@ -1,0 +1,173 @@
+"""The evidence: one file per engine version, committed as it was made.
+
+A file is a report of its own, of one engine, without what differs from run to run although
+nothing changed (durations, log folders). So that two of them can be compared line by line, and
+any of them rendered. The matrix in README.md and the page docs/matrix.md are made from them; a
+unit test fails when they differ.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from conformance.report.document import Document, DocumentError, read_document, write_document
+from conformance.report.markdown import (
+    areas_table,
+    deviations,
+    engines_table,
+    legend,
+    rows_table,
+)
+from conformance.report.matrix import matrix_of
+from conformance.report.merge import merge_documents
+from conformance.verdicts import Verdict
+from conformance.versions import VersionError, major_minor, parse_version
+
+_PROJECT = Path(__file__).parents[2]
+RESULTS_DIR = _PROJECT / "conformance" / "results"
+README = _PROJECT / "README.md"
+PAGE = _PROJECT / "docs" / "matrix.md"
+BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
+_VOLATILE = ("duration_s", "log")
+
+
+def split_report(document: Document, known_rows: Iterable[str]) -> dict[str, Document]:
+    """Make a report into one document per engine, keyed by the name of its file.
+
+    Raises:
+        DocumentError: the report is no evidence: an error of the harness, a part of the rows, or
+            an engine of no known version.
+    """
+    ids = {row["id"] for row in document["behaviours"]}
+    missing = sorted(set(known_rows) - ids)
+    if missing:
+        raise DocumentError(
+            f"evidence is a run of every row; {len(missing)} are not in it: {missing[0]} ..."
+        )
+    errors = [r for r in document["results"] if Verdict(r["verdict"]) is Verdict.ERROR]
+    if errors:
+        first = f"{errors[0]['behaviour']} on {errors[0]['engine']}"
+        raise DocumentError(f"an error of the harness is no evidence: {first}")
+    return {
+        evidence_name(engine): {
+            **document,
+            "engines": [engine],
+            "results": [
+                {key: value for key, value in result.items() if key not in _VOLATILE}
+                for result in document["results"]
+                if result["engine"] == engine["name"]
+            ],
+        }
+        for engine in document["engines"]
+    }
+
+
+def evidence_name(engine: Document) -> str:
+    """Give the file's name: `docker-20.10.24+dfsg1.json` for the column `docker-20.10`.
+
+    Raises:
+        DocumentError: the engine's version is not known.
+    """
+    name, version = engine["name"], engine.get("version", "")
+    try:
+        short = major_minor(version)
+    except VersionError as exc:
+        raise DocumentError(f"{name} has no version: it never came up") from exc
+    stem = f"{name.removesuffix(f'-{short}')}-{version}"
+    return re.sub(r"[^A-Za-z0-9.+~-]+", "-", stem) + ".json"
+
+
+def write_evidence(
+    documents: Iterable[Document], known_rows: Iterable[str], folder: Path = RESULTS_DIR
+) -> list[Path]:
+    """Write the evidence of some reports; give the files.
+
+    Raises:
+        DocumentError: one of the reports is no evidence; nothing is written then.
+    """
+    rows = list(known_rows)
+    files: dict[str, Document] = {}
+    for document in documents:
+        files |= split_report(document, rows)
+    for name, document in files.items():
+        write_document(document, folder / name)
+    return [folder / name for name in sorted(files)]
+
+
+def read_evidence(folder: Path = RESULTS_DIR) -> Document:
+    """Read what is committed: of each engine its newest version, all in one report.
+
+    Raises:
+        DocumentError: there is none, or a file is not a report.
+    """
+    newest: dict[str, Document] = {}
+    for path in sorted(folder.glob("*.json")):
+        document = read_document(path)
+        name = document["engines"][0]["name"]
+        if name not in newest or _age(document) > _age(newest[name]):
+            newest[name] = document
+    if not newest:
+        raise DocumentError(f"no evidence in {folder}")
+    return merge_documents(sorted(newest.values(), key=_place))
+
+
+def _age(document: Document) -> tuple[object, str]:
+    return parse_version(document["engines"][0]["version"]), document["run"]["started"]
+
+
+def _place(document: Document) -> tuple[str, object]:
+    """Order the columns: the reference first, then by family and version."""
+    engine = document["engines"][0]
+    family = engine.get("family", "")
+    return "" if family == "refimpl" else family, parse_version(engine["version"])
+
+
+def readme_matrix(document: Document) -> str:
+    """Give the part of README.md between the markers."""
+    matrix = matrix_of(document)
+    deviating = [row for row in matrix.rows if row.has_deviation]
+    lines = [*engines_table(matrix), "", legend(matrix), "", *areas_table(matrix)]
+    if deviating:
+        lines += ["", f"The {len(deviating)} behaviours from which an engine deviates:", ""]
+        lines += rows_table(deviating, matrix)
+    return "\n".join(lines)
+
+
+def page_markdown(document: Document) -> str:
+    """Give docs/matrix.md: every row, and the reason of every deviation."""
+    matrix = matrix_of(document)
+    lines = [
+        "# The matrix",
+        "",
+        "Generated by `python -m conformance evidence` from `conformance/results/`; do not edit.",
+        "What the symbols mean and how a page that can be filtered is made:",
+        "[Reading the results](reading-the-results.md).",
+        "",
+        *engines_table(matrix),
+        "",
+        legend(matrix),
+    ]
+    for area in matrix.areas:
+        lines += ["", f"## {area.name}", "", *rows_table(area.rows, matrix)]
+    return "\n".join([*lines, "", *deviations(matrix)]).rstrip() + "\n"
+
+
+def replace_between(text: str, content: str) -> str:
+    """Put content between the markers.
+
+    Raises:
+        DocumentError: the text does not have both markers, once each and in order.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise DocumentError(f"the text needs one {BEGIN} and, after it, one {END}")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n\n{content}\n\n{END}{tail}"
+
+
+def write_pages(document: Document, *, readme: Path = README, page: Path = PAGE) -> list[Path]:
+    """Write README's matrix and the page anew; give their paths."""
+    written = replace_between(readme.read_text(encoding="utf-8"), readme_matrix(document))
+    readme.write_text(written, encoding="utf-8")
+    page.write_text(page_markdown(document), encoding="utf-8")
+    return [readme, page]

@@ -1,0 +1,145 @@
+"""The matrix as one HTML page: no other file, no network, all text escaped.
+
+The template and its style and script are in page/. Without script the page is complete: every
+cell is a link to what there is to say about its row.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup, escape
+
+from conformance.report.document import Document
+from conformance.report.matrix import Cell, Matrix, Row, matrix_of
+from conformance.report.symbols import SYMBOLS
+from conformance.verdicts import Verdict
+
+FILE_NAME = "conformance.html"
+_PAGE = Path(__file__).parent / "page"
+# What engines and rows print has no bound; the page has: it must stay below 1 MB.
+_TEXT_BYTES_MAX = 350_000
+_LOGS_BYTES_MAX = 250_000
+_TEXT_CHARS = 1_500
+_LOG_CHARS = 4_000
+_LEFT_OUT = "(left out here to keep the page small)"
+
+
+class Budget:
+    """How many bytes of free text still fit onto the page."""
+
+    def __init__(self, bytes_max: int) -> None:
+        """Begin with so many bytes."""
+        self._left = bytes_max
+
+    def spend(self, text: str) -> str:
+        """Give the text if it still fits, as it will be escaped; else say that it does not."""
+        cost = len(str(escape(text)).encode())
+        if cost > self._left:
+            return _LEFT_OUT
+        self._left -= cost
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the page tells of one cell, cut to size."""
+
+    cell: Cell
+    reason: str
+    expected: str
+    actual: str
+    expectation: Mapping[str, str]
+    link: str
+    log: str
+    files: Mapping[str, str]
+
+
+def render_html(document: Document, *, logs: Path | None = None, base: str = "") -> str:
+    """Render a report.
+
+    Args:
+        document: the report.
+        logs: the folder that the cells' log paths are relative to; None = there are none.
+        base: how the page's own folder reaches that folder: "" or a relative URL with its slash.
+    """
+    matrix = matrix_of(document)
+    text, log_text = Budget(_TEXT_BYTES_MAX), Budget(_LOGS_BYTES_MAX)
+    findings = {
+        (row.id, cell.engine): _finding(cell, text, log_text, logs, base)
+        for row, cell in _worst_first(matrix)
+    }
+    return _template().render(
+        document=document,
+        matrix=matrix,
+        findings=findings,
+        legend=[(v.value, slug(v), SYMBOLS[v], matrix.counts[v]) for v in Verdict],
+        slug=slug,
+        style=_part("page.css"),
+        script=_part("page.js"),
+    )
+
+
+def slug(verdict: Verdict | None) -> str:
+    """Give the verdict's name as a CSS class can be called."""
+    return "absent" if verdict is None else verdict.name.lower().replace("_", "-")
+
+
+def _worst_first(matrix: Matrix) -> Iterator[tuple[Row, Cell]]:
+    """Give the notable cells, worst first: if the room for text runs out, the mild ones go."""
+    order = list(Verdict)
+    cells = [(row, cell) for row in matrix.rows for cell in row.notable]
+    return iter(sorted(cells, key=lambda pair: order.index(pair[1].verdict or Verdict.PASS)))
+
+
+def _finding(cell: Cell, text: Budget, log_text: Budget, logs: Path | None, base: str) -> Finding:
+    folder = _log_folder(cell, logs)
+    files = sorted(path.name for path in folder.iterdir()) if folder else []
+    link = cell.expectation.get("link", "")
+    return Finding(
+        cell=cell,
+        reason=text.spend(_clip(cell.reason)),
+        expected=text.spend(_clip(cell.expected)),
+        actual=text.spend(_clip(cell.actual)),
+        expectation={key: text.spend(_clip(str(v))) for key, v in cell.expectation.items() if v},
+        link=link if link.startswith(("https://", "http://")) else "",
+        log=log_text.spend(_tail(folder / "row.log")) if folder and "row.log" in files else "",
+        files={name: f"{base}{quote(cell.log)}/{quote(name)}" for name in files},
+    )
+
+
+def _log_folder(cell: Cell, logs: Path | None) -> Path | None:
+    """Give the cell's log folder, if it is there and really inside the report's folder."""
+    if logs is None or not cell.log:
+        return None
+    folder = logs / cell.log
+    return folder if folder.is_dir() and folder.resolve().is_relative_to(logs.resolve()) else None
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _TEXT_CHARS else f"{text[:_TEXT_CHARS]} ... (cut)"
+
+
+def _tail(path: Path) -> str:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text if len(text) <= _LOG_CHARS else f"(cut) ... {text[-_LOG_CHARS:]}"
+
+
+def _part(name: str) -> Markup:
+    """Give our own style or script: the only text of the page that is not escaped."""
+    return Markup((_PAGE / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,  # an engine that never came up has few facts
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
