@@ -125,6 +125,13 @@ class Kernel(Protocol):
         """Delete the engine's own table; no error when it is not there."""
 
     # -- sandboxes -------------------------------------------------------------------------
+    def expect_sandbox(self) -> None:
+        """Begin what takes longest of `create_sandbox`, if that is to follow soon.
+
+        It changes nothing that outlives the process or that anybody sees, so that it needs no
+        undoing and may come before the intent is written.
+        """
+
     def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
         """Make a namespace with everything in it.
 

@@ -130,6 +130,10 @@ class LinuxKernel:
 
     # -- sandboxes -------------------------------------------------------------------------
 
+    def expect_sandbox(self) -> None:
+        """Begin to make the namespace that `create_sandbox` will want, and return at once."""
+        self._namespaces.make_new()
+
     def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
         """Make a namespace with everything in it.
 

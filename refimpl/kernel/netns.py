@@ -68,14 +68,23 @@ class NamespaceThread:
     def __init__(self) -> None:
         self.home = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
         self._visits: SimpleQueue[Visit[Any] | None] = SimpleQueue()
+        self._is_in_fresh = False
+        """The thread is in a new namespace that nobody has used; only it may look here."""
         self._thread = threading.Thread(target=self._serve, name="netns", daemon=True)
         self._thread.start()
+
+    def make_new(self) -> None:
+        """Begin to make a namespace for the next `in_new`, and do not wait for it.
+
+        It ends unused with any other visit before that one: then another is made.
+        """
+        self._visits.put(Visit(self._enter_new))
 
     def in_new(self, work: Callable[[], T]) -> T:
         """Make a namespace and run `work` in it; the namespace ends unless `work` pins it."""
 
         def visit() -> T:
-            libc.unshare(libc.CLONE_NEWNET)
+            self._enter_new()
             return self._run_and_go_home(work)
 
         return self._send(visit)
@@ -116,7 +125,13 @@ class NamespaceThread:
         while (visit := self._visits.get()) is not None:
             visit.run()
 
+    def _enter_new(self) -> None:
+        if not self._is_in_fresh:
+            libc.unshare(libc.CLONE_NEWNET)
+            self._is_in_fresh = True
+
     def _run_and_go_home(self, work: Callable[[], T]) -> T:
+        self._is_in_fresh = False
         try:
             return work()
         finally:

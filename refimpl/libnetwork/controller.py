@@ -247,6 +247,8 @@ class Controller:
             self._sandboxes[sandbox.id] = sandbox
             self._by_container[options.container_id] = sandbox
         try:
+            if not options.use_default_sandbox:
+                self.kernel.expect_sandbox()
             sandbox.files.set_up()
             for container_id, name, address in options.parent_updates:
                 parent = self.get_sandbox(container_id)

@@ -96,6 +96,9 @@ class FakeKernel:
     def remove_firewall(self) -> None:
         self.firewall = None
 
+    def expect_sandbox(self) -> None:
+        """Nothing is to be seen of it."""
+
     def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
         self._do("create_sandbox")
         if plan.key in self.sandboxes:
