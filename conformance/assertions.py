@@ -92,6 +92,15 @@ def expect_match(what: str, pattern: str, actual: str) -> None:
         raise BehaviourViolated(what, f"a text like {pattern}", show(actual))
 
 
+def expect_refused(call: Callable[[], object]) -> None:
+    """Expect a request to be refused, for whatever reason: another row is about that."""
+    try:
+        result = call()
+    except docker.errors.APIError:
+        return
+    raise BehaviourViolated("the answer", "a refusal", f"accepted: {result!r}")
+
+
 def expect_api_error(
     call: Callable[[], object], status: int, message: str | re.Pattern[str] = ""
 ) -> str:

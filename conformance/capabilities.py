@@ -43,10 +43,25 @@ def _has_ipv4(engine: Engine) -> bool:
     return bool(engine.client().info().get("IPv4Forwarding"))
 
 
+def _has_container_folder(engine: Engine) -> bool:
+    inside = engine.inside()
+    if inside is None or not _has_host_view(engine):
+        return False
+    return (HostView(inside).file(inside.data_root) / "containers").is_dir()
+
+
+def _has_bridge_option(engine: Engine) -> bool:
+    return _has_own_daemon(engine) and "--bridge" in engine.help_text()
+
+
 PROBES = {
     "own-daemon": Probe("the suite may start, kill and restart it", _has_own_daemon),
     "host-view": Probe("its namespaces and files can be seen from the machine", _has_host_view),
     "metrics": Probe("it reports engine_daemon_network_actions_seconds", _has_metrics),
+    "container-folder": Probe(
+        "it keeps a container's files in <data-root>/containers/<id>", _has_container_folder
+    ),
+    "bridge-option": Probe("its daemon takes the option `bridge`", _has_bridge_option),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
 }
 

@@ -11,9 +11,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from conformance.versions import VersionError, matches, parse_condition
+from conformance.versions import VersionError, matches, parse_condition, parse_version
 
 EXPECTATIONS_DIR = Path(__file__).parent / "expectations"
+# What an entry can expect: the row fails, or it also leaves something behind on the machine.
+EXPECTABLE = ("fail", "leak")
+# A family's versions that the file was written for; a newer one is held to the newest of them.
+_MEASURED = "measured"
 _KEYS = {"versions", "expected", "reason", "link", "evidence", "since"}
 
 
@@ -27,6 +31,7 @@ class Expectation:
 
     Attributes:
         behaviour: id of the row that fails.
+        expected: "fail", or "leak" where the engine leaves something behind.
         versions: PEP 440 specifier over the engine's own version; "" = all.
         reason: why it fails, for a human.
         link: an issue, a commit or a page that shows it; or
@@ -35,6 +40,7 @@ class Expectation:
     """
 
     behaviour: str
+    expected: str
     versions: str
     reason: str
     link: str
@@ -44,6 +50,7 @@ class Expectation:
     def to_json(self) -> dict[str, Any]:
         """Give the entry as it stands in the report."""
         return {
+            "expected": self.expected,
             "versions": self.versions,
             "reason": self.reason,
             "link": self.link,
@@ -58,19 +65,39 @@ def load_expectations(family: str, *, folder: Path = EXPECTATIONS_DIR) -> list[E
     Raises:
         ExpectationError: the file is not TOML, or an entry breaks a rule.
     """
+    found = []
+    for behaviour, entries in _read_file(family, folder).items():
+        where = f"{family}.toml"
+        if behaviour == _MEASURED:
+            continue
+        if not isinstance(entries, list):
+            raise ExpectationError(f'{where}: write [["{behaviour}"]], a list of entries')
+        found += [_read_entry(where, behaviour, entry) for entry in entries]
+    return found
+
+
+def held_to_version(
+    family: str, version: str, *, folder: Path = EXPECTATIONS_DIR
+) -> tuple[str, str]:
+    """Give the version whose expectations hold, and "" or the newest one that was measured.
+
+    The second says that the engine is newer than anything that its file was written for.
+    """
+    measured = _read_file(family, folder).get(_MEASURED, [])
+    newest = max(measured, key=parse_version, default=version)
+    if parse_version(version) > parse_version(newest):
+        return newest, newest
+    return version, ""
+
+
+def _read_file(family: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{family}.toml"
     if not path.exists():
-        return []
+        return {}
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as exc:
         raise ExpectationError(f"{path.name}: {exc}") from exc
-    found = []
-    for behaviour, entries in tables.items():
-        if not isinstance(entries, list):
-            raise ExpectationError(f'{path.name}: write [["{behaviour}"]], a list of entries')
-        found += [_read_entry(path.name, behaviour, entry) for entry in entries]
-    return found
 
 
 def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
@@ -80,8 +107,8 @@ def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
     unknown = sorted(set(entry) - _KEYS)
     if unknown:
         raise ExpectationError(f"{where}: unknown key {', '.join(unknown)}")
-    if entry.get("expected") != "fail":
-        raise ExpectationError(f'{where}: expected = "fail" is all that an entry can expect')
+    if entry.get("expected") not in EXPECTABLE:
+        raise ExpectationError(f"{where}: expected is one of {', '.join(EXPECTABLE)}")
     texts = {key: str(entry.get(key, "")).strip() for key in ("reason", "link", "evidence")}
     if not texts["reason"] or texts["reason"].upper().startswith("TODO"):
         raise ExpectationError(f"{where}: a reason is required")
@@ -94,7 +121,13 @@ def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
         parse_condition(versions)
     except VersionError as exc:
         raise ExpectationError(f"{where}: {exc}") from exc
-    return Expectation(behaviour=behaviour, versions=versions, since=entry["since"], **texts)
+    return Expectation(
+        behaviour=behaviour,
+        expected=entry["expected"],
+        versions=versions,
+        since=entry["since"],
+        **texts,
+    )
 
 
 def find_expectation(

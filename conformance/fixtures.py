@@ -26,7 +26,7 @@ import docker
 import pytest
 
 from conformance.engines.base import Engine
-from conformance.leaks import check_nothing_left, take_snapshot
+from conformance.leaks import LeakFound, check_nothing_left, take_snapshot
 from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
@@ -44,7 +44,11 @@ def workbench(request: pytest.FixtureRequest, engine_spec: str) -> Iterator[Work
     )
     before = take_snapshot(started.engine)
     yield bench
-    check_nothing_left(started.engine, before, bench.clean_up())
+    try:
+        check_nothing_left(started.engine, before, bench.clean_up(), started.leaked)
+    except LeakFound as exc:
+        started.leaked.extend(exc.left)
+        raise
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Proof that a row left nothing behind: the engine after it is as it was before it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import docker.errors
 
 from conformance.assertions import BehaviourViolated
 from conformance.engines.base import Engine
+from conformance.labels import NAME_PREFIX, RUN_LABEL
 from conformance.observe.host import HostView
 
 SETTLE_TIMEOUT_S = 5
@@ -13,6 +17,12 @@ _INTERVAL_S = 0.05
 
 class LeakFound(BehaviourViolated):
     """Something is left of a row, or something that was there before is gone."""
+
+    def __init__(self, left: list[str], missing: list[str], refused: list[str]) -> None:
+        """Name everything."""
+        self.left = left
+        found = refused + [f"left: {x}" for x in left] + [f"gone: {x}" for x in missing]
+        super().__init__("what the row left behind", "nothing", "; ".join(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +33,28 @@ class Snapshot:
 
 
 def take_snapshot(engine: Engine) -> Snapshot:
-    """Look at the engine through its API and, where it can be seen, from the machine."""
+    """Look at the engine through its API and, where it can be seen, from the machine.
+
+    On an engine of somebody else only what is ours: what its owner starts and stops meanwhile is
+    no leak.
+    """
     api = engine.client().api
-    things = [f"container {entry['Names'][0]}" for entry in api.containers(all=True)]
+    things = [
+        f"container {entry['Names'][0]}"
+        for entry in api.containers(all=True)
+        if engine.is_managed or _is_ours(entry["Names"][0], entry.get("Labels"))
+    ]
     for listed in api.networks():
-        things.append(f"network {listed['Name']}")
-        endpoints = api.inspect_network(listed["Id"]).get("Containers") or {}
+        is_counted = engine.is_managed or _is_ours(listed["Name"], listed.get("Labels"))
+        things += [f"network {listed['Name']}"] if is_counted else []
+        try:
+            endpoints = api.inspect_network(listed["Id"]).get("Containers") or {}
+        except docker.errors.NotFound:
+            continue  # gone since it was listed, and so no leak
         things += [
             f"endpoint {endpoint.get('Name') or key} on network {listed['Name']}"
             for key, endpoint in endpoints.items()
+            if is_counted or _is_ours(str(endpoint.get("Name")), None)
         ]
     inside = engine.inside()
     if inside is not None and engine.is_managed:
@@ -41,6 +64,10 @@ def take_snapshot(engine: Engine) -> Snapshot:
         things += [f"namespace mount {path}" for path in host.netns_mounts()]
         things += [f"firewall rule {rule}" for rule in netns.rules()]
     return Snapshot(tuple(sorted(things)))
+
+
+def _is_ours(name: str, labels: Mapping[str, str] | None) -> bool:
+    return name.removeprefix("/").startswith(NAME_PREFIX) or RUN_LABEL in (labels or {})
 
 
 def compare(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
@@ -53,10 +80,18 @@ def compare(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
     return left, missing
 
 
-def check_nothing_left(engine: Engine, before: Snapshot, refused: list[str]) -> None:
+def check_nothing_left(
+    engine: Engine, before: Snapshot, refused: list[str], earlier: list[str]
+) -> None:
     """Wait until the engine is as it was before the row.
 
     Links and mounts go a moment after the API says that a container is gone.
+
+    Args:
+        engine: the engine.
+        before: what was on it before the row.
+        refused: what could not be removed.
+        earlier: what earlier rows left there, and told of; it may go at any time.
 
     Raises:
         LeakFound: naming everything that is left over or missing.
@@ -64,9 +99,9 @@ def check_nothing_left(engine: Engine, before: Snapshot, refused: list[str]) -> 
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while True:
         left, missing = compare(before, take_snapshot(engine))
+        missing = [thing for thing in missing if thing not in earlier]
         if not (left or missing or refused):
             return
         if time.monotonic() > deadline:
-            found = refused + [f"left: {x}" for x in left] + [f"gone: {x}" for x in missing]
-            raise LeakFound("what the row left behind", "nothing", "; ".join(found))
+            raise LeakFound(left, missing, refused)
         time.sleep(_INTERVAL_S)

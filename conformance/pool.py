@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import docker
 
 from conformance.capabilities import probe_capabilities
 from conformance.engines.base import Engine, EngineError
@@ -14,7 +16,12 @@ from conformance.engines.factory import make_engine
 from conformance.engines.managed import ManagedEngine
 from conformance.engines.roots import read_marker
 from conformance.engines.settings import load_settings
-from conformance.expectations import EXPECTATIONS_DIR, Expectation, load_expectations
+from conformance.expectations import (
+    EXPECTATIONS_DIR,
+    Expectation,
+    held_to_version,
+    load_expectations,
+)
 from conformance.image import ensure_image
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.versions import major_minor
@@ -28,23 +35,27 @@ class StartedEngine:
         engine: the engine.
         column: its name in the matrix, such as `docker-20.10`.
         version: its own version.
+        held_to: the version whose expectations hold: its own, or the newest that was measured.
         api: the newest API version that it speaks.
         promises: the Docker release whose promises hold for it.
         capabilities: what the probes found.
         expectations: the known deviations of its family.
         subnets: subnets that overlap nothing it has.
         facts: its entry in the report.
+        leaked: what rows left on it so far.
     """
 
     engine: Engine
     column: str
     version: str
+    held_to: str
     api: str
     promises: str
     capabilities: frozenset[str]
     expectations: tuple[Expectation, ...]
     subnets: SubnetAllocator
     facts: dict[str, Any]
+    leaked: list[str] = field(default_factory=list)
 
 
 class EnginePool:
@@ -94,7 +105,9 @@ class EnginePool:
                 )
             try:
                 engine.start()
-                ensure_image(engine.client())
+                image = ensure_image(engine.client())
+                if engine.is_managed:
+                    _break_in(engine.client(), image)
                 self._shared[spec] = _describe(engine, spec, self._expectations)
             except Exception as exc:
                 self._failed[spec] = f"{spec}: {exc}"
@@ -146,12 +159,25 @@ class EnginePool:
         return complaints
 
 
+def _break_in(client: docker.DockerClient, image: str) -> None:
+    """Run one container and take it away, so that no row is the first.
+
+    Engines make tables, chains and modules with the first container that needs them, and keep
+    them: without this the first row would seem to leave them behind.
+    """
+    container = client.containers.create(image, ["true"], ports={"80/tcp": None})
+    container.start()
+    container.wait(timeout=30)
+    container.remove(force=True)
+
+
 def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     client = engine.client()
     column = column_name(engine, version.version)
     promises = engine.profile or version.version
+    held_to, newest_known = held_to_version(engine.family, version.version, folder=expectations)
     facts: dict[str, Any] = {
         "name": column,
         "spec": spec,
@@ -160,6 +186,7 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         "api_min": version.api_min,
         "api_max": version.api_max,
         "promises": promises,
+        "newer_than_known": newest_known,
         "packages": _package_versions(engine, spec),
         "start_command": [_without_path(word) for word in engine.start_command],
         "capabilities": sorted(capabilities),
@@ -168,6 +195,7 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         engine=engine,
         column=column,
         version=version.version,
+        held_to=held_to,
         api=version.api_max,
         promises=promises,
         capabilities=capabilities,

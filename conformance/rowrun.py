@@ -54,7 +54,7 @@ class RowRun:
         return judge(
             self.outcome,
             level=self.behaviour.level,
-            is_expected_to_fail=self.expectation is not None,
+            expected=self.expectation.expected if self.expectation else "",
         )
 
     def note_failure(self, phase: str, error: BaseException, text: str) -> None:
@@ -140,7 +140,7 @@ def prepare_row(item: pytest.Item) -> StartedEngine:
         run.outcome, run.reason = outcome, reason
         pytest.skip(reason)
     run.expectation = find_expectation(
-        started.expectations, behaviour=run.behaviour.id, version=started.version
+        started.expectations, behaviour=run.behaviour.id, version=started.held_to
     )
     log = started.engine.log_path
     run.log_offset = log.stat().st_size if log is not None and log.exists() else 0

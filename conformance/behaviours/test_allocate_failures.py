@@ -93,6 +93,7 @@ def test_failed_starts_leave_no_endpoint_and_no_address(
     "When a network cannot be joined the hostname file MUST NOT be written.",
     source="seed initializeNetworking: allocateNetwork fails before BuildHostnameFile",
     docker="<28.0",
+    needs=("container-folder",),
 )
 def test_hostname_file_is_not_written_after_a_failure(create, network, run, host):
     container = create(hostname="late")
@@ -111,6 +112,7 @@ def test_hostname_file_is_not_written_after_a_failure(create, network, run, host
     "hostname file.",
     source="seed allocateNetwork: WriteHostConfig, then initializeNetworking: BuildHostnameFile",
     docker="<28.0",
+    needs=("container-folder",),
 )
 def test_host_config_is_rewritten_before_the_hostname_file(create, network, host):
     container = create()
@@ -127,6 +129,7 @@ def test_host_config_is_rewritten_before_the_hostname_file(create, network, host
     "A start that fails at a network MUST rewrite hostconfig.json once, together with the state of "
     "the container.",
     source="moby daemon containerStart v17.03: the deferred ToDisk",
+    needs=("container-folder",),
 )
 def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
     container = create()

@@ -110,6 +110,7 @@ def test_joiner_is_allocated_nothing(run):
     "init.container.no-files",
     "No hostname, hosts or resolv.conf file MUST be built for a joiner.",
     source="seed initializeNetworking: BuildHostnameFile only after allocateNetwork",
+    needs=("container-folder",),
 )
 def test_joiner_has_no_files_of_its_own(run, host):
     target = run()

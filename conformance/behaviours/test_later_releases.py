@@ -1,6 +1,6 @@
-"""What a later release of Docker changed on purpose: each row here begins where another one ends.
+"""What a later release of Docker changed on purpose: each row begins where another one ends.
 
-The row of the seed's era has the same subject and the disjoint range of releases; `source` names it.
+That one, of the seed's era, has the same subject and the disjoint range; `source` names it.
 """
 
 from conformance.assertions import (
@@ -52,8 +52,9 @@ def test_networks_are_connected_after_the_task(create, network, events):
 @behaviour(
     "allocate.failure.hostname-file-written",
     "When a network cannot be joined the hostname file MUST have been written already.",
-    source="moby#47406 v28.0: allocateNetwork comes last; before: allocate.failure.no-hostname-file",
+    source="moby#47406 v28.0; before: allocate.failure.no-hostname-file",
     docker=">=28.0",
+    needs=("container-folder",),
 )
 def test_hostname_file_is_written_before_the_failure(create, network, run, host):
     container = create(hostname="early")
@@ -84,6 +85,7 @@ def test_failed_start_clears_the_sandbox(create, network, run, inspect):
     "the hostname file.",
     source="moby#47406 v28.0; before: allocate.host-config.rewritten-before-hostname",
     docker=">=28.0",
+    needs=("container-folder",),
 )
 def test_host_config_is_rewritten_after_the_hostname_file(create, network, host):
     container = create()
@@ -160,6 +162,37 @@ def test_recorded_network_fails_the_joiners_start(run, create, network):
     network().connect(joiner)
     text = "container sharing network namespace with another container or host cannot be connected"
     expect_api_error(joiner.start, 400, text)
+
+
+@behaviour(
+    "init.container.missing-target-is-internal",
+    "Starting a joiner whose target does not exist MUST fail with 500, for the request is right "
+    "and the container's state is not, and allocate nothing.",
+    source="moby#49367 v28.0; before: init.container.target-missing",
+    docker=">=28.0",
+)
+def test_missing_target_is_an_internal_error(create, new_name, inspect):
+    missing = new_name("missing")
+    joiner = create(network_mode=f"container:{missing}")
+    expect_api_error(joiner.start, 500, f"No such container: {missing}")
+    expect_empty("SandboxID", inspect(joiner)["NetworkSettings"]["SandboxID"])
+
+
+@behaviour(
+    "init.container.removed-target-is-internal",
+    "When its target is removed a joiner MUST keep running; its restart and its start then fail "
+    "with 500.",
+    source="moby#49367 v28.0; before: init.container.target-removed",
+    docker=">=28.0",
+)
+def test_removed_target_is_an_internal_error(run, inspect):
+    target = run()
+    joiner = run(network_mode=f"container:{target.id}")
+    target.remove(force=True)
+    expect_true("the joiner runs", inspect(joiner)["State"]["Running"])
+    missing = f"No such container: {target.id}"
+    expect_api_error(lambda: joiner.restart(timeout=0), 500, missing)
+    expect_api_error(joiner.start, 500, missing)
 
 
 @behaviour(
@@ -287,7 +320,9 @@ def test_several_endpoints_are_taken_at_create(client, create_raw, network, insp
         "HostConfig": {"NetworkMode": one.name},
         "NetworkingConfig": {"EndpointsConfig": {one.name: {}, two.name: {}}},
     }
-    container = client.containers.get(create_raw(body).json()["Id"])
+    answer = create_raw(body)
+    expect_equal("the status of the create", 201, answer.status)
+    container = client.containers.get(answer.json()["Id"])
     container.start()
     for net in (one, two):
         expect_in("the members", container.id, inspect_network(net)["Containers"])

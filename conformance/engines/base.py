@@ -115,5 +115,8 @@ class Engine(Protocol):
     def connect(self) -> socket.socket:
         """Open a raw connection to its API, for what the SDK cannot say or reads wrongly."""
 
+    def help_text(self) -> str:
+        """Give what its program says of its options; "" where it cannot be asked."""
+
     def inside(self) -> Inside | None:
         """Say how to look inside it from this machine; None where that is not possible."""

@@ -85,6 +85,10 @@ class ExternalEngine:
         """Open a raw connection to its API."""
         return open_socket(self.address, self._tls)
 
+    def help_text(self) -> str:
+        """Give nothing: its program may be anywhere."""
+        return ""
+
     def inside(self) -> Inside | None:
         """Say how to look inside it: only as root, only on this machine, only if it is found."""
         pid = peer_pid(self.address)

@@ -29,6 +29,7 @@ from conformance.engines.processes import (
     remove_cgroups,
     remove_folder,
     remove_netns,
+    run_tool,
     shim_sockets,
     start_time,
 )
@@ -342,6 +343,12 @@ class ManagedEngine:
     def connect(self) -> socket.socket:
         """Open a raw connection to the daemon's API."""
         return open_socket(self.address)
+
+    def help_text(self) -> str:
+        """Ask the daemon's program for its options."""
+        program = [word.format(python=sys.executable) for word in self.settings.command]
+        enter = ["chroot", str(self.tree)] if self.tree is not None else []
+        return run_tool(*enter, *program, "--help", check=False)
 
     def inside(self) -> Inside:
         """Say how to look inside the daemon, through its own root."""

@@ -38,6 +38,9 @@ class FakeEngine:
     def inside(self) -> Inside | None:
         return self._inside
 
+    def help_text(self) -> str:
+        return "  --bridge name" if self._forwards else "  --mtu bytes"
+
     def client(self) -> Any:
         return self
 

@@ -6,6 +6,7 @@ from conformance.engines.settings import load_settings
 from conformance.expectations import (
     ExpectationError,
     find_expectation,
+    held_to_version,
     lint_expectations,
     load_expectations,
 )
@@ -40,6 +41,20 @@ def test_entry_holds_for_its_versions_only(tmp_path, version, is_known):
     assert find_expectation(entries, behaviour="dns.y", version=version) is None
 
 
+@pytest.mark.parametrize(
+    ("version", "held_to", "newest"),
+    [
+        ("28.5.2+dfsg4", "28.5.2+dfsg4", ""),
+        ("24.0.7", "24.0.7", ""),
+        ("29.1.0", "28.5.2", "28.5.2"),
+    ],
+)
+def test_newer_version_than_was_measured_is_held_to_the_newest(tmp_path, version, held_to, newest):
+    folder = write(tmp_path, 'measured = ["20.10.24", "28.5.2"]\n' + GOOD)
+    assert held_to_version("docker", version, folder=folder) == (held_to, newest)
+    assert held_to_version("podman", version, folder=folder) == (version, "")
+
+
 def test_two_version_ranges_are_two_entries(tmp_path):
     text = GOOD.format(versions="<20") + GOOD.format(versions=">=28")
     entries = load_expectations("docker", folder=write(tmp_path, text))
@@ -49,8 +64,8 @@ def test_two_version_ranges_are_two_entries(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('expected = "fail"', 'expected = "error"', 'expected = "fail" is all'),
-        ('expected = "fail"', "", 'expected = "fail" is all'),
+        ('expected = "fail"', 'expected = "error"', "expected is one of fail, leak"),
+        ('expected = "fail"', "", "expected is one of fail, leak"),
         ('reason = "does otherwise"', "", "reason is required"),
         ('reason = "does otherwise"', 'reason = "TODO"', "reason is required"),
         ('link = "https://example.org/1"', "", "link or evidence is required"),
@@ -93,6 +108,7 @@ def test_the_projects_own_files_are_in_order():
 def test_entry_stands_in_the_report(tmp_path):
     entry = load_expectations("docker", folder=write(tmp_path, GOOD.format(versions="<28")))[0]
     assert entry.to_json() == {
+        "expected": "fail",
         "versions": "<28",
         "reason": "does otherwise",
         "link": "https://example.org/1",

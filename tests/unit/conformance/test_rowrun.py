@@ -27,9 +27,9 @@ def api_error() -> docker.errors.APIError:
         ("setup", api_error(), Outcome.ERROR, ""),
         (
             "teardown",
-            LeakFound("x", "nothing", "left: link veth"),
+            LeakFound(["link veth"], ["rule x"], ["container y"]),
             Outcome.LEAKED,
-            "left: link veth",
+            "container y; left: link veth; gone: rule x",
         ),
         ("teardown", AssertionError("x"), Outcome.ERROR, ""),
     ],
@@ -43,8 +43,8 @@ def test_worst_phase_wins_and_keeps_its_reason():
     row = Behaviour(id="a.b", statement="It MUST.", source="x")
     run = RowRun(behaviour=row, spec="docker")
     run.note_failure("call", BehaviourViolated("first", 1, 2), "text one")
-    run.note_failure("teardown", LeakFound("leak", "nothing", "link"), "text two")
-    assert (run.outcome, run.reason, run.verdict) == (Outcome.LEAKED, "leak", Verdict.FAIL)
+    run.note_failure("teardown", LeakFound(["link"], [], []), "text two")
+    assert (run.outcome, run.actual, run.verdict) == (Outcome.LEAKED, "left: link", Verdict.FAIL)
     run.note_failure("teardown", KeyError("k"), "text three")
     run.note_failure("teardown", BehaviourViolated("late", 1, 2), "text four")
     assert run.verdict is Verdict.ERROR
