@@ -15,9 +15,10 @@ from pathlib import Path
 import docker
 import docker.errors
 
+from conformance.labels import IMAGE_LABEL, RUN_LABEL
+
 BUSYBOX = Path("/bin/busybox")
 REPOSITORY = "netinit/busybox"
-LABEL = "netinit.image"
 _PT_INTERP = 3
 _DIRECTORIES = (
     "bin",
@@ -99,18 +100,27 @@ def image_name() -> str:
     return f"{REPOSITORY}:{_archive_and_tag()[1]}"
 
 
-def ensure_image(client: docker.DockerClient) -> str:
+def ensure_image(client: docker.DockerClient, *, run_id: str = "") -> str:
     """Import the image into an engine that does not have it; give its name.
+
+    Args:
+        client: the engine.
+        run_id: on an engine of somebody else: the run that removes the image again. It gets an
+            image of its own, `netinit/busybox:run-<id>`, so that none that was there before is
+            ever removed; and since containers inherit an image's labels, whatever is made from it
+            can be found by the run's. "" = the engine goes with the run.
 
     Raises:
         ImageError: there is no static busybox on this machine.
     """
     archive, tag = _archive_and_tag()
+    labels = [f"LABEL {IMAGE_LABEL}=1"]
+    if run_id:
+        tag = f"run-{run_id}"
+        labels.append(f"LABEL {RUN_LABEL}={run_id}")
     name = f"{REPOSITORY}:{tag}"
     try:
         client.images.get(name)
     except docker.errors.ImageNotFound:
-        client.api.import_image_from_data(
-            archive, repository=REPOSITORY, tag=tag, changes=[f"LABEL {LABEL}=1"]
-        )
+        client.api.import_image_from_data(archive, repository=REPOSITORY, tag=tag, changes=labels)
     return name

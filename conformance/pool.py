@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from conformance.expectations import (
     load_expectations,
 )
 from conformance.image import ensure_image
-from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
 from conformance.versions import major_minor
 
 
@@ -100,12 +101,12 @@ class EnginePool:
                 spec, run_id=self._run_id, workspace=self._workspace, keep=self._keep
             )
             if isinstance(engine, ExternalEngine):
-                self._external.append(
-                    (engine, record_external(self._workspace, spec, self._run_id))
-                )
+                record = record_external(self._workspace, engine, self._run_id)
+                self._external.append((engine, record))
             try:
                 engine.start()
-                image = ensure_image(engine.client())
+                image_of = "" if engine.is_managed else self._run_id
+                image = ensure_image(engine.client(), run_id=image_of)
                 if engine.is_managed:
                     _break_in(engine.client(), image)
                 self._shared[spec] = _describe(engine, spec, self._expectations)
@@ -174,7 +175,6 @@ def _break_in(client: docker.DockerClient, image: str) -> None:
 def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
-    client = engine.client()
     column = column_name(engine, version.version)
     promises = engine.profile or version.version
     held_to, newest_known = held_to_version(engine.family, version.version, folder=expectations)
@@ -200,9 +200,16 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         promises=promises,
         capabilities=capabilities,
         expectations=tuple(load_expectations(engine.family, folder=expectations)),
-        subnets=SubnetAllocator(taken_subnets(client)),
+        subnets=SubnetAllocator(_taken_by(engine)),
         facts=facts,
     )
+
+
+def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:
+    taken = taken_subnets(engine.client())
+    if isinstance(engine, ExternalEngine) and engine.proc_net is not None:
+        taken += routed_subnets(engine.proc_net)
+    return taken
 
 
 def column_name(engine: Engine, version: str) -> str:

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import docker
 
@@ -11,6 +12,8 @@ _SPARE_IPV4 = (
     IPV4_POOL,
     ipaddress.IPv4Network("172.29.0.0/16"),
     ipaddress.IPv4Network("192.168.0.0/16"),
+    # for measurements between networks (RFC 2544): free where a VPN routes all private ones
+    ipaddress.IPv4Network("198.18.0.0/15"),
 )
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -27,6 +30,30 @@ def taken_subnets(client: docker.DockerClient) -> list[_Network]:
             if config.get("Subnet"):
                 found.append(ipaddress.ip_network(config["Subnet"], strict=False))
     return found
+
+
+def routed_subnets(proc_net: Path) -> list[_Network]:
+    """List the subnets that a machine has routes to, of its /proc/net or /proc/PID/net.
+
+    An engine refuses none of them when a network asks for it, and then takes the machine off its
+    own network. Default routes are left out; no right is needed to read the files.
+    """
+    found: list[_Network] = []
+    for line in _lines(proc_net / "route")[1:]:
+        _, destination, *_, mask = line.split()[:8]
+        address, netmask = (bytes.fromhex(word)[::-1] for word in (destination, mask))
+        found.append(ipaddress.IPv4Network((address, str(ipaddress.IPv4Address(netmask)))))
+    for line in _lines(proc_net / "ipv6_route"):
+        destination, length, *_ = line.split()
+        found.append(ipaddress.IPv6Network((bytes.fromhex(destination), int(length, 16))))
+    return [network for network in found if network.prefixlen > 0]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
 
 
 class SubnetAllocator:

@@ -14,8 +14,8 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from conformance.engines.base import Engine, EngineError
-from conformance.engines.cleanup import RUN_LABEL
 from conformance.image import ensure_image
+from conformance.labels import NAME_PREFIX, RUN_LABEL
 from conformance.observe.events import Event, EventCollector
 from conformance.observe.exec import ExecResult, run_in_container
 from conformance.observe.host import HostView
@@ -40,7 +40,7 @@ class Workbench:
         self._containers: list[str] = []
         self._networks: list[str] = []
         self._names: set[str] = set()
-        self.image = ensure_image(engine.client())
+        self.image = ensure_image(engine.client(), run_id="" if engine.is_managed else run_id)
 
     @property
     def client(self) -> docker.DockerClient:
@@ -54,7 +54,7 @@ class Workbench:
 
     def new_name(self, role: str = "row") -> str:
         """Give a name that nothing else on the engine has: `netinit-<run>-<number>-<role>`."""
-        name = f"netinit-{self._run_id}-{next(_numbers)}-{role}"
+        name = f"{NAME_PREFIX}{self._run_id}-{next(_numbers)}-{role}"
         self._names.add(name)
         return name
 

@@ -7,6 +7,9 @@ that the suite started, `external-*.json` for engines of somebody else.
 import contextlib
 import json
 import os
+import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +27,18 @@ from conformance.engines.managed import (
     workspace_of,
 )
 from conformance.engines.processes import is_alive, start_time
+from conformance.image import REPOSITORY
+from conformance.labels import RUN_LABEL
 from conformance.observe.poll import WaitedTooLong
 
-RUN_LABEL = "netinit.run"
 
-
-def record_external(workspace: Path, address: str, run_id: str) -> Path:
+def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Path:
     """Write down that a run makes objects on an engine of somebody else; give the record."""
     workspace.mkdir(parents=True, exist_ok=True)
     number = len(list(workspace.glob("external-*.json")))
     record = {
-        "address": address,
+        "address": engine.address,
+        "tls": engine.tls_settings,
         "run_id": run_id,
         "owner": os.getpid(),
         "owner_start": start_time(os.getpid()),
@@ -57,6 +61,8 @@ def sweep(
     said = []
     pattern = workspace_of(name).name if name else f"{FOLDER_PREFIX}*"
     for workspace in sorted(WORKSPACE_ROOT.glob(pattern)):
+        if not _is_of_this_user(workspace):
+            continue
         records = sorted(workspace.glob(f"*/{RECORD}"))
         files = sorted(workspace.glob("external-*.json")) if are_externals_meant else []
         for record in records:
@@ -68,6 +74,12 @@ def sweep(
             with contextlib.suppress(OSError):
                 workspace.rmdir()
     return said
+
+
+def _is_of_this_user(workspace: Path) -> bool:
+    """Say whether a folder may be believed: anybody can make one in /tmp, or a link there."""
+    facts = workspace.lstat()
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
 
 
 def _is_in_use(record: dict[str, Any]) -> bool:
@@ -91,7 +103,7 @@ def _sweep_external(file: Path, is_forced: bool) -> list[str]:
     record = json.loads(file.read_text(encoding="utf-8"))
     if _is_in_use(record) and not is_forced:
         return []
-    engine = ExternalEngine(record["address"])
+    engine = ExternalEngine(record["address"], environment=record.get("tls", {}))
     try:
         said = remove_labelled(engine, record["run_id"])
     except (EngineError, docker.errors.DockerException, requests.RequestException) as exc:
@@ -102,15 +114,66 @@ def _sweep_external(file: Path, is_forced: bool) -> list[str]:
     return said
 
 
+def sweep_engine(engine: ExternalEngine) -> list[str]:
+    """Remove from an engine what runs left there, also of other machines; give one sentence each.
+
+    What belongs to a run of this machine that still goes on stays.
+
+    Raises:
+        EngineError: something resisted; the rest is gone.
+    """
+    api = engine.client().api
+    chosen = {"label": RUN_LABEL}
+    found: set[str] = {
+        (listed.get("Labels") or {})[RUN_LABEL]
+        for listed in (
+            *api.containers(all=True, filters=chosen),
+            *api.networks(filters=chosen),
+            *api.images(filters=chosen),
+        )
+    }
+    said = []
+    for run_id in sorted(found - _runs_in_use()):
+        said += remove_labelled(engine, run_id)
+    return said
+
+
+def _runs_in_use() -> set[str]:
+    files = WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json")
+    records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    return {record["run_id"] for record in records if _is_in_use(record)}
+
+
 def remove_labelled(engine: ExternalEngine, run_id: str) -> list[str]:
-    """Remove the containers and networks of one run from an engine of somebody else."""
+    """Remove what one run made on an engine of somebody else; give one sentence for each thing.
+
+    Goes on past what resists.
+
+    Raises:
+        EngineError: naming everything that resisted.
+    """
     api = engine.client().api
     chosen = {"label": f"{RUN_LABEL}={run_id}"}
-    said = []
+    steps: list[tuple[str, Callable[[], None]]] = []
     for container in api.containers(all=True, filters=chosen):
-        api.remove_container(container["Id"], force=True, v=True)
-        said.append(f"removed container {container['Names'][0]} from {engine.name}")
+        remove = partial(api.remove_container, container["Id"], force=True, v=True)
+        steps.append((f"container {container['Names'][0]}", remove))
     for network in api.networks(filters=chosen):
-        api.remove_network(network["Id"])
-        said.append(f"removed network {network['Name']} from {engine.name}")
+        steps.append((f"network {network['Name']}", partial(api.remove_network, network["Id"])))
+    for image in api.images(filters=chosen):
+        # By our name, not by its id: a name that its owner gave it since keeps it.
+        names = [name for name in image.get("RepoTags") or [] if REPOSITORY in name]
+        for name in names or [image["Id"]]:
+            steps.append((f"image {name}", partial(api.remove_image, name, noprune=True)))
+    said, refused = [], []
+    for what, act in steps:
+        try:
+            act()
+            said.append(f"removed {what} from {engine.name}")
+        except docker.errors.NotFound:
+            continue
+        except docker.errors.APIError as exc:
+            refused.append(f"{what}: {exc.explanation}")
+    if refused:
+        raise EngineError(f"{engine.name} refused to remove {'; '.join(refused)}")
     return said

@@ -5,15 +5,29 @@ import os
 import pwd
 import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
 import docker.tls
+import docker.utils
 import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
 from conformance.engines.transport import open_socket, peer_pid, sdk_client, socket_path
+
+# What the SDK and the docker command read, besides DOCKER_HOST.
+TLS_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+FROM_ENVIRONMENT = "env"
+_SCHEMES = ("unix", "tcp", "http", "https")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def address_from_environment(environment: Mapping[str, str] = os.environ) -> str:
+    """Give the address that the SDK and the docker command would use: that of `--engine env`."""
+    return environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 class ExternalEngine:
@@ -23,14 +37,25 @@ class ExternalEngine:
     profile = ""
     log_path: Path | None = None
 
-    def __init__(self, address: str, *, name: str = "") -> None:
-        """Remember where it is; nothing is opened yet. `DOCKER_TLS_VERIFY` works as in the SDK."""
+    def __init__(
+        self, address: str, *, name: str = "", environment: Mapping[str, str] = os.environ
+    ) -> None:
+        """Remember where it is; nothing is opened yet.
+
+        Args:
+            address: `unix:///path`, `tcp://host:port`.
+            name: what messages call it; "" = its address.
+            environment: where `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` are, which work as in the
+                SDK.
+        """
         self.address = address
         self.name = name or address
         self.family = "docker"
         self.start_command: list[str] = []
         self._client: docker.DockerClient | None = None
-        self._tls = _tls_from_environment() if address.startswith("tcp:") else None
+        self._tls: docker.tls.TLSConfig | None = None
+        names = () if address.startswith("unix:") else TLS_VARIABLES
+        self.tls_settings = {key: environment[key] for key in names if environment.get(key)}
 
     def start(self) -> None:
         """Check that it answers, and learn what it is.
@@ -38,16 +63,32 @@ class ExternalEngine:
         Raises:
             EngineUnavailable: in plain words why not, and what to do about it.
         """
-        if self.address.startswith("unix:"):
-            reason = explain_socket(Path(socket_path(self.address)))
-            if reason:
-                raise EngineUnavailable(f"{self.name}: {reason}")
+        reason = self._why_unreachable()
+        if reason:
+            raise EngineUnavailable(f"{self.name}: {reason}")
         try:
             components = self.client().version().get("Components") or []
         except (docker.errors.DockerException, requests.RequestException) as exc:
-            raise EngineUnavailable(f"{self.name}: no engine answers there: {exc}") from exc
+            hint = self._tls_hint(str(exc))
+            raise EngineUnavailable(f"{self.name}: no engine answers there: {exc}{hint}") from exc
         if any("podman" in str(part.get("Name", "")).lower() for part in components):
             self.family = "podman"
+
+    def _why_unreachable(self) -> str:
+        """Say what can be seen to be wrong before anything is asked; "" = nothing."""
+        scheme = urlsplit(self.address).scheme
+        if scheme not in _SCHEMES:
+            return f"{scheme}:// is no way to an engine here: want unix:///path or tcp://host:port"
+        return explain_socket(Path(socket_path(self.address))) if scheme == "unix" else ""
+
+    def _tls_hint(self, error: str) -> str:
+        if self.address.startswith("unix:"):
+            return ""
+        if self.tls_settings:
+            return f" (with TLS: {', '.join(f'{k}={v}' for k, v in self.tls_settings.items())})"
+        if "HTTPS server" in error or "certificate" in error:
+            return " (it wants TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH=<folder>)"
+        return ""
 
     def stop(self) -> None:
         """Close our connections; the engine stays as it is."""
@@ -78,16 +119,27 @@ class ExternalEngine:
     def client(self) -> docker.DockerClient:
         """Give the SDK's client."""
         if self._client is None:
+            found = docker.utils.kwargs_from_env(environment=self.tls_settings)
+            self._tls = found.get("tls") or None
             self._client = sdk_client(self.address, self._tls)
         return self._client
 
     def connect(self) -> socket.socket:
         """Open a raw connection to its API."""
+        self.client()  # knows by now where the certificates are
         return open_socket(self.address, self._tls)
 
     def help_text(self) -> str:
         """Give nothing: its program may be anywhere."""
         return ""
+
+    @property
+    def proc_net(self) -> Path | None:
+        """The folder in /proc with the routes that its networks must not overlap, if it is here."""
+        parts = urlsplit(self.address)
+        if parts.scheme != "unix" and parts.hostname not in _LOOPBACK:
+            return None
+        return Path(f"/proc/{peer_pid(self.address) or 'self'}/net")
 
     def inside(self) -> Inside | None:
         """Say how to look inside it: only as root, only on this machine, only if it is found."""
@@ -101,17 +153,6 @@ class ExternalEngine:
             data_root=Path(info.get("DockerRootDir", "/var/lib/docker")),
             exec_root=Path("/var/run/docker"),
         )
-
-
-def _tls_from_environment() -> docker.tls.TLSConfig | None:
-    if not os.environ.get("DOCKER_TLS_VERIFY"):
-        return None
-    folder = Path(os.environ.get("DOCKER_CERT_PATH", Path.home() / ".docker"))
-    return docker.tls.TLSConfig(
-        client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
-        ca_cert=str(folder / "ca.pem"),
-        verify=True,
-    )
 
 
 def explain_socket(path: Path) -> str:
