@@ -14,6 +14,7 @@ import pty
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -157,6 +158,12 @@ def reference(folder: Path) -> Iterator[str]:
         tool("ip", "netns", "delete", name)
 
 
+def listens(sock: Path) -> bool:
+    """Whether a client can connect; the file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(sock)) == 0
+
+
 @contextmanager
 def _daemon(folder: Path, netns: str) -> Iterator[str]:
     sock = folder / "engine.sock"
@@ -167,7 +174,7 @@ def _daemon(folder: Path, netns: str) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
     try:
-        until("the engine listens", lambda: sock.exists() or process.poll() is not None)
+        until("the engine listens", lambda: listens(sock) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield f"unix://{sock}"
         process.send_signal(signal.SIGTERM)

@@ -18,6 +18,7 @@ from tests.kernel.docker_cli import (
     WAIT_S,
     Docker,
     installed_clis,
+    listens,
     load_image,
     tool,
     until,
@@ -50,7 +51,7 @@ class Engine:
             self.process = process = subprocess.Popen(
                 self.command(*options), cwd=ROOT, stdout=log, stderr=log
             )
-        until("the engine listens", lambda: sock.exists() or process.poll() is not None)
+        until("the engine listens", lambda: listens(sock) or process.poll() is not None)
         assert process.poll() is None, self.log()
 
     def end(self, number: int) -> int:
