@@ -63,7 +63,7 @@ def test_disabled_container_is_not_announced_and_not_counted(create, events, met
     with metrics.delta() as delta:
         container.start()
         container.stop(timeout=0)
-        seen = events.wait_for("container", "stop", actor=container.id)
+        seen = events.wait_for("container", "die", actor=container.id)
     expect_equal("network events", [], [e for e in seen if e.type == "network"])
     counted = {action: count for action, count in delta.counts.items() if count}
     expect_equal("network actions", {}, counted)

@@ -20,10 +20,13 @@ def networks_of(document):
     return sorted(document["NetworkSettings"]["Networks"])
 
 
-def remove_once_left(net):
-    """Remove the network of a container that ended by itself.
+ENDS_WITH_7 = ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 3600 & wait $!; done"]
 
-    The end is told, and the member is gone from the list, before the endpoint is deleted.
+
+def remove_once_left(net):
+    """Remove the network of a container that was stopped.
+
+    The member is gone from the list before the endpoint is deleted.
     """
 
     def is_removed():
@@ -119,7 +122,8 @@ def test_network_may_come_after_the_container(create, network, inspect, new_name
 )
 def test_removed_network_fails_the_start(run, network, inspect):
     net = network()
-    container = run(["sh", "-c", "exit 7"], network_mode=net.name)
+    container = run(ENDS_WITH_7, network_mode=net.name)
+    container.stop()
     remove_once_left(net)
     text = re.compile(f"network ({net.name}|{net.id}) not found")
     message = expect_api_error(container.start, 404, text)
@@ -137,7 +141,8 @@ def test_removed_network_fails_the_start(run, network, inspect):
 )
 def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
     old = network()
-    container = run(["true"], network_mode=old.name)
+    container = run(network_mode=old.name)
+    container.stop()
     remove_once_left(old)
     new = network(old.name)
     expect_api_error(container.start, 404, f"network {old.id} not found")
