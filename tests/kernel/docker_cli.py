@@ -158,10 +158,16 @@ def reference(folder: Path) -> Iterator[str]:
         tool("ip", "netns", "delete", name)
 
 
-def listens(sock: Path) -> bool:
-    """Whether a client can connect; the file is there a moment before that."""
+def answers(sock: Path) -> bool:
+    """Whether an engine answers there; it is reachable a moment before that, its file earlier."""
     with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(sock)) == 0
+        client.settimeout(WAIT_S)
+        try:
+            client.connect(str(sock))
+            client.sendall(b"GET /_ping HTTP/1.1\r\nHost: netinit\r\nConnection: close\r\n\r\n")
+            return client.recv(64).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
 
 
 @contextmanager
@@ -174,7 +180,7 @@ def _daemon(folder: Path, netns: str) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
     try:
-        until("the engine listens", lambda: listens(sock) or process.poll() is not None)
+        until("the engine answers", lambda: answers(sock) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield f"unix://{sock}"
         process.send_signal(signal.SIGTERM)

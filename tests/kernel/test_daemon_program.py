@@ -17,8 +17,8 @@ from tests.kernel.docker_cli import (
     ROOT,
     WAIT_S,
     Docker,
+    answers,
     installed_clis,
-    listens,
     load_image,
     tool,
     until,
@@ -51,7 +51,7 @@ class Engine:
             self.process = process = subprocess.Popen(
                 self.command(*options), cwd=ROOT, stdout=log, stderr=log
             )
-        until("the engine listens", lambda: listens(sock) or process.poll() is not None)
+        until("the engine answers", lambda: answers(sock) or process.poll() is not None)
         assert process.poll() is None, self.log()
 
     def end(self, number: int) -> int:
