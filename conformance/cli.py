@@ -13,7 +13,13 @@ import click
 from rich.console import Console
 
 from conformance.catalogue import catalogue_json, write_catalogue
-from conformance.engines.cleanup import sweep
+from conformance.engines.base import EngineError, EngineUnavailable
+from conformance.engines.cleanup import sweep, sweep_engine
+from conformance.engines.external import (
+    FROM_ENVIRONMENT,
+    ExternalEngine,
+    address_from_environment,
+)
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.registry import BEHAVIOURS_DIR, is_selected, load_catalogue
@@ -92,7 +98,8 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
     "engines",
     multiple=True,
     help="A name of engines.toml, or the address of your own engine: unix:///path, "
-    "tcp://host:port. May be given more than once. Default: reference and docker.",
+    "tcp://host:port, or `env`: what DOCKER_HOST says. May be given more than once. "
+    "Default: reference and docker.",
 )
 @click.option(
     "--red-in",
@@ -185,7 +192,7 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
         Usage: one cannot be had, or with `skip_missing` none.
     """
     chosen = []
-    for spec in dict.fromkeys(specs):
+    for spec in dict.fromkeys(_address_of(spec) for spec in specs):
         try:
             reason = why_unavailable(spec)
         except SettingsError as exc:
@@ -199,6 +206,10 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     if not chosen:
         raise Usage("no engine is left to run on")
     return chosen
+
+
+def _address_of(spec: str) -> str:
+    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
 
 
 def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
@@ -329,18 +340,45 @@ def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1)
-def clean(names: tuple[str, ...]) -> None:
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Also everything on this engine that carries the label `netinit.run`, whichever machine "
+    "ran it: unix:///path, tcp://host:port, or `env`.",
+)
+def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
     """Take away what crashed runs left on this machine and on your own engine.
 
     NAMES are names given to --keep (or ids of runs): those are stopped and taken away, too.
     Without one, only what belongs to a run that is over is touched.
+
+    \b
+    Exit codes: 0 done
+                2 an engine refused to remove something
+                3 an engine cannot be reached
     """
     said = sweep()
     for name in names:
         said += sweep(name, is_forced=True)
-    for line in said:
+    resisted = []
+    for address in dict.fromkeys(_address_of(spec) for spec in engines):
+        if "://" not in address:
+            raise Usage(f"{address} is no address: want unix:///path, tcp://host:port or env")
+        engine = ExternalEngine(address)
+        try:
+            engine.start()
+            said += sweep_engine(engine)
+        except EngineUnavailable as exc:
+            raise Usage(str(exc)) from exc
+        except EngineError as exc:
+            resisted.append(str(exc))
+        finally:
+            engine.stop()
+    for line in [*said, *resisted]:
         click.echo(line)
     click.echo(f"{len(said)} left-overs", err=True)
+    sys.exit(int(ExitCode.ERROR if resisted else ExitCode.AS_EXPECTED))
 
 
 @main.command("expectations")
