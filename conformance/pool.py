@@ -166,7 +166,7 @@ def _break_in(client: docker.DockerClient, image: str) -> None:
     Engines make tables, chains and modules with the first container that needs them, and keep
     them: without this the first row would seem to leave them behind.
     """
-    container = client.containers.create(image, ["true"], ports={"80/tcp": None})
+    container = client.containers.create(image, ["true"])
     container.start()
     container.wait(timeout=30)
     container.remove(force=True)
