@@ -9,8 +9,9 @@ from conformance.verdicts import Verdict
 
 ABSENT = "absent"
 # GitHub refuses a comment of more than 65,536 characters.
-_TOLD_MAX = 60
-_LISTED_MAX = 200
+_TOLD_MAX = 20
+_LISTED_MAX = 50
+_WHY_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,7 @@ def _told(changes: list[Change]) -> list[str]:
 def _listed(changes: list[Change]) -> list[str]:
     lines = table(["behaviour", "engine", "was", "is", "why"])
     lines += [
-        line([f"`{c.behaviour}`", c.engine, _name(c.old), _name(c.new), text(c.reason)])
+        line([f"`{c.behaviour}`", c.engine, _name(c.old), _name(c.new), text(c.reason, _WHY_CHARS)])
         for c in changes[:_LISTED_MAX]
     ]
     return [*lines, *_more(changes, _LISTED_MAX), ""]

@@ -5,7 +5,7 @@ cell is a link to what there is to say about its row.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -22,10 +22,11 @@ FILE_NAME = "conformance.html"
 _PAGE = Path(__file__).parent / "page"
 # What engines and rows print has no bound; the page has: it must stay below 1 MB.
 _TEXT_BYTES_MAX = 350_000
-_LOGS_BYTES_MAX = 250_000
+_LOGS_BYTES_MAX = 200_000
 _TEXT_CHARS = 1_500
 _LOG_CHARS = 4_000
-_LEFT_OUT = "(left out here to keep the page small)"
+_TITLE_CHARS = 160
+_MARKUP_BYTES = 700  # of one finding, without what it tells
 
 
 class Budget:
@@ -35,27 +36,35 @@ class Budget:
         """Begin with so many bytes."""
         self._left = bytes_max
 
-    def spend(self, text: str) -> str:
-        """Give the text if it still fits, as it will be escaped; else say that it does not."""
-        cost = len(str(escape(text)).encode())
+    def spend(self, *texts: str, markup_bytes: int = 0) -> bool:
+        """Take the room for some texts, as they will be escaped; say whether there is room."""
+        cost = markup_bytes + sum(len(str(escape(text)).encode()) for text in texts)
         if cost > self._left:
-            return _LEFT_OUT
+            return False
         self._left -= cost
-        return text
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What the page tells of one cell, cut to size."""
+    """What the page tells of one cell, cut to size; nothing at all if there is no room."""
 
     cell: Cell
-    reason: str
-    expected: str
-    actual: str
-    expectation: Mapping[str, str]
-    link: str
-    log: str
-    files: Mapping[str, str]
+    is_cut: bool = False
+    title: str = ""
+    reason: str = ""
+    expected: str = ""
+    actual: str = ""
+    expectation: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+    log: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> list[str]:
+        """Everything of it that is written onto the page, but for the log."""
+        told = [self.title, self.reason, self.expected, self.actual, self.cell.rerun]
+        return [*told, *self.expectation.values(), self.link, *self.files, *self.files.values()]
 
 
 def render_html(document: Document, *, logs: Path | None = None, base: str = "") -> str:
@@ -99,16 +108,20 @@ def _finding(cell: Cell, text: Budget, log_text: Budget, logs: Path | None, base
     folder = _log_folder(cell, logs)
     files = sorted(path.name for path in folder.iterdir()) if folder else []
     link = cell.expectation.get("link", "")
-    return Finding(
+    finding = Finding(
         cell=cell,
-        reason=text.spend(_clip(cell.reason)),
-        expected=text.spend(_clip(cell.expected)),
-        actual=text.spend(_clip(cell.actual)),
-        expectation={key: text.spend(_clip(str(v))) for key, v in cell.expectation.items() if v},
+        title=_clip(cell.why, _TITLE_CHARS),
+        reason=_clip(cell.reason),
+        expected=_clip(cell.expected),
+        actual=_clip(cell.actual),
+        expectation={key: _clip(str(value)) for key, value in cell.expectation.items()},
         link=link if link.startswith(("https://", "http://")) else "",
-        log=log_text.spend(_tail(folder / "row.log")) if folder and "row.log" in files else "",
         files={name: f"{base}{quote(cell.log)}/{quote(name)}" for name in files},
     )
+    if not text.spend(*finding.texts, markup_bytes=_MARKUP_BYTES):
+        return Finding(cell=cell, is_cut=True)
+    log = _tail(folder / "row.log") if folder and "row.log" in files else ""
+    return replace(finding, log=log) if log_text.spend(log) else finding
 
 
 def _log_folder(cell: Cell, logs: Path | None) -> Path | None:
@@ -119,8 +132,8 @@ def _log_folder(cell: Cell, logs: Path | None) -> Path | None:
     return folder if folder.is_dir() and folder.resolve().is_relative_to(logs.resolve()) else None
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= _TEXT_CHARS else f"{text[:_TEXT_CHARS]} ... (cut)"
+def _clip(text: str, chars: int = _TEXT_CHARS) -> str:
+    return text if len(text) <= chars else f"{text[:chars]} ... (cut)"
 
 
 def _tail(path: Path) -> str:

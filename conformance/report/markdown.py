@@ -119,9 +119,9 @@ def line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def text(value: str) -> str:
+def text(value: str, chars: int = _TEXT_CHARS) -> str:
     """Give free text on one line, cut to size, in which only back-ticks keep a meaning."""
-    short = _on_one_line(value)
+    short = _on_one_line(value, chars)
     if short.count("`") % 2:  # an odd one would swallow what follows it
         return _SPECIAL.sub(r"\\\g<0>", short).replace("`", r"\`")
     parts = short.split("`")  # every second one is code
@@ -140,6 +140,6 @@ def literal(value: str) -> str:
     return f"{fence}{pad}{short}{pad}{fence}"
 
 
-def _on_one_line(value: str) -> str:
+def _on_one_line(value: str, chars: int = _TEXT_CHARS) -> str:
     short = " ".join(value.split())
-    return short if len(short) <= _TEXT_CHARS else f"{short[:_TEXT_CHARS]} ..."
+    return short if len(short) <= chars else f"{short[:chars]} ..."

@@ -29,6 +29,6 @@ def test_unknown_option_and_engine_are_usage_errors():
 
 
 def test_every_command_explains_itself():
-    for command in ("", "list", "run", "diff", "clean", "expectations"):
+    for command in ("", "list", "run", "render", "diff", "evidence", "clean", "expectations"):
         words = [command, "--help"] if command else ["--help"]
         assert CliRunner().invoke(main, words).exit_code == 0
