@@ -231,7 +231,9 @@ class Controller:
 
     # -- sandboxes -------------------------------------------------------------------------
     def new_sandbox(self, options: SandboxOptions) -> Sandbox:
-        """Make a sandbox for a container; the kernel is touched first in `Sandbox.populate`.
+        """Make a sandbox for a container, on paper until `Sandbox.populate`.
+
+        The kernel begins to make the namespace meanwhile, which nobody can see yet.
 
         Raises:
             Forbidden: the container has one already.
