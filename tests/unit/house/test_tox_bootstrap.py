@@ -134,6 +134,23 @@ def test_no_docker_goes_on_with_the_reference_and_says_why():
     assert "missing: docker.io; apt could not install it" in done.stderr
 
 
+def test_browser_is_installed_where_there_is_none():
+    done = source(machine(absent="chromium") + "prepare_browser; echo end")
+    assert "install --no-install-recommends --no-remove chromium\n" in done.stderr
+    assert source(machine() + "prepare_browser; echo end").stdout == "end\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [({"uid": 1000}, "only root may install"), ({"broken": "chromium"}, "apt could not install")],
+)
+def test_no_browser_goes_on_and_says_why(more, why):
+    done = source(machine(absent="chromium", **more) + "prepare_browser; echo end")
+    assert done.stdout.endswith("end\n")
+    assert "the page is not tested" in done.stderr
+    assert why in done.stderr
+
+
 def test_no_docker_without_root_goes_on_too():
     done = source(machine(absent="dockerd", uid=1000) + 'prepare_docker; echo "$NETINIT_ENGINES"')
     assert done.stdout == "--engine reference\n"
