@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import logging
 import os
@@ -11,19 +12,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from refimpl.api.server import SocketInUse, serve
+from refimpl.api.server import Listener, Server
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon, database_path
 from refimpl.daemon.metrics import Metrics
 from refimpl.errors import EngineError
 from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.firewall import TableClaim
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.oci.runtime import become_subreaper, find_runtime
 
 log = logging.getLogger("refimpl")
+
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 DESCRIPTION = """\
 The netinit reference implementation: a container engine that gives containers their network the
@@ -121,45 +125,48 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         EngineError, OSError: it cannot start; the text says why.
     """
-    path = socket_path(options.host)
     config = configure(options)
     # both are for the whole process, and before the first thread
-    stop_signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     become_subreaper()
 
-    metrics = Metrics()
-    services = Services(
-        config=config,
-        kernel=LinuxKernel(),
-        files=LinuxFiles(),
-        runtime=find_runtime(config.exec("runtime"), options.runtime),
-        clock=utc_now,
-        new_id=new_id,
-        metrics=metrics,
-    )
-    daemon = Daemon(services)
-    try:
-        daemon.boot(SQLiteStore(database_path(config.data_root)))
-        # what is there by now stays: a collection that looked at it would hold up a start for 25 ms
-        gc.freeze()
+    with contextlib.ExitStack() as at_end:
+        # what can be refused comes before the kernel is touched: a failed start leaves nothing
+        listener = Listener(socket_path(options.host))
+        at_end.callback(listener.close)
+        metrics = Metrics()
+        at_end.callback(metrics.close)
         if options.metrics_addr:
             metrics.serve(options.metrics_addr)
+        claim = TableClaim(config.data_root)
+        at_end.callback(claim.release)
+        kernel = LinuxKernel(firewall_table=claim.table)
+        at_end.callback(kernel.close)
+        files = LinuxFiles()
+        daemon = Daemon(
+            Services(
+                config=config,
+                kernel=kernel,
+                files=files,
+                runtime=find_runtime(config.exec("runtime"), options.runtime),
+                clock=utc_now,
+                new_id=new_id,
+                metrics=metrics,
+            )
+        )
+        at_end.callback(daemon.close)
         if options.pidfile:
-            services.files.write(options.pidfile, f"{os.getpid()}\n".encode())
-        server = serve(daemon, path)
-        try:
-            log.info("API listen on %s", path)
-            received = signal.sigwait(stop_signals)
-            log.info("Processing signal '%s'", signal.Signals(received).name)
-        finally:
-            server.close()
-    finally:
-        daemon.close()
-        metrics.close()
-        services.kernel.close()
-        if options.pidfile:
-            services.files.remove(options.pidfile)
+            at_end.callback(files.remove, options.pidfile)
+            files.write(options.pidfile, f"{os.getpid()}\n".encode())
+        claim.remove_other_table()
+        daemon.boot(SQLiteStore(database_path(config.data_root)))
+        # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
+        gc.freeze()
+        server = Server(daemon, listener)
+        at_end.callback(server.close)
+        log.info("API listen on %s", listener.path)
+        received = signal.sigwait(_STOP_SIGNALS)
+        log.info("Processing signal '%s'", signal.Signals(received).name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -180,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         run(options)
-    except (EngineError, OSError, SocketInUse, ValueError) as error:
+    except (EngineError, OSError, ValueError) as error:
         print(f"netinit could not start: {error}", file=sys.stderr)
         return 1
     return 0

@@ -7,6 +7,7 @@
     |- Conflict                409  the state of an object does not allow it
     |- NotModified             304  nothing to do: started already, stopped already
     |- NotServed               501  an endpoint of the Docker API that this engine does not have
+    |- Unavailable             503  what only a member of a swarm can answer
 
 The message is the text that a client sees, word for word Docker's where Docker has one.
 
@@ -56,3 +57,9 @@ class NotServed(EngineError):
     """A Docker API endpoint, or a feature of one, that this engine does not have."""
 
     status = 501
+
+
+class Unavailable(EngineError):
+    """The engine is not in the state that the endpoint needs, and never will be."""
+
+    status = 503

@@ -1,7 +1,7 @@
 """The engine's front door: HTTP on a unix socket, one thread a client.
 
-`serve` binds the socket and returns; `Server.close` ends every connection and every thread. What
-a request means is decided by the routes and, behind them, by the daemon.
+A `Listener` is the socket; a `Server` answers on it, and its `close` ends every connection and
+every thread. What a request means is decided by the routes and, behind them, by the daemon.
 
 Mirrors: moby api/server/server.go, api/server/middleware/version.go and daemon/listeners (v20.10).
 """
@@ -40,14 +40,54 @@ class SocketInUse(EngineError):
     """Another live server listens on the socket."""
 
 
-class Server:
-    """Serves a backend to every client that connects."""
+class Listener:
+    """A bound unix socket, mode 0660, owned by the group docker where there is one.
 
-    def __init__(self, backend: Backend, listener: socket.socket, path: Path) -> None:
+    Clients can connect at once, and wait for the server. A socket file that nobody listens on is
+    replaced.
+
+    Raises:
+        SocketInUse: another server answers on it.
+        OSError: the socket cannot be made there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        _remove_stale(path)
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            mask = os.umask(0o777 & ~SOCKET_MODE)
+            try:
+                self.socket.bind(str(path))
+            finally:
+                os.umask(mask)
+            self._inode = path.stat().st_ino
+            with contextlib.suppress(KeyError, PermissionError):
+                os.chown(path, -1, grp.getgrnam(SOCKET_GROUP).gr_gid)
+            self.socket.listen(_BACKLOG)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def wake(self) -> None:
+        """Let whoever waits for a client wait no longer."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket file, if it is still this one's. Idempotent."""
+        self.socket.close()
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.stat().st_ino == self._inode:
+                self.path.unlink()
+
+
+class Server:
+    """Serves a backend to every client that connects, from the first moment to `close`."""
+
+    def __init__(self, backend: Backend, listener: Listener) -> None:
         self._backend = backend
         self._listener = listener
-        self._path = path
-        self._inode = path.stat().st_ino
         self._headers = standard_headers(backend)
         self._lock = threading.Lock()
         self._clients: dict[Connection, threading.Thread] = {}
@@ -62,8 +102,7 @@ class Server:
                 return
             self._closing = True
             clients = list(self._clients.items())
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        self._listener.wake()
         self._acceptor.join(API_CLOSE_WAIT_S)
         self._listener.close()
         for connection, _ in clients:
@@ -71,16 +110,13 @@ class Server:
         deadline = time.monotonic() + API_CLOSE_WAIT_S
         for _, thread in clients:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._inode:
-                self._path.unlink()
 
     def _accept(self) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = self._listener.socket.accept()
             except OSError as exc:
-                if self._closing or self._listener.fileno() == -1:
+                if self._closing or self._listener.socket.fileno() == -1:
                     return
                 _log.error("accept failed: %s", exc)
                 time.sleep(0.05)  # out of file descriptors: let clients finish
@@ -137,32 +173,6 @@ class Server:
                 return False
             answer.error(500, str(exc) or type(exc).__name__)
         return not answer.hijacked and connection.next_cycle()
-
-
-def serve(backend: Backend, socket_path: Path) -> Server:
-    """Listen on a unix socket, mode 0660, owned by the group docker where there is one.
-
-    A socket file that nobody listens on is replaced.
-
-    Raises:
-        SocketInUse: another server answers on it.
-        OSError: the socket cannot be made there.
-    """
-    _remove_stale(socket_path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        mask = os.umask(0o777 & ~SOCKET_MODE)
-        try:
-            listener.bind(str(socket_path))
-        finally:
-            os.umask(mask)
-        with contextlib.suppress(KeyError, PermissionError):
-            os.chown(socket_path, -1, grp.getgrnam(SOCKET_GROUP).gr_gid)
-        listener.listen(_BACKLOG)
-        return Server(backend, listener, socket_path)
-    except BaseException:
-        listener.close()
-        raise
 
 
 def standard_headers(backend: Backend) -> dict[str, str]:

@@ -61,7 +61,10 @@ class Metrics:
         host, separator, port = address.rpartition(":")
         if not separator or not port.isdigit():
             raise ValueError(f"invalid metrics address {address!r}: expected HOST:PORT")
-        self._server = start_http_server(int(port), addr=host, registry=self.registry)
+        try:
+            self._server = start_http_server(int(port), addr=host, registry=self.registry)
+        except OSError as error:
+            raise OSError(f"serve metrics at {address}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Stop serving."""

@@ -12,14 +12,51 @@ v20.10): masquerade, DOCKER-ISOLATION-STAGE-1 and -2, the internal network's and
 from __future__ import annotations
 
 import errno
+import hashlib
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from refimpl.kernel.base import FirewallNetwork
 
+_TABLE = "netinit"
 _TIMEOUT_S = 30
 _BRIDGE_TRAFFIC_PASSES_FORWARD = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+class TableClaim:
+    """The name of the table that an instance writes, its own for as long as the process lives.
+
+    The first instance in a network namespace writes `netinit`, further ones a table that is named
+    after their data-root. Who has `netinit` is told by a unix socket without a file: such a name
+    belongs to the network namespace, as the table does, and is free again however its owner ends.
+
+    Args:
+        data_root: what tells the instance from others.
+    """
+
+    def __init__(self, data_root: str) -> None:
+        own = f"{_TABLE}-{hashlib.sha256(data_root.encode()).hexdigest()[:6]}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind(f"\0{_TABLE}/nftables")
+        except OSError as error:
+            self._socket.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            self.table, self._other = own, ""
+        else:
+            self.table, self._other = _TABLE, own
+
+    def remove_other_table(self) -> None:
+        """Delete what the instance wrote when it was not the first one."""
+        if self._other:
+            Firewall(self._other).remove()
+
+    def release(self) -> None:
+        """Let another instance be the first one."""
+        self._socket.close()
 
 
 class Firewall:
@@ -29,7 +66,7 @@ class Firewall:
         table: its name, which must be nobody else's in this network namespace.
     """
 
-    def __init__(self, table: str = "netinit") -> None:
+    def __init__(self, table: str = _TABLE) -> None:
         self._table = table
 
     def apply(self, networks: Sequence[FirewallNetwork]) -> None:

@@ -213,7 +213,20 @@ def _init_bridge_driver(controller: Controller, stale: StaleState) -> None:
         subnet = str(controller.allocator.first_default())
         pool = IPAMPool(subnet=subnet, ip_range=config.fixed_cidr)
     options = NetworkOptions(driver="bridge", ipam=(pool,), options=_bridge_options(config, name))
-    controller.new_network("bridge", options)
+    try:
+        controller.new_network("bridge", options)
+    except BaseException:
+        if name not in links:
+            _undo_bridge(controller, name)
+        raise
+
+
+def _undo_bridge(controller: Controller, name: str) -> None:
+    """Leave no bridge behind when the engine cannot start; its row stays, for the next start."""
+    try:
+        controller.kernel.delete_link(name)
+    except OSError:
+        logger.exception("bridge %s stays until the next start", name)
 
 
 def _bridge_options(config: Any, name: str) -> Mapping[str, str]:

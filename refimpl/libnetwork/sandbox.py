@@ -70,7 +70,7 @@ class Sandbox:
     def populate(self) -> None:
         """Write rows and files, then make the namespace with every interface in it, as one step.
 
-        The interfaces are numbered in heap order: `eth0` is the head (SBX-14).
+        The interfaces are numbered in heap order: `eth0` is the head.
 
         Raises:
             OSError: the store, a file or the kernel refused; nothing is left in the kernel, and
@@ -252,7 +252,7 @@ class Sandbox:
                 f"failed to add interface {plan.host_name} to sandbox: error renaming interface "
                 f'"{plan.host_name}" to "{name}": {reason}'
             )
-        # a number that a disconnect frees is not used again (SBX-15)
+        # a number that a disconnect frees is not used again
         self._next_index[plan.name] = index + 1
         endpoint.interface_name = name
         return replace(plan, name=name)
@@ -322,7 +322,7 @@ class Sandbox:
                 return [f"failed to destroy sandbox {self.id}: {error}"]
             self._may_exist = False
         if not self._is_populated:
-            # what 20.10 has written by now, it leaves behind too (ALLOC-14)
+            # what 20.10 has written by now, it leaves behind too
             with _collecting(errors):
                 self.files.flush()
         self._is_populated = False

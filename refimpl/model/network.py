@@ -84,7 +84,7 @@ class EndpointOptions:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Private names for this sandbox only: alias to the real name (endpoint Links)."""
     anonymous: bool = False
-    """The container's name was generated: it is no name in the embedded DNS (DNS-03)."""
+    """The container's name was generated: it is no name in the embedded DNS."""
     disable_resolution: bool = False
     """No embedded DNS because of this endpoint: true on the default bridge."""
     driver_opts: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class EndpointInfo:
     """With the network's prefix: `str(info.ipv4.ip)` and `info.ipv4.network.prefixlen`."""
     ipv6: IPv6Interface | None = None
     gateway4: IPv4Address | None = None
-    """The network's own gateway, whether or not the default route goes there (SBX-13)."""
+    """The network's own gateway, whether or not the default route goes there."""
     gateway6: IPv6Address | None = None
 
 

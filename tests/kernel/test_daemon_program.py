@@ -69,6 +69,28 @@ class Engine:
         )
         return {line.split()[0].partition("@")[0] for line in shown.stdout.splitlines()}
 
+    def tables(self) -> dict[str, str]:
+        """Return the nftables tables of the network namespace, and what they say."""
+        nft = ["nsenter", f"--net=/run/netns/{NETNS}", "nft"]
+        listed = subprocess.run(
+            [*nft, "list", "tables"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        return {
+            name: subprocess.run(
+                [*nft, "list", "table", "inet", name], capture_output=True, text=True, check=True
+            ).stdout
+            for name in listed[2::3]
+        }
+
+    def second(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run one more program with a data-root of its own, which is expected to end."""
+        folder = self.folder
+        roots = ("--data-root", f"{folder}/data2", "--exec-root", f"{folder}/exec2")
+        return subprocess.run(
+            self.command(*roots, *options),
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=WAIT_S,
+        )  # fmt: skip
+
     def namespaces(self) -> set[str]:
         return {path.name for path in (self.folder / "exec/netns").iterdir()}
 
@@ -124,6 +146,47 @@ def test_second_daemon_on_a_data_root_is_refused(engine):
     assert "is in use by another daemon" in second.stderr
     assert "Traceback" not in second.stderr
     assert engine.docker("network", "ls", "--quiet").count("\n") == 2
+
+
+@pytest.mark.parametrize("taken", ["socket", "metrics"])
+def test_start_that_is_refused_leaves_nothing(engine, taken):
+    metrics = ("--metrics-addr", "127.0.0.1:9323")
+    engine.start(*metrics)
+    links, tables = engine.links(), engine.tables()
+    options = {
+        "socket": (),
+        "metrics": ("--host", f"unix://{engine.folder}/second.sock", *metrics),
+    }[taken]
+    second = engine.second(*options)
+    assert second.returncode == 1
+    assert {"socket": "another engine listens", "metrics": "serve metrics at"}[taken] in (
+        second.stderr
+    )
+    assert "Traceback" not in second.stderr
+    assert not (engine.folder / "second.sock").exists()
+    assert not (engine.folder / "data2").exists()
+    assert (engine.links(), engine.tables()) == (links, tables)
+    assert engine.docker("network", "ls", "--quiet").count("\n") == 2
+
+
+def test_two_engines_in_one_namespace_have_a_table_each(engine):
+    engine.start()
+    tables = engine.tables()
+    other = Engine(engine.folder / "other")
+    other.folder.mkdir()
+    other.start()
+    try:
+        assert tables.items() < engine.tables().items()
+        assert len(engine.tables()) == 2
+        assert engine.links() == {"lo", "docker0", "netinit0"}
+        other.docker("network", "create", "theirs")
+        assert tables.items() < engine.tables().items()
+    finally:
+        other.end(signal.SIGTERM)
+    assert engine.end(signal.SIGTERM) == 0
+    other.start()
+    assert set(engine.tables()) == {"netinit"}, "what it wrote beside the first one is left"
+    assert other.end(signal.SIGTERM) == 0
 
 
 def test_sigterm_stops_containers_and_keeps_networks(engine):

@@ -279,6 +279,13 @@ def test_inspect_knows_gos_templates(docker: Docker) -> None:
     assert printed == f'{container} /cli-seen true {mode} 1 16 ["sleep","1000"] A=b'
 
 
+def test_what_is_nowhere_is_looked_for_everywhere(docker: Docker) -> None:
+    answer = docker.run("inspect", "nope")
+    assert (answer.status, answer.out) == (1, "[]\n")
+    assert answer.err.lower().endswith("error: no such object: nope\n")
+    assert docker("volume", "ls", "--quiet") == docker("plugin", "ls", "--quiet") == ""
+
+
 def test_the_engine_names_itself(docker: Docker) -> None:
     assert docker("version", "--format", "{{.Server.APIVersion}}") == "1.41"
     assert docker("info", "--format", "{{.OSType}} {{.Swarm.LocalNodeState}}") == "linux inactive"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from refimpl.api.answer import Answer
 from refimpl.api.request import Request
-from refimpl.api.routes import containers, events, execs, images, networks, system, unserved
+from refimpl.api.routes import (
+    absent,
+    containers,
+    events,
+    execs,
+    images,
+    networks,
+    system,
+    unserved,
+)
 from refimpl.api.routing import Route
 from refimpl.api.versions import check_version
 from refimpl.daemon.backend import Backend
@@ -17,7 +26,9 @@ ROUTES: tuple[Route, ...] = (
     *containers.ROUTES,
     *networks.ROUTES,
     *images.ROUTES,
+    # a longer path of the unserved ones comes before the name in an absent one
     *unserved.ROUTES,
+    *absent.ROUTES,
 )
 
 

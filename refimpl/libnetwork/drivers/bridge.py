@@ -197,7 +197,7 @@ class BridgeDriver:
     def join(self, network_id: str, endpoint_id: str) -> JoinInfo:
         """Say which veth pair to make, and that the bridge is the gateway.
 
-        On an internal network too: 20.10 sets the default route there as well (SBX-19).
+        On an internal network too: 20.10 sets the default route there as well.
         """
         entry = self._networks[network_id]
         network = entry.network

@@ -25,7 +25,7 @@ def test_well_formed_id_is_taken(id):
 @pytest.mark.parametrize(
     "id",
     [
-        "INIT-CTR-01",
+        "DNS.ALIAS",
         "one",
         "dns.alias_resolves",
         "dns.",

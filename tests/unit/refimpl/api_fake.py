@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from refimpl.api.server import Server, serve
+from refimpl.api.server import Listener, Server
 from refimpl.daemon.backend import Backend, WaitResult
 from refimpl.errors import Conflict, EngineError, NotFound, NotModified
 from tests.unit.refimpl.raw_http import WAIT_S
@@ -240,7 +240,7 @@ def _failing(failure: EngineError) -> Iterator[tuple[int, bytes]]:
 @contextmanager
 def serving(backend: FakeBackend, path: Path) -> Iterator[Server]:
     """Serve a fake backend on a socket for the length of the block."""
-    server = serve(cast("Backend", backend), path)
+    server = Server(cast("Backend", backend), Listener(path))
     try:
         yield server
     finally:

@@ -86,6 +86,16 @@ def test_a_missing_bridge_is_made_again(world):
     assert set(world.kernel.bridges) == {"docker0", f"br-{network.id[:12]}"}
 
 
+@pytest.mark.parametrize("operation", ["create_bridge", "apply_firewall"])
+def test_a_first_boot_that_fails_leaves_no_bridge(world, operation):
+    world.kernel.fail[operation] = OSError("nft is not there")
+    with pytest.raises(OSError, match="nft is not there"):
+        world.boot()
+    assert world.kernel.bridges == {}
+    world.boot()
+    assert set(world.kernel.bridges) == {"docker0"}
+
+
 def test_the_firewall_is_written_whole_at_boot(world):
     network = world.boot().new_network("n", network_options("10.1.0.0/24"))
     world.kernel.firewall = None

@@ -258,7 +258,7 @@ def test_host_mode_copies_the_hosts_files(world, controller):
 
 
 def test_a_start_that_fails_in_allocation_leaves_hosts_and_resolv_conf(world, controller):
-    """20.10 has written them by then (ALLOC-14)."""
+    """20.10 has written them by then."""
     sandbox = controller.new_sandbox(sandbox_options())
     sandbox.delete()
     assert hosts(world) == ""
