@@ -85,7 +85,7 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         document=document,
         matrix=matrix,
         findings=findings,
-        legend=[(v.value, slug(v), SYMBOLS[v], matrix.counts[v]) for v in Verdict],
+        legend=[(v.value, slug(v), look, matrix.counts[v]) for v, look in SYMBOLS.items()],
         slug=slug,
         style=_part("page.css"),
         script=_part("page.js"),

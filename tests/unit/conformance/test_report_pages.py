@@ -66,6 +66,17 @@ def test_page_of_an_engine_that_never_came_up():
     assert "did not come up" in render_html(document)
 
 
+def test_page_says_what_an_engine_is_held_to():
+    document = report(cell("a.b", "x"))
+    document["engines"][0] |= {"promises": "20.10.24", "newer_than_known": "1.1"}
+    page = render_html(document)
+    assert "held to Docker 20.10.24" in page
+    assert "newer than 1.1, the last that was known" in page
+    document["engines"][0] |= {"promises": "1.2", "newer_than_known": ""}
+    assert "held to" not in render_html(document)
+    assert "newer than" not in render_html(document)
+
+
 def test_page_stays_below_a_megabyte_whatever_it_is_to_tell(tmp_path):
     rows, engines = [f"area.row-{n}" for n in range(140)], [f"engine-{n}" for n in range(6)]
     text = "<&'\">" * 2000
