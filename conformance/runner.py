@@ -6,6 +6,7 @@ with pytest's own rewriting of assertions.
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,7 +98,9 @@ def run_rows(request: RunRequest) -> list[str]:
     run_id = secrets.token_hex(3)
     sweep(are_externals_meant=False)
     environment = {**os.environ, "PYTHONPATH": _import_path()}
-    child = subprocess.Popen(pytest_command(request, run_id), env=environment)
+    # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
+    tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
+    child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         child.wait()

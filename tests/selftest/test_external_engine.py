@@ -1,0 +1,210 @@
+"""A run on somebody else's engine leaves it byte for byte as it was, whatever ends the run."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.engines.managed import WORKSPACE_ROOT
+from conformance.labels import RUN_LABEL
+from conformance.observe.poll import WaitedTooLong, wait_until
+from tests.selftest.foreign import (
+    GROUP,
+    THEIR_ROUTE,
+    THEIR_SUBNET,
+    Theirs,
+    as_nobody,
+    environment,
+    make_certificates,
+    running_dockerd,
+    what_is_missing,
+)
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.engine,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
+]
+
+# One of each kind; NETINIT_EXTERNAL_ROWS="" runs all that an external engine allows (2 minutes).
+ROWS = os.environ.get(
+    "NETINIT_EXTERNAL_ROWS",
+    "allocate.order.default-network-first allocate.failure.nothing-kept events links files "
+    "init.container.shares-netns init.host.allocated init.none.only-loopback "
+    "init.user.network-recreated-after-run init.user.network-by-name",
+).split()
+ONE_ROW = "init.user.network-by-name"
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Iterator[Theirs]:
+    """One dockerd for all tests, which is itself a part of the proof: no test may harm it."""
+    with running_dockerd(hosts=["tcp://127.0.0.1:2375"]) as engine:
+        engine.fill()
+        yield engine
+
+
+@pytest.fixture
+def unharmed(theirs) -> Iterator[Theirs]:
+    """The engine; the test fails if anything on it is not as it was."""
+    before = theirs.seen()
+    yield theirs
+
+    def changes() -> list[str]:
+        now = theirs.seen()
+        return [
+            f"{name}: {before.get(name)} -> {now.get(name)}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+
+    try:
+        wait_until("everything to be as it was", lambda: not changes(), timeout_s=10)
+    except WaitedTooLong:
+        assert changes() == []
+
+
+def program(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "conformance", *(str(word) for word in words)]
+
+
+def run(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=280, check=False, env=environment(**more)
+    )
+
+
+def test_whole_run_leaves_the_engine_as_it_was(unharmed, tmp_path):
+    done = run(*program("run", *ROWS, "--engine", unharmed.address, "--report", tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert "docker-20.10-external" in done.stdout
+
+
+def test_networks_overlap_neither_theirs_nor_their_routes(unharmed, tmp_path):
+    """Their daemon announces the networks that the run makes; each names its subnet."""
+    process = start(unharmed, tmp_path, "allocate.order.default-network-first")
+    found: set[str] = set()
+
+    def look() -> bool:
+        for network in unharmed.client.api.networks(filters={"label": RUN_LABEL}):
+            found.update(entry["Subnet"] for entry in network["IPAM"]["Config"])
+        return process.poll() is not None
+
+    wait_until("the run to end", look, timeout_s=60)
+    process.communicate()
+    assert found
+    assert found.isdisjoint({THEIR_SUBNET, THEIR_ROUTE})
+
+
+def start(theirs: Theirs, report: Path, *rows: str) -> subprocess.Popen[str]:
+    """Start a run in a session of its own and wait until it has made a container."""
+    words = program("run", *rows, "--engine", theirs.address, "--report", report)
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=environment(),
+    )
+    wait_until("a container of the run", lambda: made(theirs), timeout_s=30)
+    return process
+
+
+def made(theirs: Theirs) -> list[Any]:
+    return list(theirs.client.api.containers(all=True, filters={"label": RUN_LABEL}))
+
+
+def test_ctrl_c_leaves_the_engine_as_it_was(unharmed, tmp_path):
+    process = start(unharmed, tmp_path, "init")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0].rstrip().endswith("exit 2")
+
+
+def test_clean_mends_what_a_killed_run_left(unharmed, tmp_path):
+    process = start(unharmed, tmp_path, "init")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert made(unharmed)
+    done = run(*program("clean"))
+    assert "removed image netinit/busybox:run-" in done.stdout
+
+
+def test_clean_finds_what_is_left_without_any_record(unharmed, tmp_path):
+    """The run was another machine's: only the engine itself knows of it."""
+    process = start(unharmed, tmp_path, "init")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    for record in WORKSPACE_ROOT.glob("netinit-*/external-*.json"):
+        if unharmed.address in record.read_text():
+            record.unlink()
+            record.parent.rmdir()
+    done = run(*program("clean", "--engine", unharmed.address))
+    assert (done.returncode, "removed container /netinit-" in done.stdout) == (0, True)
+
+
+def test_clean_lets_a_run_that_goes_on_alone(unharmed, tmp_path):
+    process = start(unharmed, tmp_path, "init.user.network-by-name", "init.none.only-loopback")
+    done = run(*program("clean", "--engine", unharmed.address))
+    assert (done.returncode, "removed" in done.stdout) == (0, False)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_rows_end_with_a_runner_that_is_killed_alone(unharmed, tmp_path):
+    """They are told to stop and clean up after themselves: nobody has to come after them."""
+    process = start(unharmed, tmp_path, "init")
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until("the rows to stop", lambda: not made(unharmed), timeout_s=30)
+    run(*program("clean"))
+
+
+def test_user_without_rights_runs_what_the_api_reaches(unharmed):
+    report = unharmed.folder / "report-of-nobody"
+    report.mkdir()
+    report.chmod(0o777)
+    rows = (ONE_ROW, "init.container.shares-netns")
+    words = program("run", *rows, "--engine", unharmed.address, "--report", report)
+    done = run(*as_nobody(group=GROUP), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 unsupported" in done.stdout
+    assert f"✓ docker-20.10-external  {ONE_ROW}" in done.stdout
+
+
+def test_user_who_may_not_use_the_socket_is_told_what_to_do(unharmed):
+    done = run(*as_nobody(), *program("run", ONE_ROW, "--engine", unharmed.address))
+    assert done.returncode == 3
+    assert f"(mode 0660, owner root:{GROUP}) but you may not use it" in done.stderr
+    assert f"sudo usermod -aG {GROUP} $USER" in done.stderr
+
+
+def test_docker_host_names_an_engine_over_tcp(unharmed, tmp_path):
+    words = program("run", ONE_ROW, "--engine", "env", "--report", tmp_path)
+    done = run(*unharmed.inside(*words), DOCKER_HOST="tcp://127.0.0.1:2375")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tls_works_as_the_sdk_does(tmp_path):
+    certificates = tmp_path / "certificates"
+    make_certificates(certificates)
+    files = {"tlscacert": "ca", "tlscert": "server-cert", "tlskey": "server-key"}
+    settings: dict[str, Any] = {key: f"{certificates}/{name}.pem" for key, name in files.items()}
+    where = {"DOCKER_HOST": "tcp://127.0.0.1:2376"}
+    tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates)}
+    with running_dockerd(hosts=list(where.values()), tlsverify=True, **settings) as engine:
+        words = engine.inside(
+            *program("run", ONE_ROW, "--engine", "env", "--report", str(tmp_path / "r"))
+        )
+        done = run(*words, **where, **tls)
+        assert done.returncode == 0, done.stdout + done.stderr
+        plain = run(*words, **where)
+        assert (plain.returncode, "set DOCKER_TLS_VERIFY=1" in plain.stderr) == (3, True)
+        lost = run(*words, **where, **{**tls, "DOCKER_CERT_PATH": str(tmp_path)})
+        assert (lost.returncode, "Traceback" in lost.stderr) == (3, False)
