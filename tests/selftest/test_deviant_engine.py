@@ -166,6 +166,14 @@ def test_junit_has_one_suite_per_engine_and_the_failure(suite):
     assert "Expected: true" in text
 
 
+def test_page_of_the_run_tells_the_failure_and_has_its_log(suite):
+    result = suite("self.runs", "never-runs")
+    page = (result.report / "conformance.html").read_text(encoding="utf-8")
+    assert "docker-20.10-external: new failure" in page
+    assert "BehaviourViolated" in page
+    assert f'href="{result.document["results"][0]["log"]}/row.log"' in page
+
+
 def test_red_cell_has_its_log(suite):
     result = suite("self.runs", "never-runs")
     cell = result.document["results"][0]
