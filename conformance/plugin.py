@@ -14,10 +14,12 @@ from _pytest.terminal import TerminalReporter
 
 from conformance.expectations import EXPECTATIONS_DIR
 from conformance.pool import EnginePool
+from conformance.progress import Progress
 from conformance.registry import behaviour_of
 from conformance.report.collect import Collector
 from conformance.rowrun import POOL, ROW, RowRun
-from conformance.schedule import EngineScheduling, engine_id
+from conformance.schedule import EngineScheduling, behaviour_in, engine_id, engine_of
+from conformance.ticker import Ticker
 
 pytest_plugins = ["conformance.fixtures"]
 
@@ -64,7 +66,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every row once per engine, and each engine's rows in one worker."""
     if "engine_spec" in metafunc.fixturenames:
         specs = metafunc.config.option.netinit_engine
-        ids = [engine_id(spec) for spec in specs]
+        row = behaviour_of(metafunc.function)
+        ids = [engine_id(spec, row.id if row else "") for spec in specs]
         metafunc.parametrize("engine_spec", specs, ids=ids, scope="session")
 
 
@@ -109,7 +112,7 @@ def pytest_runtest_makereport(
     if call.when == "call":
         run.adjust_report(report)
     if call.when == "teardown":
-        report.__dict__[RESULT] = run.result(Path(item.config.option.netinit_report))
+        report.__dict__[RESULT] = run.result()
     return report
 
 
@@ -118,8 +121,27 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         """Remember where to collect."""
-        self._config = config
+        option = config.option
         self._collector = config.stash[COLLECTOR]
+        self._ticker: Ticker | None = None
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(reporter, TerminalReporter):
+            progress = Progress(
+                option.netinit_engine,
+                rows=len(option.netinit_row),
+                side_by_side=len(option.tx) or 1,
+            )
+            self._ticker = Ticker(reporter, progress)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Learn which row an engine works on now; said by the worker that runs it."""
+        if self._ticker is not None:
+            self._ticker.begin(engine_of(nodeid), behaviour_in(nodeid))
+
+    def pytest_sessionfinish(self) -> None:
+        """Take the moving line away before pytest says how it went."""
+        if self._ticker is not None:
+            self._ticker.stop()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a row's result and print one line: n/N, engine, behaviour, verdict."""
@@ -127,10 +149,9 @@ class Controller:
         if taken is None:
             return
         line = self._collector.take(taken)
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if isinstance(reporter, TerminalReporter):
-            reporter.ensure_newline()
-            reporter.write_line(line)
+        if self._ticker is not None:
+            self._ticker.end(engine_of(report.nodeid))
+            self._ticker.write_line(line)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Say nothing per phase: the progress line says it; keep pytest's categories."""

@@ -1,7 +1,6 @@
 """One row on one engine while it runs: what it needs, what happened to it, what is said of it."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -88,8 +87,11 @@ class RowRun:
             report.outcome = "failed"
             report.longrepr = self.reason
 
-    def result(self, folder: Path) -> dict[str, Any]:
-        """Give the row's result for the controller, and write its logs if it did not pass."""
+    def result(self) -> dict[str, Any]:
+        """Give the row's result and, if it did not pass, its logs for the controller.
+
+        The logs go with it and not into a folder: the controller may be another machine.
+        """
         started = self.started
         result = {
             "behaviour": self.behaviour.id,
@@ -102,15 +104,27 @@ class RowRun:
             "expectation": self.expectation.to_json() if self.expectation else None,
             "log": "",
         }
+        logs: dict[str, str] = {}
         if self.verdict not in (Verdict.PASS, Verdict.UNSUPPORTED, Verdict.NOT_PROMISED):
-            result["log"] = _write_logs(
-                self, folder, f"logs/{result['engine']}/{self.behaviour.id}"
-            )
+            place = f"logs/{result['engine']}/{self.behaviour.id}"
+            result["log"] = place.replace("://", "-").replace("//", "/")
+            logs = self._all_logs()
         return {
             "result": result,
+            "logs": logs,
             "row": self.behaviour.to_json(),
             "facts": started.facts if started else {"name": self.spec, "spec": self.spec},
         }
+
+    def _all_logs(self) -> dict[str, str]:
+        """Give what explains a cell that is not a plain pass, as names and texts of files."""
+        found = {"row.log": self.text or self.reason}
+        log = self.started.engine.log_path if self.started else None
+        if log is not None and log.exists():
+            with log.open("rb") as stream:
+                stream.seek(max(self.log_offset, log.stat().st_size - LOG_TAIL_BYTES))
+                found["engine.log"] = stream.read().decode("utf-8", "replace")
+        return found | self.logs
 
 
 def state_of(engine: Engine) -> str:
@@ -174,18 +188,3 @@ def classify(phase: str, error: BaseException) -> tuple[Outcome, tuple[str, str,
         return Outcome.FAILED, (str(error).strip() or "assertion failed", "", "")
     first_line = (str(error).strip() or "no message").splitlines()[0]
     return Outcome.ERROR, (f"{type(error).__name__} in {phase}: {first_line}", "", "")
-
-
-def _write_logs(run: RowRun, folder: Path, relative: str) -> str:
-    """Keep what explains a cell that is not a plain pass; give its place in the report."""
-    place = folder / relative.replace("://", "-").replace("//", "/")
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "row.log").write_text(run.text or run.reason, encoding="utf-8")
-    log = run.started.engine.log_path if run.started else None
-    if log is not None and log.exists():
-        with log.open("rb") as stream:
-            stream.seek(max(run.log_offset, log.stat().st_size - LOG_TAIL_BYTES))
-            (place / "engine.log").write_bytes(stream.read())
-    for name, text in run.logs.items():
-        (place / name).write_text(text, encoding="utf-8")
-    return str(place.relative_to(folder))

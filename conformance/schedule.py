@@ -8,18 +8,24 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
-_GROUP = re.compile(r"<([^<>]+)>")
+_GROUP = re.compile(r"<([^<>]+)>([a-z0-9.-]*)")
 
 
-def engine_id(spec: str) -> str:
-    """Give the id of the test parameter that names an engine."""
-    return f"<{spec}>"
+def engine_id(spec: str, behaviour: str = "") -> str:
+    """Give the id of the test parameter that names an engine, and the row for who only sees ids."""
+    return f"<{spec}>{behaviour}"
 
 
 def engine_of(nodeid: str) -> str:
     """Read the engine out of a test's id; "" = none is named."""
     match = _GROUP.search(nodeid)
     return match[1] if match else ""
+
+
+def behaviour_in(nodeid: str) -> str:
+    """Read the row's id out of a test's id; "" = none is named."""
+    match = _GROUP.search(nodeid)
+    return match[2] if match else ""
 
 
 class EngineScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types

@@ -40,6 +40,10 @@ class Collector:
         result, facts = taken["result"], taken["facts"]
         self._facts[facts["spec"]] = facts
         self._behaviours[result["behaviour"]] = taken["row"]
+        for name, text in taken["logs"].items():
+            path = self._folder / result["log"] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         result = self._merge(result)
         width = len(str(self.total))
         verdict = Verdict(result["verdict"])

@@ -118,7 +118,7 @@ def running_dockerd(**settings: Any) -> Iterator[Theirs]:
     make_netns(name)
     hosts = [f"unix://{folder}/docker.sock", *settings.pop("hosts", [])]
     paths = {"data-root": "data", "exec-root": "exec", "pidfile": "daemon.pid"}
-    document = {key: str(folder / path) for key, path in paths.items()}
+    document: dict[str, Any] = {key: str(folder / path) for key, path in paths.items()}
     document |= {"hosts": hosts, "group": GROUP, **settings}
     (folder / "daemon.json").write_text(json.dumps(document))
     enter = ["nsenter", f"--net=/run/netns/{name}", "setpriv", "--pdeathsig", "TERM"]

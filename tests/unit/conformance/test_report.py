@@ -33,7 +33,8 @@ def result(behaviour: str, engine: str, verdict: str, **more: Any) -> dict[str, 
 
 def taken(cell: dict[str, Any], spec: str) -> dict[str, Any]:
     row = {"id": cell["behaviour"], "statement": "It MUST.", "source": "seed", "level": "MUST"}
-    return {"result": cell, "row": row, "facts": {"name": cell["engine"], "spec": spec}}
+    facts = {"name": cell["engine"], "spec": spec}
+    return {"result": cell, "logs": {}, "row": row, "facts": facts}
 
 
 @pytest.fixture
@@ -178,3 +179,10 @@ def test_diff_leaves_out_engines_that_one_run_does_not_have(document):
         cell["engine"] = cell["engine"].replace("ref", "podman-5.8")
     assert engines_apart(document, other) == (["ref"], ["podman-5.8"])
     assert diff_documents(document, other) == []
+
+
+def test_logs_of_a_red_cell_are_written_where_the_report_is(collector, tmp_path):
+    """A worker on another machine has no folder here: its logs come with the result."""
+    cell = result("init.none.x", "ref", "FAIL", log="logs/ref/init.none.x")
+    collector.take({**taken(cell, "ref"), "logs": {"row.log": "what it did\n"}})
+    assert (tmp_path / "logs/ref/init.none.x/row.log").read_text("utf-8") == "what it did\n"
