@@ -146,6 +146,17 @@ def _part(name: str) -> Markup:
     return Markup((_PAGE / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
 
 
+def _with_code(text: str) -> Markup:
+    """Escape a sentence, and set as code what it has between back-ticks."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(
+        code.format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
+
+
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
@@ -155,4 +166,5 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["with_code"] = _with_code
     return environment.get_template("page.html.j2")

@@ -357,6 +357,14 @@ def test_narrow_window_shows_all_engines_and_never_scrolls_sideways(shown):
     expect(panel).to_be_hidden()
 
 
+def test_address_of_a_cell_shows_it_above_the_panel_in_a_narrow_window(shown):
+    page = shown.open("#init.none.files@docker-28.5", width=380)
+    panel = page.locator("#panel")
+    expect(panel).to_be_in_viewport()
+    chosen = cell(page, "init.none.files", "docker-28.5").bounding_box()
+    assert 0 <= chosen["y"] < panel.bounding_box()["y"] - chosen["height"]
+
+
 def test_print_has_the_whole_matrix_and_no_controls(page):
     page.emulate_media(media="print", color_scheme="dark")
     expect(page.get_by_role("searchbox")).to_be_hidden()

@@ -155,8 +155,10 @@
     setEntry(a);
     $("#told").textContent = `${engine}, ${row.id}: ${meaning}. ${a.title}`;
     history.replaceState(null, "", `#${row.id}@${engine}`);
+    // in a narrow window the panel covers the lower half: the matrix has to be above it
+    if (getComputedStyle(panel).position === "fixed") $("#matrix").scrollIntoView();
+    else panel.scrollIntoView({ block: "nearest" });
     a.scrollIntoView({ block: "nearest", inline: "nearest" });
-    panel.scrollIntoView({ block: "nearest" });
   }
 
   function close(shouldFocus = false) {

@@ -53,6 +53,19 @@ def test_page_escapes_whatever_an_engine_prints():
     assert "&lt;/script&gt;&lt;b&gt;" in page
 
 
+@pytest.mark.parametrize(
+    ("statement", "written"),
+    [
+        ("`a<b>` MUST", "<code>a&lt;b&gt;</code> MUST"),
+        ("odd ` <i>", "odd ` &lt;i&gt;"),
+    ],
+)
+def test_statement_has_its_code_and_no_markup_of_its_own(statement, written):
+    document = report(cell("a.b", "x"))
+    document["behaviours"][0]["statement"] = statement
+    assert f'<p class="statement">{written}</p>' in render_html(document)
+
+
 def test_page_needs_nothing_else():
     page = render_html(report(cell("a.b", "x")))
     assert re.findall(r"""(?:src|href)=["']?(?!#|data:,)([^"' >]+)""", page) == []
