@@ -43,6 +43,8 @@ class Inside:
 
     Attributes:
         pid: the daemon's process.
+        netns: a file that names the network namespace it was started in. Not always that of
+            /proc/PID/ns/net: a Go program may leave its first thread in a container's.
         root: a path prefix that leads into the daemon's own view of the file system.
         data_root: the daemon's --data-root, as the daemon sees it.
         exec_root: the daemon's --exec-root, as the daemon sees it.
@@ -50,6 +52,7 @@ class Inside:
     """
 
     pid: int
+    netns: Path
     root: Path
     data_root: Path
     exec_root: Path

@@ -149,6 +149,7 @@ class ExternalEngine:
         info = self.client().info()
         return Inside(
             pid=pid,
+            netns=Path(f"/proc/{pid}/ns/net"),
             root=Path(f"/proc/{pid}/root"),
             data_root=Path(info.get("DockerRootDir", "/var/lib/docker")),
             exec_root=Path("/var/run/docker"),

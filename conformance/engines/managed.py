@@ -21,6 +21,7 @@ import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
 from conformance.engines.processes import (
+    NETNS_DIR,
     descendants,
     is_alive,
     kill_all,
@@ -354,6 +355,7 @@ class ManagedEngine:
         """Say how to look inside the daemon, through its own root."""
         return Inside(
             pid=self._pid,
+            netns=NETNS_DIR / self.netns_name,
             root=Path(f"/proc/{self._pid}/root"),
             data_root=self.data_root,
             exec_root=self.exec_root,

@@ -23,6 +23,7 @@ class PodmanEngine(ManagedEngine):
             "log-level": "info",
             **self.config,
         }
-        options = [f"--{key}={value}" for key, value in flags.items()]
+        # Words of their own: a process is found by the path that one of them begins with.
+        options = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
         service = ["system", "service", "--time=0", self.address]
         return [*self.settings.command, *options, *service]

@@ -133,7 +133,7 @@ class HostView:
 
     def daemon_netns(self) -> Netns:
         """Give the network namespace of the daemon: what host mode shares."""
-        return self.netns_of(self.inside.pid)
+        return Netns(self.inside.netns)
 
     def namespace_inode(self, pid: int, kind: str) -> int:
         """Give the inode of a process's namespace: kind is net, uts, ipc, pid, mnt."""

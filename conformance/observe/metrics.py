@@ -75,7 +75,7 @@ class MetricsReader:
         """Give the whole page as the engine serves it."""
         return run_tool(
             "nsenter",
-            f"--net=/proc/{self._inside.pid}/ns/net",
+            f"--net={self._inside.netns}",
             "busybox",
             "wget",
             "-q",

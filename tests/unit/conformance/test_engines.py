@@ -51,7 +51,11 @@ class FakeEngine:
 def here(tmp_path: Path, data_root: str = "data") -> Inside:
     (tmp_path / "data").mkdir(exist_ok=True)
     return Inside(
-        pid=os.getpid(), root=Path("/"), data_root=tmp_path / data_root, exec_root=tmp_path
+        pid=os.getpid(),
+        netns=Path("/proc/self/ns/net"),
+        root=Path("/"),
+        data_root=tmp_path / data_root,
+        exec_root=tmp_path,
     )
 
 
