@@ -110,6 +110,13 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
 @click.option("--keep", default="", help="Leave the engines up under this name, and reuse them.")
 @click.option("--report", default="reports", show_default=True, help="Folder of the report.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the matrix in plain letters.")
+@click.option(
+    "--tx",
+    "places",
+    multiple=True,
+    help="Run the engines elsewhere: ssh=root@host//python=/path/to/python, one --tx per machine; "
+    "see docs/several-machines.md.",
+)
 @click.option("-n", "workers", type=int, help="Engines at a time. Default: one per core.")
 @click.option(
     "--behaviours", type=click.Path(path_type=Path), default=BEHAVIOURS_DIR, help="Folder of rows."
@@ -128,6 +135,7 @@ def run(
     keep: str,
     report: str,
     is_ascii: bool,
+    places: tuple[str, ...],
     workers: int | None,
     behaviours: Path,
     expectations: Path,
@@ -150,7 +158,9 @@ def run(
         engines = engines or red_engines
     if not rows:
         raise Usage(f"no behaviour is selected by: {' '.join(select) or '(nothing)'}")
-    chosen = _preflight(engines or DEFAULT_ENGINES, skip_missing=skip_missing)
+    chosen = list(engines or DEFAULT_ENGINES)
+    if not places:  # what can be had elsewhere is only seen there
+        chosen = _preflight(tuple(chosen), skip_missing=skip_missing)
     folder = Path(report)
     (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
@@ -161,6 +171,7 @@ def run(
         workers=default_workers(chosen) if workers is None else workers,
         behaviours=behaviours,
         expectations=expectations,
+        places=places,
     )
     for line in run_rows(request):
         click.echo(f"cleaned up: {line}", err=True)

@@ -17,6 +17,7 @@ from conformance.pool import EnginePool
 from conformance.progress import Progress
 from conformance.registry import behaviour_of
 from conformance.report.collect import Collector
+from conformance.report.document import host_facts
 from conformance.rowrun import POOL, ROW, RowRun
 from conformance.schedule import EngineScheduling, behaviour_in, engine_id, engine_of
 from conformance.ticker import Ticker
@@ -38,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--netinit-expectations", default=str(EXPECTATIONS_DIR), help="folder of known deviations"
     )
+    group.addoption(
+        "--netinit-elsewhere", action="store_true", help="the engines' host is not the report's"
+    )
     group.addoption("--netinit-keep", default="", help="name under which the engines stay up")
 
 
@@ -53,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         workspace=Path(option.netinit_workspace),
         keep=option.netinit_keep,
         expectations=Path(option.netinit_expectations),
+        host=host_facts() if option.netinit_elsewhere else None,
     )
     if _is_controller(config):
         config.stash[COLLECTOR] = Collector(

@@ -1,5 +1,6 @@
 """The engines of one worker process: started when the first row needs them, stopped at the end."""
 
+import contextlib
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class EnginePool:
         workspace: Path,
         keep: str = "",
         expectations: Path = EXPECTATIONS_DIR,
+        host: dict[str, Any] | None = None,
     ) -> None:
         """Begin with no engine.
 
@@ -77,7 +79,9 @@ class EnginePool:
             workspace: the run's folder.
             keep: a name under which the shared engines stay up between runs; "" = they do not.
             expectations: folder of the known deviations.
+            host: what the report says of the machine, where it is not the report's own.
         """
+        self._host = host
         self._run_id = run_id
         self._workspace = workspace
         self._keep = keep
@@ -110,6 +114,8 @@ class EnginePool:
                 if engine.is_managed:
                     _break_in(engine.client(), image)
                 self._shared[spec] = _describe(engine, spec, self._expectations)
+                if self._host is not None:
+                    self._shared[spec].facts["host"] = self._host
             except Exception as exc:
                 self._failed[spec] = f"{spec}: {exc}"
                 engine.stop()
@@ -145,6 +151,9 @@ class EnginePool:
             except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
                 complaints.append(f"{engine.name} could not be stopped: {exc}")
         self._lent, self._shared = [], {}
+        # not there, not empty, or the runner's to take away
+        with contextlib.suppress(OSError):
+            self._workspace.rmdir()
         return complaints
 
     def _clean_external(self) -> list[str]:

@@ -41,6 +41,7 @@ class RunRequest:
         workers: engines at a time; 0 = all rows in one process, one engine after the other.
         behaviours: folder of the rows.
         expectations: folder of the known deviations.
+        places: where the engines are to run, as pytest-xdist's --tx has it; empty = here.
     """
 
     rows: Sequence[str]
@@ -50,6 +51,7 @@ class RunRequest:
     workers: int = 0
     behaviours: Path = BEHAVIOURS_DIR
     expectations: Path = EXPECTATIONS_DIR
+    places: Sequence[str] = ()
 
 
 def default_workers(engines: Sequence[str]) -> int:
@@ -83,10 +85,30 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     command += [f"--netinit-row={row}" for row in request.rows]
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]
     command += [f"--netinit-report={request.report.absolute()}", f"--netinit-keep={request.keep}"]
+    if request.places:
+        return command + _elsewhere(request)
     command += [f"--netinit-expectations={request.expectations.absolute()}"]
     if request.workers > 1:
         command += ["-n", str(request.workers), "--dist", "loadscope"]
     return command
+
+
+def _elsewhere(request: RunRequest) -> list[str]:
+    """Let the engines run in other places, with this suite: its folders are copied to them.
+
+    There they lie side by side in one folder, which is the workers' own and on their path.
+    """
+    reference = PACKAGE.parent / "refimpl"
+    folders = [PACKAGE, *([reference] if reference.is_dir() else [])]
+    for folder in (request.behaviours.absolute(), request.expectations.absolute()):
+        if not folder.is_relative_to(PACKAGE):
+            folders.append(folder)
+    is_ours = request.expectations.absolute().is_relative_to(PACKAGE)
+    expectations = f"{PACKAGE.name}/" * is_ours + request.expectations.name
+    words = [f"--tx={place}" for place in request.places]
+    words += [f"--rsyncdir={folder}" for folder in folders]
+    words += ["--dist", "loadscope", f"--netinit-expectations={expectations}"]
+    return [*words, "--netinit-elsewhere", "-W", "ignore:The --rsyncdir command line"]
 
 
 def run_rows(request: RunRequest) -> list[str]:
