@@ -1,7 +1,7 @@
 """The evidence: one file per engine version, committed as it was made.
 
 A file is a report of its own, of one engine, without what differs from run to run although
-nothing changed (durations, log folders). So that two of them can be compared line by line, and
+nothing changed: durations, log folders, ids. So that two of them can be compared line by line, and
 any of them rendered. The matrix in README.md and the page docs/matrix.md are made from them; a
 unit test fails when they differ.
 """
@@ -20,6 +20,7 @@ from conformance.report.markdown import (
 )
 from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
+from conformance.report.steady import steady
 from conformance.verdicts import Verdict
 from conformance.versions import VersionError, major_minor, parse_version
 
@@ -53,7 +54,7 @@ def split_report(document: Document, known_rows: Iterable[str]) -> dict[str, Doc
             **document,
             "engines": [engine],
             "results": [
-                {key: value for key, value in result.items() if key not in _VOLATILE}
+                {key: value for key, value in steady(result).items() if key not in _VOLATILE}
                 for result in document["results"]
                 if result["engine"] == engine["name"]
             ],

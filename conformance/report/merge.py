@@ -38,6 +38,22 @@ def merge_documents(documents: Sequence[Document]) -> Document:
     }
 
 
+def check_same_suite(documents: Sequence[Document]) -> None:
+    """Make sure that reports are of the same rows, so that a column can be laid beside another.
+
+    Raises:
+        DocumentError: naming the rows that only some have, or that say different things.
+    """
+    first, *others = ({row["id"]: row["statement"] for row in d["behaviours"]} for d in documents)
+    for other in others:
+        apart = sorted(first.keys() ^ other.keys())
+        changed = sorted(row for row in first.keys() & other.keys() if first[row] != other[row])
+        if apart:
+            raise DocumentError(f"not all reports have the rows {', '.join(apart)}")
+        if changed:
+            raise DocumentError(f"the reports mean different things by {', '.join(changed)}")
+
+
 def _common(facts: Sequence[Document]) -> Document:
     """Give the facts that hold for all of them."""
     first, *others = facts

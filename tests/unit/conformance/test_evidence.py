@@ -21,6 +21,7 @@ from conformance.report.evidence import (
     write_pages,
 )
 from conformance.report.html import render_html
+from conformance.report.steady import steady
 from tests.unit.conformance.made_reports import cell, known, report
 
 FILES = sorted(RESULTS_DIR.glob("*.json"))
@@ -76,6 +77,27 @@ def test_report_is_split_by_engine_without_what_differs_each_time():
     assert [result["verdict"] for result in one["results"]] == ["known"]
     assert "duration_s" not in one["results"][0]
     assert "log" not in one["results"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"id {'0a' * 32} and {'0a' * 6}", "id <id-1> and <short id-1>"),
+        ("netinit-766352-31-network, netinit-766352-32-x", "<name-1>-network, <name-2>-x"),
+        ("/tmp/netinit-766352/podman/exec", "/tmp/<name-1>/podman/exec"),
+        ("6e:2e:50:96:54:9e but 02:42:ac:11:00:02", "<mac-1> but 02:42:ac:11:00:02"),
+        ("HTTP 404: netinit-nothing, 10.213.2.2, 123456", None),
+    ],
+)
+def test_what_is_thrown_anew_in_each_run_is_numbered(text, kept):
+    once = steady(cell("a.b", "x", "FAIL", actual=text))
+    assert once["actual"] == (text if kept is None else kept)
+    assert steady(once) == once
+
+
+def test_one_thing_has_one_number_in_expected_and_actual():
+    found = steady(cell("a.b", "x", "FAIL", expected="b" * 64, actual=f"{'c' * 64} {'b' * 64}"))
+    assert (found["expected"], found["actual"]) == ("<id-1>", "<id-2> <id-1>")
 
 
 @pytest.mark.parametrize(
