@@ -5,7 +5,9 @@ Mirrors: moby daemon/logger/jsonfilelog/, daemon/logger/copier.go (v20.10).
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import threading
 from collections import deque
@@ -15,6 +17,8 @@ from pathlib import Path
 
 from refimpl.daemon.backend import STDERR, STDOUT
 from refimpl.model.container import format_time, parse_time
+
+log = logging.getLogger(__name__)
 
 LINE_LIMIT = 16 * 1024
 """A longer line is logged in pieces, as in moby (copier's buffer)."""
@@ -32,6 +36,7 @@ class JSONFileLog:
         self._clock = clock
         self._partial: dict[int, bytes] = {}
         self._file: int | None = None
+        self._has_failed = False
         self.changed = threading.Condition()
         self.is_active = False
         """True while a process may still write; a follower stops when it is not."""
@@ -79,11 +84,26 @@ class JSONFileLog:
             for piece in pieces
         )
         with self.changed:
-            if self._file is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self._file = os.open(self.path, flags, 0o640)
-            os.write(self._file, entries.encode())
+            try:
+                self._write(entries.encode())
+            except OSError as error:
+                # clients still get it, and the loop that brought it serves every container
+                if not self._has_failed:
+                    log.error("Failed to log to %s: %s; output is lost", self.path, error)
+                self._has_failed = True
+            else:
+                self._has_failed = False
             self.changed.notify_all()
+
+    def _write(self, entries: bytes) -> None:
+        """Append whole entries or none of them."""
+        if self._file is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(self.path, flags, 0o640)
+        written = os.write(self._file, entries)
+        if written < len(entries):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class FileLogReader:

@@ -18,6 +18,8 @@ from refimpl.oci.base import RuntimeFailure
 
 KILL_WAIT_S = 10.0
 """How long a killed process may take to disappear before that is reported."""
+THAW_AFTER_S = 0.5
+"""How long a killed process may take before it is looked at why."""
 _SIGNALS_MAX = 64
 
 
@@ -102,6 +104,12 @@ class Stopping(DaemonCore):
             self.kill_with_signal(container, signal.SIGKILL)
         except Conflict:
             return  # it ended by itself meanwhile
+        if self.wait_stopped(container, THAW_AFTER_S):
+            return
+        with container.lock:
+            # a pause that came between freezes the process before it has met its signal
+            if container.state.paused:
+                self._thaw_killed(container)
         if not self.wait_stopped(container, KILL_WAIT_S):
             raise EngineError(
                 f"Container {container.id} did not end within {KILL_WAIT_S:g} s of SIGKILL"
@@ -184,7 +192,10 @@ class Stopping(DaemonCore):
                 raise Conflict(f"Container {container.id} is already paused")
             if container.state.restarting:
                 raise restarting(container)
-            self.runtime.pause(container.id)
+            try:
+                self.runtime.pause(container.id)
+            except RuntimeFailure as error:
+                raise EngineError(f"Cannot pause container {container.id}: {error}") from error
             container.state.paused = True
             self.try_checkpoint(container)
             self.log_container_event(container, "pause")
@@ -195,7 +206,10 @@ class Stopping(DaemonCore):
         with container.lock:
             if not container.state.paused:
                 raise EngineError(f"Container {container.id} is not paused")
-            self.runtime.resume(container.id)
+            try:
+                self.runtime.resume(container.id)
+            except RuntimeFailure as error:
+                raise EngineError(f"Cannot unpause container {container.id}: {error}") from error
             container.state.paused = False
             self.try_checkpoint(container)
             self.log_container_event(container, "unpause")

@@ -197,3 +197,14 @@ def test_follower_ends_with_the_run(log):
 
 def test_log_that_was_never_written_is_empty(log):
     assert read(log) == []
+
+
+def test_a_log_that_cannot_be_written_costs_the_log_and_nothing_else(loop, start, caplog):
+    streams = Streams(loop, tty=False, stdin_once=False, log=JSONFileLog("/dev/full", lambda: NOW))
+    session = streams.attach(BOTH, owns_stdin=False)
+    ended = start(streams, "print('one', flush=True); print('two')")
+    assert ended.wait(WAIT_S)
+    assert b"".join(data for _, data in session.output()) == b"one\ntwo\n"
+    assert caplog.text.count("Failed to log") == 1
+    again = Streams(loop, tty=False, stdin_once=False)
+    assert start(again, "pass").wait(WAIT_S), "the loop has ended"
