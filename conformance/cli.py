@@ -1,8 +1,9 @@
-"""The command line: list, run, render, diff, evidence, clean, expectations."""
+"""The command line: list, run, render, merge, diff, evidence, clean, expectations."""
 
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,13 +30,19 @@ from conformance.report.diff import (
     engines_apart,
     versions_changed,
 )
-from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.report.document import (
+    FILE_NAME,
+    Document,
+    DocumentError,
+    read_document,
+    write_document,
+)
 from conformance.report.evidence import read_evidence, write_evidence, write_pages
 from conformance.report.html import FILE_NAME as HTML_NAME
 from conformance.report.html import render_html
 from conformance.report.junit import junit_text, write_junit
 from conformance.report.markdown import render_markdown
-from conformance.report.merge import merge_documents
+from conformance.report.merge import check_same_suite, merge_documents
 from conformance.report.terminal import print_report
 from conformance.runner import (
     DEFAULT_ENGINES,
@@ -299,6 +306,32 @@ def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: 
         click.echo(text.getvalue())
     else:
         output.write_text(text.getvalue(), encoding="utf-8")
+
+
+@main.command()
+@click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--output", default="reports", show_default=True, help="Folder to write to.")
+@click.option("--ascii", "is_ascii", is_flag=True, help="Draw the matrix in plain letters.")
+def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
+    """Make one report of several, as of CI jobs that ran an engine each; runs nothing.
+
+    REPORTS are files that a run wrote, or their folders. All must be of the same rows, and no two
+    may have the same engine. Prints the matrix; the exit code is that of one run of them all.
+    """
+    documents = _read(reports)
+    try:
+        check_same_suite(documents)
+        document = merge_documents(documents)
+    except DocumentError as exc:
+        raise Usage(str(exc)) from exc
+    folder = Path(output)
+    write_document(document, folder / FILE_NAME)
+    (folder / "conformance.md").write_text(render_markdown(document), encoding="utf-8")
+    for report in reports:
+        logs = (report if report.is_dir() else report.parent) / "logs"
+        if logs.is_dir() and logs.resolve() != (folder / "logs").resolve():
+            shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+    sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
 
 
 @main.command()

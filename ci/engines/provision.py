@@ -302,17 +302,20 @@ def parse(arguments: Sequence[str] | None, known: Sequence[str]) -> argparse.Nam
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; go on to the next engine where one fails."""
-    engines = {name: found for name, found in load_settings().items() if found.root is not None}
-    options = parse(arguments, list(engines))
+    every = load_settings()
+    engines = {name: found for name, found in every.items() if found.root is not None}
+    options = parse(arguments, list(every))
     if options.list:
         print_list(engines)
         return 0
     failed = 0
     with locked():
         for name in options.engines or engines:
-            settings = engines[name]
+            settings = every[name]
             try:
-                if options.remove:
+                if settings.root is None:
+                    say(f"{name}: needs no root of its own")
+                elif options.remove:
                     clear(engines_folder() / f".building-{name}")
                     clear(engines_folder() / name)
                     say(f"{name}: removed")

@@ -87,6 +87,10 @@ def get_image(call: Handler, _name: str, **_: Any) -> None:
     call.answer(200, {"Id": "sha256:" + "a" * 64, "RepoTags": []})
 
 
+def list_images(call: Handler, **_: Any) -> None:
+    call.answer(200, [])
+
+
 def list_containers(call: Handler, *, query: dict[str, list[str]], **_: Any) -> None:
     labels = json.loads(query.get("filters", ["{}"])[0]).get("label", [])
     found = [
@@ -140,6 +144,7 @@ def remove_container(call: Handler, key: str, **_: Any) -> None:
 ROUTES = (
     ("GET", r"/version", get_version),
     ("GET", r"/info", get_info),
+    ("GET", r"/images/json", list_images),
     ("GET", r"/images/(.+)/json", get_image),
     ("GET", r"/containers/json", list_containers),
     ("GET", r"/networks", list_networks),

@@ -76,6 +76,7 @@ def test_good_engine_is_green(suite):
     result = suite("self.runs")
     assert (result.code, result.verdict("self.runs")) == (0, "pass")
     assert result.last_line == "docker-20.10-external 1/1 as expected - exit 0"
+    assert "could not be cleaned" not in result.err
 
 
 def test_deviation_turns_the_row_red_and_says_what_was_expected(suite):

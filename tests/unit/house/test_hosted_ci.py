@@ -1,0 +1,83 @@
+"""The hosted workflow: well formed, and all that it runs exists here."""
+
+import configparser
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conformance.engines.settings import load_settings
+
+ROOT = Path(__file__).parents[3]
+WORKFLOW: dict[Any, Any] = yaml.safe_load(
+    (ROOT / "ci/hosted/github-actions.yml").read_text("utf-8")
+)
+JOBS: dict[str, Any] = WORKFLOW["jobs"]
+STEPS = [(name, step) for name, job in JOBS.items() for step in job["steps"]]
+COMMANDS = [step["run"] for _, step in STEPS if "run" in step]
+
+
+def tox_settings() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini", encoding="utf-8")
+    return parser
+
+
+def test_it_runs_on_pull_requests_with_few_rights():
+    triggers = WORKFLOW[True]  # YAML 1.1 takes the key `on` for a truth value
+    assert "pull_request" in triggers
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_job_has_a_machine_a_limit_and_the_code(name):
+    job = JOBS[name]
+    assert job["runs-on"] == "ubuntu-24.04"
+    assert 0 < job["timeout-minutes"] <= 30
+    assert job["steps"][0]["uses"].startswith("actions/checkout@")
+    assert {*([job["needs"]] if "needs" in job else [])} <= set(JOBS)
+
+
+def test_every_step_uses_a_pinned_action_or_runs_a_command():
+    for name, step in STEPS:
+        assert ("uses" in step) != ("run" in step), name
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"])
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "./ci/tox" in c])
+def test_every_tox_environment_exists(command):
+    words = shlex.split(re.sub(r"\$\{\{.*?\}\}", "x", command))
+    envs = words[words.index("-e") + 1].split(",")
+    assert words[words.index("./ci/tox") + 1] == "run"
+    assert [env for env in envs if not tox_settings().has_section(f"testenv:{env}")] == []
+
+
+def test_what_needs_root_has_it():
+    for command in COMMANDS:
+        envs = re.findall(r"-e (\S+)", command)
+        descriptions = [
+            tox_settings()[f"testenv:{env}"]["description"]
+            for env in ",".join(envs).split(",")
+            if env
+        ]
+        needs_root = any("(root)" in text for text in descriptions)
+        assert not needs_root or command.startswith("sudo "), command
+
+
+def test_every_engine_of_the_matrix_has_a_job():
+    engines = JOBS["engine"]["strategy"]["matrix"]["engine"]
+    assert set(engines) <= set(load_settings())
+    run = tox_settings()["testenv:matrix"]["commands"]
+    assert engines == re.findall(r"--engine (\S+)", run)
+
+
+def test_reports_go_where_the_merge_looks_for_them():
+    uploaded = next(s for n, s in STEPS if n == "engine" and "upload" in s.get("uses", ""))["with"]
+    fetched = next(s for _, s in STEPS if "download" in s.get("uses", ""))["with"]
+    merge = next(command for command in COMMANDS if "-e merge" in command)
+    assert uploaded["name"].startswith(fetched["pattern"].rstrip("*"))
+    assert merge.endswith(f"{fetched['path']}/{fetched['pattern']}")
