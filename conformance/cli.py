@@ -23,6 +23,7 @@ from conformance.engines.external import (
 )
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
+from conformance.image import ImageError, image_name
 from conformance.registry import BEHAVIOURS_DIR, is_selected, load_catalogue
 from conformance.report.diff import (
     diff_documents,
@@ -207,8 +208,12 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     """Give the engines that can be had; say in plain words why one cannot.
 
     Raises:
-        Usage: one cannot be had, or with `skip_missing` none.
+        Usage: one cannot be had, or with `skip_missing` none; or the image cannot be made.
     """
+    try:
+        image_name()
+    except ImageError as exc:
+        raise Usage(str(exc)) from exc
     chosen = []
     for spec in dict.fromkeys(_address_of(spec) for spec in specs):
         try:
