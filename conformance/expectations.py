@@ -14,8 +14,6 @@ from typing import Any
 from conformance.versions import VersionError, matches, parse_condition, parse_version
 
 EXPECTATIONS_DIR = Path(__file__).parent / "expectations"
-# What an entry can expect: the row fails, or it also leaves something behind on the machine.
-EXPECTABLE = ("fail", "leak")
 # A family's versions that the file was written for; a newer one is held to the newest of them.
 _MEASURED = "measured"
 _KEYS = {"versions", "expected", "reason", "link", "evidence", "since"}
@@ -31,7 +29,6 @@ class Expectation:
 
     Attributes:
         behaviour: id of the row that fails.
-        expected: "fail", or "leak" where the engine leaves something behind.
         versions: PEP 440 specifier over the engine's own version; "" = all.
         reason: why it fails, for a human.
         link: an issue, a commit or a page that shows it; or
@@ -40,7 +37,6 @@ class Expectation:
     """
 
     behaviour: str
-    expected: str
     versions: str
     reason: str
     link: str
@@ -50,7 +46,6 @@ class Expectation:
     def to_json(self) -> dict[str, Any]:
         """Give the entry as it stands in the report."""
         return {
-            "expected": self.expected,
             "versions": self.versions,
             "reason": self.reason,
             "link": self.link,
@@ -107,8 +102,8 @@ def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
     unknown = sorted(set(entry) - _KEYS)
     if unknown:
         raise ExpectationError(f"{where}: unknown key {', '.join(unknown)}")
-    if entry.get("expected") not in EXPECTABLE:
-        raise ExpectationError(f"{where}: expected is one of {', '.join(EXPECTABLE)}")
+    if entry.get("expected") != "fail":
+        raise ExpectationError(f'{where}: expected = "fail" is all that an entry can expect')
     texts = {key: str(entry.get(key, "")).strip() for key in ("reason", "link", "evidence")}
     if not texts["reason"] or texts["reason"].upper().startswith("TODO"):
         raise ExpectationError(f"{where}: a reason is required")
@@ -121,13 +116,7 @@ def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
         parse_condition(versions)
     except VersionError as exc:
         raise ExpectationError(f"{where}: {exc}") from exc
-    return Expectation(
-        behaviour=behaviour,
-        expected=entry["expected"],
-        versions=versions,
-        since=entry["since"],
-        **texts,
-    )
+    return Expectation(behaviour=behaviour, versions=versions, since=entry["since"], **texts)
 
 
 def find_expectation(

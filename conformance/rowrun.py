@@ -53,7 +53,7 @@ class RowRun:
         return judge(
             self.outcome,
             level=self.behaviour.level,
-            expected=self.expectation.expected if self.expectation else "",
+            is_expected_to_fail=self.expectation is not None,
         )
 
     def note_failure(self, phase: str, error: BaseException, text: str) -> None:

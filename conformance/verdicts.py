@@ -56,6 +56,7 @@ _WORST_FIRST = tuple(Verdict)
 # What neither a level nor an expectation can change.
 _DECIDED = {
     Outcome.ERROR: Verdict.ERROR,
+    Outcome.LEAKED: Verdict.FAIL,
     Outcome.UNSUPPORTED: Verdict.UNSUPPORTED,
     Outcome.NOT_PROMISED: Verdict.NOT_PROMISED,
 }
@@ -66,26 +67,19 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=_WORST_FIRST.index, default=Verdict.ERROR)
 
 
-def judge(outcome: Outcome, *, level: Level, expected: str = "") -> Verdict:
+def judge(outcome: Outcome, *, level: Level, is_expected_to_fail: bool) -> Verdict:
     """Turn what happened into a verdict.
 
-    An error stays an error, whatever was expected. What is left behind is red whatever the row
-    demands, unless just that is expected. A pass against the expectation is FIXED, which is red,
-    so that the expectation is taken away.
-
-    Args:
-        outcome: what happened to the row.
-        level: how much the row demands.
-        expected: "fail" or "leak" as in an expectation; "" = none.
+    An expectation covers a failure only: an error stays an error, what is left behind stays red
+    whatever the row demands, and a pass against the expectation is FIXED, which is red, so that
+    the expectation is taken away.
     """
     if outcome in _DECIDED:
         return _DECIDED[outcome]
     if outcome is Outcome.PASSED:
-        return Verdict.FIXED if expected else Verdict.PASS
-    if expected == ("leak" if outcome is Outcome.LEAKED else "fail"):
+        return Verdict.FIXED if is_expected_to_fail else Verdict.PASS
+    if is_expected_to_fail:
         return Verdict.KNOWN
-    if outcome is Outcome.LEAKED or expected:
-        return Verdict.FAIL
     return Verdict.FAIL if level is Level.MUST else Verdict.NON_STRICT
 
 

@@ -7,38 +7,34 @@ from conformance.verdicts import ExitCode, Outcome, Verdict, exit_code, judge, w
 
 
 @pytest.mark.parametrize(
-    ("outcome", "level", "expected", "verdict"),
+    ("outcome", "level", "is_expected_to_fail", "verdict"),
     [
-        (Outcome.PASSED, Level.MUST, "", Verdict.PASS),
-        (Outcome.PASSED, Level.MUST, "fail", Verdict.FIXED),
-        (Outcome.PASSED, Level.SHOULD, "fail", Verdict.FIXED),
-        (Outcome.PASSED, Level.MUST, "leak", Verdict.FIXED),
-        (Outcome.FAILED, Level.MUST, "", Verdict.FAIL),
-        (Outcome.FAILED, Level.MUST, "fail", Verdict.KNOWN),
-        (Outcome.FAILED, Level.SHOULD, "", Verdict.NON_STRICT),
-        (Outcome.FAILED, Level.MAY, "", Verdict.NON_STRICT),
-        (Outcome.FAILED, Level.SHOULD, "fail", Verdict.KNOWN),
-        (Outcome.FAILED, Level.MAY, "leak", Verdict.FAIL),
-        (Outcome.LEAKED, Level.MAY, "", Verdict.FAIL),
-        (Outcome.LEAKED, Level.MUST, "fail", Verdict.FAIL),
-        (Outcome.LEAKED, Level.MUST, "leak", Verdict.KNOWN),
+        (Outcome.PASSED, Level.MUST, False, Verdict.PASS),
+        (Outcome.PASSED, Level.MUST, True, Verdict.FIXED),
+        (Outcome.PASSED, Level.SHOULD, True, Verdict.FIXED),
+        (Outcome.FAILED, Level.MUST, False, Verdict.FAIL),
+        (Outcome.FAILED, Level.MUST, True, Verdict.KNOWN),
+        (Outcome.FAILED, Level.SHOULD, False, Verdict.NON_STRICT),
+        (Outcome.FAILED, Level.MAY, False, Verdict.NON_STRICT),
+        (Outcome.FAILED, Level.SHOULD, True, Verdict.KNOWN),
     ],
 )
-def test_judgement(outcome, level, expected, verdict):
-    assert judge(outcome, level=level, expected=expected) is verdict
+def test_judgement(outcome, level, is_expected_to_fail, verdict):
+    assert judge(outcome, level=level, is_expected_to_fail=is_expected_to_fail) is verdict
 
 
 @pytest.mark.parametrize(
     ("outcome", "verdict"),
     [
         (Outcome.ERROR, Verdict.ERROR),
+        (Outcome.LEAKED, Verdict.FAIL),
         (Outcome.UNSUPPORTED, Verdict.UNSUPPORTED),
         (Outcome.NOT_PROMISED, Verdict.NOT_PROMISED),
     ],
 )
 def test_no_expectation_and_no_level_changes_these(outcome, verdict):
-    for level, expected in itertools.product(Level, ("", "fail", "leak")):
-        assert judge(outcome, level=level, expected=expected) is verdict
+    for level, expected in itertools.product(Level, (True, False)):
+        assert judge(outcome, level=level, is_expected_to_fail=expected) is verdict
 
 
 def test_worst_wins_in_the_documented_order():
