@@ -68,19 +68,6 @@ class Stopping(DaemonCore):
         with container.lock:
             return ContainerWaiter(container, condition, is_running=container.state.running)
 
-    def wait_stopped(self, container: Container, timeout_s: float | None) -> bool:
-        """Wait until a container does not run; tell whether it came to that in time."""
-        while True:
-            with container.lock:
-                waiter = ContainerWaiter(
-                    container, "not-running", is_running=container.state.running
-                )
-            if waiter.result(timeout_s) is None:
-                return False
-            # a restart may have come in between
-            if not is_running(container):
-                return True
-
     def container_kill(self, ref: str, signal_name: str) -> None:
         """Send a signal, and with SIGKILL wait for the end (moby: ContainerKill)."""
         number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
@@ -101,22 +88,26 @@ class Stopping(DaemonCore):
         if not is_running(container):
             raise not_running(container)
         try:
-            self.kill_with_signal(container, signal.SIGKILL)
+            end = self.kill_with_signal(container, signal.SIGKILL)
         except Conflict:
             return  # it ended by itself meanwhile
-        if self.wait_stopped(container, THAW_AFTER_S):
+        if end.result(THAW_AFTER_S) is not None:
             return
         with container.lock:
             # a pause that came between freezes the process before it has met its signal
             if container.state.paused:
                 self._thaw_killed(container)
-        if not self.wait_stopped(container, KILL_WAIT_S):
+        if end.result(KILL_WAIT_S) is None:
             raise EngineError(
                 f"Container {container.id} did not end within {KILL_WAIT_S:g} s of SIGKILL"
             )
 
-    def kill_with_signal(self, container: Container, number: int) -> None:
+    def kill_with_signal(self, container: Container, number: int) -> ContainerWaiter:
         """Send a signal, and remember that a user did (moby: killWithSignal).
+
+        Returns:
+            The wait for the end of the very run that was signalled: another client may have
+            started the container again before the caller gets to wait.
 
         Raises:
             Conflict: the container does not run.
@@ -132,6 +123,7 @@ class Stopping(DaemonCore):
             if not self.shutting_down.is_set():
                 container.has_been_manually_stopped = True
                 self.try_checkpoint(container)
+            end = ContainerWaiter(container, "not-running", is_running=True)
             is_restarting = state.restarting
             was_paused = state.paused
             if not is_restarting:
@@ -141,6 +133,7 @@ class Stopping(DaemonCore):
                 self.log_container_event(container, "kill", {"signal": str(number)})
         if is_stop and container.id in self.restart_managers:
             self.restart_managers[container.id].cancel()
+        return end
 
     def _thaw_killed(self, container: Container) -> None:
         """Let a paused container meet its signal; some runtimes have thawed it already."""
@@ -169,11 +162,11 @@ class Stopping(DaemonCore):
         stop_signal = container.config.stop_signal
         number = parse_signal(stop_signal) if stop_signal else int(signal.SIGTERM)
         try:
-            self.kill_with_signal(container, number)
+            end = self.kill_with_signal(container, number)
         except Conflict:
             return
         # a negative timeout waits for ever
-        if not self.wait_stopped(container, None if seconds < 0 else float(seconds)):
+        if end.result(None if seconds < 0 else float(seconds)) is None:
             log.info(
                 "Container %s failed to exit within %d seconds of signal %d - using the force",
                 container.id, seconds, number,

@@ -276,6 +276,24 @@ def restarts(engine: Engine) -> str:
     return engine.docker("inspect", "--format", "{{.RestartCount}}", "failing")
 
 
+def test_kill_waits_for_the_run_that_it_ended_and_no_later_one(engine):
+    engine.start()
+    load_image(engine.docker)
+    run(engine, "again")
+    for _ in range(3):
+        began = time.monotonic()
+        jobs = [
+            engine.docker.start(*words)
+            for _ in range(4)
+            for words in (("kill", "again"), ("stop", "-t", "0", "again"), ("start", "again"))
+        ]
+        errors = [job.communicate(timeout=60)[1].decode() for job in jobs]
+        assert "of SIGKILL" not in "".join(errors)
+        assert time.monotonic() - began < 10
+        engine.docker("start", "again")
+    engine.docker("rm", "-f", "again")
+
+
 def test_parallel_starts_and_stops_leak_no_address(engine):
     engine.start()
     load_image(engine.docker)
