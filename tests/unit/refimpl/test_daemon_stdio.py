@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -208,3 +209,13 @@ def test_a_log_that_cannot_be_written_costs_the_log_and_nothing_else(loop, start
     assert caplog.text.count("Failed to log") == 1
     again = Streams(loop, tty=False, stdin_once=False)
     assert start(again, "pass").wait(WAIT_S), "the loop has ended"
+
+
+def test_every_character_comes_back_from_the_log(tmp_path):
+    log = JSONFileLog(str(tmp_path / "log"), lambda: NOW)
+    line = "".join(map(chr, (*range(10), *range(11, 128), 0xE9, 0x2028, 0x1F600))) + "\n"
+    log.write(1, line.encode() + b"\xff\n")
+    log.close()
+    written = [json.loads(entry) for entry in Path(log.path).read_text().split("\n") if entry]
+    assert [entry["log"] for entry in written] == [line, "\ufffd\n"]
+    assert {tuple(entry) for entry in written} == {("log", "stream", "time")}
