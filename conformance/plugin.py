@@ -4,6 +4,7 @@ Loaded by conformance.cli in the controlling process and, through pytest-xdist, 
 worker runs rows and judges them; the controller collects the results and writes the report.
 """
 
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -51,6 +52,8 @@ def _is_controller(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the pool of engines, and in the controller the collector of results."""
+    # A lost terminal ends a run as Ctrl-C does: what it made is taken away.
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     option = config.option
     config.stash[POOL] = EnginePool(
         run_id=option.netinit_run_id,

@@ -114,8 +114,8 @@ def _elsewhere(request: RunRequest) -> list[str]:
 def run_rows(request: RunRequest) -> list[str]:
     """Run the rows; give what had to be cleared away afterwards, one sentence each.
 
-    On Ctrl-C or SIGTERM the rows are told to stop, and what they leave is cleared away all the
-    same.
+    On Ctrl-C, SIGTERM or the loss of its terminal the rows are told to stop, and what they leave
+    is cleared away all the same.
     """
     run_id = secrets.token_hex(3)
     sweep(are_externals_meant=False)
@@ -123,7 +123,9 @@ def run_rows(request: RunRequest) -> list[str]:
     # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
     tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
     child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    previous = {
+        number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         child.wait()
     except Terminated:
@@ -133,7 +135,8 @@ def run_rows(request: RunRequest) -> list[str]:
         # From a terminal Ctrl-C reaches the child, too; a second one would cut its cleaning short.
         _end(child)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     return sweep(run_id, is_forced=True)
 
 
@@ -144,7 +147,7 @@ def _import_path() -> str:
 
 
 class Terminated(Exception):
-    """Somebody sent SIGTERM."""
+    """Somebody sent SIGTERM or SIGHUP."""
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -127,6 +127,27 @@ def test_ctrl_c_leaves_the_engine_as_it_was(unharmed, tmp_path):
     assert process.communicate(timeout=60)[0].rstrip().endswith("exit 2")
 
 
+def test_lost_terminal_leaves_the_engine_as_it_was(unharmed, tmp_path):
+    """The run is in a session with a terminal of its own, whose other end is closed."""
+    ours, terminal = os.openpty()
+    words = program("run", "init", "--engine", unharmed.address, "--report", tmp_path)
+    take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    command = [sys.executable, "-c", take + "os.execv(sys.executable, sys.argv[1:])", *words]
+    with subprocess.Popen(
+        command,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        env=environment(),
+    ) as process:
+        os.close(terminal)
+        wait_until("a container of the run", lambda: made(unharmed), timeout_s=30)
+        os.close(ours)
+        assert process.wait(timeout=60) != 0
+    wait_until("the rows to stop", lambda: not made(unharmed), timeout_s=30)
+
+
 def test_clean_mends_what_a_killed_run_left(unharmed, tmp_path):
     process = start(unharmed, tmp_path, "init")
     os.killpg(process.pid, signal.SIGKILL)
