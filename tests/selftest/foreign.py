@@ -119,7 +119,7 @@ def running_dockerd(**settings: Any) -> Iterator[Theirs]:
     hosts = [f"unix://{folder}/docker.sock", *settings.pop("hosts", [])]
     paths = {"data-root": "data", "exec-root": "exec", "pidfile": "daemon.pid"}
     document: dict[str, Any] = {key: str(folder / path) for key, path in paths.items()}
-    document |= {"hosts": hosts, "group": GROUP, **settings}
+    document |= {"hosts": hosts, "group": GROUP, "cgroup-parent": name, **settings}
     (folder / "daemon.json").write_text(json.dumps(document))
     enter = ["nsenter", f"--net=/run/netns/{name}", "setpriv", "--pdeathsig", "TERM"]
     with (folder / "log").open("wb") as log:
@@ -141,15 +141,13 @@ def running_dockerd(**settings: Any) -> Iterator[Theirs]:
             container.unpause()  # a frozen process does not die of SIGKILL
         theirs.client.close()
     finally:
-        containers = folder / "data" / "containers"
-        ids = [entry.name for entry in containers.iterdir()] if containers.is_dir() else []
         pids = descendants({process.pid, *processes_naming(folder)})
         sockets = shim_sockets(pids)
         kill_all(pids)
         process.wait(timeout=10)
         for path in sockets:
             path.unlink(missing_ok=True)
-        remove_cgroups(ids)
+        remove_cgroups([name])
         remove_folder(folder)
         remove_netns(name)
 
