@@ -160,19 +160,32 @@ class Server:
             if refused is not None:
                 raise refused
             dispatch(self._backend, request, answer)
-        except EngineError as exc:
-            if answer.started:
-                _log.error("%s %s: %s", request.method, request.path, exc)
-                return False
-            answer.error(exc.status, str(exc))
         except ClientGone:
             raise
         except Exception as exc:  # noqa: BLE001 - a client gets a message, never a traceback
-            _log.exception("%s %s failed unexpectedly", request.method, request.path)
-            if answer.started:
+            if not _answer_failure(request, answer, exc):
                 return False
-            answer.error(500, str(exc) or type(exc).__name__)
         return not answer.hijacked and connection.next_cycle()
+
+
+def _answer_failure(request: Request, answer: Answer, failure: Exception) -> bool:
+    """Tell the client; False when its answer has begun and can only be broken off."""
+    if isinstance(failure, EngineError):
+        if answer.started:
+            _log.error("%s %s: %s", request.method, request.path, failure)
+            return False
+        answer.error(failure.status, str(failure))
+        return True
+    message = str(failure) or type(failure).__name__
+    if isinstance(failure, OSError):  # the machine refused, which is no defect of the engine's
+        message = failure.strerror or message
+        _log.error("%s %s: %s", request.method, request.path, failure)
+    else:
+        _log.error("%s %s failed unexpectedly", request.method, request.path, exc_info=failure)
+    if answer.started:
+        return False
+    answer.error(500, message)
+    return True
 
 
 def standard_headers(backend: Backend) -> dict[str, str]:

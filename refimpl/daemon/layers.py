@@ -10,6 +10,7 @@ Mirrors: moby pkg/archive/{archive,diff}.go (v20.10), in what it accepts otherwi
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import lzma
@@ -17,6 +18,7 @@ import os
 import shutil
 import stat
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
@@ -107,7 +109,7 @@ def extract_layer(stream: BinaryIO, directory: Path) -> tuple[str, int]:
         digesting = _Digesting(decompressed(stream))
         size = _unpack(digesting, directory)
         digesting.rest()
-    except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
         shutil.rmtree(directory, ignore_errors=True)
         raise BadArchive.of(error) from error
     except BaseException:
@@ -132,8 +134,16 @@ def _unpack(stream: _Digesting, directory: Path) -> int:
             if name == PurePosixPath("."):
                 directory.chmod(member.mode)
                 continue
-            target = _parent_in_root(directory, name) / name.name
-            _make(archive, member, target, directory)
+            try:
+                target = _parent_in_root(directory, name) / name.name
+                _make(archive, member, target, directory)
+            except gzip.BadGzipFile:
+                raise  # of the stream and not of the file
+            except OSError as error:
+                # FileExistsError: what is to be a directory is a file
+                number = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno
+                reason = os.strerror(number or errno.EIO).lower()
+                raise BadArchive(f"open /{name}: {reason}") from error
             # as Docker counts: a link is as large as its target's name
             size += len(member.linkname) if member.issym() else member.size
             if member.isdir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -125,6 +126,16 @@ def test_an_unexpected_failure_is_a_message_and_its_traceback_a_log_line(
     assert caplog.records[0].exc_info is not None
     backend.broken = None
     assert client.request("GET", "/info").status == 200
+
+
+def test_a_refusal_by_the_machine_is_a_message_and_one_log_line(
+    backend: FakeBackend, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.broken = OSError(errno.ENOSPC, "create interface eth0: No space left on device")
+    with caplog.at_level(logging.ERROR):
+        reply = client.request("GET", "/info")
+    assert reply.message == "create interface eth0: No space left on device"
+    assert [record.exc_info for record in caplog.records] == [None]
 
 
 def test_a_failure_without_words_is_named_by_its_class(

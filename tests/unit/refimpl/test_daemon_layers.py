@@ -130,3 +130,25 @@ def test_damaged_archive_is_refused(data, tmp_path):
     with pytest.raises(BadArchive):
         extract(data, tmp_path / "layer")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([file("x" * 300)], f"open /{'x' * 300}: file name too long"),
+        ([file("a"), file("a/b")], "open /a/b: not a directory"),
+    ],
+)
+def test_name_that_the_file_system_refuses_is_named_as_docker_names_it(members, reason, tmp_path):
+    with pytest.raises(BadArchive) as refused:
+        extract(archive(*members), tmp_path / "layer")
+    assert str(refused.value) == f"Error processing tar file(exit status 1): {reason}"
+    assert not (tmp_path / "layer").exists()
+
+
+def test_archive_that_is_damaged_inside_its_compression_is_refused(tmp_path):
+    data = bytearray(gzip.compress(archive(file("a", os.urandom(20_000)))))
+    data[2000:2100] = bytes(100)
+    with pytest.raises(BadArchive):
+        extract(bytes(data), tmp_path / "layer")
+    assert not (tmp_path / "layer").exists()
