@@ -295,7 +295,7 @@ def parse(arguments: Sequence[str] | None, known: Sequence[str]) -> argparse.Nam
     unknown = sorted(set(found.engines) - set(known))
     if unknown:
         parser.print_usage(sys.stderr)
-        say(f"no engine with a root is called {', '.join(unknown)}; known: {', '.join(known)}")
+        say(f"no engine is called {', '.join(unknown)}; known: {', '.join(known)}")
         raise SystemExit(USAGE)
     return found
 
