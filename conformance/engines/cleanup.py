@@ -26,10 +26,13 @@ from conformance.engines.managed import (
     read_record,
     workspace_of,
 )
-from conformance.engines.processes import is_alive, start_time
+from conformance.engines.processes import is_alive, remove_empty_cgroups, start_time
 from conformance.image import REPOSITORY
 from conformance.labels import RUN_LABEL
 from conformance.observe.poll import WaitedTooLong
+
+# Podman's, for all containers of all its services; from the inside to the outside.
+SHARED_CGROUPS = ("libpod_parent/conmon", "libpod_parent")
 
 
 def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Path:
@@ -73,6 +76,7 @@ def sweep(
             # not empty, or another run has swept it meanwhile
             with contextlib.suppress(OSError):
                 workspace.rmdir()
+    remove_empty_cgroups(SHARED_CGROUPS)
     return said
 
 

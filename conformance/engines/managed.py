@@ -381,6 +381,18 @@ def is_recorded_daemon_alive(record: dict[str, Any]) -> bool:
     )
 
 
+def container_cgroups(folder: Path) -> list[str]:
+    """Name the control groups of a daemon's containers, as dockerd calls them or as podman does."""
+    kinds = {"containers": "", "overlay-containers": "libpod-"}
+    return [
+        f"{prefix}{entry.name}"
+        for kind, prefix in kinds.items()
+        if (folder / "data" / kind).is_dir()
+        for entry in (folder / "data" / kind).iterdir()
+        if entry.is_dir()
+    ]
+
+
 def clear_away(folder: Path, netns_name: str) -> None:
     """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
     pids = descendants(processes_naming(folder)) - {os.getpid()}
@@ -388,9 +400,7 @@ def clear_away(folder: Path, netns_name: str) -> None:
     kill_all(pids)
     for path in sockets:
         path.unlink(missing_ok=True)
-    containers = folder / "data" / "containers"
-    names = [entry.name for entry in containers.iterdir()] if containers.is_dir() else []
-    remove_cgroups([netns_name, *names])
+    remove_cgroups([netns_name, *container_cgroups(folder)])
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while True:
         try:

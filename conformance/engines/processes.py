@@ -186,6 +186,14 @@ def remove_cgroups(names: Iterable[str], *, timeout_s: float = CGROUP_TIMEOUT_S)
         time.sleep(INTERVAL_S)
 
 
+def remove_empty_cgroups(names: Iterable[str]) -> None:
+    """Take away control groups that an engine makes for all its containers, where none is left."""
+    for name in names:
+        for place in [*CGROUP_ROOT.glob(name), *CGROUP_ROOT.glob(f"*/{name}")]:
+            with contextlib.suppress(OSError):  # busy, or not empty: somebody's
+                place.rmdir()
+
+
 def mounts_under(folder: Path) -> list[Path]:
     """List the mount points at or below a folder, deepest first."""
     prefix = f"{folder}/"

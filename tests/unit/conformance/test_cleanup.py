@@ -10,7 +10,8 @@ import pytest
 
 from conformance.engines import cleanup, managed
 from conformance.engines.cleanup import sweep
-from conformance.engines.processes import remove_cgroups, start_time
+from conformance.engines.managed import container_cgroups
+from conformance.engines.processes import remove_cgroups, remove_empty_cgroups, start_time
 from conformance.runner import RunRequest, default_workers, pytest_command
 
 
@@ -91,6 +92,23 @@ def test_control_groups_are_found_in_any_hierarchy(tmp_path, monkeypatch):
     remove_cgroups(["ni-x"], timeout_s=1)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert left == ["cpu", "cpu/docker", "memory", "memory/ni-xy"]
+
+
+def test_containers_control_groups_are_named_as_their_engine_names_them(tmp_path):
+    for place in ("containers/aa", "overlay-containers/bb"):
+        (tmp_path / "data" / place).mkdir(parents=True)
+    (tmp_path / "data" / "overlay-containers" / "containers.json").touch()
+    assert sorted(container_cgroups(tmp_path)) == ["aa", "libpod-bb"]
+    assert container_cgroups(tmp_path / "nothing") == []
+
+
+def test_shared_control_group_goes_only_when_it_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setattr("conformance.engines.processes.CGROUP_ROOT", tmp_path)
+    for place in ("cpu/libpod_parent/conmon", "memory/libpod_parent/libpod-x"):
+        (tmp_path / place).mkdir(parents=True)
+    remove_empty_cgroups(cleanup.SHARED_CGROUPS)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == ["cpu", "memory", "memory/libpod_parent", "memory/libpod_parent/libpod-x"]
 
 
 def test_busy_control_group_is_waited_for_only_so_long(tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from conformance.engines import roots
-from conformance.engines.factory import make_engine
 from conformance.engines.roots import (
     RootSettings,
     engines_folder,
@@ -19,6 +18,7 @@ from conformance.engines.roots import (
     why_unprovisioned,
 )
 from conformance.engines.settings import load_settings
+from conformance.runner import why_unavailable
 
 PROVISION = Path(__file__).resolve().parents[3] / "ci" / "engines" / "provision.py"
 WANTED = RootSettings(suite="sid", install=("docker.io", "iptables"))
@@ -135,13 +135,12 @@ def test_engine_in_a_root_is_started_by_words_of_its_own(tmp_path):
     assert Path(words[5]).exists()
 
 
-def test_engine_without_its_root_is_unavailable(tmp_path, monkeypatch):
+def test_engine_without_its_root_is_unavailable(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    engine = make_engine("docker-28.5", run_id="r", workspace=tmp_path)
-    assert "provision.py docker-28.5" in engine.why_unavailable()
+    assert "provision.py docker-28.5" in why_unavailable("docker-28.5")
     settings = root_of("docker-28.5")
     make_root("docker-28.5", install=list(settings.install))
-    assert engine.why_unavailable() == ""
+    assert why_unavailable("docker-28.5") == ""
 
 
 def test_list_says_what_is_there(provision, capsys):

@@ -1,0 +1,78 @@
+"""What an engine in a root of its own leaves behind: nothing, and its root is as it was."""
+
+import secrets
+import subprocess
+
+import pytest
+
+from conformance.engines.factory import make_engine
+from conformance.engines.managed import ManagedEngine, workspace_of
+from conformance.engines.processes import (
+    CGROUP_ROOT,
+    NETNS_DIR,
+    is_alive,
+    mounts_under,
+    processes_naming,
+)
+from conformance.engines.settings import load_settings
+from conformance.runner import why_unavailable
+from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.workbench import Workbench
+
+pytestmark = [pytest.mark.root, pytest.mark.engine]
+
+
+@pytest.fixture(params=[name for name, settings in load_settings().items() if settings.root])
+def bench(request):
+    """A workbench on an engine in a root; skipped where nobody made that root."""
+    reason = why_unavailable(request.param)
+    if reason:
+        pytest.skip(reason)
+    run_id = secrets.token_hex(3)
+    engine = make_engine(request.param, run_id=run_id, workspace=workspace_of(run_id))
+    engine.start()
+    yield Workbench(engine, run_id=run_id, subnets=SubnetAllocator(taken_subnets(engine.client())))
+    engine.stop()
+    workspace_of(run_id).rmdir()
+
+
+def folder_of(bench: Workbench):
+    return workspace_of(bench.labels["netinit.run"]) / bench.engine.name
+
+
+def traces(bench: Workbench, container_id: str, pid: int) -> list[str]:
+    folder, run_id = folder_of(bench), bench.labels["netinit.run"]
+    found = [str(path) for path in NETNS_DIR.glob(f"*{run_id}*")]
+    found += [str(path) for path in mounts_under(folder)]
+    found += [str(path) for path in CGROUP_ROOT.rglob(f"*{run_id}*")]
+    found += [str(path) for path in CGROUP_ROOT.rglob(f"*{container_id}*")]
+    found += [f"process {number}" for number in processes_naming(folder)]
+    found += [str(folder)] if folder.exists() else []
+    return found + ([f"process {pid}"] if is_alive(pid) else [])
+
+
+def changes_in(engine: ManagedEngine) -> str:
+    if engine.tree is None:
+        return ""  # the machine's own program
+    marker = engine.tree.parent / "root.json"
+    command = ["find", str(engine.tree), "-newer", str(marker), "-type", "f"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_stop_leaves_no_trace_and_the_root_as_it_was(bench):
+    net = bench.network()
+    container = bench.run(network_mode=net.name)
+    pid = container.attrs["State"]["Pid"]
+    assert traces(bench, container.id, pid) != []
+    bench.engine.stop()
+    assert traces(bench, container.id, pid) == []
+    assert changes_in(bench.engine) == ""
+
+
+def test_killed_engine_leaves_no_trace_when_it_is_stopped(bench):
+    container = bench.run()
+    pid = container.attrs["State"]["Pid"]
+    bench.engine.kill_everything()
+    assert not is_alive(pid)
+    bench.engine.stop()
+    assert traces(bench, container.id, pid) == []
