@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
@@ -24,7 +25,13 @@ from conformance.engines.external import (
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.image import ImageError, image_name
-from conformance.registry import BEHAVIOURS_DIR, is_selected, load_catalogue
+from conformance.preflight import (
+    RequestError,
+    check_expectations,
+    make_report_folder,
+    select_rows,
+)
+from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.diff import (
     diff_documents,
     diff_markdown,
@@ -54,6 +61,8 @@ from conformance.runner import (
 )
 from conformance.verdicts import ExitCode, Verdict
 
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
 
 class Usage(click.ClickException):
     """A request that makes no sense, or cannot be met on this machine: exit code 3."""
@@ -67,7 +76,22 @@ class Program(click.Group):
     def main(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]  # as click calls it
         """Run the command line."""
         click.UsageError.exit_code = int(ExitCode.USAGE)
+        for stream in (sys.stdout, sys.stderr):  # a sign that a terminal lacks ends no run
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         return super().main(*args, **kwargs)  # type: ignore[call-overload]  # passed on as it came
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what goes wrong in this program must not look like a red row (1)."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - a defect of ours, shown as it is
+            traceback.print_exc()
+        sys.exit(int(ExitCode.ERROR))
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,7 +114,11 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
         for path in write_catalogue(every):
             click.echo(f"wrote {path}")
         return
-    rows = [row for row in every if is_selected(row.id, select)]
+    try:
+        chosen = set(select_rows([row.id for row in every], select))
+    except RequestError as exc:
+        raise Usage(str(exc)) from exc
+    rows = [row for row in every if row.id in chosen]
     if as_json:
         click.echo(catalogue_json(rows), nl=False)
         return
@@ -126,12 +154,10 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
     "see docs/several-machines.md.",
 )
 @click.option("-n", "workers", type=int, help="Engines at a time. Default: one per core.")
-@click.option(
-    "--behaviours", type=click.Path(path_type=Path), default=BEHAVIOURS_DIR, help="Folder of rows."
-)
+@click.option("--behaviours", type=_FOLDER, default=BEHAVIOURS_DIR, help="Folder of rows.")
 @click.option(
     "--expectations",
-    type=click.Path(path_type=Path),
+    type=_FOLDER,
     default=EXPECTATIONS_DIR,
     help="Folder of known deviations.",
 )
@@ -159,17 +185,22 @@ def run(
                 2 an error of the harness, or nothing ran
                 3 usage: nothing selected, an engine that cannot be had
     """
-    rows = [row.id for row in load_catalogue(behaviours) if is_selected(row.id, select)]
+    folder = Path(report)
+    try:
+        rows = select_rows([row.id for row in load_catalogue(behaviours)], select)
+        check_expectations(expectations)
+        make_report_folder(folder)
+    except (RegistryError, RequestError) as exc:
+        raise Usage(str(exc)) from exc
     if red_in is not None:
         red_rows, red_engines = _red_in(red_in)
         rows = [row for row in rows if row in red_rows]
         engines = engines or red_engines
     if not rows:
-        raise Usage(f"no behaviour is selected by: {' '.join(select) or '(nothing)'}")
+        raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
     if not places:  # what can be had elsewhere is only seen there
         chosen = _preflight(tuple(chosen), skip_missing=skip_missing)
-    folder = Path(report)
     (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
         rows=rows,
@@ -242,11 +273,15 @@ def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
     except DocumentError as exc:
         click.echo(f"the run left no report: {exc}", err=True)
         return ExitCode.ERROR
-    write_junit(document, folder / "conformance.xml")
-    page = folder / HTML_NAME
-    page.write_text(render_html(document, logs=folder), encoding="utf-8")
-    click.echo(f"\nthe matrix as a page: {page}", err=True)
-    return print_report(document, _console(), is_ascii=is_ascii, report_folder=str(folder))
+    page, refused = folder / HTML_NAME, ""
+    try:
+        write_junit(document, folder / "conformance.xml")
+        page.write_text(render_html(document, logs=folder), encoding="utf-8")
+    except OSError as exc:
+        refused = f"the report is not complete: {exc}"
+    click.echo(refused or f"\nthe matrix as a page: {page}", err=True)
+    code = print_report(document, _console(), is_ascii=is_ascii, report_folder=str(folder))
+    return ExitCode.ERROR if refused else code
 
 
 def _console(file: TextIO | None = None) -> Console:
@@ -431,7 +466,7 @@ def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
 
 
 @main.command("expectations")
-def check_expectations() -> None:
+def lint() -> None:
     """Check the files of known deviations; exit 1 if one of them is wrong."""
     families = {settings.family for settings in load_settings().values()}
     ids = [row.id for row in load_catalogue()]

@@ -22,6 +22,7 @@ from conformance.report.document import host_facts
 from conformance.rowrun import POOL, ROW, RowRun
 from conformance.schedule import EngineScheduling, behaviour_in, engine_id, engine_of
 from conformance.ticker import Ticker
+from conformance.verdicts import Verdict
 
 pytest_plugins = ["conformance.fixtures"]
 
@@ -120,6 +121,8 @@ def pytest_runtest_makereport(
     if call.when == "call":
         run.adjust_report(report)
     if call.when == "teardown":
+        if run.verdict is Verdict.ERROR:
+            item.config.stash[POOL].doubt(run.spec, run.behaviour.id)
         report.__dict__[RESULT] = run.result()
     return report
 
@@ -187,5 +190,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for complaint in pool.stop_all() if pool is not None else ():
         sys.stderr.write(f"{complaint}\n")
     collector = config.stash.get(COLLECTOR, None)
-    if collector is not None:
-        collector.write()
+    complaint = collector.write() if collector is not None else ""
+    if complaint:
+        sys.stderr.write(f"{complaint}\n")

@@ -28,6 +28,9 @@ from conformance.image import ensure_image
 from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
 from conformance.versions import major_minor
 
+# How long an engine that let a row wait in vain may take for a ping.
+ANSWER_TIMEOUT_S = 15.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedEngine:
@@ -88,6 +91,8 @@ class EnginePool:
         self._expectations = expectations
         self._shared: dict[str, StartedEngine] = {}
         self._failed: dict[str, str] = {}
+        self._doubts: dict[str, str] = {}
+        self._silent: dict[str, str] = {}
         self._lent: list[Engine] = []
         self._external: list[tuple[ExternalEngine, Path]] = []
         self._slots = 0
@@ -121,6 +126,23 @@ class EnginePool:
                 engine.stop()
                 raise EngineError(self._failed[spec]) from exc
         return self._shared[spec]
+
+    def doubt(self, spec: str, row: str) -> None:
+        """Note that a row ended in an error: the engine may have died of it."""
+        self._doubts[spec] = row
+
+    def check_answers(self, spec: str) -> None:
+        """Ask an engine that is in doubt for a sign of life, once; without one no row waits for it.
+
+        Raises:
+            EngineError: it gave none; the same error again for every later row.
+        """
+        if spec in self._silent:
+            raise EngineError(self._silent[spec])
+        row = self._doubts.pop(spec, "")
+        if row and not answers(self._shared[spec].engine):
+            self._silent[spec] = f"{spec} does not answer any more, since {row}"
+            raise EngineError(self._silent[spec])
 
     def lend_own(self, spec: str, config: dict[str, Any]) -> Engine:
         """Start a daemon that one row may kill and configure as it likes."""
@@ -167,6 +189,17 @@ class EnginePool:
                 complaints.append(f"{engine.name} could not be cleaned: {exc}")
         self._external = []
         return complaints
+
+
+def answers(engine: Engine, *, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
+    """Say whether an engine says anything at all to a ping within some seconds."""
+    try:
+        with engine.connect() as connection:
+            connection.settimeout(timeout_s)
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+            return bool(connection.recv(1))
+    except (OSError, EngineError):
+        return False
 
 
 def _break_in(client: docker.DockerClient, image: str) -> None:

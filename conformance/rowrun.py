@@ -144,11 +144,13 @@ def prepare_row(item: pytest.Item) -> StartedEngine:
     """Start the row's engine if need be, and skip the row if the engine cannot or need not.
 
     Raises:
-        EngineError: the engine did not come up.
+        EngineError: the engine did not come up, or does not answer any more.
     """
     run = item.stash[ROW]
-    started = item.config.stash[POOL].shared(run.spec)
+    pool = item.config.stash[POOL]
+    started = pool.shared(run.spec)
     run.started = started
+    pool.check_answers(run.spec)
     outcome, reason = why_not_run(run.behaviour, started)
     if outcome is not None:
         run.outcome, run.reason = outcome, reason

@@ -67,10 +67,14 @@ class ExternalEngine:
         if reason:
             raise EngineUnavailable(f"{self.name}: {reason}")
         try:
-            components = self.client().version().get("Components") or []
-        except (docker.errors.DockerException, requests.RequestException) as exc:
+            facts = self.client().version()
+            EngineVersion.from_wire(facts)
+        except (docker.errors.DockerException, requests.RequestException, ValueError) as exc:
             hint = self._tls_hint(str(exc))
             raise EngineUnavailable(f"{self.name}: no engine answers there: {exc}{hint}") from exc
+        except KeyError as exc:
+            raise EngineUnavailable(f"{self.name}: GET /version does not say its {exc}") from exc
+        components = facts.get("Components") or []
         if any("podman" in str(part.get("Name", "")).lower() for part in components):
             self.family = "podman"
 

@@ -22,6 +22,7 @@ class Collector:
 
     def __init__(self, *, folder: Path, rows: list[str], engines: list[str]) -> None:
         """Begin a run of these rows on these engines (their specs)."""
+        self.complaint = ""
         self._folder = folder
         self._rows = rows
         self._engines = engines
@@ -40,10 +41,10 @@ class Collector:
         result, facts = taken["result"], taken["facts"]
         self._facts[facts["spec"]] = facts
         self._behaviours[result["behaviour"]] = taken["row"]
-        for name, text in taken["logs"].items():
-            path = self._folder / result["log"] / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        try:
+            self._write_logs(result["log"], taken["logs"])
+        except OSError as exc:  # a full disk: the verdict counts all the same
+            self.complaint = f"the logs are not complete: {exc}"
         result = self._merge(result)
         width = len(str(self.total))
         verdict = Verdict(result["verdict"])
@@ -52,6 +53,12 @@ class Collector:
             f"{result['engine']}  {result['behaviour']}  {result['duration_s']:.1f}s"
             + (f"  {verdict.value}" if verdict is not Verdict.PASS else "")
         )
+
+    def _write_logs(self, place: str, logs: dict[str, str]) -> None:
+        for name, text in logs.items():
+            path = self._folder / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
 
     def _merge(self, result: dict[str, Any]) -> dict[str, Any]:
         """Take a result in; of several for one cell (a row run on several values) the worst."""
@@ -81,9 +88,13 @@ class Collector:
             "results": [results[key] for key in sorted(results)],
         }
 
-    def write(self) -> None:
-        """Write the report into its folder."""
-        write_document(self.document(), self._folder / FILE_NAME)
+    def write(self) -> str:
+        """Write the report into its folder; give what the disk refused, "" = nothing."""
+        try:
+            write_document(self.document(), self._folder / FILE_NAME)
+        except OSError as exc:
+            return f"the report cannot be written: {exc}"
+        return self.complaint
 
 
 def _lost(behaviour: str, engine: str) -> dict[str, Any]:

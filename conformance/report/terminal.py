@@ -23,6 +23,7 @@ def print_report(
     Returns:
         The exit code that the report stands for.
     """
+    is_ascii = is_ascii or not _can_show_symbols(console)
     cells = {(result["behaviour"], result["engine"]): result for result in document["results"]}
     engines = [engine["name"] for engine in document["engines"]]
     _print_matrix(document, cells, engines, console, is_ascii)
@@ -35,6 +36,14 @@ def print_report(
     console.print()
     console.print(Text(summary_line(document, code)), soft_wrap=True)
     return code
+
+
+def _can_show_symbols(console: Console) -> bool:
+    try:
+        "".join(symbol.symbol for symbol in SYMBOLS.values()).encode(console.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _mark(symbol: Symbol, is_ascii: bool) -> str:

@@ -25,6 +25,7 @@ class Deviant(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(str(path), Handler)
         self.address = f"unix://{path}"
         self.deviations = set(deviations)
+        self.is_silent = False
         self.containers: dict[str, dict[str, Any]] = {}
         self.lock = threading.Lock()
 
@@ -61,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
         return json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
 
     def handle_one(self) -> None:
+        if self.server.is_silent:
+            self.close_connection = True
+            return None
         parts = urlsplit(self.path)
         path = re.sub(r"^/v[\d.]+", "", parts.path)
         body = self.read_body()
@@ -130,6 +134,9 @@ def get_container(call: Handler, key: str, **_: Any) -> None:
 def start_container(call: Handler, key: str, **_: Any) -> None:
     if "refuses-start" in call.server.deviations:
         return call.answer(500, {"message": "driver failed"})
+    if "falls-silent" in call.server.deviations:
+        call.server.is_silent = call.close_connection = True
+        return None
     is_running = "never-runs" not in call.server.deviations
     call.server.containers[key]["State"]["Running"] = is_running
     return call.answer(204)

@@ -119,6 +119,15 @@ def test_error_of_the_harness_is_no_failure_and_no_expectation_covers_it(suite, 
     assert "KeyError in call" in result.out
 
 
+def test_engine_that_dies_in_a_row_is_asked_once_and_not_by_every_later_row(suite):
+    result = suite("self.runs", "falls-silent", options=("self.runs-if-possible",))
+    assert result.code == 2
+    assert [engine["name"] for engine in result.document["engines"]] == ["docker-20.10-external"]
+    last = result.document["results"][-1]
+    assert last["behaviour"] == "self.runs-if-possible"
+    assert "does not answer any more, since self.runs" in last["reason"]
+
+
 def test_leak_is_red_and_named(suite):
     result = suite("self.creates", "keeps-containers")
     assert (result.code, result.verdict("self.creates")) == (1, "FAIL")

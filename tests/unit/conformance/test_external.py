@@ -73,6 +73,11 @@ def test_way_that_is_not_known_is_refused_in_plain_words(address):
         ExternalEngine(address).start()
 
 
+def test_port_that_is_no_number_is_refused_in_plain_words():
+    with pytest.raises(EngineUnavailable, match="no engine answers there: Port could not be cast"):
+        ExternalEngine("tcp://127.0.0.1:docker").start()
+
+
 def test_missing_certificates_are_named(tmp_path):
     tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
     engine = ExternalEngine("tcp://127.0.0.1:1", environment=tls)

@@ -58,6 +58,21 @@ def render(document: dict[str, Any], **options: Any) -> tuple[str, int]:
     return out.getvalue(), int(code)
 
 
+def test_disk_that_refuses_takes_no_verdict_away(collector, tmp_path):
+    (tmp_path / "logs").write_text("a file where a folder is wanted")
+    red = result("init.none.x", "ref", "FAIL", log="logs/ref/init.none.x")
+    line = collector.take({**taken(red, "ref"), "logs": {"row.log": "text"}})
+    assert "FAIL" in line
+    assert "the logs are not complete" in collector.write()
+    assert read_document(tmp_path / "conformance.json")["results"][-1]["verdict"] == "FAIL"
+
+
+def test_report_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    lost = Collector(folder=tmp_path / "file", rows=["init.none.x"], engines=["ref"])
+    assert lost.write().startswith("the report cannot be written: ")
+
+
 def test_matrix_groups_areas_and_ends_with_the_summary(document):
     text, code = render(document)
     assert text == (

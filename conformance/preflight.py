@@ -1,0 +1,68 @@
+"""What a request to run rows must fulfil before any engine is started."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from conformance.expectations import ExpectationError, load_expectations
+from conformance.registry import is_selected
+
+
+class RequestError(Exception):
+    """A request that cannot be met; the message says what is wrong with it."""
+
+
+def select_rows(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Give the ids that are meant; each pattern must mean one, so that no typo goes unseen.
+
+    Args:
+        ids: all that there are.
+        patterns: ids, dotted prefixes or globs; none means all.
+
+    Raises:
+        RequestError: a pattern means nothing, and what may have been meant; or there are no ids.
+    """
+    if not ids:
+        raise RequestError("the folder of behaviours has none")
+    for pattern in patterns:
+        if not any(is_selected(row, [pattern]) for row in ids):
+            raise RequestError(f"no behaviour is selected by: {pattern}{_hint(ids, pattern)}")
+    return [row for row in ids if is_selected(row, patterns)]
+
+
+def _hint(ids: Iterable[str], pattern: str) -> str:
+    parts = [row.split(".") for row in ids]
+    names = {".".join(words[:count]) for words in parts for count in range(1, len(words) + 1)}
+    near = get_close_matches(pattern, sorted(names), n=3, cutoff=0.75)
+    return f"; did you mean {' or '.join(near)}?" if near else "; `list` shows them all"
+
+
+def make_report_folder(folder: Path) -> None:
+    """Make the report's folder, and see now and not after an hour that it can be written to.
+
+    Raises:
+        RequestError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\n")
+    except OSError as exc:
+        raise RequestError(
+            f"the report cannot be written to {folder}: {exc.strerror}; --report names another "
+            "folder"
+        ) from exc
+
+
+def check_expectations(folder: Path) -> None:
+    """Read every file of known deviations, whichever engine it is for.
+
+    Raises:
+        RequestError: one is not well formed.
+    """
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            load_expectations(path.stem, folder=folder)
+        except ExpectationError as exc:
+            raise RequestError(f"{folder}: {exc}") from exc
