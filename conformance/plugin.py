@@ -53,8 +53,12 @@ def _is_controller(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the pool of engines, and in the controller the collector of results."""
-    # A lost terminal ends a run as Ctrl-C does: what it made is taken away.
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # A lost terminal ends a run as Ctrl-C does: what it made is taken away. Not under nohup.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # A script's `... &` starts programs that ignore SIGINT, and the runner has no other word.
+    if _is_controller(config):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     option = config.option
     config.stash[POOL] = EnginePool(
         run_id=option.netinit_run_id,

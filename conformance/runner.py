@@ -123,9 +123,9 @@ def run_rows(request: RunRequest) -> list[str]:
     # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
     tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
     child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
-    previous = {
-        number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+    # What nohup ignores stays ignored.
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, _terminate) for number in numbers}
     try:
         child.wait()
     except Terminated:

@@ -1,5 +1,6 @@
 """The matrix on the terminal: rows grouped by area, then every red cell, then the summary."""
 
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -28,14 +29,27 @@ def print_report(
     engines = [engine["name"] for engine in document["engines"]]
     _print_matrix(document, cells, engines, console, is_ascii)
     rows = {row["id"]: row for row in document["behaviours"]}
-    for result in document["results"]:
-        if Verdict(result["verdict"]).is_red:
-            spec = next(e["spec"] for e in document["engines"] if e["name"] == result["engine"])
-            _print_red_cell(result, rows[result["behaviour"]], spec, report_folder, console)
+    red = [result for result in document["results"] if Verdict(result["verdict"]).is_red]
+    alike = Counter(map(_error_of, red))
+    for result in red:
+        error = _error_of(result)
+        if error is not None and error not in alike:
+            continue
+        spec = next(e["spec"] for e in document["engines"] if e["name"] == result["engine"])
+        _print_red_cell(result, rows[result["behaviour"]], spec, report_folder, console)
+        others = alike.pop(error) - 1 if error is not None else 0
+        if others:
+            console.print(Text(f"  the same:  {others} more on {result['engine']}"), soft_wrap=True)
     code = exit_code(verdicts_of(document))
     console.print()
     console.print(Text(summary_line(document, code)), soft_wrap=True)
     return code
+
+
+def _error_of(result: dict[str, Any]) -> tuple[str, str] | None:
+    """Give what makes two errors one: a dead engine or Ctrl-C is told once, not once per row."""
+    is_error = Verdict(result["verdict"]) is Verdict.ERROR
+    return (result["engine"], result["reason"]) if is_error else None
 
 
 def _can_show_symbols(console: Console) -> bool:

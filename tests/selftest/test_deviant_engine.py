@@ -226,6 +226,24 @@ def test_ctrl_c_leaves_nothing_and_still_reports(tmp_path):
     assert out.rstrip().endswith("0/1 as expected (1 error) - exit 2")
 
 
+def test_run_in_the_background_of_a_script_ends_on_sigterm_but_not_on_what_nohup_ignores(tmp_path):
+    ignored = (signal.SIGINT, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in ignored]  # inherited by the run
+    try:
+        with Deviant(tmp_path / "engine.sock") as engine:
+            process = start_slow_run(engine, tmp_path / "r")
+            os.killpg(process.pid, signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=2)
+            process.terminate()
+            assert process.wait(timeout=12) == 2
+            process.communicate()
+            assert engine.containers == {}
+    finally:
+        for number, handler in zip(ignored, before, strict=True):
+            signal.signal(number, handler)
+
+
 def test_clean_removes_what_a_killed_run_left_on_the_engine(tmp_path):
     with Deviant(tmp_path / "engine.sock") as engine:
         engine.containers["f" * 64] = {"Name": "/theirs", "Config": {"Labels": {"their": "own"}}}

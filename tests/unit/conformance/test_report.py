@@ -99,6 +99,13 @@ def test_matrix_groups_areas_and_ends_with_the_summary(document):
     assert code == 1
 
 
+def test_error_that_many_rows_share_is_told_once(collector):
+    lost = render(collector.document())[0]
+    assert lost.count("error: ") == 2
+    assert lost.count("  the same:  1 more on docker\n") == 1
+    assert "ref 0/2 as expected (2 error)" in lost
+
+
 def test_ascii_report_has_only_ascii(document):
     assert render(document, is_ascii=True)[0].isascii()
 
