@@ -26,6 +26,7 @@ from conformance.engines.processes import (
     is_alive,
     kill_all,
     make_netns,
+    processes_in_netns,
     processes_naming,
     remove_cgroups,
     remove_folder,
@@ -289,8 +290,8 @@ class ManagedEngine:
         self._kill_and_reap(pids)
 
     def _family_of_processes(self) -> set[int]:
-        """Everything that belongs to the daemon, found by its pid, its folder and its API."""
-        roots = processes_naming(self.folder)
+        """Everything that belongs to the daemon, found by its pid, folder and namespace."""
+        roots = processes_naming(self.folder) | processes_in_netns(self.netns_name)
         if self._pid and is_alive(self._pid):
             roots.add(self._pid)
         return descendants(roots)
@@ -395,7 +396,8 @@ def container_cgroups(folder: Path) -> list[str]:
 
 def clear_away(folder: Path, netns_name: str) -> None:
     """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
-    pids = descendants(processes_naming(folder)) - {os.getpid()}
+    roots = processes_naming(folder) | processes_in_netns(netns_name)
+    pids = descendants(roots) - {os.getpid()}
     sockets = shim_sockets(pids)
     kill_all(pids)
     for path in sockets:

@@ -117,6 +117,25 @@ def processes_naming(folder: Path) -> set[int]:
     return found
 
 
+def processes_in_netns(name: str) -> set[int]:
+    """Give the processes in a network namespace of ours: helpers of a daemon that name no folder.
+
+    Podman's name server is one. Containers are not among them unless they are in host mode.
+    """
+    try:
+        wanted = (NETNS_DIR / name).stat()
+    except OSError:
+        return set()
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile
+                facts = (entry / "ns" / "net").stat()
+                if (facts.st_dev, facts.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    found.add(int(entry.name))
+    return found
+
+
 def kill_all(pids: Iterable[int], *, timeout_s: float = 10) -> None:
     """SIGKILL processes and wait until they are gone."""
     targets = set(pids)

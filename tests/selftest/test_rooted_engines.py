@@ -1,7 +1,9 @@
 """What an engine in a root of its own leaves behind: nothing, and its root is as it was."""
 
+import contextlib
 import secrets
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,21 @@ def bench(request):
     workspace_of(run_id).rmdir()
 
 
+def processes_in(namespace: int) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "ns" / "net").stat().st_ino == namespace:
+                    found.append(f"process {(entry / 'comm').read_text()}")
+    return found
+
+
+def namespace_of(bench: Workbench) -> int:
+    run_id = bench.labels["netinit.run"]
+    return (NETNS_DIR / f"ni-{run_id}-{bench.engine.name}").stat().st_ino
+
+
 def folder_of(bench: Workbench):
     return workspace_of(bench.labels["netinit.run"]) / bench.engine.name
 
@@ -62,10 +79,12 @@ def changes_in(engine: ManagedEngine) -> str:
 def test_stop_leaves_no_trace_and_the_root_as_it_was(bench):
     net = bench.network()
     container = bench.run(network_mode=net.name)
-    pid = container.attrs["State"]["Pid"]
+    pid, namespace = container.attrs["State"]["Pid"], namespace_of(bench)
     assert traces(bench, container.id, pid) != []
+    assert processes_in(namespace) != []
     bench.engine.stop()
     assert traces(bench, container.id, pid) == []
+    assert processes_in(namespace) == []
     assert changes_in(bench.engine) == ""
 
 
