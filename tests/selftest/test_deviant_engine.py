@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 from conformance.observe.poll import wait_until
 from tests.selftest.deviant import Deviant
 
@@ -64,7 +65,12 @@ def suite(tmp_path: Path, expectations: Path):
         (tmp_path / "engine.sock").unlink()
         return Result(done, tmp_path / report)
 
-    return run
+    yield run
+    # an engine that is gone for good keeps its record, for `clean`; this one never comes back
+    for record in WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json"):
+        if str(tmp_path) in record.read_text(encoding="utf-8"):
+            record.unlink()
+            record.parent.rmdir()
 
 
 def expect_known(folder: Path, row: str) -> None:
