@@ -6,6 +6,7 @@ and mounts end with it whatever happens, and a dockerd on the same machine sees 
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -129,8 +130,13 @@ def interface(bridge: str) -> Callable[..., InterfacePlan]:
 
 @pytest.fixture
 def open_descriptors() -> Callable[[], int]:
-    """Count the process's open descriptors."""
-    return lambda: sum(1 for _ in Path("/proc/self/fd").iterdir())
+    """Count the process's open descriptors, without those that other tests left to be collected."""
+
+    def count() -> int:
+        gc.collect()
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    return count
 
 
 @pytest.fixture(scope="session")

@@ -341,8 +341,9 @@ def test_two_hundred_sandboxes_leave_nothing(
     descriptors, threads = open_descriptors(), threading.active_count()
     for number in range(3, 203):
         round_trip(number)
-    assert open_descriptors() == descriptors
-    assert threading.active_count() == threads
+    # what an earlier test left behind may go meanwhile; 200 sandboxes that leak would add hundreds
+    assert open_descriptors() <= descriptors
+    assert threading.active_count() <= threads
     assert names(ip("link")) == {"lo", "ni-br0"}
     assert kernel.mounts_below(str(netns_directory)) == ()
     assert list(netns_directory.iterdir()) == []

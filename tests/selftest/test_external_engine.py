@@ -187,20 +187,27 @@ def test_rows_end_with_a_runner_that_is_killed_alone(unharmed, tmp_path):
     run(*program("clean"))
 
 
-def test_user_without_rights_runs_what_the_api_reaches(unharmed):
-    report = unharmed.folder / "report-of-nobody"
-    report.mkdir()
-    report.chmod(0o777)
+@pytest.fixture
+def report_of_nobody(unharmed):
+    """A folder that everybody may write to."""
+    folder = unharmed.folder / "report-of-nobody"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    return folder
+
+
+def test_user_without_rights_runs_what_the_api_reaches(unharmed, report_of_nobody):
     rows = (ONE_ROW, "init.container.shares-netns")
-    words = program("run", *rows, "--engine", unharmed.address, "--report", report)
+    words = program("run", *rows, "--engine", unharmed.address, "--report", report_of_nobody)
     done = run(*as_nobody(group=GROUP), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 unsupported" in done.stdout
     assert f"✓ docker-20.10-external  {ONE_ROW}" in done.stdout
 
 
-def test_user_who_may_not_use_the_socket_is_told_what_to_do(unharmed):
-    done = run(*as_nobody(), *program("run", ONE_ROW, "--engine", unharmed.address))
+def test_user_who_may_not_use_the_socket_is_told_what_to_do(unharmed, report_of_nobody):
+    words = program("run", ONE_ROW, "--engine", unharmed.address, "--report", report_of_nobody)
+    done = run(*as_nobody(), *words)
     assert done.returncode == 3
     assert f"(mode 0660, owner root:{GROUP}) but you may not use it" in done.stderr
     assert f"sudo usermod -aG {GROUP} $USER" in done.stderr

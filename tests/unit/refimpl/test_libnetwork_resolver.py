@@ -214,7 +214,8 @@ def test_five_hundred_sandboxes_have_one_thread(serve):
     for number in range(500):
         sockets = (bound(socket.SOCK_DGRAM), bound(socket.SOCK_STREAM))
         server.resolver.add(f"s{number}", sockets, Names())
-    assert threading.active_count() == before
+    # another test's thread may end meanwhile
+    assert threading.active_count() <= before
     assert addresses(server.ask("db")) == {"10.0.0.2"}
 
 
