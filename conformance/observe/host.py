@@ -66,10 +66,6 @@ class Netns:
             "",
         )
 
-    def bridge_ports(self, bridge: str) -> list[str]:
-        """Give the links that are ports of a bridge."""
-        return sorted(name for name, link in self.links().items() if link.get("master") == bridge)
-
     def rules(self) -> list[str]:
         """Give the firewall rules and what was made to hold them, nftables and iptables alike."""
         text = run_tool(

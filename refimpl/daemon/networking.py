@@ -19,6 +19,7 @@ from refimpl.daemon.links import Links
 from refimpl.daemon.network_lookup import get_network_id
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.libnetwork.files import build_hostname
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
 from refimpl.model.container import Container, EndpointState
@@ -396,7 +397,9 @@ class Networking(Links):
         Mirrors: moby container/container_unix.go BuildHostnameFile (v20.10).
         """
         container.hostname_path = str(PurePath(container.root, "hostname"))
-        self.files.write(container.hostname_path, f"{container.config.hostname}\n".encode())
+        self.files.write(
+            container.hostname_path, build_hostname(container.config.hostname).encode()
+        )
 
     def release_network(self, container: Container) -> None:
         """Take a stopped container off its networks; goes on past errors, which are logged.

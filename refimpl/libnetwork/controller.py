@@ -108,10 +108,6 @@ class Controller:
         with self._lock:
             return tuple(self._networks.values())
 
-    def network_by_id(self, network_id: str) -> Network | None:
-        """Return the network with exactly this id."""
-        return self._networks.get(network_id)
-
     def network_by_name(self, name: str) -> Network | None:
         """Return the first network of this name."""
         return next((network for network in self.networks() if network.name == name), None)

@@ -125,10 +125,6 @@ class Network:
         """Return the endpoint of this name."""
         return self._names.get(name)
 
-    def endpoint_by_id(self, endpoint_id: str) -> Endpoint | None:
-        """Return the endpoint with this id."""
-        return self._endpoints.get(endpoint_id)
-
     def forget_endpoint(self, endpoint: Endpoint) -> None:
         """Free name, addresses and names in the DNS; no error when it is unknown."""
         with self.lock:
