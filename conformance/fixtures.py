@@ -12,6 +12,9 @@ create_raw(body)  POST /containers/create with a body of your own: .status .mess
 api(method, path, body)  any raw request: .status .message .json()
 host              the engine seen from the machine: namespaces, links, addresses, routes, files
 events            what the engine announces: .collect("network"), .wait_for("container", "die")
+sockets           sockets inside a container (None: the engine's namespace): .make .serve .outcome
+dns               raw DNS out of a container: .ask(c, "name", "A", tcp=True) .addresses(c, "name")
+dns_server(c, address, handler)  a DNS server in a container, for a `with` block
 metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
 subnets           subnets that overlap nothing: .ipv4() .ipv6()
@@ -27,9 +30,11 @@ import pytest
 
 from conformance.engines.base import Engine
 from conformance.leaks import LeakFound, check_nothing_left, take_snapshot
+from conformance.observe.dns import DnsClient, DnsServer, Handler
 from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
+from conformance.observe.sockets import Sockets
 from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.workbench import Workbench
@@ -115,6 +120,30 @@ def api(workbench: Workbench) -> Callable[..., Any]:
 def host(workbench: Workbench) -> HostView:
     """The engine seen from the machine."""
     return workbench.host
+
+
+@pytest.fixture
+def sockets(workbench: Workbench) -> Iterator[Sockets]:
+    """Sockets inside the containers; closed before the containers go."""
+    made = Sockets(workbench.host)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dns(sockets: Sockets) -> DnsClient:
+    """Raw DNS out of a container."""
+    return DnsClient(sockets)
+
+
+@pytest.fixture
+def dns_server(sockets: Sockets) -> Callable[..., DnsServer]:
+    """Run a DNS server in a container for a `with` block."""
+
+    def serve(where: Any, address: str, handler: Handler) -> DnsServer:
+        return DnsServer(sockets, where, address, handler)
+
+    return serve
 
 
 @pytest.fixture

@@ -24,7 +24,14 @@ _LEVEL_WORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 
 # A row that uses one of these fixtures needs the capability behind it; the decorator adds it, so
 # that nobody has to say it twice.
-FIXTURE_NEEDS = {"host": "host-view", "metrics": "metrics", "own_daemon": "own-daemon"}
+FIXTURE_NEEDS = {
+    "host": "host-view",
+    "sockets": "host-view",
+    "dns": "host-view",
+    "dns_server": "host-view",
+    "metrics": "metrics",
+    "own_daemon": "own-daemon",
+}
 
 
 _Row = TypeVar("_Row", bound=Callable[..., None])

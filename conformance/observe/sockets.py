@@ -1,0 +1,152 @@
+"""Sockets inside a container's network namespace, used from here.
+
+A socket belongs for ever to the namespace in which it was made, whoever holds it: what is sent
+over it is what a process of the container would send, and a server on it is one of the
+container's, with nothing to install in the container's image.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from docker.models.containers import Container
+
+from conformance.engines.base import EngineError
+from conformance.observe.host import HostView
+
+_TIMEOUT_S = 30
+_CLOSED_PORT = (errno.ECONNREFUSED, errno.ECONNRESET)
+_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL)
+
+# Run inside the namespace: makes the socket there and hands it out over a unix socket.
+_MAKER = """
+import socket, sys
+channel, family, kind = (int(word) for word in sys.argv[1:])
+made = socket.socket(family, kind)
+socket.send_fds(socket.socket(fileno=channel), [b"1"], [made.fileno()])
+"""
+
+
+def socket_in(netns: Path, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    """Make a socket in a network namespace that a file names.
+
+    Raises:
+        EngineError: the namespace cannot be entered.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        python = (sys.executable, "-I", "-S", "-c", _MAKER)
+        words = (str(int(word)) for word in (theirs.fileno(), family, kind))
+        done = subprocess.run(
+            ["nsenter", f"--net={netns}", *python, *words],
+            pass_fds=[theirs.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise EngineError(f"no socket can be made in {netns}: {done.stderr.strip()}")
+        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+    return socket.socket(fileno=descriptors[0])
+
+
+class Sockets:
+    """Makes a row's sockets and closes them when the row ends: an open one pins its namespace."""
+
+    def __init__(self, host: HostView) -> None:
+        """Begin without sockets."""
+        self._host = host
+        self._open = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Close every socket that was made."""
+        self._open.close()
+
+    def netns_path(self, where: Container | None) -> Path:
+        """Give the file of a running container's namespace; None means the engine's own."""
+        if where is None:
+            return self._host.daemon_netns().path
+        where.reload()
+        return self._host.netns_of(where.attrs["State"]["Pid"]).path
+
+    def make(self, where: Container | None, kind: str, *, ipv6: bool = False) -> socket.socket:
+        """Make a socket in a container, or with None in the engine's namespace.
+
+        Args:
+            where: whose namespace.
+            kind: "tcp" or "udp".
+            ipv6: the socket's family.
+        """
+        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        stream = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
+        made = socket_in(self.netns_path(where), family, stream)
+        self._open.callback(made.close)
+        made.settimeout(5)
+        return made
+
+    def serve(
+        self, where: Container | None, address: str = "", port: int = 0, *, kind: str = "tcp"
+    ) -> socket.socket:
+        """Bind a socket and, with "tcp", listen; the kernel then takes connections by itself.
+
+        Args:
+            where: whose namespace.
+            address: IPv4 or IPv6; "" = every IPv4 address.
+            port: 0 = a free one; `.getsockname()[1]` tells it.
+            kind: "tcp" or "udp".
+        """
+        made = self.make(where, kind, ipv6=":" in address)
+        if kind == "tcp":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
+        if kind == "tcp":
+            made.listen()
+        return made
+
+    def outcome(
+        self, where: Container | None, address: str, port: int, *, timeout_s: float = 1
+    ) -> str:
+        """Try a TCP connection; give "connected", "refused", "unreachable" or "silence".
+
+        "refused" says that a host was reached whose port is closed.
+        """
+        made = self.make(where, "tcp", ipv6=":" in address)
+        made.settimeout(timeout_s)
+        try:
+            made.connect((address, port))
+        except TimeoutError:
+            return "silence"
+        except OSError as exc:
+            if exc.errno in _CLOSED_PORT:
+                return "refused"
+            if exc.errno in _NO_WAY:
+                return "unreachable"
+            raise
+        return "connected"
+
+    def source_seen(self, server: socket.socket) -> str:
+        """Accept the next connection of a TCP server; give the address it came from."""
+        connection, peer = server.accept()
+        connection.close()
+        return str(peer[0])
+
+
+def address_in(container: Container, network: Any, field: str = "IPAddress") -> str:
+    """Give a container's address on a network as inspect has it now."""
+    container.reload()
+    endpoint = container.attrs["NetworkSettings"]["Networks"][network.name]
+    return str(endpoint[field])
+
+
+def resolv_conf_of(container: Container) -> str:
+    """Read a running container's /etc/resolv.conf as its processes see it."""
+    container.reload()
+    pid = container.attrs["State"]["Pid"]
+    path = Path(f"/proc/{pid}/root/etc/resolv.conf")
+    return path.read_bytes().decode(errors="replace") if os.path.lexists(path) else ""
