@@ -26,6 +26,7 @@ class Figure(enum.Enum):
     """What a number covers; the value is the heading of its rows."""
 
     FLOOR = "kernel floor: raw netlink, no bookkeeping"
+    PEER = "the same work by a peer: a namespace, and its program set up by one call"
     IN_PROCESS = "allocate_network in process: store, files and kernel, no API, no runtime"
     METRIC = "allocate by the engine's own metric, one start = one sample"
     OUTSIDE_IN = "outside in: start of a container minus start with network none"
@@ -38,7 +39,7 @@ class Case:
 
     Attributes:
         figure: what the number covers.
-        engine: the engine as `--engine` names it, or `floor`.
+        engine: the engine as `--engine` names it, `floor`, or the name of a peer.
         network: `bridge`, `user` or `none`.
     """
 
@@ -55,9 +56,10 @@ class Case:
 FLOOR_CASE = Case(Figure.FLOOR, FLOOR_ENGINE, BRIDGE)
 
 
-def plan_cases(engines: Sequence[str]) -> tuple[Case, ...]:
-    """Return every case of a run over these engines, in the order of the table."""
+def plan_cases(engines: Sequence[str], peers: Sequence[str]) -> tuple[Case, ...]:
+    """Return every case of a run over these engines and peers, in the order of the table."""
     cases = [FLOOR_CASE]
+    cases += [Case(Figure.PEER, peer, BRIDGE) for peer in peers]
     if REFERENCE in engines:
         cases += [Case(Figure.IN_PROCESS, REFERENCE, net) for net in ALLOCATING_NETWORKS]
     for figure, networks in (

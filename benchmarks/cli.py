@@ -17,10 +17,12 @@ import click
 import pytest
 from rich.console import Console
 
+from benchmarks.bars import make_bars
 from benchmarks.measure import Progress, Settings
+from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
 from benchmarks.starts import StartError
-from benchmarks.table import make_bars, render
+from benchmarks.table import render
 from benchmarks.worker import WorkerError
 from conformance.engines.base import EngineError
 from conformance.engines.settings import SettingsError
@@ -116,6 +118,7 @@ def run(
         sys.exit(ExitCode.ERROR)
     settings = Settings(
         engines=engines,
+        peers=tuple(find_peers()),
         rounds=rounds or (QUICK_ROUNDS if quick else DEFAULT_ROUNDS),
         warmup_rounds=WARMUP_ROUNDS,
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,

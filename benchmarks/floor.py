@@ -42,13 +42,42 @@ def _check(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
+class Namespace:
+    """A network namespace with a name, one at a time, made by a process without threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._home_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    def make(self) -> None:
+        """Make it, give it its name, and stay inside.
+
+        Raises:
+            OSError: the kernel refused a step.
+        """
+        _check(_libc.unshare(_CLONE_NEWNET), "unshare")
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
+        _check(
+            _libc.mount(b"/proc/self/ns/net", os.fsencode(self.path), None, _MS_BIND, None),
+            "bind mount",
+        )
+
+    def leave(self) -> None:
+        """Go back to where the process came from."""
+        _check(_libc.setns(self._home_fd, _CLONE_NEWNET), "setns")
+
+    def unpin(self) -> None:
+        """Take its name away; it is gone when nobody is inside."""
+        _check(_libc.umount2(os.fsencode(self.path), _MNT_DETACH), "umount")
+        self.path.unlink()
+
+
 class Floor:
     """Makes one sandbox at a time below a directory, and unmakes it."""
 
     def __init__(self, directory: Path) -> None:
-        self._key = directory / "netns"
+        self._namespace = Namespace(directory / "netns")
         self._host = netlink.NetlinkSocket()
-        self._home_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._index = _FIRST_INDEX
         self._host.execute([netlink.set_up(_LO_INDEX), netlink.new_bridge(BRIDGE)])
         self._bridge_index = socket.if_nametoindex(BRIDGE)
@@ -65,12 +94,7 @@ class Floor:
         """
         self._index += 2
         started = time.perf_counter()
-        _check(_libc.unshare(_CLONE_NEWNET), "unshare")
-        os.close(os.open(self._key, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
-        _check(
-            _libc.mount(b"/proc/self/ns/net", os.fsencode(self._key), None, _MS_BIND, None),
-            "bind mount",
-        )
+        self._namespace.make()
         netns_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         inside = netlink.NetlinkSocket()
         self._host.execute(
@@ -99,9 +123,8 @@ class Floor:
     def release(self) -> None:
         """Unmake what `allocate` made."""
         self._host.execute([netlink.delete_link(self._index)])
-        _check(_libc.umount2(os.fsencode(self._key), _MNT_DETACH), "umount")
-        self._key.unlink()
-        _check(_libc.setns(self._home_fd, _CLONE_NEWNET), "setns")
+        self._namespace.unpin()
+        self._namespace.leave()
 
 
 def main() -> int:

@@ -17,15 +17,18 @@ from pathlib import Path
 
 from benchmarks.cases import (
     ALLOCATING_NETWORKS,
+    BRIDGE,
     FLOOR_CASE,
     NONE,
     REFERENCE,
     STARTED_NETWORKS,
     Case,
     Figure,
+    plan_cases,
 )
 from benchmarks.figures import Rounds
 from benchmarks.machine import CpuTimes, Load, load_before_run
+from benchmarks.peers import find_peers, version_of
 from benchmarks.starts import Starts
 from benchmarks.worker import Worker
 from conformance.engines.factory import make_engine
@@ -33,6 +36,7 @@ from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
 FLOOR_MODULE = "benchmarks.floor"
 IN_PROCESS_MODULE = "benchmarks.inprocess"
+PEERS_MODULE = "benchmarks.peers"
 CHEAP_REPEATS = 5
 """How often a round takes a sample that costs milliseconds, where an engine's start costs 300."""
 
@@ -42,6 +46,7 @@ class Settings:
     """What a run is asked to do."""
 
     engines: tuple[str, ...]
+    peers: tuple[str, ...] = ()
     rounds: int
     warmup_rounds: int
     seed: int
@@ -49,7 +54,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """An engine as it was found: its name in the run, its label in the table, its version."""
+    """An engine or a peer as it was found: its name in the run, label in the table, version."""
 
     name: str
     family: str
@@ -64,12 +69,18 @@ class Measurements:
     settings: Settings
     run_id: str
     engines: tuple[EngineInfo, ...]
+    peers: tuple[EngineInfo, ...] = ()
     load: Load
     samples: Mapping[Case, Rounds]
 
     def label(self, engine: str) -> str:
         """Return how the table calls an engine."""
         return next((info.label for info in self.engines if info.name == engine), engine)
+
+    @property
+    def plan(self) -> tuple[Case, ...]:
+        """Every case of the run, measured or not, in the order of the table."""
+        return plan_cases(self.settings.engines, self.settings.peers)
 
     @property
     def docker(self) -> str | None:
@@ -147,6 +158,7 @@ def measure(settings: Settings, progress: Progress) -> Measurements:
             )
         )
         slots = _worker_slots(settings.engines, workspace, cleanup)
+        slots += [_peer_slot(peer, workspace, cleanup) for peer in settings.peers]
         infos = []
         for spec in settings.engines:
             progress(f"starting {spec}")
@@ -161,6 +173,7 @@ def measure(settings: Settings, progress: Progress) -> Measurements:
         settings=settings,
         run_id=run_id,
         engines=tuple(infos),
+        peers=tuple(_peer_info(peer) for peer in settings.peers),
         load=replace(load, steal_share=steal_share),
         samples={**samples, **outside_in(samples)},
     )
@@ -182,6 +195,20 @@ def _worker_slots(engines: Sequence[str], workspace: Path, cleanup: ExitStack) -
         )
         slots += [_worker_sampler(worker, case) for case in served] * CHEAP_REPEATS
     return slots
+
+
+def _peer_slot(peer: str, workspace: Path, cleanup: ExitStack) -> Sampler:
+    folder = workspace / peer
+    folder.mkdir()
+    worker = cleanup.enter_context(
+        Worker(PEERS_MODULE, peer, str(folder), log=workspace / f"{peer}.log")
+    )
+    return _worker_sampler(worker, Case(Figure.PEER, peer, BRIDGE))
+
+
+def _peer_info(peer: str) -> EngineInfo:
+    version = version_of(peer, find_peers()[peer])
+    return EngineInfo(name=peer, family="peer", label=peer, version=version)
 
 
 def _worker_sampler(worker: Worker, case: Case) -> Sampler:

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.bars import make_bars
 from benchmarks.cases import Case, plan_cases
 from benchmarks.machine import Load
 from benchmarks.measure import Measurements, Progress, Settings, measure
-from benchmarks.table import make_bars, make_rows, noise
+from benchmarks.table import make_rows, noise
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ReplayClock:
@@ -49,7 +50,7 @@ class BenchmarkPlugin:
     def __init__(self, settings: Settings, progress: Progress) -> None:
         self._settings = settings
         self._progress = progress
-        self._cases = {case.id: case for case in plan_cases(settings.engines)}
+        self._cases = {case.id: case for case in plan_cases(settings.engines, settings.peers)}
         self.measured: Measurements | None = None
         self.failure: Exception | None = None
 
@@ -122,6 +123,7 @@ def run_to_wire(measurements: Measurements) -> dict[str, Any]:
             }
             for info in measurements.engines
         ],
+        "peers": [{"name": info.name, "version": info.version} for info in measurements.peers],
         "under_load": list(noise(measurements)),
         "table": [row.to_wire() for row in make_rows(measurements)],
         "bars": [bar.to_wire() for bar in make_bars(measurements)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import (
-    ALLOCATING_NETWORKS,
-    FLOOR_CASE,
-    NETWORK_TITLES,
-    REFERENCE,
-    Case,
-    Figure,
-    plan_cases,
-)
-from benchmarks.figures import Percentiles, Ratio, percentiles, ratio_of_medians
+from benchmarks.bars import make_bars
+from benchmarks.cases import FLOOR_CASE, NETWORK_TITLES, Case, Figure
+from benchmarks.figures import Percentiles, Ratio, percentiles
 from benchmarks.measure import Measurements
+from benchmarks.ratios import ratio_between, ratio_to_wire, show_ms, show_ratio
 
 NOISY_FLOOR_RATIO = 2.0
 """On an idle machine the floor's p95 is 1.3 times its p50; beyond this its neighbours were busy."""
@@ -51,65 +44,15 @@ class Row:
             "p50_ms": self.figures.p50 * 1000,
             "p95_ms": self.figures.p95 * 1000,
             "p99_ms": self.figures.p99 * 1000,
-            "to_floor": _ratio_to_wire(self.to_floor),
-            "to_docker": _ratio_to_wire(self.to_docker),
+            "to_floor": ratio_to_wire(self.to_floor),
+            "to_docker": ratio_to_wire(self.to_docker),
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """One thing that the reference is held to; times in seconds."""
-
-    network: str
-    reference_p50: float
-    docker_p50: float
-    docker_label: str
-    ratio: Ratio | None
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the reference's median is at most Docker's, in this run."""
-        return self.reference_p50 <= self.docker_p50
-
-    def __str__(self) -> str:
-        """Say it in one line."""
-        relation = "<=" if self.is_met else ">"
-        return (
-            f"{'met' if self.is_met else 'MISSED'}: {NETWORK_TITLES[self.network]}: reference p50 "
-            f"{self.reference_p50 * 1000:.2f} ms {relation} {self.docker_label} p50 "
-            f"{self.docker_p50 * 1000:.2f} ms (ratio {_show_ratio(self.ratio)})"
-        )
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the bar for the JSON."""
-        return {
-            "network": self.network,
-            "met": self.is_met,
-            "reference_p50_ms": self.reference_p50 * 1000,
-            "docker_p50_ms": self.docker_p50 * 1000,
-            "docker": self.docker_label,
-            "ratio": _ratio_to_wire(self.ratio),
-        }
-
-
-def _ratio_to_wire(ratio: Ratio | None) -> dict[str, float] | None:
-    if ratio is None:
-        return None
-    return {"value": ratio.value, "low": ratio.low, "high": ratio.high}
-
-
-def _ratio_between(measurements: Measurements, above: Case, below: Case) -> Ratio | None:
-    samples = measurements.samples
-    if above == below or above not in samples or below not in samples:
-        return None
-    # The same draw for the same pair of cases, so that a saved run gives the same table again.
-    rng = random.Random(f"{measurements.settings.seed} {above.id} {below.id}")  # noqa: S311
-    return ratio_of_medians(samples[above], samples[below], rng=rng)
 
 
 def _counterpart(case: Case, docker: str) -> Case:
     """Return Docker's case that a case is compared with."""
-    figure = Figure.METRIC if case.figure is Figure.IN_PROCESS else case.figure
+    same_work = (Figure.IN_PROCESS, Figure.PEER)
+    figure = Figure.METRIC if case.figure in same_work else case.figure
     return Case(figure, docker, case.network)
 
 
@@ -117,7 +60,7 @@ def make_rows(measurements: Measurements) -> tuple[Row, ...]:
     """Return a row for each case that has samples, in the order of the table."""
     rows = []
     docker = measurements.docker
-    for case in plan_cases(measurements.settings.engines):
+    for case in measurements.plan:
         if case not in measurements.samples:
             continue
         # A whole start is mostly runtime: the floor says nothing about it.
@@ -127,37 +70,15 @@ def make_rows(measurements: Measurements) -> tuple[Row, ...]:
                 case=case,
                 engine_label=measurements.label(case.engine),
                 figures=percentiles(measurements.samples[case]),
-                to_floor=_ratio_between(measurements, case, FLOOR_CASE) if to_floor else None,
+                to_floor=ratio_between(measurements, case, FLOOR_CASE) if to_floor else None,
                 to_docker=(
-                    _ratio_between(measurements, case, _counterpart(case, docker))
+                    ratio_between(measurements, case, _counterpart(case, docker))
                     if docker
                     else None
                 ),
             )
         )
     return tuple(rows)
-
-
-def make_bars(measurements: Measurements) -> tuple[Bar, ...]:
-    """Return the bars of a run that measured both the reference and Docker; else none."""
-    docker = measurements.docker
-    if docker is None:
-        return ()
-    bars = []
-    for network in ALLOCATING_NETWORKS:
-        ours = Case(Figure.METRIC, REFERENCE, network)
-        theirs = Case(Figure.METRIC, docker, network)
-        if ours in measurements.samples and theirs in measurements.samples:
-            bars.append(
-                Bar(
-                    network=network,
-                    reference_p50=percentiles(measurements.samples[ours]).p50,
-                    docker_p50=percentiles(measurements.samples[theirs]).p50,
-                    docker_label=measurements.label(docker),
-                    ratio=_ratio_between(measurements, ours, theirs),
-                )
-            )
-    return tuple(bars)
 
 
 def noise(measurements: Measurements) -> tuple[str, ...]:
@@ -168,24 +89,6 @@ def noise(measurements: Measurements) -> tuple[str, ...]:
         if floor.p95 > NOISY_FLOOR_RATIO * floor.p50:
             found.append(f"the floor's p95 is {floor.p95 / floor.p50:.1f} x its p50")
     return tuple(found)
-
-
-def show_number(value: float) -> str:
-    """Return three significant digits, but not more than three decimals and no exponent."""
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.1 else f"{value:.3f}"
-
-
-def _show_ratio(ratio: Ratio | None) -> str:
-    if ratio is None:
-        return "-"
-    value, low, high = (show_number(number) for number in (ratio.value, ratio.low, ratio.high))
-    return f"{value} [{low} {high}]"
-
-
-def _show_ms(seconds: float) -> str:
-    return f"{seconds * 1000:.2f}"
 
 
 def render(measurements: Measurements, console: Console) -> None:
@@ -226,17 +129,18 @@ def _cells(row: Row) -> Sequence[str]:
         row.engine_label,
         NETWORK_TITLES[row.case.network],
         str(figures.n),
-        _show_ms(figures.p50),
-        _show_ms(figures.p95),
-        _show_ms(figures.p99) + ("*" if figures.n < FEW_SAMPLES else ""),
-        _show_ratio(row.to_floor),
-        _show_ratio(row.to_docker),
+        show_ms(figures.p50),
+        show_ms(figures.p95),
+        show_ms(figures.p99) + ("*" if figures.n < FEW_SAMPLES else ""),
+        show_ratio(row.to_floor),
+        show_ratio(row.to_docker),
     )
 
 
 def _footnotes(measurements: Measurements, rows: Sequence[Row]) -> list[str]:
     settings, load = measurements.settings, measurements.load
-    engines = ", ".join(f"{info.label} = {info.version}" for info in measurements.engines)
+    programs = (*measurements.engines, *measurements.peers)
+    engines = ", ".join(f"{info.label} = {info.version}" for info in programs)
     lines = [
         f"{engines}; {settings.rounds} rounds, seed {settings.seed}; "
         f"{load.cpus} CPUs, load average {load.load_average:.2f} before the run",
@@ -251,5 +155,5 @@ def _footnotes(measurements: Measurements, rows: Sequence[Row]) -> list[str]:
     if bars:
         lines += [f"bar {bar}" for bar in bars]
     else:
-        lines.append("bar not measured: it needs the reference and a Docker in one run")
+        lines.append("bar not measured: it needs the reference")
     return lines

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers import find_peers
 from conformance.observe.poll import wait_until
 
 pytestmark = [
@@ -79,6 +80,7 @@ def test_every_case_has_its_samples_and_nothing_is_left(tmp_path, before):
         "start-none-docker": 2,
         "start-bridge-docker": 2,
         "start-user-docker": 2,
+        **{f"peer-bridge-{peer}": 2 for peer in find_peers()},
     }
     (engine,) = document["netinit"]["engines"]
     assert engine["label"].startswith("docker-")

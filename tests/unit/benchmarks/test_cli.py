@@ -71,7 +71,7 @@ def test_every_raw_sample_is_kept_exactly_in_the_json_and_in_the_storage(run, tm
 @pytest.mark.parametrize(
     ("reference_s", "arguments", "code"),
     [
-        (0.002, ["--check"], 0),
+        (0.0007, ["--check"], 0),
         (0.009, ["--check"], 1),
         (0.009, [], 0),
     ],
@@ -80,7 +80,7 @@ def test_every_raw_sample_is_kept_exactly_in_the_json_and_in_the_storage(run, tm
 def test_missed_bar_is_an_exit_code_only_when_asked(run, reference_s, arguments, code):
     result = run(*arguments, reference_s=reference_s)
     assert result.exit_code == code, result.output
-    assert ("bar MISSED" in result.output) == (reference_s > 0.0031)
+    assert ("bar MISSED" in result.output) == (reference_s > 0.001)
 
 
 def test_engine_that_cannot_be_had_is_a_sentence_and_code_2(run):
