@@ -1,0 +1,26 @@
+"""Both engines, started once for the session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.differential.compare import Accepted
+from tests.differential.pair import Pair, running_pair
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Pair]:
+    """The reference and Docker 20.10, side by side."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: it starts two engines")
+    with running_pair() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def accepted() -> Accepted:
+    """accepted.toml; it notes which entries this run needed."""
+    return Accepted.load()

@@ -1,0 +1,138 @@
+"""All that an engine shows at one moment: documents, files, and what the kernel has.
+
+A snapshot is a comparable document with the keys
+
+    ps           GET /containers/json?all=1, by name, and the order of the names
+    containers   GET /containers/NAME/json
+    list         GET /networks, by name
+    networks     GET /networks/NAME, and the verbose one
+    files        hosts, hostname and resolv.conf of each container, on disk and as seen inside
+    netns        links, addresses and routes of each running container, or whose they are
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.differential.normalise import Symbols
+from tests.differential.pair import Side
+
+FILES = {"hosts": "HostsPath", "hostname": "HostnamePath", "resolv.conf": "ResolvConfPath"}
+_LOOK = "ip -j -d address show; ip -j -4 route show; ip -j -6 route show"
+_IP_TIMEOUT_S = 20
+_VOLATILE_LINK_KEYS = ("ifindex", "link_index", "link_netnsid", "group")
+_PASSING_ADDRESS_KEYS = ("tentative", "dadfailed")
+
+
+def symbols_of(side: Side) -> Symbols:
+    """Give names for an engine's ids: its image's and its own networks' are known."""
+    inside = side.host.inside
+    symbols = Symbols(
+        {
+            str(inside.data_root): "<data-root>",
+            str(inside.exec_root): "<exec-root>",
+            # its tag is a digest, which is a layer's id for one of the two
+            side.image: "<image name>",
+        }
+    )
+    symbols.learn(side.image_id, "image")
+    return symbols
+
+
+def snapshot(side: Side, symbols: Symbols) -> dict[str, Any]:
+    """Look at everything; new ids get the names of their containers and networks."""
+    listed = side.get("/containers/json?all=1")
+    for entry in listed:
+        symbols.learn(entry["Id"], f"container {_name(entry)}")
+    networks = side.get("/networks")
+    for network in sorted(networks, key=lambda network: str(network["Name"])):
+        symbols.learn(network["Id"], f"network {network['Name']}")
+    inspected = {_name(entry): side.get(f"/containers/{entry['Id']}/json") for entry in listed}
+    found = {
+        "ps": {_name(entry): entry for entry in listed},
+        "ps order": [_name(entry) for entry in listed],
+        "containers": inspected,
+        "list": {network["Name"]: network for network in networks},
+        "networks": {
+            network["Name"]: side.get(f"/networks/{network['Id']}") for network in networks
+        },
+        "verbose": {
+            network["Name"]: side.get(f"/networks/{network['Id']}?verbose=1")
+            for network in networks
+        },
+        "files": {name: _files(side, document) for name, document in inspected.items()},
+        "netns": _namespaces(side, inspected),
+    }
+    return {key: symbols.comparable(part) for key, part in found.items()}
+
+
+def _name(listed: dict[str, Any]) -> str:
+    """Give a container's own name; a link gives it further ones, which have a slash inside."""
+    names = [name.removeprefix("/") for name in listed["Names"] or []]
+    return next((name for name in names if "/" not in name), "(no name)")
+
+
+def _files(side: Side, document: dict[str, Any]) -> dict[str, Any]:
+    pid = document["State"]["Pid"]
+    found = {}
+    for name, key in FILES.items():
+        path = document[key]
+        found[name] = {
+            "on disk": _read(side.host.file(path)) if path else None,
+            "inside": _read(Path(f"/proc/{pid}/root/etc/{name}")) if pid else None,
+        }
+    return found
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _namespaces(side: Side, inspected: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    owners = {side.host.daemon_netns().inode(): "(the daemon's)"}
+    found: dict[str, Any] = {}
+    for name, document in sorted(inspected.items()):
+        pid = document["State"]["Pid"]
+        if not pid:
+            continue
+        path = Path(f"/proc/{pid}/ns/net")
+        try:
+            inode = path.stat().st_ino
+        except OSError:
+            found[name] = "(ended)"
+            continue
+        found[name] = owners[inode] if inode in owners else _look_into(path)
+        owners.setdefault(inode, f"(that of {name})")
+    return found
+
+
+def _look_into(netns: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        ["nsenter", f"--net={netns}", "sh", "-c", _LOOK],
+        capture_output=True,
+        text=True,
+        timeout=_IP_TIMEOUT_S,
+        check=False,
+    )
+    links, routes, routes6 = (json.loads(line or "[]") for line in done.stdout.splitlines())
+    return {
+        "links": {link["ifname"]: _link(link) for link in links if link},
+        "routes": [route for route in routes if route],
+        "routes6": [route for route in routes6 if route],
+    }
+
+
+def _link(link: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in link.items() if key not in _VOLATILE_LINK_KEYS}
+    shown["flags"] = sorted(link.get("flags", []))
+    shown["addr_info"] = [
+        {key: value for key, value in address.items() if key not in _PASSING_ADDRESS_KEYS}
+        for address in link.get("addr_info", [])
+    ]
+    return shown
