@@ -150,10 +150,9 @@ class Kernel(Protocol):
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
 
     def destroy_sandbox(self, key: str) -> None:
-        """Unpin a namespace and remove its file; its veth pairs go with it.
+        """Unpin a namespace and remove its file; its links are off their bridges and down then.
 
-        The pairs are deleted explicitly first where they are known, because the kernel frees a
-        namespace late and a bridge port must be gone when this returns.
+        The links themselves may go a little later, which takes the kernel long and hinders nobody.
         """
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
@@ -173,7 +172,7 @@ class Kernel(Protocol):
         """Return the mount points at or below a directory, deepest first."""
 
     def close(self) -> None:
-        """Release sockets and threads; changes nothing in the kernel."""
+        """Release sockets and threads, when the last links that are on their way out have gone."""
 
 
 class Files(Protocol):

@@ -33,6 +33,7 @@ from refimpl.kernel.netlink import (
     IFF_UP,
     IFLA_ADDRESS,
     IFLA_EXT_MASK,
+    IFLA_GROUP,
     IFLA_IFNAME,
     IFLA_INFO_DATA,
     IFLA_INFO_KIND,
@@ -58,6 +59,8 @@ from refimpl.kernel.netlink import (
 )
 
 LOOPBACK_INDEX = 1
+RETIRED_GROUP = 0x6E69_6F75
+"""The link group of what is to be deleted: a number that nobody else is likely to have chosen."""
 
 _KEPT_MAX = 1024
 
@@ -171,9 +174,25 @@ def delete_link(name: str) -> Request:
     return make_request(RTM_DELLINK, f"delete link {name}", attributes=(("IFLA_IFNAME", name),))
 
 
-def delete_link_index(index: int, name: str) -> Request:
-    """Delete a link by number, which no rename can mislead."""
-    return make_request(RTM_DELLINK, f"delete link {name}", fields={"index": index})
+def retire_link(index: int, name: str) -> Request:
+    """Take a link off its bridge, bring it down and mark it for `delete_retired_links`.
+
+    By number, which no rename can mislead.
+    """
+    payload = b"".join(
+        (
+            _LINK.pack(0, 0, index, 0, IFF_UP),
+            attribute(IFLA_MASTER, _NUMBER.pack(0)),
+            attribute(IFLA_GROUP, _NUMBER.pack(RETIRED_GROUP)),
+        )
+    )
+    return Request(RTM_NEWLINK, f"retire link {name}", 0, payload)
+
+
+def delete_retired_links() -> Request:
+    """Delete every retired link in one step; ENODEV when there is none."""
+    payload = _LINK.pack(0, 0, 0, 0, 0) + attribute(IFLA_GROUP, _NUMBER.pack(RETIRED_GROUP))
+    return Request(RTM_DELLINK, "delete the retired links", 0, payload)
 
 
 def new_address(index: int, name: str, address: Address) -> Request:

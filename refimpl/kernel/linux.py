@@ -40,6 +40,7 @@ from refimpl.kernel.netlink import (
     Netlink,
     Request,
 )
+from refimpl.kernel.reaper import Reaper, delete_retired
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
@@ -56,9 +57,11 @@ class LinuxKernel:
     def __init__(self, *, firewall_table: str = "netinit") -> None:
         self._namespaces = netns.NamespaceThread()
         self._firewall = Firewall(firewall_table)
+        self._reaper = Reaper()
 
     def close(self) -> None:
-        """Release sockets and threads; changes nothing in the kernel."""
+        """Release sockets and threads, when the last links that are on their way out have gone."""
+        self._reaper.close()
         self._namespaces.close()
 
     # -- the host's side -------------------------------------------------------------------
@@ -67,11 +70,13 @@ class LinuxKernel:
         """Switch on IPv4 forwarding in the namespace the daemon runs in, and bring `lo` up.
 
         IPv6 forwarding is switched on with the first bridge that has an IPv6 address, as moby's
-        bridge driver does (setup_ipv6.go, v20.10).
+        bridge driver does (setup_ipv6.go, v20.10). Links that a dead daemon had on their way out
+        are deleted.
         """
         _switch_on(_FORWARD_IPV4)
         with Netlink() as host:
             host.run([links.change_link(links.LOOPBACK_INDEX, "lo")])
+            delete_retired(host)
 
     def links(self) -> tuple[Link, ...]:
         """Return every link of the daemon's own namespace with its addresses."""
@@ -186,11 +191,10 @@ class LinuxKernel:
         self._namespaces.inside(key, partial(_forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str) -> None:
-        """Unpin a namespace and remove its file; its veth pairs are gone when this returns.
+        """Unpin a namespace and remove its file; its links are off their bridges and down then.
 
-        The pairs are looked up inside and deleted first, because the kernel frees a namespace late
-        and a bridge port must be gone at once. That needs no memory of what was created, so it
-        holds after a crash as well.
+        They are looked up inside, which needs no memory of what was created, so that it holds
+        after a crash as well. They go a little later: see `reaper`.
         """
         try:
             inside = self._namespaces.inside(key, Netlink)
@@ -199,11 +203,11 @@ class LinuxKernel:
             if error.errno not in {errno.ENOENT, errno.EINVAL}:
                 raise
         else:
-            with inside:
-                own = self._namespaces.home
+            with inside, Netlink() as host:
                 # only pairs with this namespace: `key` may be the pin of another daemon's host
-                pairs = inside.pairs_with(own)
-                _delete_links(inside, [links.delete_link_index(one, f"of {key}") for one in pairs])
+                ports = inside.pairs_with(self._namespaces.home)
+                _ignore_missing(host, [links.retire_link(one, f"of {key}") for one in ports])
+            self._reaper.wake()
         netns.unpin(key)
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
@@ -357,15 +361,15 @@ def _run_or_undo(netlink: Netlink, requests: Sequence[Request], undo: Sequence[R
         raise
 
 
-def _delete_links(netlink: Netlink, requests: Sequence[Request]) -> None:
-    """Delete links; one that is not there, or cannot be for its name's length, is no error."""
+def _ignore_missing(netlink: Netlink, requests: Sequence[Request]) -> None:
+    """Delete or change links; one that is not there, or cannot be by its name, is no error."""
     for answer in netlink.exchange(requests):
         if answer.error is not None and answer.error.errno not in {errno.ENODEV, errno.ERANGE}:
             raise answer.error
 
 
 def _delete_link(netlink: Netlink, name: str) -> None:
-    _delete_links(netlink, [links.delete_link(name)])
+    _ignore_missing(netlink, [links.delete_link(name)])
 
 
 def _set_default_routes(

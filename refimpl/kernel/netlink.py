@@ -60,6 +60,7 @@ IFLA_MTU = 4
 IFLA_LINK = 5
 IFLA_MASTER = 10
 IFLA_LINKINFO = 18
+IFLA_GROUP = 27
 IFLA_NET_NS_FD = 28
 IFLA_EXT_MASK = 29
 IFLA_LINK_NETNSID = 37
@@ -76,7 +77,6 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
 _LINK_FIXED_BYTES = 16
-_LINK_INDEX_OFFSET = 4
 _NAMESPACE_FIXED_BYTES = 4
 _RECEIVE_BYTES = 64 * 1024
 _ANSWER_TIMEOUT_S = 10
@@ -248,7 +248,7 @@ class Netlink:
         return self._dump(kind, mask).decode()
 
     def pairs_with(self, namespace: int) -> list[int]:
-        """Return the indices of the veths whose other end is in another namespace.
+        """Return the indices that the other ends of veths have in another namespace.
 
         Args:
             namespace: a descriptor of that one.
@@ -270,7 +270,7 @@ class Netlink:
         wanted = _attribute(numbered.bodies[0], _HEADER.size + _NAMESPACE_FIXED_BYTES, NETNSA_NSID)
         offset = _HEADER.size + _LINK_FIXED_BYTES
         return [
-            _NUMBER.unpack_from(body, _HEADER.size + _LINK_INDEX_OFFSET)[0]
+            _NUMBER.unpack(_attribute(body, offset, IFLA_LINK))[0]
             for body in answer.bodies
             if _attribute(body, offset, IFLA_LINK_NETNSID) == wanted
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 from pathlib import Path
@@ -25,6 +26,9 @@ MS_REC_PRIVATE = 0x44000
 
 # a veth's other end, and a namespace's tunnel devices, may outlive the call that removed them
 COMMAND_TIMEOUT_S = 20
+LINKS_GO_S = 5
+"""How long the links of a destroyed sandbox may stay; it takes 20 to 60 ms."""
+_INTERVAL_S = 0.01
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,6 +62,19 @@ def ip() -> Ip:
         return result
 
     return run
+
+
+@pytest.fixture
+def links_become(ip: Ip) -> Callable[[set[str]], None]:
+    """Wait until the daemon's namespace has exactly these links: they go after the sandbox."""
+
+    def wait(wanted: set[str]) -> None:
+        deadline = time.monotonic() + LINKS_GO_S
+        while (found := {link["ifname"] for link in ip("link")}) != wanted:
+            assert time.monotonic() < deadline, f"links {found}, not {wanted}, for {LINKS_GO_S} s"
+            time.sleep(_INTERVAL_S)
+
+    return wait
 
 
 @pytest.fixture

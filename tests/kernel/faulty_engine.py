@@ -17,6 +17,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon, database_path
 from refimpl.errors import EngineError
+from refimpl.kernel.base import Link
 from refimpl.kernel.faults import InjectedFault, Moment, Recorder
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.linux import LinuxKernel
@@ -38,6 +40,8 @@ T = TypeVar("T")
 NAME = "faulty"
 IMAGE = "faulty-busybox:latest"
 STOP_S = 20.0
+LINKS_GO_S = 5.0
+_INTERVAL_S = 0.01
 
 
 class Trap(Recorder):
@@ -137,6 +141,7 @@ def stop(daemon: Daemon) -> None:
 def left_behind(daemon: Daemon) -> dict[str, Any]:
     """Return everything outside the container's own directory that a start can leave."""
     config = daemon.config
+    links = _lasting_links(daemon)
     with closing(
         sqlite3.connect(f"file:{database_path(config.data_root)}?mode=ro", uri=True)
     ) as db:
@@ -154,10 +159,8 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
             *daemon.kernel.mounts_below(config.exec_root),
             *daemon.kernel.mounts_below(config.data_root),
         ],
-        "links": sorted(link.name for link in daemon.kernel.links()),
-        "addresses": sorted(
-            str(address) for link in daemon.kernel.links() for address in link.addresses
-        ),
+        "links": sorted(link.name for link in links),
+        "addresses": sorted(str(address) for link in links for address in link.addresses),
         "rules": rules.stdout,
         "networks": sorted(json.loads(row)["name"] for row in rows["network"]),
         "endpoints": rows["endpoint"],
@@ -166,6 +169,17 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
         "bundles": sorted(path.name for path in Path(config.exec("bundles")).iterdir()),
         "drafts": sorted(path.name for path in Path(container.root).glob("*.new")),
     }
+
+
+def _lasting_links(daemon: Daemon) -> tuple[Link, ...]:
+    """Return the host's links, when those off their bridge have gone or had the time to."""
+    deadline = time.monotonic() + LINKS_GO_S
+    while True:
+        links = daemon.kernel.links()
+        is_leaving = any(link.kind == "veth" and link.master is None for link in links)
+        if not is_leaving or time.monotonic() > deadline:
+            return links
+        time.sleep(_INTERVAL_S)
 
 
 def main(directory: str, number: str, moment: str) -> None:

@@ -1,0 +1,117 @@
+"""Goal: nothing of a destroyed sandbox hinders anybody, from the moment its removal returns on.
+
+Method: iproute2 and ping look; processes stay in the namespace where that is the nasty case, as a
+container does that shares the network of one that is stopped.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from refimpl.kernel.base import GatewayPlan, SandboxPlan
+from refimpl.kernel.links import RETIRED_GROUP
+from refimpl.kernel.linux import LinuxKernel
+from refimpl.kernel.reaper import Reaper
+
+GATEWAY = GatewayPlan(ipv4="172.30.0.1", interface="eth0")
+
+
+@contextmanager
+def dweller(key: str) -> Iterator[int]:
+    """Yield the id of a process that lives in the namespace pinned at a key."""
+    process = subprocess.Popen(
+        ["nsenter", f"--net={key}", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_its_ports_are_off_the_bridge_and_down_at_once(
+    kernel, netns_directory, interface, ip, monkeypatch
+) -> None:
+    monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
+    key = str(netns_directory / "key")
+    plans = tuple(interface(number, name=f"eth{number - 2}") for number in (2, 3))
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=plans))
+    with dweller(key):
+        kernel.destroy_sandbox(key)
+        assert ip("link", "show", "master", "ni-br0") == []
+        for plan in plans:
+            (link,) = ip("link", "show", plan.host_name)
+            assert "UP" not in link["flags"]
+
+
+def test_no_traffic_reaches_a_process_that_stayed_inside(
+    kernel, netns_directory, interface, monkeypatch
+) -> None:
+    monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
+    key = str(netns_directory / "key")
+    plan = SandboxPlan(key=key, interfaces=(interface(2),), gateway=GATEWAY)
+    kernel.create_sandbox(plan)
+
+    def ping(net: str, address: str) -> int:
+        command = ["nsenter", f"--net={net}", "busybox", "ping", "-c1", "-W1", address]
+        return subprocess.run(command, check=False, capture_output=True, timeout=20).returncode
+
+    with dweller(key) as pid:
+        inside, outside = f"/proc/{pid}/ns/net", "/proc/self/ns/net"
+        assert ping(inside, "172.30.0.1") == 0
+        assert ping(outside, "172.30.0.2") == 0
+        kernel.destroy_sandbox(key)
+        assert ping(inside, "172.30.0.1") != 0
+        assert ping(outside, "172.30.0.2") != 0
+
+
+def test_the_next_sandbox_may_have_its_addresses_macs_and_names_at_once(
+    kernel, netns_directory, interface, inside, ip, monkeypatch
+) -> None:
+    monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
+    key = str(netns_directory / "key")
+    for number in (2, 3, 4):
+        interfaces = (interface(2, host_name=f"veth{number:07x}"),)
+        kernel.create_sandbox(SandboxPlan(key=key, interfaces=interfaces, gateway=GATEWAY))
+        assert inside(key, "busybox", "ping", "-c1", "-W2", "172.30.0.1").returncode == 0
+        (eth0,) = [link for link in ip("link", key=key) if link["ifname"] == "eth0"]
+        assert eth0["address"] == interfaces[0].mac
+        with dweller(key):
+            kernel.destroy_sandbox(key)
+
+
+def test_its_links_go_although_somebody_stays_in_the_namespace(
+    kernel, netns_directory, interface, ip, links_become
+) -> None:
+    key = str(netns_directory / "key")
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),)))
+    with dweller(key) as pid:
+        kernel.destroy_sandbox(key)
+        links_become({"lo", "ni-br0"})
+        assert [link["ifname"] for link in ip("link", key=f"/proc/{pid}/ns/net")] == ["lo"]
+
+
+def test_many_go_together_and_whoever_closes_waits_for_them(
+    netns_directory, bridge, interface, ip
+) -> None:
+    kernel = LinuxKernel()
+    keys = [str(netns_directory / f"key{number}") for number in range(2, 10)]
+    for number, key in enumerate(keys, 2):
+        kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(number),)))
+    for key in keys:
+        kernel.destroy_sandbox(key)
+    kernel.close()
+    assert {link["ifname"] for link in ip("link")} == {"lo", bridge}
+
+
+def test_links_that_a_dead_daemon_retired_go_at_the_next_boot_and_no_others(kernel, ip) -> None:
+    for name in ("ni-old", "ni-other"):
+        command = ["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}-p"]
+        subprocess.run(command, check=True)
+    subprocess.run(["ip", "link", "set", "ni-old", "group", str(RETIRED_GROUP)], check=True)
+    other = LinuxKernel()
+    other.prepare_host()
+    other.close()
+    assert {link["ifname"] for link in ip("link")} == {"lo", "ni-other", "ni-other-p"}
