@@ -22,7 +22,7 @@ from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
 from benchmarks.starts import StartError
-from benchmarks.table import render
+from benchmarks.table import render as render_table
 from benchmarks.worker import WorkerError
 from conformance.engines.base import EngineError
 from conformance.engines.settings import SettingsError
@@ -88,6 +88,12 @@ def main() -> None:
     help="Also write pytest-benchmark's JSON, with every sample, to this file.",
 )
 @click.option(
+    "--report",
+    "report_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write the run as one HTML page and as Markdown into this folder.",
+)
+@click.option(
     "--storage",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".benchmarks"),
@@ -102,6 +108,7 @@ def run(
     rounds: int | None,
     quick: bool,
     json_path: Path | None,
+    report_folder: Path | None,
     storage: Path,
     seed: int | None,
     check: bool,
@@ -123,11 +130,49 @@ def run(
         warmup_rounds=WARMUP_ROUNDS,
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
     )
+    if report_folder is not None and json_path is None:
+        json_path = report_folder / "benchmarks.json"
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
     # A polite kill cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_run_pytest(settings, json_path=json_path, storage=storage, check=check))
+    code = _run_pytest(settings, json_path=json_path, storage=storage, check=check)
+    if report_folder is not None and json_path is not None and code is not ExitCode.ERROR:
+        _write_report(json_path, report_folder)
+    sys.exit(code)
+
+
+@main.command()
+@click.argument("run_json", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="The folder for the page and the Markdown.",
+)
+def render(*, run_json: Path, folder: Path) -> None:
+    """Make the page and the Markdown of a run that was kept with --json, again."""
+    _write_report(run_json, folder)
+
+
+def _write_report(run_json: Path, folder: Path) -> None:
+    # here, because only this needs matplotlib: it takes a second to import, and may not be there
+    try:
+        from benchmarks.report import PageError, Run, write_page  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        click.echo(f"error: no page: {error}: pip install --group plot", err=True)
+        sys.exit(ExitCode.ERROR)
+
+    try:
+        written = write_page(Run.read(run_json), folder)
+    except PageError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(ExitCode.ERROR)
+    for path in written:
+        click.echo(f"wrote {path}")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -160,7 +205,7 @@ def _run_pytest(
     if plugin.measured is None:
         _explain(plugin.failure)
         return ExitCode.ERROR
-    render(plugin.measured, _console())
+    render_table(plugin.measured, _console())
     if outcome is not pytest.ExitCode.OK:
         click.echo("error: the samples could not be kept; see above", err=True)
         return ExitCode.ERROR

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.bars import make_bars
 from benchmarks.cases import Case, plan_cases
 from benchmarks.machine import Load
-from benchmarks.measure import Measurements, Progress, Settings, measure
+from benchmarks.measure import EngineInfo, Measurements, Progress, Settings, measure
 from benchmarks.table import make_rows, noise
 
 SCHEMA_VERSION = 2
@@ -106,6 +106,16 @@ def load_to_wire(load: Load) -> dict[str, Any]:
     }
 
 
+def info_to_wire(info: EngineInfo) -> dict[str, str]:
+    """Return an engine or a peer for the JSON."""
+    return {
+        "name": info.name,
+        "family": info.family,
+        "label": info.label,
+        "version": info.version,
+    }
+
+
 def run_to_wire(measurements: Measurements) -> dict[str, Any]:
     """Return what the table says, for the JSON."""
     return {
@@ -114,16 +124,8 @@ def run_to_wire(measurements: Measurements) -> dict[str, Any]:
         "rounds": measurements.settings.rounds,
         "warmup_rounds": measurements.settings.warmup_rounds,
         "seed": measurements.settings.seed,
-        "engines": [
-            {
-                "name": info.name,
-                "family": info.family,
-                "label": info.label,
-                "version": info.version,
-            }
-            for info in measurements.engines
-        ],
-        "peers": [{"name": info.name, "version": info.version} for info in measurements.peers],
+        "engines": [info_to_wire(info) for info in measurements.engines],
+        "peers": [info_to_wire(info) for info in measurements.peers],
         "under_load": list(noise(measurements)),
         "table": [row.to_wire() for row in make_rows(measurements)],
         "bars": [bar.to_wire() for bar in make_bars(measurements)],

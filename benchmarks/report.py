@@ -1,0 +1,153 @@
+"""A run as one HTML page and as Markdown: no other file, no network, all text escaped.
+
+Both are made of what was kept (pytest-benchmark's JSON of a run, the JSON of a growth run), so a
+page can be made again from committed samples, and says nothing that the samples do not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from benchmarks.cases import NETWORK_TITLES, Figure
+from benchmarks.plots import ecdf
+from benchmarks.plugin import SCHEMA_VERSION
+
+HTML_NAME = "benchmarks.html"
+MARKDOWN_NAME = "benchmarks.md"
+_TEMPLATES = Path(__file__).parent / "page"
+_SAME_WORK = (Figure.FLOOR, Figure.PEER, Figure.METRIC)
+"""The figures that share a plot: who allocates, and what cannot be avoided."""
+
+
+class PageError(Exception):
+    """What was given is not the JSON of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One picture of the page with its heading."""
+
+    title: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The rows of one figure, as the table on the terminal has them."""
+
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+class Run:
+    """One run as it was kept."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """Read the JSON of a run.
+
+        Raises:
+            PageError: it has no netinit part, or none that this version reads.
+        """
+        netinit = document.get("netinit")
+        if not isinstance(netinit, dict) or netinit.get("schema_version") != SCHEMA_VERSION:
+            raise PageError("this is not the JSON of `python -m benchmarks run` of this version")
+        self.netinit: Mapping[str, Any] = netinit
+        self.machine: Mapping[str, Any] = document["machine_info"]
+        self.datetime: str = document["datetime"]
+        self.samples: dict[str, list[float]] = {
+            each["param"]: each["stats"]["data"] for each in document["benchmarks"]
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Run:
+        """Read a file.
+
+        Raises:
+            PageError: it cannot be read as the JSON of a run.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise PageError(f"{path}: {error}") from error
+        if not isinstance(document, dict):
+            raise PageError(f"{path}: not the JSON of a run")
+        return cls(document)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The table, figure by figure."""
+        table = self.netinit["table"]
+        blocks = []
+        for figure in Figure:
+            rows = [row for row in table if row["figure"] == figure.name.lower()]
+            if rows:
+                blocks.append(Block(figure.value, rows))
+        return blocks
+
+    @property
+    def plots(self) -> list[Plot]:
+        """The distributions: allocate on each network, then whole starts."""
+        found = []
+        for network, title in NETWORK_TITLES.items():
+            by_label = self._series(_SAME_WORK, network)
+            if len(by_label) > 1:
+                name = f"allocate, {title}"
+                found.append(Plot(name, Markup(ecdf(by_label, title=name))))  # noqa: S704
+        for network, title in NETWORK_TITLES.items():
+            by_label = self._series((Figure.START,), network)
+            if by_label:
+                name = f"whole start, {title}"
+                found.append(Plot(name, Markup(ecdf(by_label, title=name))))  # noqa: S704
+        return found
+
+    def _series(self, figures: Sequence[Figure], network: str) -> dict[str, list[float]]:
+        """Return samples by label; the floor is on every network's plot, it knows no names."""
+        names = {figure.name.lower() for figure in figures}
+        wanted = [
+            row
+            for row in self.netinit["table"]
+            if row["figure"] in names
+            and (row["network"] == network or (row["figure"] == "floor" and network != "none"))
+        ]
+        if not any(row["figure"] != "floor" for row in wanted):
+            return {}
+        return {row["engine"]: self.samples[row["case"]] for row in wanted}
+
+
+def write_page(run: Run, folder: Path, *, extra_plots: Sequence[Plot] = ()) -> list[Path]:
+    """Write the page and the Markdown into a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html", "html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["heading"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters["ms"] = lambda value: f"{value:.2f}"
+    environment.filters["ratio"] = _ratio
+    written = []
+    for name in (HTML_NAME, MARKDOWN_NAME):
+        text = environment.get_template(f"{name}.j2").render(
+            run=run,
+            networks=NETWORK_TITLES,
+            plots=[*run.plots, *extra_plots] if name == HTML_NAME else [],
+        )
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _ratio(ratio: Mapping[str, float] | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{ratio['value']:.3g} [{ratio['low']:.3g} {ratio['high']:.3g}]"

@@ -1,0 +1,140 @@
+"""The page and the Markdown of a run: complete, self-contained, and escaped."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from markupsafe import Markup
+
+from benchmarks.cli import main
+from benchmarks.plots import ecdf, growth
+from benchmarks.report import PageError, Plot, Run, write_page
+
+ENGINES = ("reference", "docker-20.10")
+TIMES_S = {"reference": [0.002, 0.003], "docker-20.10": [0.0050, 0.0071]}
+
+
+def row(figure: str, engine: str, network: str, case: str) -> dict[str, object]:
+    return {
+        "case": case,
+        "figure": figure,
+        "engine": engine,
+        "network": network,
+        "n": 2,
+        "p50_ms": 2.5,
+        "p95_ms": 2.9,
+        "p99_ms": 3.0,
+        "to_floor": {"value": 1.8765, "low": 1.5, "high": 2.25},
+        "to_docker": None,
+    }
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    table, kept = [], []
+    for figure in ("metric", "start"):
+        for engine in ENGINES:
+            case = f"{figure}-bridge-{engine}"
+            table.append(row(figure, engine, "bridge", case))
+            kept.append({"param": case, "stats": {"data": TIMES_S[engine]}})
+    return {
+        "datetime": "2026-11-24T16:00:00.123456+00:00",
+        "machine_info": {
+            "release": "6.18.1",
+            "load": {"cpus": 2, "load_average_before": 0.25},
+        },
+        "benchmarks": kept,
+        "netinit": {
+            "schema_version": 2,
+            "run_id": "abc123",
+            "rounds": 2,
+            "seed": 7,
+            "engines": [
+                {"name": name, "family": name, "label": name, "version": "<20.10.24>"}
+                for name in ENGINES
+            ],
+            "peers": [],
+            "under_load": ["the floor's p95 is 3.0 x its p50"],
+            "table": table,
+            "bars": [
+                {
+                    "network": "bridge",
+                    "what": "allocate to docker-20.10's",
+                    "met": False,
+                    "ours_ms": 2.5,
+                    "theirs_ms": 6.0,
+                    "limit": 0.25,
+                    "ratio": None,
+                }
+            ],
+        },
+    }
+
+
+def test_page_has_every_row_bar_and_plot_and_needs_no_other_file(document, tmp_path):
+    html, markdown = write_page(Run(document), tmp_path / "new")
+    page, text = html.read_text(), markdown.read_text()
+    for said in (
+        "allocate to docker-20.10&#39;s",
+        "1.88 [1.5 2.25]",
+        "0.417",
+        "\N{BALLOT X} missed",
+    ):
+        assert said in page
+    assert "| allocate to docker-20.10's | default bridge | 2.50 | 6.00 | 0.417 | 0.25 |" in text
+    assert page.count("<svg") == 2
+    assert "floor&#39;s p95" in page
+    assert "under load" in text.lower()
+    assert not re.search(r"""(src|href)=["'](?!#)|@import|url\((?!#)""", page)
+    assert "&lt;20.10.24&gt;" in page
+    assert "<20.10.24>" not in page
+
+
+def test_plot_says_whose_line_is_whose_and_is_wellformed():
+    svg = ecdf(TIMES_S, title="allocate, default bridge")
+    root = ET.fromstring(svg)
+    texts = {"".join(each.itertext()) for each in root.iter() if each.tag.endswith("text")}
+    assert set(ENGINES) <= texts
+    assert "currentColor" in svg
+    assert ecdf(TIMES_S, title="allocate, default bridge") == svg
+
+
+def test_two_plots_on_a_page_share_no_id():
+    first, second = (set(re.findall(r'id="([^"]+)"', ecdf(TIMES_S, title=each))) for each in "ab")
+    assert first
+    assert not first & second
+
+
+def test_growth_is_drawn_at_the_sizes_that_were_measured():
+    svg = growth({"user network": {10: [0.001, 0.002, 0.003], 1000: [0.002] * 3}}, title="growth")
+    texts = {"".join(each.itertext()) for each in ET.fromstring(svg).iter()}
+    assert {"user network", "1,000"} <= texts
+
+
+def test_plots_of_other_runs_come_last(document, tmp_path):
+    html, _markdown = write_page(
+        Run(document), tmp_path, extra_plots=[Plot("growth, somewhere", Markup("<i>here</i>"))]
+    )
+    assert "Growth, somewhere" in html.read_text()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"netinit": {"schema_version": 1}}'])
+def test_other_json_is_refused_in_a_sentence(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(PageError):
+        Run.read(path)
+    result = CliRunner().invoke(main, ["render", str(path), "-o", str(tmp_path)])
+    assert result.exit_code == 2
+    assert result.output.startswith("error: ")
+
+
+def test_page_can_be_made_again_from_what_was_kept(document, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    result = CliRunner().invoke(main, ["render", str(path), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "benchmarks.html").exists()
