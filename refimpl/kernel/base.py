@@ -63,7 +63,7 @@ class SandboxPlan:
     ipv6: bool = False
     """False switches IPv6 off in the namespace, as Docker does without an IPv6 network."""
     resolver_address: str | None = None
-    """Where the embedded DNS listens inside (`127.0.0.11`), or None for no resolver."""
+    """Whose port 53 leads to the embedded DNS inside (`127.0.0.11`), or None for no resolver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +137,11 @@ class Kernel(Protocol):
 
         Returns:
             The bound sockets of the resolver, first UDP and then TCP (listening), both
-            non-blocking and on port 53 of `plan.resolver_address`; empty without a resolver.
+            non-blocking, to which port 53 of `plan.resolver_address` leads; empty without one.
         """
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
-        """Bind the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
+        """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""

@@ -19,7 +19,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from refimpl.kernel import links, mounts, netns
+from refimpl.kernel import links, mounts, netns, resolver
 from refimpl.kernel.base import (
     Address,
     BridgePlan,
@@ -144,7 +144,7 @@ class LinuxKernel:
 
         Returns:
             The bound sockets of the resolver, first UDP and then TCP (listening), both
-            non-blocking and on port 53 of `plan.resolver_address`; empty without a resolver.
+            non-blocking, to which port 53 of `plan.resolver_address` leads; empty without one.
 
         Raises:
             OSError: EEXIST when the key is in use; what the kernel says otherwise. Nothing is left.
@@ -170,8 +170,8 @@ class LinuxKernel:
         return sockets
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
-        """Bind the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
-        return self._namespaces.inside(key, partial(netns.open_resolver_sockets, address))
+        """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
+        return self._namespaces.inside(key, partial(resolver.open_resolver, address))
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
@@ -254,9 +254,7 @@ def _furnish(plan: SandboxPlan) -> tuple[Netlink, tuple[socket.socket, ...]]:
             netns.set_ipv6("lo", enabled=True)
             netns.set_ipv6("default", enabled=True)
         inside = undo.enter_context(Netlink())
-        sockets = (
-            netns.open_resolver_sockets(plan.resolver_address) if plan.resolver_address else ()
-        )
+        sockets = resolver.open_resolver(plan.resolver_address) if plan.resolver_address else ()
         undo.pop_all()
         return inside, sockets
 

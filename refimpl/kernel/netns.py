@@ -7,9 +7,7 @@ stay bound to the namespace they were opened in, whoever uses them.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +19,6 @@ from refimpl.kernel import libc, mounts
 T = TypeVar("T")
 
 _OWN_NAMESPACE = "/proc/thread-self/ns/net"
-_IP_FREEBIND = 15
-_RESOLVER_PORT = 53
-_RESOLVER_BACKLOG = 128
 
 
 class Visit(Generic[T]):
@@ -172,27 +167,6 @@ def is_pinned(key: str) -> bool:
         return Path(key).samefile(_OWN_NAMESPACE)
     except FileNotFoundError:
         return False
-
-
-def open_resolver_sockets(address: str) -> tuple[socket.socket, ...]:
-    """Bind UDP and TCP port 53 of an address in the calling thread's namespace.
-
-    The address need not be there yet: `lo` may still be down.
-    """
-    with contextlib.ExitStack() as undo:
-        sockets = []
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            one = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
-            undo.callback(one.close)
-            one.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
-            if kind == socket.SOCK_STREAM:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((address, _RESOLVER_PORT))
-            if kind == socket.SOCK_STREAM:
-                one.listen(_RESOLVER_BACKLOG)
-            sockets.append(one)
-        undo.pop_all()
-        return tuple(sockets)
 
 
 def set_ipv6(interface: str, *, enabled: bool) -> None:

@@ -5,9 +5,7 @@ Method: iproute2 looks at what the kernel made; nothing of the code under test d
 
 import errno
 import os
-import socket
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_interface
@@ -18,11 +16,6 @@ import pytest
 from refimpl.kernel import libc
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.linux import LinuxKernel
-
-SAY_HELLO = """
-import socket
-socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"hello", ("127.0.0.11", 53))
-"""
 
 GATEWAY = GatewayPlan(ipv4="172.30.0.1", interface="eth0")
 
@@ -137,29 +130,6 @@ def test_sandbox_reaches_the_gateway_at_once(kernel, netns_directory, interface,
     key = str(netns_directory / "one")
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),), gateway=GATEWAY))
     assert inside(key, "busybox", "ping", "-c1", "-W2", "172.30.0.1").returncode == 0
-
-
-def test_resolver_sockets_are_bound_inside(kernel, netns_directory, inside) -> None:
-    key = str(netns_directory / "dns")
-    udp, tcp = kernel.create_sandbox(SandboxPlan(key=key, resolver_address="127.0.0.11"))
-    with udp, tcp:
-        assert (udp.getsockname(), tcp.getsockname()) == (("127.0.0.11", 53),) * 2
-        assert (udp.type, tcp.type) == (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-        assert not udp.getblocking()
-        assert not tcp.getblocking()
-        udp.settimeout(5)
-        inside(key, sys.executable, "-c", SAY_HELLO)
-        assert udp.recv(100) == b"hello"
-
-
-def test_resolver_is_opened_in_an_existing_sandbox(kernel, netns_directory) -> None:
-    key = str(netns_directory / "dns")
-    kernel.create_sandbox(SandboxPlan(key=key))
-    udp, tcp = kernel.open_resolver(key, "127.0.0.11")
-    with udp, tcp:
-        with pytest.raises(OSError, match="in use") as caught:
-            kernel.open_resolver(key, "127.0.0.11")
-        assert caught.value.errno == errno.EADDRINUSE
 
 
 # -- failing ---------------------------------------------------------------------------------------
