@@ -15,6 +15,7 @@ events            what the engine announces: .collect("network"), .wait_for("con
 sockets           sockets inside a container (None: the engine's namespace): .make .serve .outcome
 dns               raw DNS out of a container: .ask(c, "name", "A", tcp=True) .addresses(c, "name")
 dns_server(c, address, handler)  a DNS server in a container, for a `with` block
+asker(net)        run a container on a network for which every name is NXDOMAIN that is not ours
 metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
 subnets           subnets that overlap nothing: .ipv4() .ipv6()
@@ -22,6 +23,7 @@ new_name(role)    a name that nothing else has
 workbench         all of the above as one object
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,11 +32,11 @@ import pytest
 
 from conformance.engines.base import Engine
 from conformance.leaks import LeakFound, check_nothing_left, take_snapshot
-from conformance.observe.dns import DnsClient, DnsServer, Handler
+from conformance.observe.dns import DnsClient, DnsServer, Handler, failing
 from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
-from conformance.observe.sockets import Sockets
+from conformance.observe.sockets import Sockets, address_in
 from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.workbench import Workbench
@@ -144,6 +146,27 @@ def dns_server(sockets: Sockets) -> Callable[..., DnsServer]:
         return DnsServer(sockets, where, address, handler)
 
     return serve
+
+
+@pytest.fixture
+def asker(
+    run: Callable[..., Any], dns_server: Callable[..., DnsServer]
+) -> Iterator[Callable[..., Any]]:
+    """Run a container that asks for names: `asker(net)`.
+
+    Behind the engine's DNS is a server of the row's own, on the same network, that answers
+    NXDOMAIN to whatever the engine does not know: so a name that is gone is told from one that is
+    late.
+    """
+    with contextlib.ExitStack() as servers:
+
+        def ask_on(network: Any) -> Any:
+            upstream = run(network=network.name)
+            address = address_in(upstream, network)
+            servers.enter_context(dns_server(upstream, address, failing("NXDOMAIN")))
+            return run(network=network.name, dns=[address])
+
+        yield ask_on
 
 
 @pytest.fixture

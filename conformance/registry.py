@@ -29,6 +29,7 @@ FIXTURE_NEEDS = {
     "sockets": "host-view",
     "dns": "host-view",
     "dns_server": "host-view",
+    "asker": "host-view",
     "metrics": "metrics",
     "own_daemon": "own-daemon",
 }

@@ -15,8 +15,11 @@ import dns.message
 import dns.query
 import dns.rcode
 import dns.rdatatype
+import dns.reversename
+import dns.rrset
 from docker.models.containers import Container
 
+from conformance.assertions import expect_equal
 from conformance.observe.files import parse_resolv_conf
 from conformance.observe.sockets import Sockets, resolv_conf_of
 
@@ -97,6 +100,11 @@ class DnsClient:
             question.use_edns(0, payload=payload)
         return self.exchange(container, question, tcp=tcp, timeout_s=timeout_s)
 
+    def ask_reverse(self, container: Container, address: str) -> DnsAnswer:
+        """Ask for the name of an address."""
+        name = dns.reversename.from_address(address).to_text(omit_final_dot=True)
+        return self.ask(container, name, "PTR")
+
     def exchange(
         self,
         container: Container,
@@ -127,6 +135,11 @@ class DnsClient:
     def addresses(self, container: Container, name: str, type: str = "A") -> list[str]:
         """Give the addresses that a name has for a container, sorted; [] for none."""
         return sorted(self.ask(container, name, type).records)
+
+
+def expect_unknown(client: DnsClient, asker: Container, name: str) -> None:
+    """Expect an engine not to know a name, asked for by a container of the fixture `asker`."""
+    expect_equal(f"what becomes of {name}", "NXDOMAIN", client.ask(asker, name).rcode)
 
 
 class DnsServer:
