@@ -73,6 +73,7 @@ class Daemon(Restoring):
                 new_id=self.new_id,
             )
         )
+        self.kernel.expect_sandbox()
 
     def close(self) -> None:
         """Shut down in order, and let another daemon have the data-root."""

@@ -169,6 +169,7 @@ class Networking(Links):
 
         self.write_host_config(container)
         self.network_actions.update_since("allocate", start)
+        self.kernel.expect_sandbox()  # for the next start
 
     def update_container_network_settings(
         self, container: Container, endpoints_config: dict[str, EndpointSettings] | None

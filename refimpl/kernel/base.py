@@ -126,7 +126,7 @@ class Kernel(Protocol):
 
     # -- sandboxes -------------------------------------------------------------------------
     def expect_sandbox(self) -> None:
-        """Begin what takes longest of `create_sandbox`, if that is to follow soon.
+        """Begin ahead what takes longest of a `create_sandbox` that may follow; return at once.
 
         It changes nothing that outlives the process or that anybody sees, so that it needs no
         undoing and may come before the intent is written.

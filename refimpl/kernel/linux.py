@@ -1,8 +1,8 @@
 """The real kernel: puts namespaces, links, firewall and mounts together behind the Protocol.
 
-`create_sandbox` is the hot path: one visit to a new namespace (unshare, pin, open what is needed
-inside), one batch in the host's namespace for all veth pairs, one batch inside for `lo`, addresses
-and routes. Nothing forks, waits or polls.
+`create_sandbox` is the hot path: a namespace that is ready (see `spares`) is pinned, one batch in
+the host's namespace makes all veth pairs, one batch inside sets addresses and routes. Nothing
+forks, sleeps or polls.
 
 Everything here may be called from any thread that is still in the daemon's own namespace.
 """
@@ -41,6 +41,7 @@ from refimpl.kernel.netlink import (
     Request,
 )
 from refimpl.kernel.reaper import Reaper, delete_retired
+from refimpl.kernel.spares import Kind, Spares
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
@@ -56,12 +57,14 @@ class LinuxKernel:
 
     def __init__(self, *, firewall_table: str = "netinit") -> None:
         self._namespaces = netns.NamespaceThread()
+        self._spares = Spares(self._namespaces)
         self._firewall = Firewall(firewall_table)
         self._reaper = Reaper()
 
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""
         self._reaper.close()
+        self._spares.close()
         self._namespaces.close()
 
     # -- the host's side -------------------------------------------------------------------
@@ -136,8 +139,8 @@ class LinuxKernel:
     # -- sandboxes -------------------------------------------------------------------------
 
     def expect_sandbox(self) -> None:
-        """Begin to make the namespace that `create_sandbox` will want, and return at once."""
-        self._namespaces.make_new()
+        """Begin to make the namespaces that `create_sandbox` may want, and return at once."""
+        self._spares.prepare()
 
     def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:
         """Make a namespace with everything in it.
@@ -149,25 +152,27 @@ class LinuxKernel:
         Raises:
             OSError: EEXIST when the key is in use; what the kernel says otherwise. Nothing is left.
         """
-        with contextlib.ExitStack() as undo:
-            inside, sockets = self._namespaces.in_new(partial(_furnish, plan))
+        ipv6 = plan.ipv6 or any(_has_ipv6(one) for one in plan.interfaces)
+        with (
+            self._spares.take(Kind(ipv6, plan.resolver_address)) as namespace,
+            contextlib.ExitStack() as undo,
+        ):
+            netns.pin(plan.key, namespace.path)
             undo.callback(netns.unpin, plan.key)
-            for one in sockets:
-                undo.callback(one.close)
-            with inside, Netlink() as host, contextlib.ExitStack() as undo_pairs:
-                indices = _add_pairs(host, plan.key, plan.interfaces, undo_pairs)
+            with Netlink() as host, contextlib.ExitStack() as undo_pairs:
+                indices = _add_pairs(host, namespace.descriptor, plan.interfaces, undo_pairs)
                 plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
                 if plain and len(plain) < len(plan.interfaces):
                     self._namespaces.inside(plan.key, partial(_switch_ipv6_off, plain))
-                requests = [links.change_link(links.LOOPBACK_INDEX, "lo")]
+                requests = []
                 for interface in plan.interfaces:
                     requests += _set_up_requests(indices[interface.name], interface)
                 index = indices.get(plan.gateway.interface or "")
                 requests += links.new_default_routes(plan.gateway, index)
-                inside.run(requests)
+                namespace.inside.run(requests)
                 undo_pairs.pop_all()
             undo.pop_all()
-        return sockets
+            return namespace.hand_over_sockets()
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
         """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
@@ -179,7 +184,8 @@ class LinuxKernel:
         with inside, Netlink() as host, contextlib.ExitStack() as undo:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
-            indices = _add_pairs(host, key, (plan,), undo)
+            with Path(key).open("rb", buffering=0) as namespace:
+                indices = _add_pairs(host, namespace.fileno(), (plan,), undo)
             inside.run(_set_up_requests(indices[plan.name], plan))
             _set_default_routes(inside, gateway, before, indices)
             undo.pop_all()
@@ -242,23 +248,6 @@ class LinuxKernel:
 # -- run inside a sandbox's namespace, by the namespace thread -----------------------------------
 
 
-def _furnish(plan: SandboxPlan) -> tuple[Netlink, tuple[socket.socket, ...]]:
-    """Pin the new namespace and open what must be opened in it."""
-    with contextlib.ExitStack() as undo:
-        netns.pin(plan.key)
-        undo.callback(netns.unpin, plan.key)
-        # before any interface is there, so that none ever gets a link-local address; then on
-        # again for those that shall have IPv6, as moby's osl does (setIPv6, checkLoV6; v20.10)
-        netns.set_ipv6("all", enabled=False)
-        if plan.ipv6 or any(_has_ipv6(one) for one in plan.interfaces):
-            netns.set_ipv6("lo", enabled=True)
-            netns.set_ipv6("default", enabled=True)
-        inside = undo.enter_context(Netlink())
-        sockets = resolver.open_resolver(plan.resolver_address) if plan.resolver_address else ()
-        undo.pop_all()
-        return inside, sockets
-
-
 def _expect_interface(plan: InterfacePlan) -> Netlink:
     """Make the namespace ready for one more interface, with IPv6 as that one needs it."""
     netns.set_ipv6("default", enabled=_has_ipv6(plan))
@@ -287,24 +276,26 @@ def _forget_interface(name: str, gateway: GatewayPlan) -> None:
 
 
 def _add_pairs(
-    host: Netlink, key: str, plans: Sequence[InterfacePlan], undo: contextlib.ExitStack
+    host: Netlink, namespace: int, plans: Sequence[InterfacePlan], undo: contextlib.ExitStack
 ) -> dict[str, int]:
     """Make all veth pairs in one batch; those made go to `undo`.
+
+    Args:
+        host: where the one end is to be.
+        namespace: a descriptor of where the other end is to be.
+        plans: the interfaces.
+        undo: what is to be undone.
 
     Returns:
         The interfaces' indices inside the sandbox, by name.
     """
     if not plans:
         return {}
-    namespace = os.open(key, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        requests = []
-        for plan in plans:
-            requests.append(links.new_pair(plan, _bridge_index(plan.bridge), namespace))
-            requests.append(links.get_link(plan.host_name))
-        answers = host.exchange(requests)
-    finally:
-        os.close(namespace)
+    requests = []
+    for plan in plans:
+        requests.append(links.new_pair(plan, _bridge_index(plan.bridge), namespace))
+        requests.append(links.get_link(plan.host_name))
+    answers = host.exchange(requests)
     created, found = answers[::2], answers[1::2]
     for plan, answer in zip(plans, created, strict=True):
         if answer.error is None:

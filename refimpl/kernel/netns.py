@@ -61,28 +61,19 @@ class NamespaceThread:
     """
 
     def __init__(self) -> None:
-        self.home = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        self.home = open_own()
         self._visits: SimpleQueue[Visit[Any] | None] = SimpleQueue()
-        self._is_in_fresh = False
-        """The thread is in a new namespace that nobody has used; only it may look here."""
         self._thread = threading.Thread(target=self._serve, name="netns", daemon=True)
         self._thread.start()
 
-    def make_new(self) -> None:
-        """Begin to make a namespace for the next `in_new`, and do not wait for it.
-
-        It ends unused with any other visit before that one: then another is made.
-        """
-        self._visits.put(Visit(self._enter_new))
-
-    def in_new(self, work: Callable[[], T]) -> T:
-        """Make a namespace and run `work` in it; the namespace ends unless `work` pins it."""
+    def begin_new(self, work: Callable[[], T]) -> Visit[T]:
+        """Have `work` run in a new namespace, which ends unless `work` pins or opens it."""
 
         def visit() -> T:
-            self._enter_new()
+            libc.unshare(libc.CLONE_NEWNET)
             return self._run_and_go_home(work)
 
-        return self._send(visit)
+        return self._begin(visit)
 
     def inside(self, key: str, work: Callable[[], T]) -> T:
         """Run `work` in the namespace that is pinned at `key`.
@@ -99,7 +90,7 @@ class NamespaceThread:
                 os.close(descriptor)
             return self._run_and_go_home(work)
 
-        return self._send(visit)
+        return self._begin(visit).result()
 
     def close(self) -> None:
         """End the thread; nobody may send it anywhere any more."""
@@ -109,32 +100,35 @@ class NamespaceThread:
             os.close(self.home)
             self.home = -1
 
-    def _send(self, work: Callable[[], T]) -> T:
+    def _begin(self, work: Callable[[], T]) -> Visit[T]:
         if self.home < 0:
             raise RuntimeError("the namespace thread has ended")
         visit = Visit(work)
         self._visits.put(visit)
-        return visit.result()
+        return visit
 
     def _serve(self) -> None:
         while (visit := self._visits.get()) is not None:
             visit.run()
 
-    def _enter_new(self) -> None:
-        if not self._is_in_fresh:
-            libc.unshare(libc.CLONE_NEWNET)
-            self._is_in_fresh = True
-
     def _run_and_go_home(self, work: Callable[[], T]) -> T:
-        self._is_in_fresh = False
         try:
             return work()
         finally:
             libc.setns(self.home, libc.CLONE_NEWNET, "of the daemon")
 
 
-def pin(key: str) -> None:
-    """Keep the calling thread's namespace alive at `key`, a new file.
+def open_own() -> int:
+    """Return a descriptor of the calling thread's namespace."""
+    return os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def pin(key: str, namespace: str = _OWN_NAMESPACE) -> None:
+    """Keep a namespace alive at `key`, a new file.
+
+    Args:
+        key: the file.
+        namespace: a path that stands for it; if left out, the calling thread's own.
 
     Raises:
         OSError: EEXIST when the file is there already; nothing is left behind.
@@ -145,7 +139,7 @@ def pin(key: str) -> None:
         Path(key).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         _create(key)
     try:
-        libc.mount(_OWN_NAMESPACE, key, None, libc.MS_BIND)
+        libc.mount(namespace, key, None, libc.MS_BIND)
     except BaseException:
         Path(key).unlink(missing_ok=True)
         raise

@@ -1,0 +1,125 @@
+"""Goal: a namespace made ahead is as one made on the spot, and nobody gets anything of it before.
+
+Method: the calls that make a namespace are counted or fail; iproute2, nft and ss look at what a
+sandbox got.
+"""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from refimpl.kernel import libc
+from refimpl.kernel.base import SandboxPlan
+from refimpl.kernel.linux import LinuxKernel
+
+RESOLVER = "127.0.0.11"
+COUNT_NAMESPACES = """
+import os
+opened = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+print(sum(os.path.exists(one) and os.readlink(one).startswith("net:") for one in opened))
+"""
+
+
+def expect(kernel, directory) -> None:
+    """Have the spares made, and wait for them: visits are made in their order."""
+    kernel.expect_sandbox()
+    kernel.destroy_sandbox(str(directory / "never"))
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """A list that grows with every namespace that is made."""
+    calls = []
+    unshare = libc.unshare
+
+    def counted(flags):
+        calls.append(flags)
+        unshare(flags)
+
+    monkeypatch.setattr(libc, "unshare", counted)
+    return calls
+
+
+@pytest.mark.parametrize("resolver", [None, RESOLVER])
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_a_sandbox_takes_the_spare_of_its_kind(
+    kernel, netns_directory, made, ipv6, resolver
+) -> None:
+    def create(name):
+        plan = SandboxPlan(key=str(netns_directory / name), ipv6=ipv6, resolver_address=resolver)
+        for one in kernel.create_sandbox(plan):
+            one.close()
+
+    create("first")  # which tells what kind is wanted
+    expect(kernel, netns_directory)
+    before = len(made)
+    create("second")
+    assert len(made) == before
+    expect(kernel, netns_directory)
+    assert len(made) == before + 1
+
+
+def test_a_spare_of_another_kind_is_not_taken(
+    kernel, netns_directory, inside, ip, interface
+) -> None:
+    dns = SandboxPlan(key=str(netns_directory / "dns"), ipv6=True, resolver_address=RESOLVER)
+    for one in kernel.create_sandbox(dns):
+        one.close()
+    expect(kernel, netns_directory)
+    key = str(netns_directory / "plain")
+    assert kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),))) == ()
+    assert inside(key, "nft", "list", "ruleset").stdout == ""
+    assert inside(key, "ss", "-Htuln").stdout == ""
+    assert "inet6" not in {
+        one["family"] for link in ip("addr", key=key) for one in link["addr_info"]
+    }
+
+
+def test_a_spare_that_could_not_be_made_is_made_good_on_the_spot(
+    kernel, netns_directory, monkeypatch
+) -> None:
+    def refuse(flags):
+        raise OSError(errno.ENOSPC, "make a namespace: too many")
+
+    key = str(netns_directory / "key")
+    with monkeypatch.context() as patched:
+        patched.setattr(libc, "unshare", refuse)
+        expect(kernel, netns_directory)
+        with pytest.raises(OSError, match="too many"):
+            kernel.create_sandbox(SandboxPlan(key=key))
+    kernel.create_sandbox(SandboxPlan(key=key))
+
+
+def test_no_more_spares_than_kinds_are_kept_and_none_after_the_end(
+    netns_directory, open_descriptors
+) -> None:
+    before = open_descriptors()
+    kernel = LinuxKernel()
+    counts = []
+    for number, ipv6 in enumerate((False, True) * 3):
+        for resolver in (RESOLVER, None):
+            key = netns_directory / f"{number}{resolver}"
+            plan = SandboxPlan(key=str(key), ipv6=ipv6, resolver_address=resolver)
+            for one in kernel.create_sandbox(plan):
+                one.close()
+            expect(kernel, netns_directory)
+            counts.append(open_descriptors())
+    kernel.close()
+    # a plain spare has two descriptors; four kinds come again and again
+    assert max(counts[4:]) <= max(counts[:4])
+    assert open_descriptors() == before
+
+
+def test_no_child_inherits_a_spare(kernel, netns_directory) -> None:
+    expect(kernel, netns_directory)
+    child = subprocess.run(
+        [sys.executable, "-c", COUNT_NAMESPACES],
+        close_fds=False,
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=20,
+    )
+    assert child.stdout == "0\n"
