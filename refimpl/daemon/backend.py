@@ -210,8 +210,8 @@ class NetworkBackend(Protocol):
     def network_create(self, body: Wire) -> tuple[str, str]:
         """Create a network and return its id and a warning ("" for none)."""
 
-    def network_list(self, filters: Filters) -> list[Wire]:
-        """Answer GET /networks."""
+    def network_list(self, filters: Filters, *, detailed: bool = False) -> list[Wire]:
+        """Answer GET /networks, with the containers of each where it is to be detailed."""
 
     def network_inspect(self, ref: str, *, verbose: bool = False, scope: str = "") -> Wire:
         """Answer GET /networks/{ref}, with the containers that run on it."""

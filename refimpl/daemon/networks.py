@@ -99,11 +99,11 @@ class Networks(Networking):
         if request.config_only:
             raise NotServed("configuration-only networks are not served by this engine")
 
-    def network_list(self, filters: Filters) -> list[Wire]:
-        """List networks with their containers (moby: GetNetworks)."""
+    def network_list(self, filters: Filters, *, detailed: bool = False) -> list[Wire]:
+        """List networks; their containers too where it is to be detailed (moby: GetNetworks)."""
         verify_filters(filters, LIST_FILTERS)
         return [
-            self._document(network)
+            self._document(network, detailed=detailed)
             for network in self.controller().networks()
             if passes(network, filters, is_used=self._is_used(network))
         ]
@@ -121,9 +121,9 @@ class Networks(Networking):
             ) from error
         if scope and scope != network.options.scope:
             raise NotFound(f"network {ref} not found")
-        return self._document(network)
+        return self._document(network, detailed=True)
 
-    def _document(self, network: Network) -> Wire:
+    def _document(self, network: Network, *, detailed: bool) -> Wire:
         options = network.options
         return {
             "Name": network.name,
@@ -142,7 +142,7 @@ class Networks(Networking):
             "Ingress": options.ingress,
             "ConfigFrom": {"Network": options.config_from},
             "ConfigOnly": options.config_only,
-            "Containers": self._endpoint_documents(network),
+            "Containers": self._endpoint_documents(network) if detailed else {},
             "Options": dict(options.options),
             "Labels": dict(options.labels),
         }
@@ -200,7 +200,7 @@ class Networks(Networking):
         request = decode_body(NetworkDisconnectRequest, body)
         try:
             container = self._named(request.container)
-        except NotFound:
+        except (NotFound, InvalidParameter):
             if not request.force:
                 raise
             self._delete_endpoint(request.container, ref)
@@ -244,7 +244,10 @@ class Networks(Networking):
 
     def _delete_endpoint(self, name: str, ref: str) -> None:
         """Delete the endpoint of a container that is gone (moby: ForceEndpointDelete)."""
-        endpoint = self.find_network(ref).endpoint_by_name(name)
+        network = self.find_network(ref)
+        if not name:
+            raise EngineError("invalid name: ")
+        endpoint = network.endpoint_by_name(name)
         if endpoint is None:
             raise NotFound(f"endpoint {name} not found")
         endpoint.delete(force=True)

@@ -41,6 +41,7 @@ from refimpl.kernel.netlink import (
     IFLA_MASTER,
     IFLA_MTU,
     IFLA_NET_NS_FD,
+    IFLA_TXQLEN,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -117,6 +118,8 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         OSError: EINVAL when the MAC or the MTU cannot be encoded.
     """
     doing = f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}"
+    # no queue, as Docker's (moby: the zero value of LinkAttrs.TxQLen)
+    queue = attribute(IFLA_TXQLEN, _NUMBER.pack(0))
     try:
         mtu = attribute(IFLA_MTU, _NUMBER.pack(plan.mtu_bytes))
         mac = bytes.fromhex(plan.mac.replace(":", ""))
@@ -127,6 +130,7 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
             _LINK.pack(0, 0, 0, 0, 0),
             attribute(IFLA_IFNAME, _text(plan.name)),
             mtu,
+            queue,
             attribute(IFLA_NET_NS_FD, _NUMBER.pack(namespace)),
             attribute(IFLA_ADDRESS, mac) if mac else b"",
         )
@@ -139,6 +143,7 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
             _LINK.pack(0, 0, 0, IFF_UP, IFF_UP),
             attribute(IFLA_IFNAME, _text(plan.host_name)),
             mtu,
+            queue,
             attribute(IFLA_MASTER, _NUMBER.pack(bridge_index)),
             attribute(IFLA_LINKINFO, information),
         )

@@ -11,9 +11,11 @@ returns, so a batch costs one round trip.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -59,6 +61,7 @@ IFLA_IFNAME = 3
 IFLA_MTU = 4
 IFLA_LINK = 5
 IFLA_MASTER = 10
+IFLA_TXQLEN = 13
 IFLA_LINKINFO = 18
 IFLA_GROUP = 27
 IFLA_NET_NS_FD = 28
@@ -78,7 +81,11 @@ _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
 _LINK_FIXED_BYTES = 16
 _NAMESPACE_FIXED_BYTES = 4
+_SIOCGIFINDEX = 0x8933
+_INTERFACE = struct.Struct("=16si20x")
+"""struct ifreq, with the index as its value."""
 _RECEIVE_BYTES = 64 * 1024
+_NUMBER_MAX = 2**32 - 1
 _ANSWER_TIMEOUT_S = 10
 _DUMP_ATTEMPTS_MAX = 20
 
@@ -174,20 +181,14 @@ class Answer:
             message.decode()
         return messages
 
-    def link_number(self, attribute: int) -> int:
-        """Return one number of the one link that was asked for, without decoding all the others.
-
-        Args:
-            attribute: IFLA_LINK and its like.
-        """
-        value = _attribute(self.bodies[0], _HEADER.size + _LINK_FIXED_BYTES, attribute)
-        return int(_NUMBER.unpack(value)[0])
-
 
 class Netlink:
-    """A route socket of the namespace that the opening thread is in."""
+    """A route socket of the namespace that the opening thread is in; for any number of threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last_number = 0
+        """Of all requests so far, so that a late answer is never taken for another's."""
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
         )
@@ -215,16 +216,34 @@ class Netlink:
             return []
         # The kernel works in order and tells of every error, so the last one's acknowledgement
         # speaks for all. A dump ends with a message of its own and must not have one as well.
-        last = len(requests)
         is_dump = requests[-1].flags & NLM_F_DUMP == NLM_F_DUMP
-        acknowledge = [0] * (last - 1) + [0 if is_dump else NLM_F_ACK]
-        self._socket.sendto(
-            b"".join(map(Request.encode, requests, range(1, last + 1), acknowledge)), (0, 0)
-        )
+        acknowledge = [0] * (len(requests) - 1) + [0 if is_dump else NLM_F_ACK]
         answers = [Answer(request.kind) for request in requests]
-        while not self._receive(requests, answers):
-            pass
+        with self._lock:
+            if self._last_number > _NUMBER_MAX - len(requests):
+                self._last_number = 0
+            first = self._last_number + 1
+            self._last_number += len(requests)
+            numbers = range(first, first + len(requests))
+            self._socket.sendto(
+                b"".join(map(Request.encode, requests, numbers, acknowledge)), (0, 0)
+            )
+            while not self._receive(requests, answers, first):
+                pass
         return answers
+
+    def index_of(self, name: str) -> int:
+        """Return a link's index; many times faster than asking for the link.
+
+        Raises:
+            OSError: ENODEV when there is no such link.
+        """
+        request = _INTERFACE.pack(name.encode(), 0)
+        try:
+            _, index = _INTERFACE.unpack(fcntl.ioctl(self._socket, _SIOCGIFINDEX, request))
+        except OSError as error:
+            raise OSError(error.errno, f"find link {name}: {error.strerror}") from error
+        return int(index)
 
     def run(self, requests: Sequence[Request]) -> list[Answer]:
         """Send requests in one go and raise the first error; the others are done all the same."""
@@ -288,7 +307,7 @@ class Netlink:
                 return answer
         raise OSError(f"{doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
 
-    def _receive(self, requests: Sequence[Request], answers: list[Answer]) -> bool:
+    def _receive(self, requests: Sequence[Request], answers: list[Answer], first: int) -> bool:
         """Sort what came into the answers; tell whether the last request has been answered."""
         data = self._socket.recv(_RECEIVE_BYTES)
         is_complete = False
@@ -297,13 +316,14 @@ class Netlink:
             length, kind, flags, number, _ = _HEADER.unpack_from(data, offset)
             body = data[offset : offset + length]
             offset += (length + 3) & ~3
-            if not 0 < number <= len(requests):
+            place = number - first
+            if not 0 <= place < len(requests):
                 continue
-            answer = answers[number - 1]
+            answer = answers[place]
             answer.is_interrupted |= bool(flags & _DUMP_INTERRUPTED)
             if kind in {_NLMSG_ERROR, _NLMSG_DONE}:
-                answer.error = _read_error(body, kind, flags, requests[number - 1].doing)
-                is_complete |= number == len(requests)
+                answer.error = _read_error(body, kind, flags, requests[place].doing)
+                is_complete |= place == len(requests) - 1
             else:
                 answer.bodies.append(body)
         return is_complete

@@ -20,6 +20,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)
 _AGE = re.compile(
     r"\b(?:Less than a second|1 second|\d+ seconds|About a minute|\d+ minutes)\b(?: ago)?"
 )
+_PART = re.compile(r"\{(?P<symbol>[^{}:]+):(?P<length>\d+)\}")
+_LINK = re.compile(r"(?<=\bveth)[0-9a-f]{7}\b|(?<=Ifindex: )\d+")
 _ZERO_IS_A_FACT = {"Pid": "<pid>", "Created": "<time>"}
 """Numbers that are volatile unless they are 0, by the names of their fields."""
 
@@ -79,9 +81,20 @@ class Symbols:
         text = _LONG_ID.sub(lambda found: f"<{self.learn(found[0], field)}>", text)
         text = _SHORT_ID.sub(self._short, text)
         text = _TIME.sub(lambda found: found[0] if found[0] == ZERO_TIME else "<time>", text)
+        text = _LINK.sub("<link>", text)
         if field == "Status":
             text = _AGE.sub("<age>", text)
         return text
+
+    def filled(self, text: str) -> str:
+        """Put an id's beginning in the place of `{container c1:12}`: the way back."""
+        ids = {symbol: identifier for identifier, symbol in self._symbols.items()}
+        return _PART.sub(lambda part: ids[part["symbol"]][: int(part["length"])], text)
+
+    def shared_beginning(self, kind: str) -> str:
+        """Give the digit with which most ids of a kind begin, the first of several such."""
+        firsts = [i[0] for i, symbol in self._symbols.items() if symbol.startswith(f"{kind} ")]
+        return max(sorted(set(firsts)), key=firsts.count)
 
     def _short(self, found: re.Match[str]) -> str:
         symbol = self._shorts.get(found[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
+from refimpl.api.versions import less_than
 from refimpl.daemon.backend import Backend
 
 _EMPTY = "got EOF while reading request body"
@@ -20,7 +21,9 @@ def _create(backend: Backend, request: Request, answer: Answer) -> None:
 
 
 def _list(backend: Backend, request: Request, answer: Answer) -> None:
-    answer.json(backend.network_list(request.filters()))
+    # from 1.28 on only an inspected network tells of its containers
+    is_detailed = bool(request.version) and less_than(request.version, "1.28")
+    answer.json(backend.network_list(request.filters(), detailed=is_detailed))
 
 
 def _inspect(backend: Backend, request: Request, answer: Answer, ref: str) -> None:

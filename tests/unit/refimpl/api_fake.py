@@ -200,8 +200,8 @@ class FakeBackend:
         self.calls.append(("network", body))
         return "a" * 64, ""
 
-    def network_list(self, filters: Any) -> list[dict[str, Any]]:
-        self.calls.append(("networks", dict(filters)))
+    def network_list(self, filters: Any, *, detailed: bool) -> list[dict[str, Any]]:
+        self.calls.append(("networks", dict(filters), *["detailed"] * detailed))
         return []
 
     def network_inspect(self, ref: str, *, verbose: bool, scope: str) -> dict[str, Any]:

@@ -49,6 +49,8 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
             ("list", {"all_": True, "limit": 3, "size": False, "filters": {"name": ["x"]}}),
         ),
         ("GET", "/networks/?filters=", None, ("networks", {})),
+        ("GET", "/v1.27/networks", None, ("networks", {}, "detailed")),
+        ("GET", "/v1.28/networks", None, ("networks", {})),
         ("POST", "/containers/a/restart?t=-1", None, ("container_restart", "a", -1)),
         ("POST", "/containers/a/pause", None, ("container_pause", "a")),
         ("POST", "/containers/a/unpause", None, ("container_unpause", "a")),

@@ -1,0 +1,153 @@
+"""What the lists and the events let through with which filters."""
+
+from tests.differential.scenario import scenario
+from tests.differential.stage import Stage
+
+NET1, NET2 = "10.205.1.0/24", "10.205.2.0/24"
+
+
+@scenario
+def list_networks_with_filters(engine: Stage) -> None:
+    engine.network("net1", NET1, labels={"colour": "blue", "size": "1"})
+    engine.network("net2", NET2, internal=True, labels={"colour": "red"})
+    engine.run("c1", host={"network_mode": "net1"})
+    for filters in (
+        {},
+        {"name": "net"},
+        {"name": "net1"},
+        {"name": ["net1", "host"]},
+        {"name": "^net1$"},
+        {"driver": "bridge"},
+        {"driver": "host"},
+        {"driver": "nonsense"},
+        {"type": "custom"},
+        {"type": "builtin"},
+        {"type": "nonsense"},
+        {"scope": "local"},
+        {"scope": "swarm"},
+        {"label": "colour"},
+        {"label": "colour=blue"},
+        {"label": ["colour", "size"]},
+        {"dangling": "true"},
+        {"dangling": "false"},
+        {"dangling": "1"},
+        {"dangling": "nonsense"},
+        {"dangling": ["true", "false"]},
+        {"nonsense": "1"},
+        {"driver": "bridge", "label": "colour=red"},
+    ):
+        engine.list_networks(**filters)
+    engine.list_networks(id="{network net1:64}")
+    engine.list_networks(id="{network net1:12}")
+
+
+@scenario
+def list_containers_with_filters(engine: Stage) -> None:
+    engine.network("net1", NET1)
+    engine.run("c1", host={"network_mode": "net1"}, labels={"colour": "blue"})
+    engine.run("c2", labels={"colour": "red"})
+    engine.create("c3", ("sh", "-c", "exit 3"))
+    engine.start("c3")
+    engine.wait("c3")
+    engine.create("c4", host={"network_mode": "host"})
+    engine.run("c5")
+    engine.pause("c5")
+    for filters in (
+        {"network": "net1"},
+        {"network": "bridge"},
+        {"network": "host"},
+        {"network": "nowhere"},
+        {"network": ["net1", "bridge"]},
+        {"name": "c1"},
+        {"name": "/c1"},
+        {"name": "^c"},
+        {"name": "^/c[12]$"},
+        {"name": "("},
+        {"status": "running"},
+        {"status": "created"},
+        {"status": "exited"},
+        {"status": "paused"},
+        {"status": ["running", "exited"]},
+        {"status": "nonsense"},
+        {"label": "colour"},
+        {"label": "colour=red"},
+        {"label": ["colour=red", "colour=blue"]},
+        {"exited": "3"},
+        {"exited": "0"},
+        {"exited": "nonsense"},
+        {"ancestor": "netinit/busybox"},
+        {"ancestor": "nonsense"},
+        {"before": "c3"},
+        {"since": "c3"},
+        {"before": "nobody"},
+        {"health": "none"},
+        {"health": "nonsense"},
+        {"is-task": "true"},
+        {"is-task": "false"},
+        {"volume": "none"},
+        {"publish": "80"},
+        {"nonsense": "1"},
+        {"network": "bridge", "label": "colour=red"},
+    ):
+        engine.ps(**filters)
+    engine.ps(every=False)
+    engine.ps(every=False, status="exited")
+    engine.request("GET", "/containers/json?limit=2")
+    engine.request("GET", "/containers/json?limit=nonsense")
+    engine.request("GET", "/containers/json?all=1&size=1&limit=1")
+    engine.ps(id="{container c1:12}")
+    engine.ps(id="{container c1:64}")
+
+
+@scenario
+def ps_shows_ports_networks_and_status(engine: Stage) -> None:
+    engine.network("net1", NET1)
+    engine.create("c1", ports=[80])
+    engine.ps()
+    engine.connect("c1", "net1")
+    engine.start("c1")
+    engine.ps()
+    engine.pause("c1")
+    engine.ps()
+    engine.unpause("c1")
+    engine.kill("c1")
+    engine.ps()
+    engine.run("c2", host={"network_mode": "container:c1"})
+    engine.start("c1")
+    engine.run("c2", host={"network_mode": "container:c1"})
+    engine.ps()
+
+
+@scenario
+def events_with_filters(engine: Stage) -> None:
+    engine.network("net1", NET1, labels={"colour": "blue"})
+    engine.run("c1", host={"network_mode": "net1"}, labels={"colour": "blue", "b": ""})
+    engine.connect("c1", "bridge")
+    engine.execute("c1", "true")
+    engine.rename("c1", "c2")
+    engine.kill("c2")
+    engine.remove("c2")
+    engine.remove_network("net1")
+    for filters in (
+        {"type": "network"},
+        {"type": "container"},
+        {"type": "image"},
+        {"type": "nonsense"},
+        {"event": "connect"},
+        {"event": "die"},
+        {"event": "exec_create"},
+        {"event": "exec_create: true"},
+        {"container": "c1"},
+        {"container": "c2"},
+        {"network": "net1"},
+        {"network": "bridge"},
+        {"label": "colour=blue"},
+        {"label": "colour"},
+        {"label": "b="},
+        {"scope": "local"},
+        {"scope": "swarm"},
+        {"daemon": "nonsense"},
+        {"nonsense": "1"},
+        {"type": "network", "event": "create"},
+    ):
+        engine.events(**filters)
