@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks run`."""
+"""The command line: `python -m benchmarks run`, and the commands of the gate."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.bars import make_bars
+from benchmarks.gate.cli import gate
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
@@ -60,6 +61,9 @@ def main() -> None:
     Every engine is measured in the same run, interleaved round by round, beside the kernel floor:
     the same work done with raw netlink and nothing else.
     """
+
+
+main.add_command(gate)
 
 
 @main.command()

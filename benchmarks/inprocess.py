@@ -37,7 +37,7 @@ class InProcess:
     def __init__(self, directory: Path) -> None:
         """Boot a daemon below a directory and create the containers."""
         data_root, exec_root = directory / "data", directory / "exec"
-        self._daemon = Daemon(
+        self.daemon = Daemon(
             Services(
                 config=DaemonConfig(data_root=str(data_root), exec_root=str(exec_root)),
                 kernel=LinuxKernel(),
@@ -47,12 +47,12 @@ class InProcess:
                 new_id=new_id,
             )
         )
-        self._daemon.boot(SQLiteStore(database_path(str(data_root))))
+        self.daemon.boot(SQLiteStore(database_path(str(data_root))))
         self._import_image()
-        self._daemon.network_create({"Name": USER_NETWORK, "CheckDuplicate": True})
+        self.daemon.network_create({"Name": USER_NETWORK, "CheckDuplicate": True})
         self._containers = {
-            BRIDGE: self._create(BRIDGE, "bridge"),
-            USER: self._create(USER, USER_NETWORK),
+            BRIDGE: self.create(BRIDGE, "bridge"),
+            USER: self.create(USER, USER_NETWORK),
         }
         self._allocated: Container | None = None
 
@@ -64,17 +64,18 @@ class InProcess:
             root.type = tarfile.DIRTYPE
             tar.addfile(root)
         archive.seek(0)
-        for _progress in self._daemon.image_import(
+        for _progress in self.daemon.image_import(
             archive, repo=IMAGE, tag="latest", changes=(), message=""
         ):
             pass
 
-    def _create(self, name: str, network_mode: str) -> Container:
-        container_id, _warnings = self._daemon.container_create(
+    def create(self, name: str, network_mode: str) -> Container:
+        """Create a container."""
+        container_id, _warnings = self.daemon.container_create(
             name,
             {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network_mode}},
         )
-        return self._daemon.get_container(container_id)
+        return self.daemon.get_container(container_id)
 
     def allocate(self, network: str) -> float:
         """Allocate the network of a container.
@@ -86,7 +87,7 @@ class InProcess:
         self._allocated = container
         with container.lock:
             started = time.perf_counter()
-            self._daemon.allocate_network(container)
+            self.daemon.allocate_network(container)
             return time.perf_counter() - started
 
     def release(self) -> None:
@@ -94,11 +95,11 @@ class InProcess:
         container, self._allocated = self._allocated, None
         if container is not None:
             with container.lock:
-                self._daemon.release_network(container)
+                self.daemon.release_network(container)
 
     def close(self) -> None:
         """Shut the daemon down."""
-        self._daemon.close()
+        self.daemon.close()
 
 
 def main() -> int:

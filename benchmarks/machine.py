@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BUSY_WINDOW_S = 1.0
 MAX_LOAD_PER_CPU = 0.5
@@ -74,3 +76,19 @@ def load_before_run() -> Load:
         load_average=os.getloadavg()[0],
         busy_share=CpuTimes.now().busy_share_since(before),
     )
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what a result must say of the machine: its processor, its kernel, how busy it is."""
+    models = {
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    }
+    return {
+        "cpu": ", ".join(sorted(models)) or platform.machine(),
+        "cpus": os.cpu_count() or 1,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }

@@ -19,13 +19,14 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 ANSWER_TIMEOUT_S = 30.0
 EXIT_TIMEOUT_S = 15.0
+OWN_PACKAGES = Path(__file__).resolve().parents[1]
 
 
 class WorkerError(Exception):
@@ -59,22 +60,24 @@ def serve(allocate: Callable[[str], float], release: Callable[[], None]) -> None
 class Worker:
     """The parent's side of one worker process."""
 
-    def __init__(self, module: str, *arguments: str, log: Path) -> None:
+    def __init__(
+        self, module: str, *arguments: str, log: Path, packages: Path = OWN_PACKAGES
+    ) -> None:
         """Start the worker and wait until it is ready.
 
         Args:
             module: the Python module to run as the worker.
             arguments: its command line.
             log: where its standard error goes.
+            packages: the folder whose packages it imports before any other of these names.
 
         Raises:
             WorkerError: it did not start; the text has the end of its standard error.
         """
         self._module = module
         self._log = log
-        own_packages = str(Path(__file__).resolve().parents[1])
         inherited = os.environ.get("PYTHONPATH")
-        search_path = f"{own_packages}:{inherited}" if inherited else own_packages
+        search_path = f"{packages}:{inherited}" if inherited else str(packages)
         with log.open("wb") as stderr:
             # A session of its own: Ctrl-C is for the parent, which then closes the input.
             self._process = subprocess.Popen(
@@ -86,10 +89,11 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
+                cwd=packages,  # `-m` looks there first
                 env={**os.environ, "PYTHONPATH": search_path},
             )
         try:
-            self._answer("start")
+            self.ready = self._answer("start")
         except BaseException:
             self.close()
             raise
@@ -101,12 +105,12 @@ class Worker:
 
     def allocate(self, network: str) -> float:
         """Make a sandbox on a network and return how long that took, in seconds."""
-        answer = self._ask({"do": "allocate", "network": network})
+        answer = self.ask({"do": "allocate", "network": network})
         return float(answer["seconds"])
 
     def release(self) -> None:
         """Unmake the sandbox of the last `allocate`."""
-        self._ask({"do": "release"})
+        self.ask({"do": "release"})
 
     def close(self) -> None:
         """End the worker; its namespaces, links and mounts go with it."""
@@ -133,7 +137,12 @@ class Worker:
     ) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, str]) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and return its answer.
+
+        Raises:
+            WorkerError: the worker answered with an error, not in time, or not at all.
+        """
         stdin = self._process.stdin
         if stdin is None:
             raise WorkerError(f"{self._module}: no standard input")

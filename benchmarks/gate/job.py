@@ -1,0 +1,146 @@
+"""One job of the gate: measures, confirms what is red, and says pass, fail or inconclusive."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.gate import interleave
+from benchmarks.gate.interleave import CASES, Case, Found, Side
+from benchmarks.gate.revisions import Revision
+from benchmarks.gate.rule import Judgement, Verdict, judge
+
+PAIRS = 300
+MORE_PAIRS = 900
+BASE, HEAD, CONTROL = "base", "head", "control"
+CONTROL_WAY = "in-process"
+"""Where base is also compared with itself; once is enough, and here it is cheapest."""
+
+Measure = Callable[[Sequence[str], Sequence[Case], int], Found]
+"""Takes samples: names of sides, cases, pairs. Every call starts new processes."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the gate says of one case.
+
+    Attributes:
+        case: which.
+        verdict: its end.
+        measurements: every measurement in the order it was taken; none is thrown away.
+    """
+
+    case: Case
+    verdict: Verdict
+    measurements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one job found.
+
+    Attributes:
+        base: the revision that was compared with.
+        head: the revision that was judged.
+        unchanged: both have the same code; only the control was measured.
+        outcomes: one per case.
+        controls: base judged against itself by the same rule; a red one is a false alarm.
+        seconds: how long it took.
+    """
+
+    base: str
+    head: str
+    unchanged: bool
+    outcomes: tuple[Outcome, ...]
+    controls: tuple[tuple[Case, Judgement], ...]
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its cases; unchanged code passes."""
+        verdicts = {outcome.verdict for outcome in self.outcomes}
+        for worst in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            if worst in verdicts:
+                return worst
+        return Verdict.PASS
+
+
+def run_job(base: Revision, head: Revision, *, workspace: Path, seed: int, say: Say) -> Report:
+    """Compare two revisions that lie ready.
+
+    Raises:
+        WorkerError: a revision could not be measured.
+    """
+    rng = random.Random(seed)  # noqa: S311 - an order, not a secret
+    packages = {BASE: base.packages, CONTROL: base.packages, HEAD: head.packages}
+
+    def measure(names: Sequence[str], cases: Sequence[Case], pairs: int) -> Found:
+        sides = [Side(name=name, packages=packages[name]) for name in names]
+        return interleave.measure(sides, cases, pairs=pairs, rng=rng, workspace=workspace)
+
+    started = time.monotonic()
+    unchanged = base.digest == head.digest
+    outcomes, controls = judge_cases(measure, unchanged=unchanged, seed=seed, say=say)
+    return Report(
+        base=base.label,
+        head=head.label,
+        unchanged=unchanged,
+        outcomes=outcomes,
+        controls=controls,
+        seconds=time.monotonic() - started,
+    )
+
+
+def judge_cases(
+    measure: Measure, *, unchanged: bool, seed: int, say: Say
+) -> tuple[tuple[Outcome, ...], tuple[tuple[Case, Judgement], ...]]:
+    """Measure and judge every case, and the control."""
+    controlled = [case for case in CASES if case.way == CONTROL_WAY]
+    others = [case for case in CASES if case.way != CONTROL_WAY]
+    outcomes: list[Outcome] = []
+
+    def judged(found: Found, case: Case, name: str = HEAD) -> Judgement:
+        return judge(found[case, BASE], found[case, name], cases=len(CASES), seed=seed)
+
+    say(f"measuring {PAIRS} pairs in process" + (" (control only)" if unchanged else ""))
+    found = measure([BASE, CONTROL] + ([] if unchanged else [HEAD]), controlled, PAIRS)
+    controls = tuple((case, judged(found, case, CONTROL)) for case in controlled)
+    if not unchanged:
+        say(f"measuring {PAIRS} pairs through the API")
+        found = {**found, **measure([BASE, HEAD], others, PAIRS)}
+        for case in CASES:
+
+            def again(pairs: int, why: str, case: Case = case) -> Judgement:
+                say(f"{case.id} {why}: {pairs} pairs with new processes")
+                return judged(measure([BASE, HEAD], [case], pairs), case)
+
+            outcomes.append(decide(case, judged(found, case), again))
+    return tuple(outcomes), controls
+
+
+def decide(case: Case, first: Judgement, again: Callable[[int, str], Judgement]) -> Outcome:
+    """Come to a verdict.
+
+    A red measurement is taken once more, and only red twice in a row fails. Where the latest
+    measurement cannot exclude the slowdown that a pass must exclude, one larger measurement is
+    taken, once: to measure on until it looks right would make any code fail, or pass.
+    """
+    measurements = [first]
+
+    def ended(verdict: Verdict) -> Outcome:
+        return Outcome(case=case, verdict=verdict, measurements=tuple(measurements))
+
+    for pairs in (PAIRS, MORE_PAIRS):
+        if pairs == MORE_PAIRS:
+            measurements.append(again(MORE_PAIRS, "is unclear"))
+        if measurements[-1].red:
+            measurements.append(again(PAIRS, "is red"))
+            if measurements[-1].red:
+                return ended(Verdict.FAIL)
+        if measurements[-1].excludes_slowdown:
+            return ended(Verdict.PASS)
+    return ended(Verdict.INCONCLUSIVE)

@@ -1,0 +1,116 @@
+"""Two revisions of the reference, laid out so that the same benchmark can run on either.
+
+A revision becomes a folder with its own `refimpl` beside a copy of *these* `benchmarks`: what is
+compared is the reference, measured by one and the same code, also where the revision is older than
+the benchmark. `git archive` rather than a worktree: a run that is killed leaves nothing in `.git`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.worker import OWN_PACKAGES
+
+MEASURED_PACKAGE = "refimpl"
+WORKING_TREE = "working tree"
+
+
+class RevisionError(Exception):
+    """There is no such revision, or it has no reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A revision that lies ready to be measured.
+
+    Attributes:
+        name: what it was asked for as.
+        commit: its commit, or `working tree`.
+        digest: of the measured package's files: equal digests are equal code.
+        packages: the folder to put before every other on the search path.
+    """
+
+    name: str
+    commit: str
+    digest: str
+    packages: Path
+
+    @property
+    def label(self) -> str:
+        """Return how reports call it."""
+        short = self.commit if self.commit == WORKING_TREE else self.commit[:12]
+        return short if self.name in {self.commit, short} else f"{self.name} ({short})"
+
+
+def resolve(name: str, *, repository: Path = OWN_PACKAGES) -> str:
+    """Return the full id of a commit.
+
+    Raises:
+        RevisionError: git knows no such commit.
+    """
+    try:
+        found = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except RevisionError as error:
+        raise RevisionError(f"{name}: git knows no such commit") from error
+    return found.decode().strip()
+
+
+def check_out(name: str | None, folder: Path, *, repository: Path = OWN_PACKAGES) -> Revision:
+    """Lay a revision out in a folder of its own, which must not exist.
+
+    Args:
+        name: anything that git takes for a commit; None is the working tree as it is now.
+        folder: where to.
+        repository: the clone that has it.
+
+    Raises:
+        RevisionError: there is no such commit, or it has no reference.
+    """
+    folder.mkdir()
+    if name is None:
+        commit = WORKING_TREE
+        _copy(repository / MEASURED_PACKAGE, folder)
+    else:
+        commit = resolve(name, repository=repository)
+        archive = _git(repository, "archive", "--format=tar", commit, MEASURED_PACKAGE)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+    _copy(OWN_PACKAGES / "benchmarks", folder)
+    return Revision(
+        name=name or WORKING_TREE,
+        commit=commit,
+        digest=digest_of(folder / MEASURED_PACKAGE),
+        packages=folder,
+    )
+
+
+def digest_of(package: Path) -> str:
+    """Return a digest of a package's files, their names and contents."""
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{path.relative_to(package)} {content}\n".encode())
+    return total.hexdigest()
+
+
+def _copy(package: Path, folder: Path) -> None:
+    """Copy a package as it is now: somebody may go on working while we measure."""
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _git(repository: Path, *arguments: str) -> bytes:
+    try:
+        return subprocess.run(
+            ["git", "-C", str(repository), *arguments], check=True, capture_output=True, timeout=60
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or b""
+        why = said.decode(errors="replace").strip() or str(error)
+        raise RevisionError(f"git {arguments[0]}: {why}") from error
