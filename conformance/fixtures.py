@@ -5,6 +5,7 @@ client            the docker SDK's client
 create(**)        make a container (SDK arguments), not started; removed at the end of the row
 run(**)           make a container and start it; .attrs are those after the start
 network(**)       make a network with an explicit subnet (SDK arguments); removed at the end
+ipv6_network(**)  the same with IPv6 too
 exec_in(c, *cmd)  run a command inside a container: .exit_code .stdout .stderr .text .lines
 inspect(c)        a container's inspect document, fresh
 inspect_network(n) a network's inspect document, fresh
@@ -16,6 +17,7 @@ sockets           sockets inside a container (None: the engine's namespace): .ma
 dns               raw DNS out of a container: .ask(c, "name", "A", tcp=True) .addresses(c, "name")
 dns_server(c, address, handler)  a DNS server in a container, for a `with` block
 asker(net)        run a container on a network for which every name is NXDOMAIN that is not ours
+outside()         a host beyond the engine's namespace: .container .address .engine_address
 metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
 subnets           subnets that overlap nothing: .ipv4() .ipv6()
@@ -24,6 +26,7 @@ workbench         all of the above as one object
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,6 +39,7 @@ from conformance.observe.dns import DnsClient, DnsServer, Handler, failing
 from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
+from conformance.observe.outside import Outside, attach_outside
 from conformance.observe.sockets import Sockets, address_in
 from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
@@ -95,6 +99,21 @@ def network(workbench: Workbench) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def ipv6_network(workbench: Workbench) -> Callable[..., Any]:
+    """Make a network with an IPv4 and an IPv6 subnet."""
+
+    def make(name: str = "", **options: Any) -> Any:
+        subnets = workbench.subnets
+        pools = [
+            docker.types.IPAMPool(subnet=subnet) for subnet in (subnets.ipv4(), subnets.ipv6())
+        ]
+        ipam = docker.types.IPAMConfig(pool_configs=pools)
+        return workbench.network(name, enable_ipv6=True, ipam=ipam, **options)
+
+    return make
+
+
+@pytest.fixture
 def exec_in(workbench: Workbench) -> Callable[..., Any]:
     """Run a command inside a container."""
     return workbench.exec_in
@@ -146,6 +165,19 @@ def dns_server(sockets: Sockets) -> Callable[..., DnsServer]:
         return DnsServer(sockets, where, address, handler)
 
     return serve
+
+
+@pytest.fixture
+def outside(workbench: Workbench) -> Callable[[], Outside]:
+    """Attach a host to the engine's machine, outside all of its networks."""
+    names = (f"ni-wire{number}" for number in itertools.count())
+
+    def attach() -> Outside:
+        container = workbench.run(network_mode="none")
+        subnet = workbench.subnets.ipv4()
+        return attach_outside(workbench.host, container, subnet, next(names))
+
+    return attach
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ FIXTURE_NEEDS = {
     "dns": "host-view",
     "dns_server": "host-view",
     "asker": "host-view",
+    "outside": "host-view",
     "metrics": "metrics",
     "own_daemon": "own-daemon",
 }

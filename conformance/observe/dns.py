@@ -5,7 +5,7 @@ import os
 import selectors
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -132,6 +132,21 @@ class DnsClient:
             return DnsAnswer(rcode=f"an answer to another question: {answer.id}")
         return DnsAnswer.of(answer)
 
+    def exchange_all(
+        self, container: Container, questions: Sequence[dns.message.Message]
+    ) -> list[DnsAnswer]:
+        """Send several messages over one TCP connection; give the answers in their order."""
+        with self._sockets.make(container, "tcp") as made:
+            made.connect((self.server_of(container), PORT))
+            for question in questions:
+                dns.query.send_tcp(made, question)
+            found = {}
+            with contextlib.suppress(OSError, EOFError, dns.exception.Timeout):
+                for _ in questions:
+                    answer, _ = dns.query.receive_tcp(made, time.time() + 2)
+                    found[answer.id] = DnsAnswer.of(answer)
+        return [found.get(question.id, DnsAnswer(rcode=NO_ANSWER)) for question in questions]
+
     def addresses(self, container: Container, name: str, type: str = "A") -> list[str]:
         """Give the addresses that a name has for a container, sorted; [] for none."""
         return sorted(self.ask(container, name, type).records)
@@ -153,6 +168,8 @@ class DnsServer:
         self.questions: list[tuple[str, str, str]] = []
         """What was asked so far: ("udp" or "tcp", name, type)."""
         self.messages: list[dns.message.Message] = []
+        self.clients: set[str] = set()
+        """The addresses from which questions came."""
         self._handler = handler
         self._udp = sockets.serve(where, address, PORT, kind="udp")
         self._tcp = sockets.serve(where, address, PORT, kind="tcp")
@@ -197,12 +214,14 @@ class DnsServer:
 
     def _answer_datagram(self) -> None:
         wire, client = self._udp.recvfrom(_READ_BYTES)
+        self.clients.add(client[0])
         answer = self._reply(wire, "udp")
         if answer is not None:
             self._udp.sendto(answer, client)
 
     def _answer_connection(self) -> None:
-        connection, _ = self._tcp.accept()
+        connection, client = self._tcp.accept()
+        self.clients.add(client[0])
         with connection:
             connection.settimeout(5)
             question, _ = dns.query.receive_tcp(connection, time.time() + 5)

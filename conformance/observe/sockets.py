@@ -130,6 +130,15 @@ class Sockets:
             raise
         return "connected"
 
+    def bound_ports(self, where: Container, kind: str, address: str) -> list[int]:
+        """Give the ports on which anything listens at an IPv4 address in a container."""
+        table = self.netns_path(where).parents[1] / "net" / kind
+        wanted = socket.inet_aton(address)[::-1].hex().upper()
+        listening = "0A" if kind == "tcp" else "07"
+        rows = (line.split() for line in table.read_text(encoding="ascii").splitlines()[1:])
+        places = (row[1].split(":") for row in rows if row[3] == listening)
+        return sorted(int(port, 16) for host, port in places if host == wanted)
+
     def source_seen(self, server: socket.socket) -> str:
         """Accept the next connection of a TCP server; give the address it came from."""
         connection, peer = server.accept()

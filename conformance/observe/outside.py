@@ -1,0 +1,47 @@
+"""A host outside an engine's networks: somebody on the wire that its machine is attached to."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from docker.models.containers import Container
+
+from conformance.engines.processes import run_tool
+from conformance.observe.host import HostView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """A host beyond the engine's namespace.
+
+    Attributes:
+        container: one without a network of its own; its namespace is the host.
+        address: the host's address.
+        engine_address: the engine's address on the wire between them.
+    """
+
+    container: Container
+    address: str
+    engine_address: str
+
+
+def attach_outside(host: HostView, container: Container, subnet: str, link: str) -> Outside:
+    """Lead a wire from the engine's namespace to a container without a network.
+
+    The wire goes with the container's namespace. Like a host on a real network, this one has no
+    route to the engine's networks.
+
+    Args:
+        host: the engine.
+        container: a running container of mode `none`.
+        subnet: the wire's own subnet.
+        link: the name of the engine's end.
+    """
+    ours, theirs = list(ipaddress.IPv4Network(subnet).hosts())[:2]
+    pid = str(container.attrs["State"]["Pid"])
+    engine = ("nsenter", f"--net={host.daemon_netns().path}", "ip")
+    beyond = ("nsenter", f"--net={host.netns_of(int(pid)).path}", "ip")
+    run_tool(*engine, "link", "add", link, "type", "veth", "peer", "name", "wire0", "netns", pid)
+    for command, name, address in ((engine, link, ours), (beyond, "wire0", theirs)):
+        run_tool(*command, "addr", "add", f"{address}/24", "dev", name)
+        run_tool(*command, "link", "set", name, "up")
+    return Outside(container=container, address=str(theirs), engine_address=str(ours))
