@@ -1,0 +1,255 @@
+"""Disconnecting: what goes with a network, live or stopped, and what is refused."""
+
+import json
+
+import pytest
+
+from conformance.assertions import (
+    expect_api_error,
+    expect_equal,
+    expect_hex_id,
+    expect_in,
+    expect_true,
+)
+from conformance.registry import behaviour
+
+
+def networks_of(document):
+    """Give the container's endpoints by the names of their networks."""
+    return document["NetworkSettings"]["Networks"]
+
+
+@behaviour(
+    "disconnect.live.interface",
+    "Disconnecting a running container from a network MUST take away the interface, and nothing "
+    "else.",
+    source="libnetwork endpoint.sbLeave v17.06",
+)
+def test_live_disconnect_removes_the_interface(run, network, host):
+    net = network()
+    container = run()
+    netns = host.netns_of(container.attrs["State"]["Pid"])
+    before = netns.links()["eth0"]["address"], netns.addresses("eth0")
+    net.connect(container)
+    expect_equal("the links while connected", ["eth0", "eth1", "lo"], sorted(netns.links()))
+    net.disconnect(container)
+    links = netns.links()
+    expect_equal("the links after it", ["eth0", "lo"], sorted(links))
+    expect_equal("what is left", before, (links["eth0"]["address"], netns.addresses("eth0")))
+
+
+@behaviour(
+    "disconnect.live.endpoint",
+    "Disconnecting a running container MUST take its endpoint off the network and the network out "
+    "of the container's inspect.",
+    source="moby daemon disconnectFromNetwork v17.03",
+)
+def test_live_disconnect_removes_the_endpoint(run, network, inspect, inspect_network):
+    net, other = network(), network()
+    container = run(network_mode=net.name)
+    other.connect(container)
+    net.disconnect(container)
+    expect_equal("the members of the network", {}, inspect_network(net)["Containers"])
+    expect_equal("the networks", [other.name], sorted(networks_of(inspect(container))))
+    members = inspect_network(other)["Containers"]
+    expect_equal("the members of the other network", [container.id], list(members))
+
+
+@behaviour(
+    "disconnect.live.host-side",
+    "Disconnecting a running container MUST take away the bridge port that connecting it made.",
+    source="libnetwork bridge driver DeleteEndpoint v17.06",
+)
+def test_live_disconnect_removes_the_port(run, network, host):
+    net, container, daemon = network(), run(), host.daemon_netns()
+
+    def ports():
+        return {name for name, link in daemon.links().items() if link.get("master")}
+
+    before = ports()
+    net.connect(container)
+    expect_equal("the number of new ports", 1, len(ports() - before))
+    net.disconnect(container)
+    expect_equal("the ports after it", before, ports())
+
+
+@behaviour(
+    "disconnect.live.address-free",
+    "The address of a running container that is disconnected MUST be free for another one at once.",
+    source="libnetwork endpoint.releaseAddress v17.06",
+)
+def test_live_disconnect_frees_the_address(run, network, inspect):
+    net, first, second = network(), run(), run()
+    net.connect(first)
+    address = networks_of(inspect(first))[net.name]["IPAddress"]
+    net.disconnect(first)
+    net.connect(second, ipv4_address=address)
+    expect_equal("its address", address, networks_of(inspect(second))[net.name]["IPAddress"])
+
+
+@behaviour(
+    "disconnect.live.recorded",
+    "A network that a running container was disconnected from MUST be gone from disk at once.",
+    source="moby daemon DisconnectFromNetwork v17.03: CheckpointTo",
+    needs=("container-folder",),
+)
+def test_live_disconnect_is_on_disk(run, network, host):
+    net = network()
+    container = run(network_mode=net.name)
+    path = host.container_dir(container.id) / "config.v2.json"
+    expect_in("the networks on disk", net.name, networks_of(json.loads(path.read_text())))
+    net.disconnect(container)
+    expect_equal("after it", {}, networks_of(json.loads(path.read_text())))
+
+
+@behaviour(
+    "disconnect.live.last-network",
+    "Disconnecting a running container from its last network MUST leave it running, with `lo` and "
+    "without a route; connecting it later MUST give it an interface again.",
+    source="libnetwork endpoint.sbLeave v17.06; moby daemon DisconnectFromNetwork v17.03",
+)
+def test_last_network_may_be_left(run, network, inspect, host):
+    net = network()
+    container = run(network_mode=net.name)
+    netns = host.netns_of(container.attrs["State"]["Pid"])
+    net.disconnect(container)
+    expect_equal("the links", ["lo"], sorted(netns.links()))
+    expect_equal("the routes", [], netns.routes())
+    expect_true("the container runs", inspect(container)["State"]["Running"])
+    other = network()
+    other.connect(container)
+    endpoint = networks_of(inspect(container))[other.name]
+    expect_hex_id("the new EndpointID", endpoint["EndpointID"])
+    expect_equal("the default gateway", endpoint["Gateway"], netns.default_gateway())
+
+
+@behaviour(
+    "disconnect.live.not-connected",
+    "Disconnecting a running container from a network that it is not on MUST fail, with force, "
+    "too: 500.",
+    source="moby daemon disconnectFromNetwork v17.03",
+)
+@pytest.mark.parametrize("force", [False, True], ids=["plain", "force"])
+def test_live_disconnect_from_a_foreign_network(run, network, force):
+    net, container = network(), run()
+    text = f"container {container.id} is not connected to network {net.name}"
+    expect_api_error(lambda: net.disconnect(container, force=force), 500, text)
+
+
+@behaviour(
+    "disconnect.stopped.forgotten",
+    "Disconnecting a container that does not run MUST take the network out of its inspect; its "
+    "next start MUST NOT connect it.",
+    source="moby daemon DisconnectFromNetwork v17.03",
+)
+def test_stopped_disconnect_is_forgotten(create, network, inspect, inspect_network):
+    net, container = network(), create()
+    net.connect(container)
+    net.disconnect(container)
+    expect_equal("the networks", ["bridge"], sorted(networks_of(inspect(container))))
+    container.start()
+    expect_equal("the members", {}, inspect_network(net)["Containers"])
+
+
+@behaviour(
+    "disconnect.stopped.not-connected",
+    "Disconnecting a container that does not run from a network that is not recorded for it MUST "
+    "fail, with force, too: 500.",
+    source="moby daemon DisconnectFromNetwork v17.03",
+)
+@pytest.mark.parametrize("force", [False, True], ids=["plain", "force"])
+def test_stopped_disconnect_from_a_foreign_network(create, network, force):
+    net, container = network(), create()
+    text = f"container {container.id} is not connected to the network {net.name}"
+    expect_api_error(lambda: net.disconnect(container, force=force), 500, text)
+
+
+@behaviour(
+    "disconnect.live.unknown-network",
+    "Disconnecting a running container from an unknown network MUST fail: 404.",
+    source="moby daemon DisconnectFromNetwork v17.03: FindNetwork comes first",
+)
+def test_live_disconnect_from_an_unknown_network(run, api, new_name):
+    container, missing = run(), new_name("nowhere")
+    answer = api("POST", f"/networks/{missing}/disconnect", {"Container": container.id})
+    expect_equal("the status", 404, answer.status)
+    expect_in("the message", f"network {missing} not found", answer.message)
+
+
+@behaviour(
+    "disconnect.unknown-network.not-recorded",
+    "Disconnecting a running container with force, or one that does not run, from a network that "
+    "neither exists nor is recorded MUST fail, for the container is not connected: 500.",
+    source="moby daemon DisconnectFromNetwork v17.03: a failed lookup is excused",
+)
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_forced_disconnect_from_an_unknown_network(run, create, api, new_name, running):
+    container, missing = (run if running else create)(), new_name("nowhere")
+    body = {"Container": container.id, "Force": running}
+    answer = api("POST", f"/networks/{missing}/disconnect", body)
+    expect_equal("the status", 500, answer.status)
+    expect_in("the message", f"is not connected to the network {missing}", answer.message)
+
+
+@behaviour(
+    "disconnect.unknown-network.recorded",
+    "A network that does not exist any more MUST be taken away by disconnecting the container that "
+    "does not run and has it recorded.",
+    source="moby daemon DisconnectFromNetwork v17.03: a failed lookup is excused",
+)
+def test_removed_network_can_be_left(create, network, api, inspect):
+    net = network()
+    container = create(network_mode=net.name)
+    net.remove()
+    answer = api("POST", f"/networks/{net.name}/disconnect", {"Container": container.id})
+    expect_equal("the status", 200, answer.status)
+    expect_equal("the networks", {}, networks_of(inspect(container)))
+
+
+@behaviour(
+    "disconnect.unknown-container",
+    "Disconnecting an unknown container MUST fail: 404.",
+    source="moby daemon DisconnectContainerFromNetwork v17.03: GetContainer comes first",
+)
+def test_unknown_container_cannot_be_disconnected(network, new_name):
+    net, ghost = network(), new_name("ghost")
+    expect_api_error(lambda: net.disconnect(ghost), 404, f"No such container: {ghost}")
+
+
+@behaviour(
+    "disconnect.unknown-container.force",
+    "Disconnecting an unknown container with force MUST look for an endpoint of that name, and "
+    "fail without one: 404.",
+    source="moby daemon ForceEndpointDelete v17.03",
+)
+def test_forced_disconnect_looks_for_an_endpoint(network, new_name):
+    net, ghost = network(), new_name("ghost")
+    text = f"endpoint {ghost} not found"
+    expect_api_error(lambda: net.disconnect(ghost, force=True), 404, text)
+
+
+@behaviour(
+    "disconnect.no-container",
+    "A disconnect request that names no container MUST be refused: 400.",
+    source="moby daemon GetContainer v17.09: an empty name is an invalid parameter",
+)
+def test_disconnect_without_a_container(network, api):
+    answer = api("POST", f"/networks/{network().id}/disconnect", {})
+    expect_equal("the status", 400, answer.status)
+
+
+@behaviour(
+    "disconnect.paused",
+    "A paused container MAY be disconnected: its interface MUST go at once.",
+    source="moby daemon DisconnectFromNetwork v17.03: a paused container runs",
+)
+def test_paused_container_is_disconnected(run, network, inspect, host):
+    net = network()
+    container = run(network_mode=net.name)
+    netns = host.netns_of(container.attrs["State"]["Pid"])
+    container.pause()
+    net.disconnect(container)
+    expect_equal("the links", ["lo"], sorted(netns.links()))
+    expect_equal("the networks", {}, networks_of(inspect(container)))
+    container.unpause()
+    expect_true("the container runs", inspect(container)["State"]["Running"])
