@@ -41,6 +41,8 @@ from refimpl.kernel.netlink import (
     IFLA_MASTER,
     IFLA_MTU,
     IFLA_NET_NS_FD,
+    IFLA_NUM_RX_QUEUES,
+    IFLA_NUM_TX_QUEUES,
     IFLA_TXQLEN,
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -76,6 +78,13 @@ _LINK = struct.Struct("=BxHiII")
 """struct ifinfomsg: family, type, index, flags, the flags to change."""
 _ADDRESS = struct.Struct("=BBBBI")
 """struct ifaddrmsg: family, length of the prefix, flags, scope, index."""
+
+_QUEUES = b"".join(
+    attribute(kind, _NUMBER.pack(value))
+    for kind, value in ((IFLA_TXQLEN, 0), (IFLA_NUM_TX_QUEUES, 1), (IFLA_NUM_RX_QUEUES, 1))
+)
+"""Nothing queues, as in Docker (moby: the zero value of LinkAttrs.TxQLen), so one queue will do:
+newer kernels make one per CPU, and each costs two directories in sysfs at either end."""
 
 
 def bridge_mac(name: str) -> str:
@@ -118,8 +127,6 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         OSError: EINVAL when the MAC or the MTU cannot be encoded.
     """
     doing = f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}"
-    # no queue, as Docker's (moby: the zero value of LinkAttrs.TxQLen)
-    queue = attribute(IFLA_TXQLEN, _NUMBER.pack(0))
     try:
         mtu = attribute(IFLA_MTU, _NUMBER.pack(plan.mtu_bytes))
         mac = bytes.fromhex(plan.mac.replace(":", ""))
@@ -130,7 +137,7 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
             _LINK.pack(0, 0, 0, 0, 0),
             attribute(IFLA_IFNAME, _text(plan.name)),
             mtu,
-            queue,
+            _QUEUES,
             attribute(IFLA_NET_NS_FD, _NUMBER.pack(namespace)),
             attribute(IFLA_ADDRESS, mac) if mac else b"",
         )
@@ -143,7 +150,7 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
             _LINK.pack(0, 0, 0, IFF_UP, IFF_UP),
             attribute(IFLA_IFNAME, _text(plan.host_name)),
             mtu,
-            queue,
+            _QUEUES,
             attribute(IFLA_MASTER, _NUMBER.pack(bridge_index)),
             attribute(IFLA_LINKINFO, information),
         )

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -33,7 +32,6 @@ from refimpl.kernel.base import (
 )
 from refimpl.kernel.firewall import Firewall
 from refimpl.kernel.netlink import (
-    IFLA_LINK,
     RTM_GETADDR,
     RTM_GETLINK,
     RTM_GETROUTE,
@@ -60,12 +58,15 @@ class LinuxKernel:
         self._spares = Spares(self._namespaces)
         self._firewall = Firewall(firewall_table)
         self._reaper = Reaper()
+        self._host = Netlink()
+        """For what every start and stop does; what is rare, or long, has a socket of its own."""
 
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""
         self._reaper.close()
         self._spares.close()
         self._namespaces.close()
+        self._host.close()
 
     # -- the host's side -------------------------------------------------------------------
 
@@ -159,8 +160,10 @@ class LinuxKernel:
         ):
             netns.pin(plan.key, namespace.path)
             undo.callback(netns.unpin, plan.key)
-            with Netlink() as host, contextlib.ExitStack() as undo_pairs:
-                indices = _add_pairs(host, namespace.descriptor, plan.interfaces, undo_pairs)
+            with contextlib.ExitStack() as undo_pairs:
+                _add_pairs(self._host, namespace.descriptor, plan.interfaces, undo_pairs)
+                index_of = namespace.inside.index_of
+                indices = {one.name: index_of(one.name) for one in plan.interfaces}
                 plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
                 if plain and len(plain) < len(plan.interfaces):
                     self._namespaces.inside(plan.key, partial(_switch_ipv6_off, plain))
@@ -181,19 +184,18 @@ class LinuxKernel:
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
         inside = self._namespaces.inside(key, partial(_expect_interface, plan))
-        with inside, Netlink() as host, contextlib.ExitStack() as undo:
+        with inside, contextlib.ExitStack() as undo:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
             with Path(key).open("rb", buffering=0) as namespace:
-                indices = _add_pairs(host, namespace.fileno(), (plan,), undo)
-            inside.run(_set_up_requests(indices[plan.name], plan))
-            _set_default_routes(inside, gateway, before, indices)
+                _add_pairs(self._host, namespace.fileno(), (plan,), undo)
+            inside.run(_set_up_requests(inside.index_of(plan.name), plan))
+            _set_default_routes(inside, gateway, before)
             undo.pop_all()
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
-        with Netlink() as host:
-            _delete_link(host, host_name)
+        _delete_link(self._host, host_name)
         self._namespaces.inside(key, partial(_forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str) -> None:
@@ -209,10 +211,10 @@ class LinuxKernel:
             if error.errno not in {errno.ENOENT, errno.EINVAL}:
                 raise
         else:
-            with inside, Netlink() as host:
+            with inside:
                 # only pairs with this namespace: `key` may be the pin of another daemon's host
                 ports = inside.pairs_with(self._namespaces.home)
-                _ignore_missing(host, [links.retire_link(one, f"of {key}") for one in ports])
+                _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
             self._reaper.wake()
         netns.unpin(key)
 
@@ -265,7 +267,7 @@ def _forget_interface(name: str, gateway: GatewayPlan) -> None:
     """Settle a namespace after an interface went; without any other IPv6, `lo` loses its own."""
     with Netlink() as inside:
         _delete_link(inside, name)
-        _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE), {})
+        _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
         left = links.addresses_by_index(inside.dump(RTM_GETADDR))
         left.pop(links.LOOPBACK_INDEX, None)
     if not any(address.version == 6 for addresses in left.values() for address in addresses):
@@ -277,35 +279,24 @@ def _forget_interface(name: str, gateway: GatewayPlan) -> None:
 
 def _add_pairs(
     host: Netlink, namespace: int, plans: Sequence[InterfacePlan], undo: contextlib.ExitStack
-) -> dict[str, int]:
+) -> None:
     """Make all veth pairs in one batch; those made go to `undo`.
 
     Args:
-        host: where the one end is to be.
-        namespace: a descriptor of where the other end is to be.
+        host: where the one ends are to be.
+        namespace: a descriptor of where the other ends are to be.
         plans: the interfaces.
         undo: what is to be undone.
-
-    Returns:
-        The interfaces' indices inside the sandbox, by name.
     """
-    if not plans:
-        return {}
-    requests = []
-    for plan in plans:
-        requests.append(links.new_pair(plan, _bridge_index(plan.bridge), namespace))
-        requests.append(links.get_link(plan.host_name))
-    answers = host.exchange(requests)
-    created, found = answers[::2], answers[1::2]
-    for plan, answer in zip(plans, created, strict=True):
+    answers = host.exchange(
+        [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
+    )
+    for plan, answer in zip(plans, answers, strict=True):
         if answer.error is None:
             undo.callback(_delete_link, host, plan.host_name)
     for answer in answers:
         if answer.error is not None:
             raise answer.error
-    return {
-        plan.name: answer.link_number(IFLA_LINK) for plan, answer in zip(plans, found, strict=True)
-    }
 
 
 def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
@@ -361,14 +352,9 @@ def _delete_link(netlink: Netlink, name: str) -> None:
     _ignore_missing(netlink, [links.delete_link(name)])
 
 
-def _set_default_routes(
-    inside: Netlink, gateway: GatewayPlan, before: Sequence[Any], indices: Mapping[str, int]
-) -> None:
+def _set_default_routes(inside: Netlink, gateway: GatewayPlan, before: Sequence[Any]) -> None:
     """Make the default routes those of `gateway`: replace what is there, remove the rest."""
-    index = indices.get(gateway.interface or "")
-    if index is None and gateway.interface:
-        (answer,) = inside.run([links.get_link(gateway.interface)])
-        index = answer.decode()[0]["index"]
+    index = inside.index_of(gateway.interface) if gateway.interface else None
     unwanted = [
         links.delete_route(route)
         for route in links.default_routes(before)
@@ -382,13 +368,6 @@ def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
 
 
 # -- small questions -----------------------------------------------------------------------------
-
-
-def _bridge_index(name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError as error:
-        raise OSError(errno.ENODEV, f"find bridge {name}: {os.strerror(errno.ENODEV)}") from error
 
 
 def _has_ipv6(plan: InterfacePlan) -> bool:

@@ -43,13 +43,20 @@ def attributes(message):
     return {name: value for name, value in message["attrs"] if not hasattr(value, "get_attr")}
 
 
+QUEUES = {"IFLA_TXQLEN": 0, "IFLA_NUM_TX_QUEUES": 1, "IFLA_NUM_RX_QUEUES": 1}
+
+
 @pytest.mark.parametrize("mac", ["02:42:ac:11:00:02", ""])
 @pytest.mark.parametrize("host_name", ["veth1234567", "v", "veth12345678901"])
 def test_pair_names_both_ends_and_where_they_go(mac, host_name) -> None:
     message = read(ifinfmsg, links.new_pair(plan(mac=mac, host_name=host_name), 3, 5))
     assert (message["flags"], message["change"], message["index"]) == (1, 1, 0)
-    expected = {"IFLA_IFNAME": host_name, "IFLA_MTU": 1500, "IFLA_MASTER": 3}
-    assert attributes(message) == expected
+    assert attributes(message) == {
+        "IFLA_IFNAME": host_name,
+        "IFLA_MTU": 1500,
+        "IFLA_MASTER": 3,
+        **QUEUES,
+    }
     information = message.get_attr("IFLA_LINKINFO")
     assert information.get_attr("IFLA_INFO_KIND") == "veth"
     peer = information.get_attr("IFLA_INFO_DATA").get_attr("VETH_INFO_PEER")
@@ -58,6 +65,7 @@ def test_pair_names_both_ends_and_where_they_go(mac, host_name) -> None:
         "IFLA_IFNAME": "eth0",
         "IFLA_MTU": 1500,
         "IFLA_NET_NS_FD": 5,
+        **QUEUES,
         **({"IFLA_ADDRESS": mac} if mac else {}),
     }
 
