@@ -23,6 +23,12 @@ class Outside:
     address: str
     engine_address: str
 
+    def route_to_engine(self) -> None:
+        """Make the engine's machine the host's router, so that it finds the engine's networks."""
+        netns = f"/proc/{self.container.attrs['State']['Pid']}/ns/net"
+        route = ("ip", "route", "add", "default", "via", self.engine_address)
+        run_tool("nsenter", f"--net={netns}", *route)
+
 
 def attach_outside(host: HostView, container: Container, subnet: str, link: str) -> Outside:
     """Lead a wire from the engine's namespace to a container without a network.

@@ -139,6 +139,14 @@ class Sockets:
         places = (row[1].split(":") for row in rows if row[3] == listening)
         return sorted(int(port, 16) for host, port in places if host == wanted)
 
+    def received(self, server: socket.socket, *, timeout_s: float = 2) -> bytes:
+        """Give the next datagram that reaches a socket, b"" when none does in time."""
+        server.settimeout(timeout_s)
+        try:
+            return server.recv(65535)
+        except TimeoutError:
+            return b""
+
     def source_seen(self, server: socket.socket) -> str:
         """Accept the next connection of a TCP server; give the address it came from."""
         connection, peer = server.accept()
