@@ -55,11 +55,10 @@ class Difference:
         return "/".join(self.path)
 
     def __str__(self) -> str:
-        if _is_text_of_lines(self.docker) and _is_text_of_lines(self.reference):
-            lines = difflib.unified_diff(
-                self.docker.splitlines(), self.reference.splitlines(), "docker", "reference", n=1
-            )
-            return f"{self.place}\n" + "\n".join(f"    {line.rstrip()}" for line in lines)
+        docker, reference = _lines(self.docker), _lines(self.reference)
+        if docker and reference:
+            lines = difflib.unified_diff(docker, reference, "docker", "reference", n=1, lineterm="")
+            return f"{self.place}\n" + "\n".join(f"    {line}" for line in lines)
         return (
             f"{self.place}\n    docker:    {_shown(self.docker)}"
             f"\n    reference: {_shown(self.reference)}"
@@ -152,8 +151,13 @@ def _matches(pattern: Sequence[str], path: Sequence[str]) -> bool:
     return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches(pattern[1:], path[1:])
 
 
-def _is_text_of_lines(value: Any) -> bool:
-    return isinstance(value, str) and "\n" in value.rstrip("\n")
+def _lines(value: Any) -> list[str]:
+    """Give the lines of a text of several, or the entries of a list, else none."""
+    if isinstance(value, list):
+        return [_shown(entry) for entry in value]
+    if isinstance(value, str) and "\n" in value.rstrip("\n"):
+        return value.splitlines()
+    return []
 
 
 def _shown(value: Any) -> str:

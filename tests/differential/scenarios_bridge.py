@@ -60,11 +60,11 @@ def bridge_pause_and_unpause(engine: Stage) -> None:
 @scenario
 def bridge_exits_by_itself(engine: Stage) -> None:
     engine.create("c1", ("sh", "-c", "exit 7"))
-    engine.start("c1")
+    engine.start("c1", look=False)
     engine.wait("c1")
-    engine.start("c1")
+    engine.start("c1", look=False)
     engine.wait("c1")
-    engine.restart("c1")
+    engine.restart("c1", look=False)
     engine.wait("c1")
     engine.remove("c1")
 

@@ -69,38 +69,39 @@ def network_create_refusals(engine: Stage) -> None:
     engine.network("overlap", "10.204.1.128/25")
     engine.network("bad", "nonsense")
     engine.network("bad", "10.204.7.0")
-    engine.network("bad", "10.204.7.5/24")
+    engine.network("odd", "10.204.6.5/24")
     engine.network("net1", "10.204.7.0/24", check_duplicate=True)
-    engine.network("bad", "10.204.7.0/24", driver="nonsense")
-    engine.network("bad", "10.204.7.0/24", driver="host")
-    engine.network("bad", "10.204.7.0/24", driver="null")
-    engine.network("", "10.204.7.0/24")
-    engine.network("bridge", "10.204.7.0/24")
-    engine.network("host", "10.204.7.0/24")
-    engine.network("none", "10.204.7.0/24")
-    engine.network("default", "10.204.7.0/24")
+    engine.network("bad", "10.204.10.0/24", driver="nonsense")
+    engine.network("bad", "10.204.11.0/24", driver="host")
+    engine.network("bad", "10.204.12.0/24", driver="null")
+    engine.network("", "10.204.13.0/24")
+    engine.network("bridge", "10.204.14.0/24")
+    engine.network("host", "10.204.15.0/24")
+    engine.network("none", "10.204.16.0/24")
+    engine.network("default", "10.204.17.0/24")
 
 
 @scenario
 def network_create_address_refusals(engine: Stage) -> None:
-    for config in (
-        {"Subnet": "10.204.7.0/24", "Gateway": "10.9.9.9"},
-        {"Subnet": "10.204.7.0/24", "Gateway": "nonsense"},
-        {"Subnet": "10.204.7.0/24", "IPRange": "10.9.9.0/24"},
-        {"Subnet": "10.204.7.0/24", "IPRange": "nonsense"},
-        {"Subnet": "10.204.7.0/24", "AuxiliaryAddresses": {"one": "10.9.9.9"}},
-        {"Subnet": "10.204.7.0/24", "AuxiliaryAddresses": {"one": "nonsense"}},
-        {"Gateway": "10.204.7.1"},
-        {"Subnet": "10.204.7.0/32"},
-        {"Subnet": "10.204.7.0/31"},
-        {"Subnet": "127.0.0.0/8"},
-        {"Subnet": "0.0.0.0/0"},
-        {"Subnet": "224.0.0.0/24"},
-        {"Subnet": "fd00:204:7::/64"},
-        {"Subnet": "10.204.7.0/24", "Gateway": "10.204.7.0"},
-        {"Subnet": "10.204.7.0/24", "Gateway": "10.204.7.255"},
-    ):
-        engine.network("bad", ipam=ipam(config))
+    configs: list[tuple[str, dict[str, object]]] = [
+        ("10.204.30.0/24", {"Gateway": "10.9.9.9"}),
+        ("10.204.31.0/24", {"Gateway": "nonsense"}),
+        ("10.204.32.0/24", {"IPRange": "10.9.9.0/24"}),
+        ("10.204.33.0/24", {"IPRange": "nonsense"}),
+        ("10.204.34.0/24", {"AuxiliaryAddresses": {"one": "10.9.9.9"}}),
+        ("10.204.35.0/24", {"AuxiliaryAddresses": {"one": "nonsense"}}),
+        ("", {"Gateway": "10.204.7.1"}),
+        ("10.204.36.0/32", {}),
+        ("10.204.37.0/31", {}),
+        ("127.0.0.0/8", {}),
+        ("0.0.0.0/0", {}),
+        ("224.0.0.0/24", {}),
+        ("fd00:204:7::/64", {}),
+        ("10.204.38.0/24", {"Gateway": "10.204.38.0"}),
+        ("10.204.39.0/24", {"Gateway": "10.204.39.255"}),
+    ]
+    for subnet, config in configs:
+        engine.network("bad", ipam=ipam({"Subnet": subnet, **config}))
         engine.remove_network("bad")
     engine.network("two", ipam=ipam({"Subnet": NET1}, {"Subnet": NET2}))
     engine.network("drv", ipam={"Driver": "nonsense", "Config": [{"Subnet": NET1}]})
@@ -185,3 +186,9 @@ def network_addresses_come_back(engine: Stage) -> None:
     engine.remove("c3", force=True)
     engine.run("c4", host=on, endpoints={"net1": {"ipv4_address": "10.204.1.4"}})
     engine.run("c5", host=on)
+
+
+@scenario
+def failed_network_create_gives_its_pool_back(engine: Stage) -> None:
+    engine.network("bad", ipam=ipam({"Subnet": NET1, "Gateway": "nonsense"}))
+    engine.network("good", NET1)

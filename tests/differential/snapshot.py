@@ -12,6 +12,7 @@ A snapshot is a comparable document with the keys
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from pathlib import Path
@@ -44,24 +45,28 @@ def symbols_of(side: Side) -> Symbols:
 
 def snapshot(side: Side, symbols: Symbols) -> dict[str, Any]:
     """Look at everything; new ids get the names of their containers and networks."""
-    listed = side.get("/containers/json?all=1")
-    for entry in listed:
-        symbols.learn(entry["Id"], f"container {_name(entry)}")
-    networks = side.get("/networks")
-    for network in sorted(networks, key=lambda network: str(network["Name"])):
-        symbols.learn(network["Id"], f"network {network['Name']}")
-    inspected = {_name(entry): side.get(f"/containers/{entry['Id']}/json") for entry in listed}
+    containers = {
+        _learned(symbols, "container", entry["Id"], _name(entry)): entry
+        for entry in side.get("/containers/json?all=1")
+    }
+    networks = {
+        _learned(symbols, "network", network["Id"], network["Name"]): network
+        for network in sorted(side.get("/networks"), key=lambda network: str(network["Created"]))
+    }
+    inspected = {
+        name: side.get(f"/containers/{entry['Id']}/json") for name, entry in containers.items()
+    }
     found = {
-        "ps": {_name(entry): entry for entry in listed},
-        "ps order": [_name(entry) for entry in listed],
+        "ps": containers,
+        "ps order": list(containers),
         "containers": inspected,
-        "list": {network["Name"]: network for network in networks},
+        "list": networks,
         "networks": {
-            network["Name"]: side.get(f"/networks/{network['Id']}") for network in networks
+            name: side.get(f"/networks/{network['Id']}") for name, network in networks.items()
         },
         "verbose": {
-            network["Name"]: side.get(f"/networks/{network['Id']}?verbose=1")
-            for network in networks
+            name: side.get(f"/networks/{network['Id']}?verbose=1")
+            for name, network in networks.items()
         },
         "files": {name: _files(side, document) for name, document in inspected.items()},
         "netns": _namespaces(side, inspected),
@@ -73,6 +78,11 @@ def _name(listed: dict[str, Any]) -> str:
     """Give a container's own name; a link gives it further ones, which have a slash inside."""
     names = [name.removeprefix("/") for name in listed["Names"] or []]
     return next((name for name in names if "/" not in name), "(no name)")
+
+
+def _learned(symbols: Symbols, kind: str, identifier: str, name: str) -> str:
+    """Name an id; give the name without the kind, which tells two objects of one name apart."""
+    return symbols.learn(identifier, f"{kind} {name}").removeprefix(f"{kind} ")
 
 
 def _files(side: Side, document: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +99,19 @@ def _files(side: Side, document: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
+    return in_any_order(text) if path.name == "hosts" else text
+
+
+def in_any_order(hosts: str) -> str:
+    """Sort a container's own lines in a hosts file where they follow one another.
+
+    There is one for each network, and Docker goes through a map of those: in no order.
+    """
+    by_names = itertools.groupby(hosts.splitlines(), key=lambda line: line.partition("\t")[2])
+    return "".join(f"{line}\n" for _, lines in by_names for line in sorted(lines))
 
 
 def _namespaces(side: Side, inspected: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ nothing of which, and decides nothing by what it sees. The stage writes down eve
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -107,9 +108,9 @@ class Stage:
         """Stop a container at once: SIGTERM, then SIGKILL without waiting."""
         self._step(f"stop {name}", lambda: self._side.api.stop(name, timeout=0), look=look)
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, *, look: bool = True) -> None:
         """Stop a container at once and start it."""
-        self._step(f"restart {name}", lambda: self._side.api.restart(name, timeout=0))
+        self._step(f"restart {name}", lambda: self._side.api.restart(name, timeout=0), look=look)
 
     def kill(self, name: str, signal: str = "KILL") -> None:
         """Send a signal."""
@@ -336,9 +337,9 @@ class Stage:
         if answer.status != 200:
             return [answer.message]
         events = (json.loads(line) for line in answer.body.splitlines() if line.strip())
-        return [
-            [e["Type"], e["Action"], e["Actor"]["ID"], e["Actor"]["Attributes"]] for e in events
-        ]
+        return in_any_order(
+            [[e["Type"], e["Action"], e["Actor"]["ID"], e["Actor"]["Attributes"]] for e in events]
+        )
 
     def _now(self) -> str:
         """Give the engine's own clock, as its events API takes it."""
@@ -348,6 +349,24 @@ class Stage:
         """Remove every container and every network that is not the engine's own."""
         self._side.api.hooks["response"] = []
         clear(self._side)
+
+
+def in_any_order(events: list[list[Any]]) -> list[list[Any]]:
+    """Sort the events of one container's networks where they follow one another.
+
+    A start connects to one after the other, and a stop disconnects; Docker goes through a map of
+    them: in no order. So the container's networks are put in the order of their names.
+    """
+
+    def kind(event: list[Any]) -> tuple[Any, ...]:
+        container = event[3].get("container") if event[0] == "network" else None
+        return (event[1], container) if container else (id(event),)
+
+    return [
+        event
+        for _, run in itertools.groupby(events, key=kind)
+        for event in sorted(run, key=lambda event: str(event[3].get("name")))
+    ]
 
 
 def clear(side: Side) -> None:
