@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 from conformance.engines.managed import METRICS_ADDRESS, RECORD, ManagedEngine
 
@@ -22,7 +23,7 @@ class ReferenceEngine(ManagedEngine):
             **self.config,
         }
         command = [word.format(python=sys.executable) for word in self.settings.command]
-        return command + [word for key, value in flags.items() for word in (f"--{key}", str(value))]
+        return command + [word for key, value in flags.items() for word in _flags(key, value)]
 
     def is_current(self) -> bool:
         """Say whether the kept daemon was started after the last change of its source."""
@@ -34,6 +35,14 @@ class ReferenceEngine(ManagedEngine):
         if not (_source_folder() / "__main__.py").exists():
             return f"{self.name}: the package refimpl is not installed beside the suite"
         return super().why_unavailable()
+
+
+def _flags(key: str, value: Any) -> list[str]:
+    """Write an option of dockerd's file as flags: a list is one that is repeated."""
+    if isinstance(value, list):
+        name = "dns-opt" if key == "dns-opts" else key
+        return [word for item in value for word in (f"--{name}", str(item))]
+    return [f"--{key}", str(value).lower() if isinstance(value, bool) else str(value)]
 
 
 def _source_folder() -> Path:

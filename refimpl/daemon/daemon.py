@@ -10,7 +10,7 @@ from pathlib import PurePath
 from refimpl.daemon.core import Services
 from refimpl.daemon.exec import Exec
 from refimpl.daemon.image_store import ImageStore
-from refimpl.daemon.links import LinkIndex
+from refimpl.daemon.link_index import LinkIndex
 from refimpl.daemon.restart_manager import RestartManager, Timers
 from refimpl.daemon.restore import DataRootLock, Restoring
 from refimpl.daemon.stdio import StdioLoop, Streams

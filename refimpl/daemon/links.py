@@ -1,69 +1,33 @@
 """Legacy links on the default bridge, and the options of a sandbox, which carry them.
 
 A link is an edge from a container (the parent) to another (the child) under an alias. It gives the
-parent a line in its hosts file and environment variables. The edges live in a
-graph of their own, and on disk in the parent's `links.json`.
+parent a line in its hosts file and environment variables, and `<parent>/<alias>` is a name of the
+child. The edges live in a graph of their own, and on disk in the parent's `links.json`.
 
-Mirrors: moby daemon/{links,container_operations,container_operations_unix}.go, daemon/links/
-(v20.10).
+Mirrors: moby daemon/{container_operations,container_operations_unix}.go (v20.10).
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from refimpl.daemon.core import DEFAULT_NETWORK, DaemonCore
+from refimpl.daemon.core import DEFAULT_NETWORK, DaemonCore, log
+from refimpl.daemon.link_environment import link_environment
+from refimpl.daemon.link_index import LinkIndex
 from refimpl.daemon.network_options import normalised_ports, parse_link
 from refimpl.daemon.verify import split_extra_host
 from refimpl.errors import EngineError, InvalidParameter, NotFound
 from refimpl.model.container import Container
-from refimpl.model.network import SandboxOptions
-from refimpl.model.wire_container import HostConfig
+from refimpl.model.network import LinkTarget, SandboxOptions
+from refimpl.model.wire_container import EndpointSettings, HostConfig
 
 HOST_LINKS = (
     "conflicting options: host type networking can't be used with links. This would result in "
     "undefined behavior"
 )
 """runconfig.ErrConflictHostNetworkAndLinks"""
-
-
-class LinkIndex:
-    """The edges: (parent id, alias) to child id; safe to use from many threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._edges: dict[tuple[str, str], str] = {}
-
-    def link(self, parent: str, alias: str, child: str) -> None:
-        """Add an edge, or turn one to another child."""
-        with self._lock:
-            self._edges[parent, alias] = child
-
-    def unlink(self, parent: str, alias: str) -> bool:
-        """Remove an edge; tell whether there was one."""
-        with self._lock:
-            return self._edges.pop((parent, alias), None) is not None
-
-    def forget(self, container_id: str) -> None:
-        """Remove every edge of a container that is removed."""
-        with self._lock:
-            for edge in [
-                edge for edge, child in self._edges.items() if container_id in {edge[0], child}
-            ]:
-                del self._edges[edge]
-
-    def children(self, parent: str) -> dict[str, str]:
-        """Return what a container links to: alias to child id."""
-        with self._lock:
-            return {alias: child for (one, alias), child in self._edges.items() if one == parent}
-
-    def parents(self, child: str) -> list[tuple[str, str]]:
-        """Return who links to a container, as (alias, parent id)."""
-        with self._lock:
-            return [(alias, parent) for (parent, alias), one in self._edges.items() if one == child]
 
 
 class Links(DaemonCore):
@@ -93,14 +57,31 @@ class Links(DaemonCore):
                 raise InvalidParameter(f"could not get container for {name}: {error}") from error
             if child.host_config.network_mode.is_host():
                 raise InvalidParameter(HOST_LINKS)
-            self.link_index.link(container.id, alias, child.id)
+            if not self.link_index.link(container.id, alias, child):
+                log.warning(
+                    "error registering link for %s, to %s, as alias %s, ignoring: "
+                    "the name is taken", container.id, child.id, alias,
+                )  # fmt: skip
         # from here on the graph is the truth, and inspect reads it
         host_config.links = None
 
+    def get_container(self, ref: str) -> Container:
+        """Return a container by name, id, or id prefix, or by `<parent>/<alias>` of a link."""
+        parent_name, _, alias = ref.strip("/").rpartition("/")
+        if not parent_name:
+            return super().get_container(ref)
+        try:
+            parent = super().get_container(parent_name)
+        except EngineError:
+            parent = None
+        child = self.link_index.child(parent.id, alias) if parent is not None else None
+        if child is None or parent is None or parent.name != f"/{parent_name}":
+            raise NotFound(f"No such container: {ref}")
+        return child
+
     def linked_children(self, container: Container) -> Iterator[tuple[str, Container]]:
         """Yield (alias, child) for every link of a container (moby: daemon.children)."""
-        for alias, child_id in self.link_index.children(container.id).items():
-            yield alias, self.get_container(child_id)
+        yield from self.link_index.children(container.id).items()
 
     def link_documents(self, container: Container) -> list[str] | None:
         """Return inspect's `HostConfig.Links`: `/child:/parent/alias`, or None without any."""
@@ -109,17 +90,24 @@ class Links(DaemonCore):
             for alias, child in self.linked_children(container)
         ] or None
 
-    def drop_link_hosts(self, parent: Container, alias: str) -> None:
-        """Take a removed link's lines out of its parent's hosts file (moby: updateNetwork)."""
-        if not parent.hosts_path or not parent.state.running:
-            return
-        lines = self.files.read(parent.hosts_path).decode().splitlines(keepends=True)
-        kept = [line for line in lines if line.split()[1:2] != [alias]]
-        self.files.overwrite(parent.hosts_path, "".join(kept).encode())
+    def update_network(self, container: Container) -> None:
+        """Give the sandbox of a container that lost a link the links that it has now.
+
+        20.10 tells the sandbox to leave and join all its networks for that, which gives the
+        interfaces new numbers; here they stay. What it does to the files is the same: they are
+        built anew.
+
+        Mirrors: moby daemon/container_operations.go updateNetwork (v20.10).
+        """
+        controller = self.net_controller
+        sandbox = controller.get_sandbox(container.id) if controller is not None else None
+        if sandbox is not None:
+            sandbox.refresh(self.build_sandbox_options(container))
 
     def save_links(self, container: Container) -> None:
         """Write a container's links where `load_links` finds them after a restart."""
-        document = self.link_index.children(container.id)
+        children = self.link_index.children(container.id)
+        document = {alias: child.id for alias, child in children.items()}
         path = str(PurePath(container.root, "links.json"))
         if document:
             self.files.write(path, json.dumps(document).encode())
@@ -132,14 +120,16 @@ class Links(DaemonCore):
             document = json.loads(self.files.read(str(PurePath(container.root, "links.json"))))
         except FileNotFoundError:
             return
-        for alias, child in document.items():
-            self.link_index.link(container.id, alias, child)
+        for alias, child_id in document.items():
+            try:
+                self.link_index.link(container.id, alias, self.get_container(child_id))
+            except NotFound:
+                log.warning("container %s, that %s links to, is gone", child_id, container.id)
 
     def setup_linked_containers(self, container: Container) -> list[str]:
         """Return the environment variables that a container's links give it.
 
-        Mirrors: moby daemon/container_operations_unix.go setupLinkedContainers, daemon/links/
-        (v20.10).
+        Mirrors: moby daemon/container_operations_unix.go setupLinkedContainers (v20.10).
 
         Raises:
             EngineError: a linked container does not run.
@@ -156,9 +146,7 @@ class Links(DaemonCore):
                 )
             entry = (child.network_settings.networks or {}).get(DEFAULT_NETWORK)
             if entry is not None:
-                environment += _link_environment(
-                    alias, full_alias, child, entry.settings.ip_address
-                )
+                environment += link_environment(alias, full_alias, child, entry.settings.ip_address)
         return environment
 
     def build_sandbox_options(self, container: Container) -> SandboxOptions:
@@ -190,6 +178,7 @@ class Links(DaemonCore):
             origin_resolv_conf_path=config.host_resolv_conf_path,
             use_default_sandbox=is_host,
             extra_hosts=extra_hosts + tuple(self._link_hosts(container)),
+            links=tuple(self._link_targets(container)),
             parent_updates=tuple(self._parent_updates(container)),
             dns=tuple(host_config.dns or config.dns),
             dns_search=tuple(host_config.dns_search or config.dns_search),
@@ -208,21 +197,35 @@ class Links(DaemonCore):
 
     def _link_hosts(self, container: Container) -> Iterator[tuple[str, str]]:
         """Yield a hosts line per linked container, once `bridge` is connected."""
+        for alias, child, settings in self._linked_endpoints(container):
+            names = [alias, child.config.hostname]
+            if alias != child.name.removeprefix("/"):
+                names.append(child.name.removeprefix("/"))
+            for address in (settings.ip_address, settings.global_ipv6_address):
+                if address:
+                    yield " ".join(names), address
+
+    def _link_targets(self, container: Container) -> Iterator[LinkTarget]:
+        """Yield what a link lets through where containers are kept apart (icc=false)."""
+        for _, child, settings in self._linked_endpoints(container):
+            ports = tuple(normalised_ports(child))
+            if settings.ip_address and ports:
+                yield LinkTarget(address=settings.ip_address, ports=ports)
+
+    def _linked_endpoints(
+        self, container: Container
+    ) -> Iterator[tuple[str, Container, EndpointSettings]]:
+        """Yield (alias, child, the child's endpoint) once the container is on `bridge`."""
         own = (container.network_settings.networks or {}).get(DEFAULT_NETWORK)
         if own is None or not own.settings.endpoint_id:
             return
         for alias, child in self.linked_children(container):
             entry = (child.network_settings.networks or {}).get(DEFAULT_NETWORK)
-            if entry is None or not is_linkable(child):
+            if entry is None:
                 raise EngineError(
                     f"Cannot link to {child.name}, as it does not belong to the default network"
                 )
-            names = [alias, child.config.hostname]
-            if alias != child.name.removeprefix("/"):
-                names.append(child.name.removeprefix("/"))
-            for address in (entry.settings.ip_address, entry.settings.global_ipv6_address):
-                if address:
-                    yield " ".join(names), address
+            yield alias, child, entry.settings
 
     def _parent_updates(self, container: Container) -> Iterator[tuple[str, str, str]]:
         """Yield (parent id, alias, own address) for every container that links here."""
@@ -233,40 +236,3 @@ class Links(DaemonCore):
             return
         for alias, parent_id in self.link_index.parents(container.id):
             yield parent_id, alias, own.settings.ip_address
-
-
-def is_linkable(child: Container) -> bool:
-    """Tell whether a container is on the default bridge (moby: isLinkable)."""
-    return DEFAULT_NETWORK in (child.network_settings.networks or {})
-
-
-def _link_environment(alias: str, full_alias: str, child: Container, address: str) -> list[str]:
-    """Write the variables of one link.
-
-    Mirrors: moby daemon/links/links.go Link.ToEnv (v20.10).
-    """
-    prefix = alias.replace("-", "_").upper()
-    lines = []
-    ports = [
-        (int(number), protocol)
-        for number, _, protocol in (port.partition("/") for port in normalised_ports(child))
-    ]
-    # the port that stands for the link is the lowest, tcp before udp
-    ports.sort(key=lambda port: (port[0], port[1] != "tcp"))
-    if ports:
-        number, protocol = ports[0]
-        lines.append(f"{prefix}_PORT={protocol}://{address}:{number}")
-    for number, protocol in ports:
-        name = f"{prefix}_PORT_{number}_{protocol.upper()}"
-        lines += [
-            f"{name}={protocol}://{address}:{number}",
-            f"{name}_ADDR={address}",
-            f"{name}_PORT={number}",
-            f"{name}_PROTO={protocol}",
-        ]
-    lines.append(f"{prefix}_NAME={full_alias}")
-    for variable in child.config.env or []:
-        key, separator, value = variable.partition("=")
-        if separator and key not in {"HOME", "PATH"}:
-            lines.append(f"{prefix}_ENV_{key}={value}")
-    return lines

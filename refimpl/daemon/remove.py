@@ -105,20 +105,17 @@ class Removing(Stopping, Links):
     def _remove_link(self, ref: str) -> None:
         """Remove the link `parent/alias` (moby: rmLink)."""
         parent_name, _, alias = ref.strip("/").rpartition("/")
+        self.get_container(ref)
         if not parent_name:
-            self.get_container(ref)
             raise EngineError("Conflict, cannot remove the default link name of the container")
-        try:
-            parent = self.get_container(parent_name)
-        except NotFound:
-            raise NotFound(f"No such container: {ref}") from None
-        if not self.link_index.unlink(parent.id, alias):
-            raise NotFound(f"No such container: {ref}")
+        parent = self.get_container(parent_name)
         with parent.lock:
-            start = self.network_actions.now()
-            self.drop_link_hosts(parent, alias)
-            self.network_actions.update_since("update", start)
+            if not self.link_index.unlink(parent.id, alias):
+                raise NotFound(f"No such container: {ref}")  # somebody was faster
             self.save_links(parent)
+            start = self.network_actions.now()
+            self.update_network(parent)
+            self.network_actions.update_since("update", start)
 
     def container_rename(self, ref: str, new_name: str) -> None:
         """Give a container another name, in its networks too (moby: ContainerRename)."""

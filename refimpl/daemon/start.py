@@ -22,6 +22,12 @@ from refimpl.model.container import Container
 from refimpl.oci.base import ContainerSpec, Mount, Process, ProcessSpec, RuntimeFailure
 from refimpl.oci.users import UnknownUser
 
+_NETWORK_FILES = {
+    "/etc/resolv.conf": "resolv_conf_path",
+    "/etc/hostname": "hostname_path",
+    "/etc/hosts": "hosts_path",
+}
+"""Where the three files are seen, and the container's field that says where they are."""
 DEFAULT_RUNTIME = "runc"
 """What Docker calls its runtime, whichever program it is."""
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -226,13 +232,13 @@ class Starting(Removing, Networking, Images):
         read_only = container.host_config.readonly_rootfs
         binds = [_bind(text) for text in container.host_config.binds or []]
         taken = {mount.destination for mount in binds}
+        for mount in binds:
+            if mount.destination in _NETWORK_FILES:  # the user's own (moby: TrySetNetworkMount)
+                setattr(container, _NETWORK_FILES[mount.destination], mount.source)
+        sources = {path: getattr(container, field) for path, field in _NETWORK_FILES.items()}
         files = [
             Mount(source=source, destination=destination, read_only=read_only)
-            for source, destination in (
-                (container.resolv_conf_path, "/etc/resolv.conf"),
-                (container.hostname_path, "/etc/hostname"),
-                (container.hosts_path, "/etc/hosts"),
-            )
+            for destination, source in sources.items()
             if source and destination not in taken
         ]
         return files + binds

@@ -16,7 +16,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Protocol
 
 Address = IPv4Interface | IPv6Interface
@@ -78,6 +78,17 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallHole:
+    """What one container may send to another where they are kept apart, and the answers to it."""
+
+    source: IPv4Address
+    target: IPv4Address
+    protocol: str
+    """tcp, udp or sctp."""
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirewallNetwork:
     """What the firewall must know about one bridge network."""
 
@@ -87,6 +98,8 @@ class FirewallNetwork:
     masquerade: bool = True
     icc: bool = True
     """False drops traffic between containers of this bridge."""
+    holes: tuple[FirewallHole, ...] = ()
+    """What is let through all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

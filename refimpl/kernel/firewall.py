@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from refimpl.kernel.base import FirewallNetwork
+from refimpl.kernel.base import FirewallHole, FirewallNetwork
 
 _TABLE = "netinit"
 _TIMEOUT_S = 30
@@ -97,6 +97,7 @@ def render(table: str, networks: Sequence[FirewallNetwork]) -> str:
     lines += [rule for network in networks for rule in _masquerade(network)]
     lines += ["}", "chain forward {", "type filter hook forward priority filter; policy accept;"]
     for network in networks:
+        lines += [rule for hole in network.holes for rule in _hole(network, hole)]
         verdict = "accept" if network.icc else "drop"
         lines.append(f'iifname "{network.bridge}" oifname "{network.bridge}" {verdict}')
     for network in networks:
@@ -123,6 +124,17 @@ def _masquerade(network: FirewallNetwork) -> list[str]:
         f'oifname != "{network.bridge}" masquerade'
         for subnet in network.subnets
     ]
+
+
+def _hole(network: FirewallNetwork, hole: FirewallHole) -> tuple[str, str]:
+    """Let a request through, and its answer (libnetwork drivers/bridge/link.go)."""
+    inside = f'iifname "{network.bridge}" oifname "{network.bridge}"'
+    return (
+        f"{inside} ip saddr {hole.source} ip daddr {hole.target} "
+        f"{hole.protocol} dport {hole.port} accept",
+        f"{inside} ip saddr {hole.target} ip daddr {hole.source} "
+        f"{hole.protocol} sport {hole.port} accept",
+    )
 
 
 def _show_bridged_packets_to_the_firewall() -> None:

@@ -54,6 +54,8 @@ class Endpoint:
         self.join_info = join_info
         self.info = replace(self.info, gateway4=join_info.gateway4, gateway6=join_info.gateway6)
         try:
+            if sandbox.options.links:
+                self.network.driver.link(self.network.id, self.id, sandbox.options.links)
             sandbox.add_endpoint(self)
         except BaseException:
             self.network.driver.leave(self.network.id, self.id)

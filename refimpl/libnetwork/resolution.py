@@ -76,6 +76,12 @@ class ResolutionFiles:
             self._resolv_conf = texts.filter_resolv_conf(current, ipv6=True)
         self._hash = texts.content_hash(self._resolv_conf)
 
+    def rebuild(self, options: SandboxOptions) -> None:
+        """Build both texts anew; the files change with the next `flush`, and edits are lost."""
+        self._options = options
+        self._is_live = False
+        self.set_up()
+
     def flush(self) -> None:
         """Write the files for the first time.
 

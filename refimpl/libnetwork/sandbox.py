@@ -151,6 +151,25 @@ class Sandbox:
         with self._lock:
             self.files.update_entry(name, address)
 
+    def refresh(self, options: SandboxOptions) -> None:
+        """Take other options: build the files anew, and open what the links now ask for.
+
+        Mirrors: sandbox.Refresh (v20.10), which leaves and joins every network for that.
+
+        Raises:
+            OSError: a file or the firewall could not be changed.
+        """
+        with self._lock:
+            self.options = options
+            self.files.rebuild(options)
+            for endpoint in self._endpoints:
+                self._update_files(endpoint)
+            if self._has_resolver:
+                self.files.rebuild_dns()
+            self.files.flush()
+            for endpoint in self._endpoints:
+                endpoint.network.driver.link(endpoint.network.id, endpoint.id, options.links)
+
     def delete(self) -> None:
         """Leave and delete every endpoint, then remove the namespace; goes on past errors.
 

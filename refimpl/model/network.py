@@ -108,6 +108,19 @@ class EndpointInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTarget:
+    """What a legacy link leads to: where containers are kept apart, these ports stay open for it.
+
+    Mirrors: the labels ChildEndpoints and ExposedPorts of libnetwork (v20.10).
+    """
+
+    address: str
+    """The linked container's on the default bridge."""
+    ports: tuple[str, ...]
+    """The ports that it exposes, as `80/tcp`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
     """What a sandbox is asked to be.
 
@@ -129,6 +142,8 @@ class SandboxOptions:
     """Host mode: no namespace of its own."""
     extra_hosts: tuple[tuple[str, str], ...] = ()
     """(names, address) in the order of the lines; legacy links come here too."""
+    links: tuple[LinkTarget, ...] = ()
+    """What the legacy links lead to."""
     parent_updates: tuple[tuple[str, str, str], ...] = ()
     """(container id, name, address): hosts lines to change in the sandboxes that link here."""
     dns: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from ipaddress import (
 from typing import Protocol
 
 from refimpl.kernel.base import Address, InterfacePlan
+from refimpl.model.network import LinkTarget
 
 DriverState = Mapping[str, str | bool | int]
 """What a driver must remember of a network over a restart; flat JSON."""
@@ -109,6 +110,13 @@ class Driver(Protocol):
 
     def join(self, network_id: str, endpoint_id: str) -> JoinInfo:
         """Say what the sandbox must make in order to have this endpoint."""
+
+    def link(self, network_id: str, endpoint_id: str, targets: Sequence[LinkTarget]) -> None:
+        """Let a joined endpoint reach these targets and no others, where that needs to be said.
+
+        Raises:
+            OSError: the firewall could not be changed.
+        """
 
     def leave(self, network_id: str, endpoint_id: str) -> None:
         """Note that the sandbox let the endpoint go."""

@@ -9,13 +9,13 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Any
 
 from refimpl.errors import EngineError, Forbidden
-from refimpl.kernel.base import BridgePlan, FirewallNetwork, InterfacePlan, Kernel
+from refimpl.kernel.base import BridgePlan, FirewallHole, FirewallNetwork, InterfacePlan, Kernel
 from refimpl.libnetwork.drivers.base import (
     DriverEndpoint,
     DriverNetwork,
@@ -26,6 +26,7 @@ from refimpl.libnetwork.drivers.base import (
 )
 from refimpl.libnetwork.ipam import overlaps
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX, MTU_BYTES_MAX, MTU_BYTES_MIN
+from refimpl.model.network import LinkTarget
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ CONTAINER_IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_PORT_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 _DOTTED_QUAD = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
 
@@ -63,6 +65,8 @@ class _BridgeNetwork:
     network: DriverNetwork
     config: BridgeConfig
     endpoints: dict[str, InterfacePlan] = field(default_factory=dict)
+    holes: dict[str, tuple[FirewallHole, ...]] = field(default_factory=dict)
+    """By endpoint: what its links let through, where containers are kept apart."""
 
 
 def generate_mac(address: IPv4Interface) -> str:
@@ -209,8 +213,31 @@ class BridgeDriver:
             gateway6=gateway6 if gateway6 is not None and gateway6.version == 6 else None,
         )
 
+    def link(self, network_id: str, endpoint_id: str, targets: Sequence[LinkTarget]) -> None:
+        """Open the exposed ports of the targets for an endpoint, if the network has no icc.
+
+        The addresses are those of this moment: whoever comes back with another one is not reached
+        before the linker joins again, as in 20.10. Only the default network has links.
+
+        Mirrors: bridgeNetwork.link (v20.10).
+        """
+        with self._lock:
+            entry = self._networks[network_id]
+            if entry.config.icc or not entry.config.is_default:
+                return
+            before = entry.holes.pop(endpoint_id, ())
+            holes = tuple(_holes(entry.endpoints[endpoint_id], targets))
+            if holes:
+                entry.holes[endpoint_id] = holes
+            if holes != before:
+                self._apply_firewall()
+
     def leave(self, network_id: str, endpoint_id: str) -> None:
-        """Give nothing back: the pair went with the sandbox's interface."""
+        """Close the holes of the endpoint's links; the pair went with the sandbox's interface."""
+        with self._lock:
+            entry = self._networks.get(network_id)
+            if entry is not None and entry.holes.pop(endpoint_id, ()):
+                self._apply_firewall()
 
     # -- inside ----------------------------------------------------------------------------
     def _undo_create(self, entry: _BridgeNetwork) -> None:
@@ -254,10 +281,25 @@ class BridgeDriver:
                     internal=entry.network.internal,
                     masquerade=entry.config.ip_masquerade,
                     icc=entry.config.icc,
+                    holes=tuple(hole for holes in entry.holes.values() for hole in holes),
                 )
                 for entry in self._networks.values()
             ]
         )
+
+
+def _holes(plan: InterfacePlan, targets: Sequence[LinkTarget]) -> Iterator[FirewallHole]:
+    source = next((own.ip for own in plan.addresses if isinstance(own, IPv4Interface)), None)
+    for target in targets:
+        for port in target.ports:
+            number, _, protocol = port.partition("/")
+            if source is not None and protocol in _PORT_PROTOCOLS:
+                yield FirewallHole(
+                    source=source,
+                    target=IPv4Address(target.address),
+                    protocol=protocol,
+                    port=int(number),
+                )
 
 
 def _active_pools(network: DriverNetwork) -> tuple[IPAMData, ...]:

@@ -16,6 +16,7 @@ from refimpl.libnetwork.drivers.base import (
     EndpointPlan,
     JoinInfo,
 )
+from refimpl.model.network import LinkTarget
 
 
 class SingleNetworkDriver:
@@ -74,6 +75,9 @@ class SingleNetworkDriver:
     def join(self, network_id: str, endpoint_id: str) -> JoinInfo:
         """Ask for no interface."""
         return JoinInfo()
+
+    def link(self, network_id: str, endpoint_id: str, targets: Sequence[LinkTarget]) -> None:
+        """Open nothing: nothing is closed."""
 
     def leave(self, network_id: str, endpoint_id: str) -> None:
         """Give nothing back."""

@@ -12,7 +12,7 @@ import pytest
 
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.core import Services
-from refimpl.daemon.links import LinkIndex
+from refimpl.daemon.link_index import LinkIndex
 from refimpl.daemon.metrics import Metrics
 from refimpl.daemon.networking import Networking
 from refimpl.errors import EngineError
