@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import PurePath
 
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.events import Events
@@ -32,6 +31,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_NETWORK = "bridge"
 """runconfig.DefaultDaemonNetworkMode().NetworkName() on Linux."""
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +147,8 @@ class DaemonCore:
     def checkpoint_to(self, container: Container) -> None:
         """Write both of a container's documents (moby: CheckpointTo)."""
         self.files.write(
-            str(PurePath(container.root, "config.v2.json")),
-            json.dumps(container.document(), separators=(",", ":")).encode(),
+            f"{container.root}/config.v2.json",
+            _JSON.encode(container.document()).encode(),
             mode=0o600,
         )
         self.write_host_config(container)
@@ -155,8 +156,8 @@ class DaemonCore:
     def write_host_config(self, container: Container) -> None:
         """Write `hostconfig.json` (moby: Container.WriteHostConfig)."""
         self.files.write(
-            str(PurePath(container.root, "hostconfig.json")),
-            json.dumps(container.host_config.to_wire(), separators=(",", ":")).encode(),
+            f"{container.root}/hostconfig.json",
+            _JSON.encode(container.host_config.to_wire()).encode(),
         )
 
     def log_container_event(

@@ -163,8 +163,8 @@ class Links(DaemonCore):
             EngineError: a linked container is not on the default network.
         """
         host_config, config = container.host_config, self.config
-        container.hosts_path = str(PurePath(container.root, "hosts"))
-        container.resolv_conf_path = str(PurePath(container.root, "resolv.conf"))
+        container.hosts_path = f"{container.root}/hosts"
+        container.resolv_conf_path = f"{container.root}/resolv.conf"
         is_host = host_config.network_mode.is_host()
         extra_hosts = tuple(self._extra_host(text) for text in host_config.extra_hosts or [])
         return SandboxOptions(

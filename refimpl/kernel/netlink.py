@@ -18,6 +18,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
@@ -90,6 +91,7 @@ _RECEIVE_BYTES = 64 * 1024
 _NUMBER_MAX = 2**32 - 1
 _ANSWER_TIMEOUT_S = 10
 _DUMP_ATTEMPTS_MAX = 20
+_LISTING = "list the links, addresses or routes"
 
 _MESSAGE_CLASSES: dict[int, Any] = {
     **dict.fromkeys((RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK), ifinfmsg),
@@ -274,20 +276,11 @@ class Netlink:
         Args:
             namespace: a descriptor of that one.
         """
-        answer = self._dump(
-            RTM_GETLINK,
-            [
-                ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS),
-                ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth")]}),
-            ],
-        )
+        answer = self._complete(_list_veths())
         if not answer.bodies:
             return []
         # asked for after the dump, which is what gives a namespace its number here
-        request = make_request(
-            RTM_GETNSID, "number a namespace", attributes=(("NETNSA_FD", namespace),)
-        )
-        (numbered,) = self.run([request])
+        (numbered,) = self.run([_number_namespace(namespace)])
         wanted = _attribute(numbered.bodies[0], _HEADER.size + _NAMESPACE_FIXED_BYTES, NETNSA_NSID)
         offset = _HEADER.size + _LINK_FIXED_BYTES
         return [
@@ -299,15 +292,18 @@ class Netlink:
     def _dump(
         self, kind: int, attributes: Sequence[tuple[str, Any]], family: int = socket.AF_UNSPEC
     ) -> Answer:
-        """Ask for everything of a kind, again when it changed meanwhile."""
-        doing = "list the links, addresses or routes"
         fields = {"family": int(family)}
-        request = make_request(kind, doing, flags=NLM_F_DUMP, fields=fields, attributes=attributes)
+        return self._complete(
+            make_request(kind, _LISTING, flags=NLM_F_DUMP, fields=fields, attributes=attributes)
+        )
+
+    def _complete(self, request: Request) -> Answer:
+        """Ask for everything of a kind, again when it changed meanwhile."""
         for _ in range(_DUMP_ATTEMPTS_MAX):
             (answer,) = self.run([request])
             if not answer.is_interrupted:
                 return answer
-        raise OSError(f"{doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
+        raise OSError(f"{request.doing}: they changed during {_DUMP_ATTEMPTS_MAX} attempts")
 
     def _receive(self, requests: Sequence[Request], answers: list[Answer], first: int) -> bool:
         """Sort what came into the answers; tell whether the last request has been answered."""
@@ -329,6 +325,19 @@ class Netlink:
             else:
                 answer.bodies.append(body)
         return is_complete
+
+
+@lru_cache(maxsize=1)
+def _list_veths() -> Request:
+    mask = ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)
+    veth = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth")]})
+    return make_request(RTM_GETLINK, _LISTING, flags=NLM_F_DUMP, attributes=(mask, veth))
+
+
+@lru_cache(maxsize=1)
+def _number_namespace(descriptor: int) -> Request:
+    attributes = (("NETNSA_FD", descriptor),)
+    return make_request(RTM_GETNSID, "number a namespace", attributes=attributes)
 
 
 def _read_error(body: bytes, kind: int, flags: int, doing: str) -> OSError | None:

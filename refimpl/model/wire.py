@@ -84,8 +84,7 @@ def _scalar(go_type: str, python: type, zero: Any) -> Kind:
             raise place.refuse(json_type(value), go_type)
         return value
 
-    # a subclass, as NetworkMode is of str, becomes what JSON has
-    return Kind(go_type, lambda: zero, decode_scalar, python)
+    return Kind(go_type, lambda: zero, decode_scalar)
 
 
 def _integer(go_type: str, low: int, high: int) -> Kind:

@@ -10,7 +10,7 @@ Mirrors: moby api/types/container/{config,host_config}.go, api/types/network/net
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from refimpl.model.network_mode import NetworkMode
@@ -164,7 +164,10 @@ class HostConfig:
     binds: list[str] | None = wire("Binds", STRINGS)
     container_id_file: str = wire("ContainerIDFile", STRING)
     log_config: LogConfig = wire("LogConfig", struct(LogConfig, go_type="container.LogConfig"))
-    network_mode: NetworkMode = wire("NetworkMode", named(STRING, "container.NetworkMode"))
+    # encoded as the plain string that it is one of
+    network_mode: NetworkMode = wire(
+        "NetworkMode", replace(named(STRING, "container.NetworkMode"), encode=str)
+    )
     port_bindings: dict[str, list[PortBinding] | None] | None = wire("PortBindings", PORT_MAP)
     restart_policy: RestartPolicy = wire(
         "RestartPolicy", struct(RestartPolicy, go_type="container.RestartPolicy")
