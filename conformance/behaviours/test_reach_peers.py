@@ -357,3 +357,22 @@ def test_stopped_container_is_not_reached(run, network, sockets):
     after = sockets.outcome(client, address, PORT)
     expect_equal("a closed port, before", "refused", before)
     expect_not_equal("a closed port, after", "refused", after)
+
+
+@behaviour(
+    "reach.apart.ipv6",
+    "Containers on two user networks MUST NOT reach each other by IPv6 address.",
+    source="moby v27.0: ip6tables is on",
+    docker=">=27.0",
+)
+def test_user_networks_are_apart_over_ipv6(run, ipv6_network, sockets):
+    nets = ipv6_network(), ipv6_network()
+    client, peer, stranger = (run(network=nets[which].name) for which in (1, 1, 0))
+    for container in (peer, stranger):
+        sockets.serve(container, "::", PORT)
+    # the first packets on a new network wait until its addresses are known to be unique
+    near = sockets.outcome(client, address_in(peer, nets[1], "GlobalIPv6Address"), PORT)
+    gateway = sockets.outcome(client, address_in(client, nets[1], "IPv6Gateway"), PORT, timeout_s=5)
+    far = sockets.outcome(client, address_in(stranger, nets[0], "GlobalIPv6Address"), PORT)
+    expect_equal("near, at the gateway", ("connected", "refused"), (near, gateway))
+    expect_not_equal("far", "connected", far)

@@ -6,7 +6,8 @@ is dropped, so a host whose own FORWARD policy is DROP (as dockerd sets it) must
 traffic to the outside through itself.
 
 The rules say what moby's iptables chains say (libnetwork/drivers/bridge/setup_ip_tables.go,
-v20.10): masquerade, DOCKER-ISOLATION-STAGE-1 and -2, the internal network's and the icc rules.
+v20.10): masquerade, DOCKER-ISOLATION-STAGE-1 and -2, the internal network's and the icc rules,
+and that nobody outside begins a conversation with a container (20.10: FORWARD's policy DROP).
 """
 
 from __future__ import annotations
@@ -105,7 +106,10 @@ def render(table: str, networks: Sequence[FirewallNetwork]) -> str:
             lines.append(f'iifname "{network.bridge}" drop')
             lines.append(f'oifname "{network.bridge}" drop')
     if networks:
+        # one network from another, and all of them from outside: only answers come in
         lines.append("iifname @bridges oifname @bridges drop")
+        lines.append("oifname @bridges ct state established,related accept")
+        lines.append("oifname @bridges drop")
     lines += ["}", "}"]
     return "\n".join(lines) + "\n"
 
