@@ -1,17 +1,18 @@
 """Between a container's settings and the container network model: what is asked, what came out.
 
-Mirrors: moby daemon/network.go buildCreateEndpointOptions, buildEndpointInfo, updateJoinInfo,
-getPortMapInfo (v20.10).
+Mirrors: moby daemon/network.go buildCreateEndpointOptions, buildJoinOptions, buildEndpointInfo,
+updateJoinInfo, getPortMapInfo (v20.10).
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from refimpl.daemon.core import DEFAULT_NETWORK
 from refimpl.daemon.verify import PORT_MAX, is_ip
-from refimpl.errors import EngineError
+from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
@@ -38,7 +39,7 @@ def build_create_endpoint_options(
     """Say what an endpoint is to be.
 
     Raises:
-        EngineError: the container's MAC address cannot be parsed, or a link is malformed.
+        EngineError: the container's MAC address or an address cannot be parsed.
     """
     ipam = ep_config.ipam_config
     mode = container.host_config.network_mode
@@ -56,11 +57,43 @@ def build_create_endpoint_options(
         ipv6=ipam.ipv6_address if ipam else "",
         link_local=tuple(ipam.link_local_ips or ()) if ipam else (),
         my_aliases=tuple(ep_config.aliases or ()),
-        aliases={alias: name for name, alias in map(parse_link, ep_config.links or ())},
         anonymous=container.network_settings.is_anonymous_endpoint,
         disable_resolution=not NetworkMode(network.name).is_user_defined(),
         driver_opts=dict(ep_config.driver_opts or {}),
     )
+
+
+def build_join_options(options: EndpointOptions, ep_config: EndpointSettings) -> EndpointOptions:
+    """Add the names that only this container knows: its links on one network.
+
+    They are looked at after the endpoint is made and recorded, so that a malformed one leaves the
+    endpoint's id and addresses in inspect, as in moby.
+
+    Raises:
+        EngineError: a link is malformed.
+    """
+    links = map(parse_link, ep_config.links or ())
+    return replace(options, aliases={alias: name for name, alias in links})
+
+
+def validate_networking_config(network: Network, ep_config: EndpointSettings) -> None:
+    """Refuse a static address where the network's subnet is not the user's own choice.
+
+    Mirrors: moby daemon/container_operations.go validateNetworkingConfig (v20.10).
+
+    Raises:
+        InvalidParameter: the network has no configured subnet of that family.
+    """
+    ipam = ep_config.ipam_config
+    if ipam is None:
+        return
+    configured = [pool.subnet for pool in network.options.ipam if pool.subnet]
+    for address, is_ipv6 in ((ipam.ipv4_address, False), (ipam.ipv6_address, True)):
+        if address and not any((":" in subnet) == is_ipv6 for subnet in configured):
+            raise InvalidParameter(
+                "user specified IP address is supported only when connecting to networks with "
+                "user configured subnets"
+            )
 
 
 def _verify_addresses(ipam: EndpointIPAMConfig | None) -> None:

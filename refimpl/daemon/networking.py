@@ -268,7 +268,7 @@ class Networking(Links):
             networks[network.name] = EndpointState(settings=endpoint_config)
             networks.pop(network.id, None)
             network_options.update_endpoint_network_settings(container, network, endpoint)
-            self._join(container, sandbox, endpoint)
+            self._join(container, sandbox, endpoint, endpoint_config)
         except Exception:
             self._rollback(endpoint, id_or_name)
             raise
@@ -277,11 +277,18 @@ class Networking(Links):
         self.log_network_event(network, "connect", {"container": container.id})
         self.network_actions.update_since("connect", start)
 
-    def _join(self, container: Container, sandbox: Sandbox | None, endpoint: Endpoint) -> None:
+    def _join(
+        self,
+        container: Container,
+        sandbox: Sandbox | None,
+        endpoint: Endpoint,
+        endpoint_config: EndpointSettings,
+    ) -> None:
         """Put an endpoint into its container's sandbox, which the first endpoint makes."""
         if sandbox is None:
             sandbox = self.controller().new_sandbox(self.build_sandbox_options(container))
             network_options.update_sandbox_network_settings(container, sandbox)
+        endpoint.options = network_options.build_join_options(endpoint.options, endpoint_config)
         endpoint.join(sandbox)
         container.network_settings.ports = network_options.get_port_map_info(container, sandbox)
 
@@ -336,7 +343,7 @@ class Networking(Links):
                     aliases.append(name)
             endpoint_config.aliases = aliases
 
-        self.validate_networking_config(network, endpoint_config)
+        network_options.validate_networking_config(network, endpoint_config)
         if update_settings:
             self.update_network_settings(container, network, endpoint_config)
 
@@ -371,26 +378,6 @@ class Networking(Links):
                 raise InvalidParameter(NO_NETWORK)
 
         networks[network.name] = EndpointState(settings=endpoint_config)
-
-    @staticmethod
-    def validate_networking_config(network: Network, ep_config: EndpointSettings) -> None:
-        """Refuse a static address where the network's subnet is not the user's own choice.
-
-        Mirrors: moby daemon/container_operations.go validateNetworkingConfig (v20.10).
-
-        Raises:
-            InvalidParameter: the network has no configured subnet of that family.
-        """
-        ipam = ep_config.ipam_config
-        if ipam is None:
-            return
-        configured = [pool.subnet for pool in network.options.ipam if pool.subnet]
-        for address, is_ipv6 in ((ipam.ipv4_address, False), (ipam.ipv6_address, True)):
-            if address and not any((":" in subnet) == is_ipv6 for subnet in configured):
-                raise InvalidParameter(
-                    "user specified IP address is supported only when connecting to networks with "
-                    "user configured subnets"
-                )
 
     def build_hostname_file(self, container: Container) -> None:
         """Write the container's hostname file.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.daemon.core import removal_conflict
+from refimpl.daemon.core import DEFAULT_NETWORK, removal_conflict
 from refimpl.daemon.network_filters import passes, verify_filters
 from refimpl.daemon.network_options import recorded_networks
 from refimpl.daemon.networking import HOST_NETWORK, Networking
@@ -70,11 +70,10 @@ class Networks(Networking):
         name = request.name
         if name in PREDEFINED:
             raise Forbidden(f"operation is not permitted on predefined {name} network ")
-        if not name.strip():
-            raise EngineError(f"invalid name: {name}")
         self._refuse_scopes(request)
+        # an empty name stands for the default network here (moby: GetNetworkByName)
+        existing = self.controller().network_by_name(name or DEFAULT_NETWORK)
         warning = ""
-        existing = self.controller().network_by_name(name)
         if existing is not None:
             if request.check_duplicate:
                 raise Conflict(f"network with name {name} already exists")
@@ -105,7 +104,7 @@ class Networks(Networking):
         return [
             self._document(network, detailed=detailed)
             for network in self.controller().networks()
-            if passes(network, filters, is_used=self._is_used(network))
+            if passes(network, filters)
         ]
 
     def network_inspect(self, ref: str, *, verbose: bool = False, scope: str = "") -> Wire:
@@ -254,7 +253,12 @@ class Networks(Networking):
 
     def network_remove(self, ref: str) -> None:
         """Remove a network (moby: DeleteNetwork)."""
-        network = self.find_network(ref)
+        try:
+            network = self.find_network(ref)
+        except InvalidParameter as error:
+            # the router looks for it with words of its own (moby: findUniqueNetwork)
+            text = str(error).replace("found on name)", "found based on name)")
+            raise InvalidParameter(text) from error
         if network.name in PREDEFINED:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
         try:

@@ -10,13 +10,13 @@ verifyContainerSettings, daemon/create.go verifyNetworkingConfig (v20.10).
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import signal
 from collections.abc import Iterable
 
 from refimpl.errors import EngineError, InvalidParameter
+from refimpl.libnetwork.ipam import parse_ip
 from refimpl.model.wire_container import (
     Config,
     EndpointSettings,
@@ -29,6 +29,7 @@ PORT_MAX = 65535
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 CAPABILITIES = frozenset(
     "CAP_" + name
     for name in (
@@ -129,9 +130,9 @@ def verify_container_config(config: Config) -> None:
     for variable in config.env or []:
         if not variable.partition("=")[0]:
             raise InvalidParameter(f"invalid environment variable: {variable}")
-    if _UNSAFE.search(config.hostname):
+    if _CONTROL.search(config.hostname):
         raise InvalidParameter(f"invalid hostname format: {quote(config.hostname)}")
-    if _UNSAFE.search(config.domainname):
+    if _CONTROL.search(config.domainname):
         raise InvalidParameter(f"invalid domainname format: {quote(config.domainname)}")
 
 
@@ -254,11 +255,8 @@ def verify_endpoint(settings: EndpointSettings) -> None:
 
 def is_ip(text: str, version: int | None = None) -> bool:
     """Tell whether a text is an IP address, of one version if one is given."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return version is None or address.version == version
+    address = parse_ip(text)
+    return address is not None and version in (None, address.version)
 
 
 def parse_signal(text: str) -> int:

@@ -77,11 +77,17 @@ def parse_cidr(text: str) -> Subnet | None:
 
 
 def parse_ip(text: str) -> IPAddress | None:
-    """Read an address as Go's net.ParseIP does (no zone); None if it cannot."""
+    """Read an address as Go's net.ParseIP does: no zone, `::ffff:1.2.3.4` is 1.2.3.4.
+
+    None if it is no address.
+    """
+    if "%" in text:
+        return None
     try:
-        return None if "%" in text else ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 class AddressPool:
@@ -159,7 +165,10 @@ class AddressPool:
             # it may have been taken by name while it waited here
             if offset not in self._taken:
                 return offset
-        while self._next in self._taken or self._next in self._reserved:
+        # never past the range: what is freed beyond it is not to be handed out
+        while self._next <= self._high and (
+            self._next in self._taken or self._next in self._reserved
+        ):
             self._next += 1
         if self._next > self._high:
             raise NoAvailableAddress

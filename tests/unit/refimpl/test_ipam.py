@@ -131,6 +131,24 @@ def test_a_freed_address_taken_by_name_is_not_handed_out_again():
     assert taken_from(pool, 1) == ["10.0.0.3"]
 
 
+def test_an_address_freed_beyond_the_range_is_not_handed_out():
+    pool = AddressPool(IPv4Network("10.0.0.0/28"), IPv4Network("10.0.0.0/29"))
+    taken_from(pool, 7)
+    beyond = pool.request(ip_address("10.0.0.8")).ip
+    with pytest.raises(NoAvailableAddress):
+        pool.request()
+    pool.release(beyond)
+    with pytest.raises(NoAvailableAddress):
+        pool.request()
+
+
+def test_an_ipv4_address_may_be_written_as_an_ipv6_one():
+    """As Go's net.ParseIP reads it."""
+    assert parse_ip("::ffff:10.0.0.7") == ip_address("10.0.0.7")
+    assert parse_ip("::10.0.0.7") == ip_address("::a00:7")
+    assert parse_ip("fe80::1%eth0") is None
+
+
 class AddressPoolMachine(RuleBasedStateMachine):
     """Any order of requests and releases agrees with a model that is a plain set."""
 
