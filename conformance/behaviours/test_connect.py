@@ -46,12 +46,13 @@ def test_live_connect_adds_an_interface(run, network, inspect, host):
     source="moby daemon connectToNetwork, buildDetailedNetworkResources v17.03",
 )
 def test_live_connect_adds_an_endpoint(run, network, inspect, inspect_network):
-    container, net = run(), network()
-    before = container.attrs["NetworkSettings"]["Networks"]["bridge"]
+    first, net = network(), network()
+    container = run(network_mode=first.name)
+    before = networks_of(container.attrs)[first.name]
     net.connect(container)
     networks = networks_of(inspect(container))
-    expect_equal("the networks of the container", ["bridge", net.name], sorted(networks))
-    expect_equal("the endpoint on bridge", before, networks["bridge"])
+    expect_equal("the networks", sorted([first.name, net.name]), sorted(networks))
+    expect_equal("the endpoint that it had", before, networks[first.name])
     endpoint = networks[net.name]
     expect_hex_id("the EndpointID", endpoint["EndpointID"])
     member = inspect_network(net)["Containers"][container.id]
@@ -129,13 +130,14 @@ def test_one_of_several_connects_wins(run, network, api, inspect_network):
     source="moby daemon ConnectToNetwork v17.03: under the container's lock",
 )
 def test_container_joins_six_networks_at_once(run, network, api, inspect, host):
-    container, nets = run(), [network() for _ in range(6)]
+    first, nets = network(), [network() for _ in range(6)]
+    container = run(network_mode=first.name)
     body = {"Container": container.id}
     with ThreadPoolExecutor(6) as pool:
         answers = pool.map(lambda net: api("POST", f"/networks/{net.id}/connect", body), nets)
         expect_equal("the statuses", [200] * 6, [answer.status for answer in answers])
     networks = networks_of(inspect(container))
-    expect_equal("the networks", sorted(["bridge", *(n.name for n in nets)]), sorted(networks))
+    expect_equal("the networks", sorted(net.name for net in (first, *nets)), sorted(networks))
     netns = host.netns_of(container.attrs["State"]["Pid"])
     inside = {a.partition("/")[0] for link in netns.links() for a in netns.addresses(link)}
     reported = {endpoint["IPAddress"] for endpoint in networks.values()}

@@ -99,6 +99,7 @@ def test_taken_address_is_refused(run, network, inspect_network):
     "connect.address.outside",
     "Connecting a running container with an address outside the network's subnets MUST be refused.",
     source="libnetwork endpoint.assignAddressVersion v17.06",
+    docker="<25.0",
 )
 def test_address_outside_the_subnet_is_refused(run, network, subnets, inspect_network):
     net, container = network(), run()
@@ -126,6 +127,7 @@ def test_reserved_address_is_refused(run, network, subnets, place):
     "connect.address.unparsable",
     "Connecting a running container with something that is no address MUST be refused.",
     source="moby BuildCreateEndpointOptions v17.03: net.ParseIP",
+    docker="<25.0",
 )
 @pytest.mark.parametrize("word", ["hello", "10.0.0.1/24"])
 def test_unparsable_address_is_refused(run, network, inspect_network, word):

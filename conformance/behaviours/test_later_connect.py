@@ -1,0 +1,106 @@
+"""Connecting, as a later release of Docker changed it on purpose; see test_later_releases.py."""
+
+import ipaddress
+
+import pytest
+
+from conformance.assertions import (
+    expect_api_error,
+    expect_empty,
+    expect_equal,
+    expect_in,
+)
+from conformance.observe.poll import eventually
+from conformance.registry import behaviour
+
+
+@behaviour(
+    "connect.address.outside-is-invalid",
+    "Connecting a container with an address outside the network's subnets MUST be refused as a "
+    "wrong request: 400.",
+    source="moby#46183 v25.0: ValidateIPAM; before: connect.address.outside",
+    docker=">=25.0",
+)
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_address_outside_is_a_wrong_request(run, create, network, subnets, inspect, running):
+    net, container = network(), (run if running else create)()
+    stranger = str(ipaddress.ip_network(subnets.ipv4())[9])
+    text = f"no configured subnet or ip-range contain the IP address {stranger}"
+    expect_api_error(lambda: net.connect(container, ipv4_address=stranger), 400, text)
+    networks = inspect(container)["NetworkSettings"]["Networks"]
+    expect_equal("the networks", ["bridge"], sorted(networks))
+
+
+@behaviour(
+    "connect.address.unparsable-is-invalid",
+    "Connecting a container with something that is no address MUST be refused as a wrong request: "
+    "400.",
+    source="moby#46183 v25.0: ValidateIPAM; before: connect.address.unparsable",
+    docker=">=25.0",
+)
+@pytest.mark.parametrize("word", ["hello", "10.0.0.1/24"])
+def test_no_address_is_a_wrong_request(run, network, inspect, word):
+    net, container = network(), run()
+    text = f"invalid IPv4 address: {word}"
+    expect_api_error(lambda: net.connect(container, ipv4_address=word), 400, text)
+    networks = inspect(container)["NetworkSettings"]["Networks"]
+    expect_equal("the networks", ["bridge"], sorted(networks))
+
+
+@behaviour(
+    "connect.predefined.checked-at-create",
+    "A container MUST NOT be created on `bridge` with aliases or with an address of its own "
+    "choice: 400.",
+    source="moby#46183 v25.0; before: connect.predefined.checked-at-start",
+    docker=">=25.0",
+)
+@pytest.mark.parametrize(
+    ("endpoint", "text"),
+    [
+        ({"Aliases": ["web"]}, "network-scoped alias is supported only for containers in user"),
+        ({"IPAMConfig": {"IPv4Address": "172.17.0.99"}}, "user specified IP address is supported"),
+    ],
+    ids=["aliases", "address"],
+)
+def test_default_network_is_checked_at_create(create_raw, endpoint, text):
+    answer = create_raw({"NetworkingConfig": {"EndpointsConfig": {"bridge": endpoint}}})
+    expect_equal("the status of create", 400, answer.status)
+    expect_in("the message", text, answer.message)
+
+
+@behaviour(
+    "connect.restarting-refused",
+    "A container between two restarts MUST NOT be connected, for it has no sandbox: 404.",
+    source="moby#47406 v28.0; before: connect.restarting",
+    docker=">=28.0",
+)
+def test_restarting_container_is_not_connected(run, network, inspect, inspect_network):
+    container, net = run(["false"], restart_policy={"Name": "always"}), network()
+    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
+    eventually(
+        "the container has restarted often enough to stay between two restarts for a while",
+        lambda: (
+            inspect(container)["RestartCount"] >= 4 and inspect(container)["State"]["Restarting"]
+        ),
+        timeout_s=20,
+    )
+    text = f"network sandbox for container {container.id} not found"
+    expect_api_error(lambda: net.connect(container), 404, text)
+    expect_equal("the members of the network", {}, inspect_network(net)["Containers"])
+
+
+@behaviour(
+    "network.gateway.internal-none",
+    "A container on an internal network alone MUST NOT have a gateway, neither in inspect nor in "
+    "its routes.",
+    source="moby#46603 v25.0; before: network.gateway.internal-only",
+    docker=">=25.0",
+)
+def test_internal_network_gives_no_gateway(run, network, host):
+    net = network(internal=True)
+    container = run(network_mode=net.name)
+    endpoint = container.attrs["NetworkSettings"]["Networks"][net.name]
+    expect_empty("the Gateway", endpoint["Gateway"])
+    netns = host.netns_of(container.attrs["State"]["Pid"])
+    defaults = [route for route in netns.routes() if route["dst"] == "default"]
+    expect_equal("the default routes", [], defaults)
