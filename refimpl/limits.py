@@ -8,18 +8,27 @@ DNS_UPSTREAM_TIMEOUT_S = 4.0
 DNS_UPSTREAM_SERVERS_MAX = 3
 """How many upstream nameservers are asked in turn: maxExtDNS in moby's resolver."""
 
-DNS_UPSTREAM_QUERIES_MAX = 1024
-"""Forwarded queries under way in the whole daemon; one more is answered with SERVFAIL (moby's
-maxConcurrent is 1024, and drops)."""
+DNS_UPSTREAM_QUERIES_PER_SANDBOX_MAX = 1024
+"""Forwarded queries of one sandbox under way; one more is dropped: maxConcurrent in moby's
+resolver."""
+
+DNS_UPSTREAM_QUERIES_MAX = 4096
+"""Forwarded queries under way in the whole daemon; one more is dropped. Each has a descriptor."""
 
 DNS_TCP_CLIENTS_MAX = 512
 """TCP clients of the embedded DNS in the whole daemon; the oldest is closed for one more."""
 
-DNS_TCP_IDLE_S = 10.0
-"""How long a TCP client of the embedded DNS may say nothing."""
+DNS_TCP_IDLE_S = 8.0
+"""How long a TCP client of the embedded DNS may say nothing (the DNS library of 20.10)."""
+
+DNS_TCP_UNSENT_BYTES_MAX = 256 << 10
+"""How much a TCP client of the embedded DNS may leave unread before it is read no further."""
 
 DNS_UDP_PAYLOAD_BYTES = 512
 """The largest UDP answer to a client that announces no larger buffer (RFC 1035)."""
+
+DNS_TCP_PAYLOAD_BYTES = 65535
+"""The largest message that TCP's two bytes of length can tell of (RFC 1035)."""
 
 DNS_TTL_S = 600
 """The time to live of the embedded DNS's own answers: respTTL in moby's resolver."""

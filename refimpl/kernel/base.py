@@ -156,6 +156,9 @@ class Kernel(Protocol):
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
         """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
 
+    def open_socket(self, key: str, kind: socket.SocketKind) -> socket.socket:
+        """Open a non-blocking IPv4 socket in a sandbox; it stays in there, whoever uses it."""
+
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
 

@@ -181,6 +181,10 @@ class LinuxKernel:
         """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
         return self._namespaces.inside(key, partial(resolver.open_resolver, address))
 
+    def open_socket(self, key: str, kind: socket.SocketKind) -> socket.socket:
+        """Open a non-blocking IPv4 socket in a sandbox; it stays in there, whoever uses it."""
+        return self._namespaces.inside(key, partial(resolver.open_socket, kind))
+
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
         inside = self._namespaces.inside(key, partial(_expect_interface, plan))

@@ -55,6 +55,11 @@ def open_resolver(address: str) -> tuple[socket.socket, ...]:
         return tuple(sockets)
 
 
+def open_socket(kind: socket.SocketKind) -> socket.socket:
+    """Open a non-blocking IPv4 socket in the calling thread's namespace."""
+    return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """A transaction, encoded once, and where in it the ports go."""

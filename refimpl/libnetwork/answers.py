@@ -2,30 +2,58 @@
 
 Pure: no sockets here. What it cannot answer itself it hands back to be forwarded.
 
-Mirrors: libnetwork resolver.go (v20.10).
+A question as every stub resolver sends it is read here, and its answer written, without a DNS
+library, since a thousand of them come in a second; whatever else a packet may hold is dnspython's
+to judge. The answers are those of 20.10 to the byte: no EDNS of its own, names not compressed.
+
+Mirrors: libnetwork resolver.go and the server of its DNS library (v20.10).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, MutableSequence
+import struct
+from collections.abc import Callable, MutableSequence, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dns.exception
-import dns.flags
 import dns.message
 import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
-import dns.reversename
-import dns.rrset
 
 from refimpl.libnetwork.ipam import IPAddress, parse_ip
-from refimpl.limits import DNS_TTL_S, DNS_UDP_PAYLOAD_BYTES
+from refimpl.limits import DNS_TCP_PAYLOAD_BYTES, DNS_TTL_S, DNS_UDP_PAYLOAD_BYTES
 
 Shuffle = Callable[[MutableSequence[Any]], None]
+
+SILENCE = b""
+"""What some questions are answered with."""
+
+HEADER = struct.Struct(">HHHHHH")
+"""Id, flags, and how many entries each of the four sections has."""
+_FIXED = struct.Struct(">HH")
+"""Type and class of a question."""
+_RECORD = struct.Struct(">HHIH")
+"""Type, class, time to live and length of a record, behind its name."""
+
+QR, TC, RD, RA, AD, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+_OPCODE = 0x7800
+_OPCODES_TAKEN = frozenset((dns.opcode.QUERY << 11, dns.opcode.NOTIFY << 11))
+_OTHERS_MAX = (1, 1, 2)
+"""How many answers, authorities and additional records a query may have."""
+_PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\();@$')
+"""What stands for itself in a name's text; anything else is written with a backslash."""
+_LABEL_BYTES_MAX = 63
+_NAME_BYTES_MAX = 255
+
+_A, _AAAA = int(dns.rdatatype.A), int(dns.rdatatype.AAAA)
+_MX, _PTR, _OPT = int(dns.rdatatype.MX), int(dns.rdatatype.PTR), int(dns.rdatatype.OPT)
+_IN = int(dns.rdataclass.IN)
+_REVERSE_IPV4, _REVERSE_IPV6 = ".in-addr.arpa", ".ip6.arpa"
 
 
 class Backend(Protocol):
@@ -33,10 +61,6 @@ class Backend(Protocol):
 
     Called from the resolver's thread, so it takes no lock that is held across kernel operations.
     """
-
-    @property
-    def upstreams(self) -> tuple[str, ...]:
-        """Addresses of the nameservers for everything that is not ours."""
 
     @property
     def ndots_set(self) -> bool:
@@ -49,123 +73,200 @@ class Backend(Protocol):
         """Return the name of an address, "" for none."""
 
 
-def parse_query(wire: bytes) -> dns.message.Message | None:
-    """Read a query; None for what is no question at all and gets no answer."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query that is one.
+
+    Attributes:
+        wire: The whole message.
+        end: Where its question ends.
+        name: Its name as text, without the dot at the end; "" for the root.
+        rdtype: Its type.
+        payload_bytes: The largest UDP answer that the client announces (EDNS), 0 without.
+    """
+
+    wire: bytes
+    end: int
+    name: str
+    rdtype: int
+    payload_bytes: int
+
+    def room_bytes(self, *, udp: bool) -> int:
+        """Return how long an answer may be."""
+        return max(self.payload_bytes, DNS_UDP_PAYLOAD_BYTES) if udp else DNS_TCP_PAYLOAD_BYTES
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def read_query(wire: bytes) -> Question | bytes:
+    """Read a query, or return what is to be said to something else (SILENCE, mostly).
+
+    Mirrors: DefaultMsgAcceptFunc and serveDNS of github.com/miekg/dns as 20.10 has it.
+    """
+    if len(wire) < HEADER.size:
+        return SILENCE
+    _, flags, questions, *others = HEADER.unpack_from(wire)
+    if flags & QR:
+        return SILENCE
+    if flags & _OPCODE not in _OPCODES_TAKEN:
+        return _refusal(wire, dns.rcode.NOTIMP, flags & _OPCODE)
+    is_read = questions == 1 and all(map(int.__le__, others, _OTHERS_MAX))
+    question = _read_question(wire, others) if is_read else None
+    return _refusal(wire, dns.rcode.FORMERR) if question is None else question
+
+
+def _read_question(wire: bytes, others: Sequence[int]) -> Question | None:
+    """Read the question behind the header, and what is behind it; None for a malformed message.
+
+    Args:
+        wire: The message.
+        others: How many entries its other sections have.
+    """
+    asked = _read_name(wire)
+    if asked is None or asked[1] + _FIXED.size > len(wire):
+        return None
+    name, offset = asked
+    rdtype, _ = _FIXED.unpack_from(wire, offset)
+    end = offset + _FIXED.size
+    payload_bytes = _read_payload_bytes(wire, end, others) if any(others) else 0
+    return None if payload_bytes is None else Question(wire, end, name, rdtype, payload_bytes)
+
+
+def _read_name(wire: bytes) -> tuple[str, int] | None:
+    """Return the text of the name behind the header and where it ends; None for no name."""
+    labels = []
+    is_plain = True
+    start = offset = HEADER.size
+    while True:
+        if offset >= len(wire):
+            return None
+        length = wire[offset]
+        offset += 1
+        if not length:
+            break
+        label = wire[offset : offset + length]
+        offset += length
+        # the first name of a message has nothing to point at, so there are no pointers
+        if length > _LABEL_BYTES_MAX or offset - start >= _NAME_BYTES_MAX:
+            return None
+        is_plain = is_plain and _PLAIN.issuperset(label)
+        labels.append(label)
+    if is_plain:
+        return b".".join(labels).decode("ascii"), offset
+    return dns.name.Name([*labels, b""]).to_text(omit_final_dot=True), offset
+
+
+def _read_payload_bytes(wire: bytes, end: int, others: Sequence[int]) -> int | None:
+    """Return the UDP size that the client announces, 0 without; None for a malformed message."""
+    # by far most of them: one OPT record of the root, and nothing behind it
+    is_plain = list(others) == [0, 0, 1]
+    if is_plain and wire[end : end + 1] == b"\0" and len(wire) >= end + 1 + _RECORD.size:
+        rdtype, size, _, length = _RECORD.unpack_from(wire, end + 1)
+        if rdtype == _OPT and end + 1 + _RECORD.size + length == len(wire):
+            return int(size)
     try:
-        query = dns.message.from_wire(wire)
+        message = dns.message.from_wire(wire, ignore_trailing=True)
     except (dns.exception.DNSException, ValueError):
         return None
-    return None if query.flags & dns.flags.QR else query
+    return message.payload if message.edns >= 0 else 0
+
+
+def _refusal(wire: bytes, rcode: dns.rcode.Rcode, opcode: int = 0) -> bytes:
+    """Say only that it cannot be; the flags are what 20.10 leaves of them."""
+    identity, flags, *_ = HEADER.unpack_from(wire)
+    kept = flags & (TC | RD | RA | AD | CD)
+    return HEADER.pack(identity, QR | opcode | kept | rcode, 0, 0, 0, 0)
+
+
+# -- answering -------------------------------------------------------------------------------------
 
 
 def answer(
-    query: dns.message.Message, backend: Backend, shuffle: Shuffle = random.shuffle
-) -> dns.message.Message | None:
-    """Return the answer to a query, or None when an upstream server has to be asked.
+    question: Question, backend: Backend, *, udp: bool, shuffle: Shuffle = random.shuffle
+) -> bytes | None:
+    """Return the answer to a question, or None when an upstream server has to be asked.
+
+    Its class is not looked at, as in 20.10.
 
     Args:
-        query: The question.
+        question: The question.
         backend: The sandbox that asks.
+        udp: Whether it came over UDP: an answer that has no room is then marked truncated.
         shuffle: Mixes the addresses of a name with several holders, so that they take turns.
     """
-    if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
-        return failure(query, dns.rcode.NOTIMP if query.question else dns.rcode.FORMERR)
-    question = query.question[0]
-    if question.rdclass != dns.rdataclass.IN:
-        return None
-    match question.rdtype:
-        case dns.rdatatype.A | dns.rdatatype.AAAA:
-            response = _answer_address(query, backend, shuffle)
-        case dns.rdatatype.MX:
-            response = _answer_mail_exchange(query, backend)
-        case dns.rdatatype.PTR:
-            response = _answer_pointer(query, backend)
-        case _:
-            response = None
-    return response
-
-
-def failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
-    """Return an answer that says only what went wrong."""
-    response = _response(query)
-    response.set_rcode(rcode)
-    return response
-
-
-def to_wire(query: dns.message.Message, response: dns.message.Message, *, udp: bool) -> bytes:
-    """Encode an answer; one that a UDP client has no room for is cut and marked truncated."""
-    if not udp:
-        return response.to_wire(max_size=65535)
-    size = max(DNS_UDP_PAYLOAD_BYTES, query.payload if query.edns >= 0 else 0)
-    try:
-        return response.to_wire(max_size=size)
-    except dns.exception.TooBig:
-        cut = _response(query)
-        cut.flags |= dns.flags.TC
-        return cut.to_wire(max_size=size)
-
-
-def _response(query: dns.message.Message) -> dns.message.Message:
-    response = dns.message.make_response(query, recursion_available=True, our_payload=4096)
-    response.set_rcode(dns.rcode.NOERROR)
-    return response
+    if question.rdtype in {_A, _AAAA}:
+        return _answer_address(question, backend, shuffle, udp=udp)
+    if question.rdtype == _PTR:
+        return _answer_pointer(question, backend, udp=udp)
+    if question.rdtype == _MX:
+        return _answer_mail_exchange(question, backend)
+    return None
 
 
 def _answer_address(
-    query: dns.message.Message, backend: Backend, shuffle: Shuffle
-) -> dns.message.Message | None:
-    question = query.question[0]
-    version = 4 if question.rdtype == dns.rdatatype.A else 6
-    name = question.name.to_text(omit_final_dot=True)
-    addresses, is_miss = backend.resolve_name(name, version)
+    question: Question, backend: Backend, shuffle: Shuffle, *, udp: bool
+) -> bytes | None:
+    addresses, is_miss = backend.resolve_name(question.name, 4 if question.rdtype == _A else 6)
     if not addresses:
         # our name without such an address: NOERROR and nothing in it. A single label with a
         # user's ndots: likewise, so that the client goes on with its search domains.
-        is_root_label = backend.ndots_set and "." not in name
-        return _response(query) if is_miss or is_root_label else None
-    mixed = list(addresses)
-    if len(mixed) > 1:
-        shuffle(mixed)
-    response = _response(query)
-    response.answer.append(
-        dns.rrset.from_text(
-            question.name,
-            DNS_TTL_S,
-            dns.rdataclass.IN,
-            question.rdtype,
-            *(str(address) for address in mixed),
-        )
-    )
-    return response
+        is_root_label = backend.ndots_set and "." not in question.name
+        return _encode(question, (), udp=udp) if is_miss or is_root_label else None
+    values = [address.packed for address in addresses]
+    if len(values) > 1:
+        shuffle(values)
+    return _encode(question, values, udp=udp)
 
 
-def _answer_mail_exchange(
-    query: dns.message.Message, backend: Backend
-) -> dns.message.Message | None:
+def _answer_mail_exchange(question: Question, backend: Backend) -> bytes | None:
     """Return nothing without an error for a name of ours, which then takes its mail itself."""
-    name = query.question[0].name.to_text(omit_final_dot=True)
-    is_ours = any(backend.resolve_name(name, version)[0] for version in (4, 6))
-    return _response(query) if is_ours else None
+    is_ours = any(backend.resolve_name(question.name, version)[0] for version in (4, 6))
+    return _encode(question, (), udp=False) if is_ours else None
 
 
-def _answer_pointer(query: dns.message.Message, backend: Backend) -> dns.message.Message | None:
-    question = query.question[0]
-    try:
-        address = parse_ip(dns.reversename.to_address(question.name))
-    except (dns.exception.DNSException, ValueError):
-        return None
-    name = "" if address is None else backend.resolve_ip(address)
+def _answer_pointer(question: Question, backend: Backend, *, udp: bool) -> bytes | None:
+    address = _address_of(question.name)
+    if address is None:
+        is_reverse = question.name.endswith((_REVERSE_IPV4, _REVERSE_IPV6))
+        # 20.10 holds any other name for an error, and says nothing
+        return None if is_reverse else SILENCE
+    name = backend.resolve_ip(address)
     if not name:
         return None
     try:
-        target = dns.name.from_text(name)
+        target = dns.name.from_text(name).to_wire() or b""
     except dns.exception.DNSException:
         # a network may be called what no DNS name can be
+        return SILENCE
+    return _encode(question, (target,), udp=udp)
+
+
+def _address_of(name: str) -> IPAddress | None:
+    """Return the address that a reverse name stands for."""
+    if name.endswith(_REVERSE_IPV4):
+        return parse_ip(".".join(reversed(name.removesuffix(_REVERSE_IPV4).split("."))))
+    nibbles = name.removesuffix(_REVERSE_IPV6)
+    if not name.endswith(_REVERSE_IPV6) or nibbles[1::2] != "." * 31:
         return None
-    response = _response(query)
-    response.answer.append(
-        dns.rrset.from_text(
-            question.name, DNS_TTL_S, dns.rdataclass.IN, dns.rdatatype.PTR, target.to_text()
-        )
-    )
-    return response
+    digits = nibbles[::-2]
+    return parse_ip(":".join(digits[start : start + 4] for start in range(0, 32, 4)))
+
+
+def _encode(question: Question, values: Sequence[bytes], *, udp: bool) -> bytes:
+    """Write an answer; what has no room is left out, and marked so if a client can ask again."""
+    wire, end = question.wire, question.end
+    identity, flags, *_ = HEADER.unpack_from(wire)
+    kept = flags & _OPCODE or flags & (RD | CD)
+    name = wire[HEADER.size : end - _FIXED.size]
+    records = [
+        b"".join((name, _RECORD.pack(question.rdtype, _IN, DNS_TTL_S, len(value)), value))
+        for value in values
+    ]
+    if records:
+        room = (question.room_bytes(udp=udp) - end) // len(records[0])
+        if room < len(records):
+            del records[max(room, 0) :]
+            kept |= TC if udp else 0
+    head = HEADER.pack(identity, QR | RA | kept, 1, len(records), 0, 0)
+    return b"".join((head, wire[HEADER.size : end], *records))

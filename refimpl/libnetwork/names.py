@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
-from refimpl.libnetwork.ipam import IPAddress, parse_ip
+from refimpl.libnetwork.ipam import IPAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,13 @@ class ServiceRecords:
 
         Args:
             endpoint_id: The holder.
-            names: Every name; one that reads as an address is no name and is left out.
+            names: Every name, also one that reads as an address.
             ipv4: The holder's address.
             ipv6: Its IPv6 address, if it has one.
             reverse: The name that the addresses answer with, "" for none.
         """
         with self._lock:
             for name in names:
-                if parse_ip(name) is not None:
-                    continue
                 record = self._records.setdefault(name.lower(), _Record())
                 record.holders[endpoint_id] = _Holder(ipv4, ipv6)
             if reverse:

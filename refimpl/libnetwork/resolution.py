@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address
 
 from refimpl.kernel.base import Files
 from refimpl.libnetwork import files as texts
+from refimpl.libnetwork.upstream import Upstream
 from refimpl.model.network import SandboxOptions
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class ResolutionFiles:
         self._hosts = ""
         self._resolv_conf = ""
         self._hash = ""
-        self.upstreams: tuple[str, ...] = ()
+        self.upstreams: tuple[Upstream, ...] = ()
         """The nameservers behind the embedded DNS."""
         self.ndots_set = False
         """The user set ndots: single-label names then stay inside."""
@@ -68,11 +70,12 @@ class ResolutionFiles:
                 options.dns_search or host.search,
                 options.dns_options or host.options,
             )
-            self.upstreams = texts.ipv4_nameservers(self._resolv_conf)
+            # a loopback address that the user gives is the container's own
+            self.upstreams = _upstreams(self._resolv_conf, of_host=False)
         else:
             # before filtering: a loopback server of the host is out of a container's reach,
             # but not out of ours
-            self.upstreams = texts.ipv4_nameservers(current)
+            self.upstreams = _upstreams(current, of_host=True)
             self._resolv_conf = texts.filter_resolv_conf(current, ipv6=True)
         self._hash = texts.content_hash(self._resolv_conf)
 
@@ -157,7 +160,7 @@ class ResolutionFiles:
         """
         current = self._current_resolv_conf()
         if not self.upstreams:
-            self.upstreams = texts.ipv4_nameservers(current)
+            self.upstreams = _upstreams(current, of_host=False)
         content, self.ndots_set = texts.embedded_resolv_conf(current)
         self._change_resolv_conf(content)
 
@@ -180,3 +183,11 @@ class ResolutionFiles:
         except FileNotFoundError:
             logger.info("%s does not exist", path)
             return ""
+
+
+def _upstreams(resolv_conf: str, *, of_host: bool) -> tuple[Upstream, ...]:
+    """Return the nameservers to ask (moby: setExternalResolvers)."""
+    return tuple(
+        Upstream(address, from_host=of_host and IPv4Address(address).is_loopback)
+        for address in texts.ipv4_nameservers(resolv_conf)
+    )

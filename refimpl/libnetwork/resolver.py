@@ -4,9 +4,8 @@ The sockets were bound inside the sandboxes' namespaces (see `Kernel.create_sand
 them, whoever reads them. Nothing here blocks: a question for an upstream server waits in a table
 with its deadline while others are answered.
 
-Upstream servers are asked from the daemon's own namespace. Docker asks from inside the container,
-except for a loopback server of the host; the way to the server is the same bridge either way, and
-a sandbox whose only networks are internal is refused here because it has no way out there.
+A sandbox keeps two descriptors open here, one more for each question that waits for an upstream
+server, and one for each of its TCP clients; `refimpl.limits` bounds the last two.
 
 Mirrors: libnetwork resolver.go, resolver_unix.go (v20.10).
 """
@@ -24,14 +23,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-import dns.message
-import dns.rcode
-
-from refimpl.libnetwork import answers
-from refimpl.libnetwork.answers import Backend
+from refimpl.libnetwork import answers, upstream
+from refimpl.libnetwork.answers import Question
 from refimpl.libnetwork.upstream import Forwarding, Reply
-from refimpl.limits import DNS_TCP_CLIENTS_MAX, DNS_TCP_IDLE_S
+from refimpl.limits import DNS_TCP_CLIENTS_MAX, DNS_TCP_IDLE_S, DNS_TCP_UNSENT_BYTES_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +37,10 @@ _BATCH = 32
 _READ_BYTES = 65535
 _IP_PKTINFO = 8
 """Not in Python's socket module before 3.14."""
+
+
+class Backend(answers.Backend, upstream.Asker, Protocol):
+    """A sandbox, for its resolver."""
 
 
 @dataclass(slots=True)
@@ -61,9 +62,28 @@ class _Client:
 
     tenant: _Tenant
     connection: socket.socket
-    deadline_s: float
+    deadline_s: float = 0.0
+    waiting: int = 0
+    """How many of its questions are with an upstream server."""
+    has_ended: bool = False
+    """It says no more, and may still be owed answers."""
     received: bytearray = field(default_factory=bytearray)
     unsent: bytearray = field(default_factory=bytearray)
+
+    def has_message(self) -> bool:
+        """Return whether a whole message has come."""
+        return len(self.received) >= 2 + int.from_bytes(self.received[:2])
+
+    def is_owed(self) -> bool:
+        """Return whether it has asked what it has no answer to."""
+        return bool(self.waiting or self.unsent) or self.has_message()
+
+    def take_message(self) -> bytes:
+        """Return the first message and forget it."""
+        end = 2 + int.from_bytes(self.received[:2])
+        message = bytes(self.received[2:end])
+        del self.received[:end]
+        return message
 
 
 def _source_of(udp: socket.socket) -> tuple[int, int, bytes]:
@@ -92,6 +112,9 @@ class Resolver:
         self._tenants: dict[str, _Tenant] = {}
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._clients: dict[_Client, None] = {}
+        """Of all sandboxes, in the order in which they came."""
+        self._idle: dict[_Client, None] = {}
+        """Those who wait for nothing, the one whose time ends first before the others."""
         self._epoll: select.epoll | None = None
         self._wake = -1
         self._thread: threading.Thread | None = None
@@ -125,7 +148,7 @@ class Resolver:
             for one in (tenant.udp, tenant.tcp):
                 self._forget(one)
                 one.close()
-            self._forwarding.drop(tenant)
+            self._forwarding.drop(tenant.backend)
 
     def close(self) -> None:
         """Stop answering everybody and end the thread."""
@@ -168,11 +191,13 @@ class Resolver:
 
     def _timeout_s(self) -> float | None:
         with self._lock:
-            deadlines = [client.deadline_s for client in self._clients]
-            next_deadline = self._forwarding.next_deadline_s()
-        if next_deadline is not None:
-            deadlines.append(next_deadline)
-        return max(0.0, min(deadlines) - self._clock()) if deadlines else None
+            idle = next(iter(self._idle), None)
+            deadlines = [
+                None if idle is None else idle.deadline_s,
+                self._forwarding.next_deadline_s(),
+            ]
+        earliest = min((one for one in deadlines if one is not None), default=None)
+        return None if earliest is None else max(0.0, earliest - self._clock())
 
     def _handle(self, descriptor: int, event: int) -> None:
         if descriptor == self._wake:
@@ -191,9 +216,8 @@ class Resolver:
 
     def _expire(self) -> None:
         now_s = self._clock()
-        for client in tuple(self._clients):
-            if client.deadline_s <= now_s:
-                self._drop_client(client)
+        while self._idle and (client := next(iter(self._idle))).deadline_s <= now_s:
+            self._drop_client(client)
         self._forwarding.expire(now_s)
 
     def _watch(self, one: socket.socket, events: int, handler: Callable[[int], None]) -> None:
@@ -220,8 +244,9 @@ class Resolver:
                 return
 
             def reply(answer: bytes, to: tuple[str, int] = client) -> None:
-                with contextlib.suppress(OSError):
-                    tenant.udp.sendmsg([answer], [tenant.source], 0, to)
+                if answer:
+                    with contextlib.suppress(OSError):
+                        tenant.udp.sendmsg([answer], [tenant.source], 0, to)
 
             self._ask(tenant, wire, reply, udp=True)
 
@@ -234,68 +259,95 @@ class Resolver:
         connection.setblocking(False)
         if len(self._clients) >= DNS_TCP_CLIENTS_MAX:
             self._drop_client(next(iter(self._clients)))
-        client = _Client(tenant, connection, self._clock() + DNS_TCP_IDLE_S)
+        client = _Client(tenant, connection)
         tenant.clients.add(client)
         self._clients[client] = None
+        self._rest(client)
         self._watch(connection, select.EPOLLIN, lambda event: self._serve_client(client, event))
+
+    def _rest(self, client: _Client) -> None:
+        """Give a client its time anew, unless it is one of ours who keeps it waiting."""
+        self._idle.pop(client, None)
+        if not client.waiting:
+            client.deadline_s = self._clock() + DNS_TCP_IDLE_S
+            self._idle[client] = None
 
     def _serve_client(self, client: _Client, event: int) -> None:
         try:
-            if event & select.EPOLLOUT:
-                self._send(client)
             if event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                 chunk = client.connection.recv(_READ_BYTES)
-                if not chunk:
+                if not chunk and (client.has_ended or not client.is_owed()):
                     self._drop_client(client)
                     return
+                client.has_ended = not chunk
                 client.received += chunk
-                client.deadline_s = self._clock() + DNS_TCP_IDLE_S
-                self._read_messages(client)
+                self._rest(client)
         except BlockingIOError:
-            return
+            pass
         except OSError:
             self._drop_client(client)
+            return
+        self._read_messages(client)
+        if client in self._clients:
+            self._send(client)
 
     def _read_messages(self, client: _Client) -> None:
-        while len(client.received) >= 2:
-            length = int.from_bytes(client.received[:2])
-            if len(client.received) < 2 + length:
+        """Answer what has come, as far as it is this client's turn and he takes the answers."""
+        for _ in range(_BATCH):
+            if not client.has_message() or len(client.unsent) >= DNS_TCP_UNSENT_BYTES_MAX:
                 return
-            wire = bytes(client.received[2 : 2 + length])
-            del client.received[: 2 + length]
+            wire = client.take_message()
 
             def reply(answer: bytes) -> None:
-                if client in self._clients:
+                if client not in self._clients:
+                    return
+                client.waiting -= 1
+                self._rest(client)
+                if answer:
                     client.unsent += len(answer).to_bytes(2) + answer
                     self._send(client)
 
+            client.waiting += 1
+            self._idle.pop(client, None)
             self._ask(client.tenant, wire, reply, udp=False)
 
     def _send(self, client: _Client) -> None:
-        with contextlib.suppress(BlockingIOError):
-            sent = client.connection.send(client.unsent)
-            del client.unsent[:sent]
-        events = select.EPOLLIN | (select.EPOLLOUT if client.unsent else 0)
+        try:
+            if client.unsent:
+                sent = client.connection.send(client.unsent)
+                del client.unsent[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop_client(client)
+            return
+        if client.has_ended and not client.is_owed():
+            self._drop_client(client)
+            return
+        # a message that waits for its turn has it when the client can be written to
+        has_message = client.has_message()
+        events = select.EPOLLOUT if client.unsent or has_message else 0
+        is_taking = len(client.unsent) < DNS_TCP_UNSENT_BYTES_MAX
+        if is_taking and not has_message and not client.has_ended:
+            events |= select.EPOLLIN
         self._watch(client.connection, events, lambda event: self._serve_client(client, event))
 
     def _drop_client(self, client: _Client) -> None:
         self._clients.pop(client, None)
+        self._idle.pop(client, None)
         client.tenant.clients.discard(client)
         self._forget(client.connection)
         client.connection.close()
 
     # -- questions -------------------------------------------------------------------------
     def _ask(self, tenant: _Tenant, wire: bytes, reply: Reply, *, udp: bool) -> None:
-        query = answers.parse_query(wire)
-        if query is None:
+        """See to it that `reply` is called once, now or later, if only with SILENCE."""
+        question = answers.read_query(wire)
+        if not isinstance(question, Question):
+            reply(question)
             return
-        response = answers.answer(query, tenant.backend)
-        if response is not None:
-            reply(answers.to_wire(query, response, udp=udp))
-            return
-
-        def failed() -> None:
-            failure = answers.failure(query, dns.rcode.SERVFAIL)
-            reply(answers.to_wire(query, failure, udp=udp))
-
-        self._forwarding.ask(tenant, wire, tenant.backend.upstreams, reply, failed, is_datagram=udp)
+        answer = answers.answer(question, tenant.backend, udp=udp)
+        if answer is None:
+            self._forwarding.ask(tenant.backend, question, reply, is_datagram=udp)
+        else:
+            reply(answer)

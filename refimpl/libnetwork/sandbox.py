@@ -20,6 +20,7 @@ from refimpl.libnetwork.files import RESOLVER_ADDRESS
 from refimpl.libnetwork.ipam import IPAddress
 from refimpl.libnetwork.resolution import ResolutionFiles
 from refimpl.libnetwork.store import Delete, Put
+from refimpl.libnetwork.upstream import Upstream
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.network import SandboxOptions
 
@@ -200,12 +201,21 @@ class Sandbox:
 
     # -- what the embedded DNS asks --------------------------------------------------------
     @property
-    def upstreams(self) -> tuple[str, ...]:
-        """The nameservers for names that are not ours; none without a way out."""
-        gateway = self.gateway_endpoint()
-        if gateway is None or gateway.network.options.internal:
-            return ()
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """The nameservers for names that are not ours."""
         return self.files.upstreams
+
+    def open_socket(self, upstream: Upstream, kind: socket.SocketKind) -> socket.socket:
+        """Open a non-blocking socket where an upstream server is asked from.
+
+        A sandbox without a way out has none from inside either, so nobody need forbid it.
+
+        Raises:
+            OSError: the namespace is gone.
+        """
+        if upstream.from_host:
+            return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+        return self.controller.kernel.open_socket(self.key, kind)
 
     @property
     def ndots_set(self) -> bool:
@@ -246,7 +256,8 @@ class Sandbox:
         is_known = False
         for endpoint in self._endpoints:
             network = endpoint.network
-            if network_name and network_name.lower() != network.name.lower():
+            # names are compared without regard to case, networks are not
+            if network_name and network_name != network.name:
                 continue
             target = endpoint.alias_target(wanted)
             # an alias hides a real name of the same spelling on that network

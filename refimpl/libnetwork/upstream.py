@@ -3,6 +3,10 @@
 Runs inside the resolver's thread and lock; opens one socket per question, so that an answer can
 only be the answer to it.
 
+20.10 passes on whatever comes, also the answer to another question and one that ends in the
+middle of a record, and counts an answer for which the client has no room as none. Here such an
+answer is nobody's, and a long one reaches the client cut and marked so that it asks by TCP.
+
 Mirrors: libnetwork resolver.go ServeDNS, the part after the own names (v20.10).
 """
 
@@ -14,11 +18,14 @@ import itertools
 import os
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from refimpl.libnetwork.answers import HEADER, QR, SILENCE, TC, Question
 from refimpl.limits import (
     DNS_UPSTREAM_QUERIES_MAX,
+    DNS_UPSTREAM_QUERIES_PER_SANDBOX_MAX,
     DNS_UPSTREAM_SERVERS_MAX,
     DNS_UPSTREAM_TIMEOUT_S,
 )
@@ -29,27 +36,59 @@ Forget = Callable[[socket.socket], None]
 
 _PORT = 53
 _READ_BYTES = 65537
-_HEADER_BYTES = 12
-_SERVFAIL = 2
+_NOERROR = 0
 _NXDOMAIN = 3
-_AUTHORITATIVE = 0x04
+_AUTHORITATIVE = 0x0400
+_RCODE = 0x000F
+_RECORD_FIXED_BYTES = 10
+_POINTER = 0xC0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A nameserver, and from where it is asked.
+
+    Attributes:
+        address: Of IPv4, as 20.10 asks no other.
+        from_host: From the daemon's network: a loopback server of the host's own resolv.conf.
+            All others are asked from the sandbox, so that `--dns 127.0.0.1` is the container.
+    """
+
+    address: str
+    from_host: bool = False
+
+
+class Asker(Protocol):
+    """The sandbox whose questions are passed on."""
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """The nameservers in the order in which they are asked; the first three count."""
+
+    def open_socket(self, upstream: Upstream, kind: socket.SocketKind) -> socket.socket:
+        """Open a non-blocking IPv4 socket in the network that a server is asked from.
+
+        Raises:
+            OSError: it is gone.
+        """
 
 
 @dataclass(slots=True, eq=False)
-class _Question:
-    owner: object
-    wire: bytes
-    servers: list[str]
+class _Forwarded:
+    """A question on its way."""
+
+    asker: Asker
+    question: Question
+    servers: list[Upstream]
     reply: Reply
-    failed: Callable[[], None]
     is_datagram: bool
     message_id: bytes
     deadline_s: float = 0.0
     socket: socket.socket | None = None
     unsent: bytearray = field(default_factory=bytearray)
     received: bytearray = field(default_factory=bytearray)
-    last: bytes = b""
-    """An answer that other servers may better: NXDOMAIN of one that is not authoritative."""
+    last: bytes = SILENCE
+    """An error that the last server answered, which the next one may better."""
 
 
 class Forwarding:
@@ -69,54 +108,51 @@ class Forwarding:
         self._watch = watch
         self._forget = forget
         self._port = port
-        self._waiting: set[_Question] = set()
-        self._deadlines: list[tuple[float, int, _Question]] = []
+        self._waiting: dict[Asker, set[_Forwarded]] = {}
+        self._count = 0
+        self._deadlines: list[tuple[float, int, _Forwarded]] = []
         self._order = itertools.count()
 
-    def ask(
-        self,
-        owner: object,
-        wire: bytes,
-        servers: Sequence[str],
-        reply: Reply,
-        failed: Callable[[], None],
-        *,
-        is_datagram: bool,
-    ) -> None:
+    def ask(self, asker: Asker, question: Question, reply: Reply, *, is_datagram: bool) -> None:
         """Pass a question on.
 
+        Nobody is told when no server answers, as in 20.10: the client asks again, or gives up.
+
         Args:
-            owner: Whose question it is, for `drop`.
-            wire: The question as it came.
-            servers: Addresses in the order in which they are asked; the first three count.
-            reply: Called once with the answer, its id that of the question.
-            failed: Called instead when no server answered.
+            asker: Whose question it is.
+            question: The question.
+            reply: Called once unless the sandbox goes: with the answer, its id that of the
+                question, or with SILENCE.
             is_datagram: Ask over UDP; else over TCP, as the client did.
         """
-        if not servers or len(self._waiting) >= DNS_UPSTREAM_QUERIES_MAX:
-            failed()
+        waiting = self._waiting.get(asker, ())
+        if (
+            len(waiting) >= DNS_UPSTREAM_QUERIES_PER_SANDBOX_MAX
+            or self._count >= DNS_UPSTREAM_QUERIES_MAX
+        ):
+            reply(SILENCE)
             return
-        question = _Question(
-            owner=owner,
-            wire=wire,
-            servers=list(servers[:DNS_UPSTREAM_SERVERS_MAX]),
+        forwarded = _Forwarded(
+            asker=asker,
+            question=question,
+            servers=list(asker.upstreams[:DNS_UPSTREAM_SERVERS_MAX]),
             reply=reply,
-            failed=failed,
             is_datagram=is_datagram,
             message_id=os.urandom(2),
         )
-        self._waiting.add(question)
-        self._next_server(question)
+        self._waiting.setdefault(asker, set()).add(forwarded)
+        self._count += 1
+        self._next_server(forwarded)
 
-    def drop(self, owner: object) -> None:
-        """Forget every question of an owner; nobody is answered."""
-        for question in [question for question in self._waiting if question.owner is owner]:
-            self._end(question)
+    def drop(self, asker: Asker) -> None:
+        """Forget every question of a sandbox; nobody is answered."""
+        for forwarded in tuple(self._waiting.get(asker, ())):
+            self._end(forwarded)
 
     def close(self) -> None:
         """Forget every question."""
-        for question in tuple(self._waiting):
-            self._end(question)
+        for asker in tuple(self._waiting):
+            self.drop(asker)
 
     def next_deadline_s(self) -> float | None:
         """Return when `expire` has something to do, None for never."""
@@ -127,108 +163,174 @@ class Forwarding:
         """Go on to the next server wherever one took too long."""
         self._discard_stale_deadlines()
         while self._deadlines and self._deadlines[0][0] <= now_s:
-            _, _, question = heapq.heappop(self._deadlines)
-            self._next_server(question)
+            _, _, forwarded = heapq.heappop(self._deadlines)
+            self._failed(forwarded)
             self._discard_stale_deadlines()
 
     def _discard_stale_deadlines(self) -> None:
         while self._deadlines:
-            deadline_s, _, question = self._deadlines[0]
-            if question in self._waiting and question.deadline_s == deadline_s:
+            deadline_s, _, forwarded = self._deadlines[0]
+            if forwarded.socket is not None and forwarded.deadline_s == deadline_s:
                 return
             heapq.heappop(self._deadlines)
 
-    def _next_server(self, question: _Question) -> None:
-        self._close_socket(question)
-        while question.servers:
-            server = question.servers.pop(0)
+    def _failed(self, forwarded: _Forwarded) -> None:
+        """Go on after a server that was asked and gave nothing.
+
+        What an earlier one said no longer counts then: 20.10 passes on only what the last server
+        says that it asked.
+        """
+        forwarded.last = SILENCE
+        self._next_server(forwarded)
+
+    def _next_server(self, forwarded: _Forwarded) -> None:
+        self._close_socket(forwarded)
+        while forwarded.servers:
+            upstream = forwarded.servers.pop(0)
             try:
-                self._send(question, server)
+                self._send(forwarded, upstream)
             except OSError:
-                self._close_socket(question)
+                # no way there
+                self._close_socket(forwarded)
                 continue
-            question.deadline_s = self._clock() + DNS_UPSTREAM_TIMEOUT_S
-            entry = (question.deadline_s, next(self._order), question)
+            forwarded.deadline_s = self._clock() + DNS_UPSTREAM_TIMEOUT_S
+            entry = (forwarded.deadline_s, next(self._order), forwarded)
             heapq.heappush(self._deadlines, entry)
             return
-        self._end(question)
-        if question.last:
-            question.reply(question.last)
-        else:
-            question.failed()
+        self._end(forwarded)
+        forwarded.reply(forwarded.last)
 
-    def _send(self, question: _Question, server: str) -> None:
-        family = socket.AF_INET6 if ":" in server else socket.AF_INET
-        kind = socket.SOCK_DGRAM if question.is_datagram else socket.SOCK_STREAM
-        one = socket.socket(family, kind | socket.SOCK_NONBLOCK)
-        question.socket = one
-        message = question.message_id + question.wire[2:]
+    def _send(self, forwarded: _Forwarded, upstream: Upstream) -> None:
+        kind = socket.SOCK_DGRAM if forwarded.is_datagram else socket.SOCK_STREAM
+        one = forwarded.asker.open_socket(upstream, kind)
+        forwarded.socket = one
+        message = forwarded.message_id + forwarded.question.wire[2:]
         with contextlib.suppress(BlockingIOError):
-            one.connect((server, self._port))
-        if question.is_datagram:
+            one.connect((upstream.address, self._port))
+        if forwarded.is_datagram:
             one.send(message)
             events = select.EPOLLIN
         else:
-            question.unsent = bytearray(len(message).to_bytes(2) + message)
-            question.received = bytearray()
+            forwarded.unsent = bytearray(len(message).to_bytes(2) + message)
+            forwarded.received = bytearray()
             events = select.EPOLLIN | select.EPOLLOUT
-        self._watch(one, events, lambda event: self._ready(question, one, event))
+        self._watch(one, events, lambda event: self._ready(forwarded, one, event))
 
-    def _ready(self, question: _Question, one: socket.socket, event: int) -> None:
-        if question.socket is not one:
+    def _ready(self, forwarded: _Forwarded, one: socket.socket, event: int) -> None:
+        if forwarded.socket is not one:
             return
         try:
-            if question.unsent and event & select.EPOLLOUT:
-                sent = one.send(question.unsent)
-                del question.unsent[:sent]
-                if not question.unsent:
-                    self._watch(one, select.EPOLLIN, lambda e: self._ready(question, one, e))
+            if forwarded.unsent and event & select.EPOLLOUT:
+                sent = one.send(forwarded.unsent)
+                del forwarded.unsent[:sent]
+                if not forwarded.unsent:
+                    self._watch(one, select.EPOLLIN, lambda e: self._ready(forwarded, one, e))
             if not event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                 return
             chunk = one.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            self._next_server(question)
+            self._failed(forwarded)
             return
-        self._take(question, chunk)
+        self._take(forwarded, chunk)
 
-    def _take(self, question: _Question, chunk: bytes) -> None:
-        if question.is_datagram:
-            self._judge(question, chunk)
+    def _take(self, forwarded: _Forwarded, chunk: bytes) -> None:
+        if forwarded.is_datagram:
+            # anybody may send a datagram: one that does not bear the id is not the server's
+            if chunk[:2] == forwarded.message_id:
+                self._judge(forwarded, chunk)
             return
         if not chunk:
-            self._next_server(question)
+            self._failed(forwarded)
             return
-        question.received += chunk
-        length = int.from_bytes(question.received[:2])
-        if len(question.received) >= 2 + length and length:
-            self._judge(question, bytes(question.received[2 : 2 + length]))
+        forwarded.received += chunk
+        length = int.from_bytes(forwarded.received[:2])
+        if len(forwarded.received) >= 2 + length and len(forwarded.received) >= 2:
+            self._judge(forwarded, bytes(forwarded.received[2 : 2 + length]))
 
-    def _judge(self, question: _Question, answer: bytes) -> None:
+    def _judge(self, forwarded: _Forwarded, answer: bytes) -> None:
         """Pass an answer on, unless another server may know better.
 
-        A server failure is no answer; NXDOMAIN is final only from an authoritative server.
+        An error is final only as the last server's word, or as an authoritative server's that
+        there is no such name.
         """
-        if len(answer) < _HEADER_BYTES or answer[:2] != question.message_id:
-            # not an answer to this question: wait on
+        question = forwarded.question
+        if answer[:2] != forwarded.message_id or not is_answer(answer, question):
+            self._failed(forwarded)
             return
-        final = question.wire[:2] + answer[2:]
-        rcode = answer[3] & 0x0F
-        if rcode == _SERVFAIL or (rcode == _NXDOMAIN and not answer[2] & _AUTHORITATIVE):
-            if rcode == _NXDOMAIN or not question.last:
-                question.last = final
-            self._next_server(question)
+        final = cut(question.wire[:2] + answer[2:], question, udp=forwarded.is_datagram)
+        (flags,) = HEADER.unpack_from(answer)[1:2]
+        rcode = flags & _RCODE
+        if rcode == _NOERROR or (rcode == _NXDOMAIN and flags & _AUTHORITATIVE):
+            self._end(forwarded)
+            forwarded.reply(final)
             return
-        self._end(question)
-        question.reply(final)
+        forwarded.last = final
+        self._next_server(forwarded)
 
-    def _end(self, question: _Question) -> None:
-        self._close_socket(question)
-        self._waiting.discard(question)
+    def _end(self, forwarded: _Forwarded) -> None:
+        self._close_socket(forwarded)
+        waiting = self._waiting.get(forwarded.asker)
+        if waiting is None or forwarded not in waiting:
+            return
+        waiting.discard(forwarded)
+        self._count -= 1
+        if not waiting:
+            del self._waiting[forwarded.asker]
 
-    def _close_socket(self, question: _Question) -> None:
-        one, question.socket = question.socket, None
+    def _close_socket(self, forwarded: _Forwarded) -> None:
+        one, forwarded.socket = forwarded.socket, None
         if one is not None:
             self._forget(one)
             one.close()
+
+
+def cut(answer: bytes, question: Question, *, udp: bool) -> bytes:
+    """Return an answer for which the client has room; a longer one loses all but its question."""
+    if len(answer) <= question.room_bytes(udp=udp):
+        return answer
+    identity, flags, *_ = HEADER.unpack_from(answer)
+    head = HEADER.pack(identity, flags | TC, 1, 0, 0, 0)
+    return head + question.wire[HEADER.size : question.end]
+
+
+def is_answer(message: bytes, question: Question) -> bool:
+    """Return whether a message is whole and answers this question, whatever the answer.
+
+    Its sections are walked through and not decoded: what a record holds is the client's affair,
+    and one of 64 KiB would hold everybody up.
+    """
+    if len(message) < HEADER.size:
+        return False
+    _, flags, questions, *records = HEADER.unpack_from(message)
+    if not flags & QR or questions > 1:
+        return False
+    offset = HEADER.size
+    if questions:
+        asked, offset = question.wire[HEADER.size : question.end], question.end
+        answered = message[HEADER.size : offset]
+        # type and class as they are; of the name some servers change the case
+        if answered[-4:] != asked[-4:] or answered[:-4].lower() != asked[:-4].lower():
+            return False
+    for _ in range(sum(records)):
+        after = _skip_record(message, offset)
+        if after is None:
+            # a truncated answer may well end in the middle
+            return bool(flags & TC)
+        offset = after
+    return True
+
+
+def _skip_record(message: bytes, offset: int) -> int | None:
+    """Return where a record ends; None when the message ends before."""
+    while offset < len(message) and (length := message[offset]):
+        offset += 1
+        if length >= _POINTER:
+            break
+        offset += length
+    offset += 1 + _RECORD_FIXED_BYTES
+    if offset > len(message):
+        return None
+    offset += int.from_bytes(message[offset - 2 : offset])
+    return offset if offset <= len(message) else None

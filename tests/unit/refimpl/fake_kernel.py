@@ -119,6 +119,11 @@ class FakeKernel:
         self.sandboxes[key].resolver_address = address
         return _resolver_sockets()
 
+    def open_socket(self, key: str, kind: socket.SocketKind) -> socket.socket:
+        self._do("open_socket")
+        assert key in self.sandboxes
+        return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         self._do("add_interface")
         sandbox = self.sandboxes[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
 
@@ -13,6 +14,7 @@ from refimpl.errors import EngineError, Forbidden
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
+from refimpl.libnetwork.upstream import Upstream
 from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions
 from tests.unit.refimpl.libnetwork_world import (
     NETNS,
@@ -208,14 +210,14 @@ def test_on_the_bridge_resolv_conf_has_the_hosts_filtered_servers(world, control
 def test_on_a_user_network_resolv_conf_has_the_embedded_dns(world, controller):
     sandbox = start(controller, "web", "aa")
     assert resolv_conf(world) == ("search example.org\nnameserver 127.0.0.11\noptions ndots:0\n")
-    assert sandbox.upstreams == ("127.0.0.53", "10.0.2.3")
+    assert sandbox.upstreams == (Upstream("127.0.0.53", from_host=True), Upstream("10.0.2.3"))
     assert world.kernel.sandboxes[sandbox.key].resolver_address == "127.0.0.11"
 
 
 def test_without_any_server_on_the_host_googles_are_used(world, controller):
     world.files.content["/etc/resolv.conf"] = b""
     sandbox = start(controller, "web", "aa")
-    assert sandbox.upstreams == ("8.8.8.8", "8.8.4.4")
+    assert sandbox.upstreams == (Upstream("8.8.8.8"), Upstream("8.8.4.4"))
     start(controller, "two", "bridge")
     assert resolv_conf(world, "two") == "\nnameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
@@ -229,16 +231,19 @@ def test_a_host_without_resolv_conf_is_like_an_empty_one(world, controller):
 def test_dns_of_the_user_is_literal_on_the_bridge_and_moves_behind_the_embedded_dns(
     world, controller
 ):
-    options = {"dns": ("10.0.0.9",), "dns_search": ("s",), "dns_options": ("ndots:2",)}
+    options = {"dns": ("10.0.0.9", "127.0.0.1"), "dns_search": ("s",), "dns_options": ("ndots:2",)}
     plain = controller.new_sandbox(sandbox_options("plain", **options))
     connect(plain, named(controller, "bridge"), "plain")
     plain.populate()
-    assert resolv_conf(world, "plain") == "search s\nnameserver 10.0.0.9\noptions ndots:2\n"
+    assert resolv_conf(world, "plain") == (
+        "search s\nnameserver 10.0.0.9\nnameserver 127.0.0.1\noptions ndots:2\n"
+    )
     user = controller.new_sandbox(sandbox_options("user", **options))
     connect(user, named(controller, "aa"), "user")
     user.populate()
     assert resolv_conf(world, "user") == "search s\nnameserver 127.0.0.11\noptions ndots:2\n"
-    assert user.upstreams == ("10.0.0.9",)
+    # its loopback is the container's, not the host's
+    assert user.upstreams == (Upstream("10.0.0.9"), Upstream("127.0.0.1"))
     assert user.ndots_set
 
 
@@ -446,14 +451,29 @@ def test_an_ipv4_name_asked_for_ipv6_is_known_and_empty(controller):
     assert web.resolve_name("nowhere", 6) == ((), False)
 
 
-def test_a_name_that_reads_as_an_address_is_no_name(controller):
+def test_a_name_that_reads_as_an_address_is_a_name(controller):
     start(controller, "10.9.9.9", "aa")
-    assert resolved(start(controller, "web", "aa"), "10.9.9.9") == []
+    assert resolved(start(controller, "web", "aa"), "10.9.9.9") == ["10.2.0.2"]
 
 
-def test_a_sandbox_on_internal_networks_only_asks_nobody_outside(controller):
-    assert start(controller, "web", "a0").upstreams == ()
-    assert start(controller, "web", "a0", "aa").upstreams != ()
+def test_the_name_of_a_network_is_compared_as_it_stands(controller):
+    start(controller, "db", "aa")
+    web = start(controller, "web", "aa")
+    assert resolved(web, "DB.aa") == ["10.2.0.2"]
+    assert resolved(web, "db.AA") == []
+
+
+def test_servers_are_asked_from_the_sandbox_and_the_hosts_own_loopback_from_the_host(
+    world, controller
+):
+    web = start(controller, "web", "a0")
+    before = len(world.kernel.operations)
+    from_host, from_sandbox = web.upstreams
+    for upstream in (from_host, from_sandbox):
+        with web.open_socket(upstream, socket.SOCK_DGRAM) as one:
+            assert one.type == socket.SOCK_DGRAM
+            assert not one.getblocking()
+    assert world.kernel.operations[before:] == ["open_socket"]
 
 
 # -- teardown ------------------------------------------------------------------------------
