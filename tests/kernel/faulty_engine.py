@@ -5,7 +5,9 @@ The engine is composed as `refimpl.__main__` composes it, without the API; kerne
 armed. Run as a program it boots, looks, starts the container unarmed, stops it, and then starts it
 armed with SIGKILL:
 
-    python -m tests.kernel.faulty_engine DIR NUMBER before|after
+    python -m tests.kernel.faulty_engine DIR bridge|user|three NUMBER before|after
+
+The container is on the default bridge, on a user network, or on three networks at once.
 """
 
 from __future__ import annotations
@@ -39,6 +41,13 @@ from refimpl.oci.runtime import become_subreaper, find_runtime
 T = TypeVar("T")
 NAME = "faulty"
 IMAGE = "faulty-busybox:latest"
+USER_SUBNETS = {"nether": "10.232.0.0/24", "outer": "10.232.1.0/24"}
+CASES: dict[str, tuple[str, ...]] = {
+    "bridge": ("bridge",),
+    "user": ("nether",),
+    "three": ("bridge", "nether", "outer"),
+}
+"""The container's networks, in the order in which it is connected to them."""
 STOP_S = 20.0
 LINKS_GO_S = 5.0
 _INTERVAL_S = 0.01
@@ -104,30 +113,39 @@ def compose(root: Path, trap: Trap, *, with_runtime: bool) -> Daemon:
     return daemon
 
 
-def create(daemon: Daemon) -> None:
-    """Create the container that is started over and over, on the default bridge."""
+def create(daemon: Daemon, case: str) -> None:
+    """Create the container that is started over and over, and the networks that it is on."""
     for _ in daemon.image_import(
         io.BytesIO(build_archive()), repo=IMAGE, tag="", changes=(), message=""
     ):
         pass
-    daemon.container_create(NAME, {"Image": IMAGE, "Cmd": ["sleep", "600"]})
+    first, *others = CASES[case]
+    for network in set(CASES[case]) & set(USER_SUBNETS):
+        ipam = {"Config": [{"Subnet": USER_SUBNETS[network]}]}
+        daemon.network_create({"Name": network, "CheckDuplicate": True, "IPAM": ipam})
+    daemon.container_create(
+        NAME,
+        {"Image": IMAGE, "Cmd": ["sleep", "600"], "HostConfig": {"NetworkMode": first}},
+    )
+    for network in others:
+        daemon.network_connect(network, {"Container": NAME})
 
 
-def start_and_stop(daemon: Daemon) -> str:
-    """Start the container, look at it, stop it; return the address that it had."""
+def start_and_stop(daemon: Daemon) -> dict[str, str]:
+    """Start the container, look at it, stop it; return the addresses that it had by network."""
     daemon.container_start(NAME)
-    document = daemon.container_inspect(NAME)
-    address: str = document["NetworkSettings"]["IPAddress"]
-    key = document["NetworkSettings"]["SandboxKey"]
+    settings = daemon.container_inspect(NAME)["NetworkSettings"]
+    addresses = {name: one["IPAddress"] for name, one in settings["Networks"].items()}
     inside = subprocess.run(
-        ["nsenter", f"--net={key}", "ip", "-j", "-4", "address", "show", "eth0"],
+        ["nsenter", f"--net={settings['SandboxKey']}", "ip", "-j", "-4", "address", "show", "up"],
         capture_output=True,
         check=True,
         timeout=STOP_S,
     )
-    assert json.loads(inside.stdout)[0]["addr_info"][0]["local"] == address
+    found = [one["local"] for link in json.loads(inside.stdout) for one in link["addr_info"]]
+    assert sorted(found) == sorted(["127.0.0.1", *addresses.values()])
     stop(daemon)
-    return address
+    return addresses
 
 
 def stop(daemon: Daemon) -> None:
@@ -161,7 +179,8 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
         ],
         "links": sorted(link.name for link in links),
         "addresses": sorted(str(address) for link in links for address in link.addresses),
-        "rules": rules.stdout,
+        # networks are written in another order after a boot than when they are made one by one
+        "words of the rules": sorted(rules.stdout.replace(",", " ").split()),
         "networks": sorted(json.loads(row)["name"] for row in rows["network"]),
         "endpoints": rows["endpoint"],
         "sandboxes": rows["sandbox"],
@@ -182,16 +201,16 @@ def _lasting_links(daemon: Daemon) -> tuple[Link, ...]:
         time.sleep(_INTERVAL_S)
 
 
-def main(directory: str, number: str, moment: str) -> None:
+def main(directory: str, case: str, number: str, moment: str) -> None:
     """Boot on what the last run left, report it, and run into the trap."""
     become_subreaper()
     trap = Trap(kills=True)
     daemon = compose(Path(directory), trap, with_runtime=True)
     if not list(daemon.containers):
-        create(daemon)
+        create(daemon, case)
         start_and_stop(daemon)
     report: dict[str, Any] = {"left": left_behind(daemon)}
-    report["address"] = start_and_stop(daemon)
+    report["addresses"] = start_and_stop(daemon)
     report["left after a start"] = left_behind(daemon)
     print(json.dumps(report), flush=True)
     trap.arm(int(number), Moment(moment))

@@ -1,8 +1,8 @@
-"""A start on the default bridge, with a fault at every single operation it consists of.
+"""A start with a fault at every single operation it consists of, on one network and on three.
 
 For every n: the n-th operation on kernel, files or store fails (before it is done, or after), or
 the daemon is killed at it and started again. Afterwards nothing may be left without an owner: no
-namespace, mount, link, address, rule or row; and the container must start, with the same address.
+namespace, mount, link, address, rule or row; and the container must start, with its old addresses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_S = 60
-FIRST_ADDRESS = "172.17.0.2"
+FIRST_ADDRESSES = {"bridge": "172.17.0.2", "nether": "10.232.0.2", "outer": "10.232.1.2"}
 NOTHING: dict[str, Any] = {
     "namespaces": [],
     "mounts": [],
@@ -38,9 +37,33 @@ NOTHING: dict[str, Any] = {
     "containers of the runtime": [],
     "bundles": [],
     "drafts": [],
-    "links": ["docker0", "lo"],
-    "networks": ["bridge", "host", "none"],
 }
+CASES = pytest.mark.parametrize("case", faulty_engine.CASES)
+
+
+def addresses(case: str) -> dict[str, str]:
+    return {network: FIRST_ADDRESSES[network] for network in faulty_engine.CASES[case]}
+
+
+def check_is_clean(left: dict[str, Any], case: str) -> None:
+    """Make sure that what all others are compared with is nothing but the networks."""
+    own = faulty_engine.USER_SUBNETS.keys() & set(faulty_engine.CASES[case])
+    assert {key: left[key] for key in NOTHING} == NOTHING
+    assert left["networks"] == sorted(["bridge", "host", "none", *own])
+    assert [one for one in left["links"] if not one.startswith("br-")] == ["docker0", "lo"]
+    assert len(left["links"]) == 2 + len(own)
+
+
+def remove_bridges() -> None:
+    """Remove every bridge of the test session's own namespace."""
+    shown = subprocess.run(
+        ["ip", "-j", "link", "show", "type", "bridge"],
+        check=False,
+        capture_output=True,
+        timeout=RUN_S,
+    )
+    for bridge in json.loads(shown.stdout or "[]"):
+        subprocess.run(["ip", "link", "delete", bridge["ifname"]], check=False, timeout=RUN_S)
 
 
 @pytest.fixture(autouse=True)
@@ -56,21 +79,22 @@ def engine(tmp_path: Path) -> Iterator[tuple[Daemon, faulty_engine.Trap]]:
     become_subreaper()
     trap = faulty_engine.Trap()
     daemon = faulty_engine.compose(tmp_path, trap, with_runtime=False)
-    faulty_engine.create(daemon)
     yield daemon, trap
     trap.disarm()
     daemon.close()
     daemon.kernel.remove_firewall()
-    daemon.kernel.delete_link("docker0")
+    remove_bridges()
     daemon.kernel.close()
 
 
 @pytest.mark.timeout(300)
-def test_failing_operation_leaves_nothing_and_the_container_starts(engine, capsys):
+@CASES
+def test_failing_operation_leaves_nothing_and_the_container_starts(engine, capsys, case):
     daemon, trap = engine
-    assert faulty_engine.start_and_stop(daemon) == FIRST_ADDRESS
+    faulty_engine.create(daemon, case)
+    assert faulty_engine.start_and_stop(daemon) == addresses(case)
     before = faulty_engine.left_behind(daemon)
-    assert {key: before[key] for key in NOTHING} == NOTHING
+    check_is_clean(before, case)
 
     trap.arm()
     daemon.container_start(faulty_engine.NAME)
@@ -100,11 +124,11 @@ def test_failing_operation_leaves_nothing_and_the_container_starts(engine, capsy
                 for key in before
                 if after[key] != before[key]
             ]
-            assert faulty_engine.start_and_stop(daemon) == FIRST_ADDRESS, point
+            assert faulty_engine.start_and_stop(daemon) == addresses(case), point
     with capsys.disabled():
         print(
-            f"\nfailure points tried: {2 * len(operations)} ({len(operations)} operations), "
-            f"starts refused: {refused}, leaks found: {len(leaks)}"
+            f"\n{case}: failure points tried: {2 * len(operations)} "
+            f"({len(operations)} operations), starts refused: {refused}, leaks found: {len(leaks)}"
         )
     assert not leaks, "\n".join(leaks)
     # the faults were real: most operations are needed
@@ -112,11 +136,12 @@ def test_failing_operation_leaves_nothing_and_the_container_starts(engine, capsy
 
 
 @pytest.mark.timeout(600)
-def test_crash_at_every_operation_is_cleaned_up_at_the_next_boot(tmp_path, capsys):
+@CASES
+def test_crash_at_every_operation_is_cleaned_up_at_the_next_boot(tmp_path, capsys, case):
     def run(number: int, moment: Moment) -> tuple[int, list[Any]]:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.kernel.faulty_engine", str(tmp_path), str(number),
-             moment.value],
+            [sys.executable, "-m", "tests.kernel.faulty_engine", str(tmp_path), case,
+             str(number), moment.value],
             cwd=ROOT, capture_output=True, text=True, timeout=RUN_S, check=False,
         )  # fmt: skip
         reports = [json.loads(line) for line in done.stdout.splitlines()]
@@ -127,7 +152,7 @@ def test_crash_at_every_operation_is_cleaned_up_at_the_next_boot(tmp_path, capsy
         code, reports = run(0, Moment.BEFORE)
         assert code == 0, code
         first, operations = reports
-        assert {key: first["left"][key] for key in NOTHING} == NOTHING
+        check_is_clean(first["left"], case)
         leaks = []
         previous = "at first"
         points = [(number, moment) for number in range(1, len(operations) + 1) for moment in Moment]
@@ -141,14 +166,13 @@ def test_crash_at_every_operation_is_cleaned_up_at_the_next_boot(tmp_path, capsy
                     for key in first["left"]
                     if report[when][key] != first["left"][key]
                 ]
-            assert report["address"] == FIRST_ADDRESS, previous
+            assert report["addresses"] == addresses(case), previous
             previous = f"killed {moment.value} {number} {operations[number - 1]}"
         with capsys.disabled():
             print(
-                f"\ncrash points tried: {len(points)} ({len(operations)} operations), "
+                f"\n{case}: crash points tried: {len(points)} ({len(operations)} operations), "
                 f"leaks found: {len(leaks)}"
             )
         assert not leaks, "\n".join(leaks)
     finally:
-        with suppress(OSError):
-            subprocess.run(["ip", "link", "delete", "docker0"], check=False, timeout=RUN_S)
+        remove_bridges()
