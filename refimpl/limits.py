@@ -36,12 +36,6 @@ DNS_TTL_S = 600
 INTERFACE_NAME_BYTES_MAX = 15
 """IFNAMSIZ less the terminating zero."""
 
-MTU_BYTES_MIN = 68
-"""The smallest packet that IPv4 may be asked to carry (RFC 791)."""
-
-MTU_BYTES_MAX = 65535
-"""The largest packet of an Ethernet-like link on Linux (ETH_MAX_MTU)."""
-
 API_HEAD_BYTES_MAX = (1 << 20) + 4096
 """The longest head of a request: Go's DefaultMaxHeaderBytes and the slack that it allows."""
 

@@ -145,13 +145,14 @@ class DaemonCore:
         return find_network(self.controller().networks(), ref)
 
     def checkpoint_to(self, container: Container) -> None:
-        """Write both of a container's documents (moby: CheckpointTo)."""
+        """Write both of a container's documents, and what is listed of it (moby: CheckpointTo)."""
         self.files.write(
             f"{container.root}/config.v2.json",
             _JSON.encode(container.document()).encode(),
             mode=0o600,
         )
         self.write_host_config(container)
+        container.listed = container.snapshot()
 
     def write_host_config(self, container: Container) -> None:
         """Write `hostconfig.json` (moby: Container.WriteHostConfig)."""

@@ -95,7 +95,7 @@ class Creating(Starting):
         try:
             container = self._new_container(container_id, full_name, config, host_config, image)
             container.network_settings.is_anonymous_endpoint = not name
-            self._finish_create(container, endpoints)
+            self._create_or_destroy(container, endpoints)
         except BaseException:
             self.link_index.forget(container_id)
             self.containers.release(full_name)
@@ -145,6 +145,16 @@ class Creating(Starting):
             host_config=host_config,
             network_settings=NetworkSettings(),
         )
+
+    def _create_or_destroy(
+        self, container: Container, endpoints: Mapping[str, EndpointSettings]
+    ) -> None:
+        """Finish it, or tell that it is gone again, though nobody heard of it before (v20.10)."""
+        try:
+            self._finish_create(container, endpoints)
+        except BaseException:
+            self.log_container_event(container, "destroy")
+            raise
 
     def _finish_create(
         self, container: Container, endpoints: Mapping[str, EndpointSettings]

@@ -48,13 +48,18 @@ class Links(DaemonCore):
             return
         for link in host_config.links or []:
             name, alias = parse_link(link)
+            # moby begins the second text with a capital, and so does this
+            complaint = "could"
             try:
                 child = self.get_container(name)
+                complaint = "Could"
                 while child.host_config.network_mode.is_container():
                     name = child.host_config.network_mode.connected_container()
                     child = self.get_container(name)
             except NotFound as error:
-                raise InvalidParameter(f"could not get container for {name}: {error}") from error
+                raise InvalidParameter(
+                    f"{complaint} not get container for {name}: {error}"
+                ) from error
             if child.host_config.network_mode.is_host():
                 raise InvalidParameter(HOST_LINKS)
             if not self.link_index.link(container.id, alias, child):

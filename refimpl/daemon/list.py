@@ -11,13 +11,14 @@ from datetime import timedelta
 
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.inspect import Inspecting, mount_documents
-from refimpl.daemon.network_filters import has_labels, verify_filters
+from refimpl.daemon.network_filters import has_labels, matches, verify_filters
 from refimpl.daemon.prune_filters import PruneFilters
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
-from refimpl.model.container import Container
+from refimpl.model.container import Container, State
 
 _NOT_LISTED = {"Links": None, "Aliases": None, "DriverOpts": None}
 STATUSES = frozenset({"paused", "restarting", "removing", "running", "dead", "created", "exited"})
+HEALTHS = frozenset({"none", "starting", "healthy", "unhealthy"})
 _FILTERS = frozenset(
     {
         "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label",
@@ -47,16 +48,19 @@ class Listing(Inspecting):
         found = [
             container
             for container in self.containers
-            if (wants_all or container.state.running) and self._passes_filters(container, filters)
+            if (wants_all or _is_running(container)) and self._passes_filters(container, filters)
         ]
         found.sort(key=lambda container: container.created, reverse=True)
         return [self._row(container) for container in (found[:limit] if limit > 0 else found)]
 
     def _check_values(self, filters: Filters) -> None:
-        """Refuse exit codes that are none and containers that are not there, with a 500."""
+        """Refuse exit codes, states of health and containers that there are not."""
         for code in filters.get("exited", ()):
             if not re.fullmatch(r"[+-]?[0-9]{1,18}", code, re.ASCII):
                 raise EngineError(f'strconv.Atoi: parsing "{code}": invalid syntax')
+        for health in filters.get("health", ()):
+            if health not in HEALTHS:
+                raise InvalidParameter(f"Unrecognised filter value for health: {health}")
         for ref in (*filters.get("before", ()), *filters.get("since", ())):
             try:
                 self.get_container(ref)
@@ -65,16 +69,17 @@ class Listing(Inspecting):
 
     def _passes_filters(self, container: Container, filters: Filters) -> bool:
         name = container.name.removeprefix("/")
-        networks = container.network_settings.networks or {}
-        network_ids = {entry.settings.network_id for entry in networks.values()}
+        listed = container.listed or container.snapshot()
+        networks = listed.networks
+        network_ids = {endpoint["NetworkID"] for endpoint in networks.values()}
         exposed = container.config.exposed_ports or {}
         checks: dict[str, Callable[[Sequence[str]], bool]] = {
-            "id": lambda wanted: any(container.id.startswith(one) for one in wanted),
-            "name": lambda wanted: any(one.removeprefix("/") in name for one in wanted),
+            "id": lambda wanted: any(self._is_only_id(container, one) for one in wanted),
+            "name": lambda wanted: matches(container.name, wanted) or matches(name, wanted),
             "label": lambda wanted: has_labels(container.config.labels or {}, wanted),
-            "status": lambda wanted: container.state.status in wanted,
+            "status": lambda wanted: listed.state.status in wanted,
             "exited": lambda wanted: (
-                container.state.status == "exited" and str(container.state.exit_code) in wanted
+                listed.state.status == "exited" and str(listed.state.exit_code) in wanted
             ),
             "network": lambda wanted: any(one in networks or one in network_ids for one in wanted),
             "ancestor": lambda wanted: any(self._is_ancestor(container, one) for one in wanted),
@@ -88,12 +93,22 @@ class Listing(Inspecting):
                 one in exposed or f"{one}/tcp" in exposed for one in wanted
             ),
             "publish": lambda wanted: False,
+            "volume": lambda wanted: any(
+                one in (mount.get("Name"), mount["Destination"])
+                for mount in mount_documents(container)
+                for one in wanted
+            ),
             "health": lambda wanted: "none" in wanted,
             "is-task": lambda wanted: "true" not in wanted,
         }
         return all(
             checks[key](wanted) for key, wanted in filters.items() if wanted and key in checks
         )
+
+    def _is_only_id(self, container: Container, beginning: str) -> bool:
+        """Tell whether a container's id, and no other, begins so."""
+        fits = [one for one in self.containers if one.id.startswith(beginning)]
+        return fits == [container]
 
     def _is_ancestor(self, container: Container, ref: str) -> bool:
         try:
@@ -103,9 +118,9 @@ class Listing(Inspecting):
 
     def _row(self, container: Container) -> Wire:
         with container.lock:
-            networks = container.network_settings.networks or {}
+            listed = container.listed or container.snapshot()
             ports = []
-            for port in container.network_settings.ports or {}:
+            for port in listed.ports:
                 number, _, protocol = port.partition("/")
                 ports.append({"PrivatePort": int(number), "Type": protocol})
             return {
@@ -117,14 +132,14 @@ class Listing(Inspecting):
                 "Created": int(container.created.timestamp()),
                 "Ports": ports,
                 "Labels": dict(container.config.labels or {}),
-                "State": container.state.status,
-                "Status": self._status(container),
+                "State": listed.state.status,
+                "Status": self._status(listed.state),
                 "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
                 "NetworkSettings": {
                     "Networks": {
                         # a list leaves these out, as v20.10 does
-                        name: {**entry.settings.to_wire(), **_NOT_LISTED}
-                        for name, entry in networks.items()
+                        name: {**endpoint, **_NOT_LISTED}
+                        for name, endpoint in listed.networks.items()
                     }
                 },
                 "Mounts": mount_documents(container),
@@ -147,9 +162,8 @@ class Listing(Inspecting):
             return container.image_id
         return container.config.image if image.id == container.image_id else container.image_id
 
-    def _status(self, container: Container) -> str:
+    def _status(self, state: State) -> str:
         """Write the state as `docker ps` shows it."""
-        state = container.state
         now = self.clock()
         if state.restarting:
             ago = human_duration(now - state.finished_at)
@@ -177,6 +191,10 @@ class Listing(Inspecting):
             deleted.append(container.id)
         self.events.log("container", "prune", "", {"reclaimed": "0"})
         return {"ContainersDeleted": deleted or None, "SpaceReclaimed": 0}
+
+
+def _is_running(container: Container) -> bool:
+    return (container.listed or container.snapshot()).state.running
 
 
 def _command(container: Container) -> str:

@@ -20,8 +20,6 @@ def find_network(networks: Sequence[Network], ref: str) -> Network:
         NotFound: there is none.
         InvalidParameter: several have this name, or this prefix.
     """
-    if not ref:
-        raise NotFound(f"network {ref} not found")
     for network in networks:
         if network.id == ref:
             return network

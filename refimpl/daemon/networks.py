@@ -70,7 +70,6 @@ class Networks(Networking):
         name = request.name
         if name in PREDEFINED:
             raise Forbidden(f"operation is not permitted on predefined {name} network ")
-        self._refuse_scopes(request)
         # an empty name stands for the default network here (moby: GetNetworkByName)
         existing = self.controller().network_by_name(name or DEFAULT_NETWORK)
         warning = ""
@@ -78,6 +77,7 @@ class Networks(Networking):
             if request.check_duplicate:
                 raise Conflict(f"network with name {name} already exists")
             warning = f"Network with name {name} (id : {existing.id}) already exists"
+        self._refuse_scopes(request)
         network = self.controller().new_network(name, _options(request))
         self.log_network_event(network, "create")
         return network.id, warning

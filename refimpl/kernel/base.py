@@ -25,11 +25,13 @@ Subnet = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgePlan:
-    """A bridge on the host side: its name, its own addresses and its MTU in bytes."""
+    """A bridge on the host side: its name and its own addresses.
+
+    Its MTU is the smallest of its ports', as the kernel keeps it where nobody sets one.
+    """
 
     name: str
     addresses: tuple[Address, ...]
-    mtu_bytes: int = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,6 @@ def new_bridge(plan: BridgePlan) -> Request:
         fields={"flags": IFF_UP, "change": IFF_UP},
         attributes=(
             ("IFLA_IFNAME", plan.name),
-            ("IFLA_MTU", plan.mtu_bytes),
             ("IFLA_ADDRESS", bridge_mac(plan.name)),
             ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
         ),

@@ -321,12 +321,7 @@ def _adjust_bridge(
     missing = [one for one in plan.addresses if one not in has]
     surplus = [one for one in has if one not in plan.addresses and not _is_link_local(one)]
     requests = [
-        links.change_link(
-            index,
-            plan.name,
-            ("IFLA_MTU", plan.mtu_bytes),
-            ("IFLA_ADDRESS", links.bridge_mac(plan.name)),
-        ),
+        links.change_link(index, plan.name, ("IFLA_ADDRESS", links.bridge_mac(plan.name))),
         *(links.delete_address(index, plan.name, one) for one in surplus),
         *(links.new_address(index, plan.name, one) for one in missing),
     ]

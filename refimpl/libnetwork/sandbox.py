@@ -111,6 +111,8 @@ class Sandbox:
                 raise EngineError(f"could not find a sandbox with id {self.id}")
             if endpoint.network in {other.network for other in self._endpoints}:
                 raise Forbidden(f"sandbox {self.id} is on network {endpoint.network.name} already")
+            if self.options.use_default_sandbox and endpoint.join_info.interface is not None:
+                raise EngineError(self._conflict(endpoint.join_info.interface))
             before = self._endpoints
             self._endpoints = tuple(sorted((*before, endpoint), key=_heap_order))
             try:
@@ -286,6 +288,18 @@ class Sandbox:
         self._next_index[plan.name] = index + 1
         endpoint.interface_name = name
         return replace(plan, name=name)
+
+    def _conflict(self, plan: InterfacePlan) -> str:
+        """Say why no interface goes into the daemon's namespace: the bridge's route is there."""
+        address = next(address for address in plan.addresses if address.version == 4)
+        bridge = next(link for link in self.controller.kernel.links() if link.name == plan.bridge)
+        source = next(own.ip for own in bridge.addresses if own.network == address.network)
+        return (
+            f"failed to add interface {plan.host_name} to sandbox: error setting interface "
+            f'"{plan.host_name}" IP to {address}: cannot program address {address} in sandbox '
+            f"interface because it conflicts with existing route {{Ifindex: {bridge.index} Dst: "
+            f"{address.network} Src: {source} Gw: <nil> Flags: [] Table: 254 Realm: 0}}"
+        )
 
     def _record(self) -> None:
         row: dict[str, Any] = {"container_id": self.container_id, "key": self.key}

@@ -9,7 +9,7 @@ Mirrors: moby container/{container,state}.go, daemon/network/settings.go (v20.10
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -154,6 +154,21 @@ class Ends:
             self.changed.notify_all()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What a list of containers shows of one: how it was when it was written down last.
+
+    A failed start is written down before its network is released, and a failed connect not at all,
+    so that a list and an inspect may differ.
+
+    Mirrors: moby container/view.go Snapshot (v20.10).
+    """
+
+    state: State
+    networks: dict[str, Document]
+    ports: tuple[str, ...]
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Container:
     """One container; `name` begins with a slash, as Docker's does."""
@@ -180,6 +195,19 @@ class Container:
     has_been_manually_restarted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     ends: Ends = field(default_factory=Ends, repr=False)
+    listed: Listed | None = None
+    """None until it is written down for the first time."""
+
+    def snapshot(self) -> Listed:
+        """Return what a list would show now."""
+        settings = self.network_settings
+        return Listed(
+            state=replace(self.state),
+            networks={
+                name: entry.settings.to_wire() for name, entry in (settings.networks or {}).items()
+            },
+            ports=tuple(settings.ports or ()),
+        )
 
     def stop_timeout_s(self) -> int:
         """Return how long a stop waits before it kills: its own setting, or 10 seconds."""

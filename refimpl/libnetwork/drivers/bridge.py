@@ -25,7 +25,7 @@ from refimpl.libnetwork.drivers.base import (
     JoinInfo,
 )
 from refimpl.libnetwork.ipam import overlaps
-from refimpl.limits import INTERFACE_NAME_BYTES_MAX, MTU_BYTES_MAX, MTU_BYTES_MIN
+from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.network import LinkTarget
 
 logger = logging.getLogger(__name__)
@@ -320,9 +320,7 @@ def _bridge_plan(entry: _BridgeNetwork) -> BridgePlan:
     for data in _active_pools(entry.network):
         if not (entry.config.inhibit_ipv4 and data.gateway.version == 4):
             addresses.append(data.gateway)
-    # a size that no link can have is accepted here and refused when a container starts, as in 20.10
-    mtu_bytes = min(max(entry.config.mtu_bytes, MTU_BYTES_MIN), MTU_BYTES_MAX)
-    return BridgePlan(name=entry.config.bridge, addresses=tuple(addresses), mtu_bytes=mtu_bytes)
+    return BridgePlan(name=entry.config.bridge, addresses=tuple(addresses))
 
 
 def _config_of(network: DriverNetwork, state: DriverState) -> BridgeConfig:

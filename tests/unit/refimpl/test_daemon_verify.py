@@ -123,7 +123,7 @@ def test_wrong_type_is_a_server_error_as_in_20_10():
 
 
 @pytest.mark.parametrize("field", ["Hostname", "Domainname"])
-@pytest.mark.parametrize("name", ["a\nb", "a b", "a\tb", "a\x00", "\x7f"])
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x00", "\x7f"])
 def test_name_that_would_break_the_hosts_file_is_refused(field, name):
     with pytest.raises(InvalidParameter, match=f"invalid {field.lower()} format"):
         verify.verify_container_config(Config.from_wire({field: name}))
