@@ -9,6 +9,7 @@ import pytest
 
 from tests.differential.compare import Accepted
 from tests.differential.pair import Pair, running_pair
+from tests.differential.upstream import nobody_known_upstream
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,13 @@ def pair() -> Iterator[Pair]:
         pytest.skip("needs root: it starts two engines")
     with running_pair() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def walked_pair(pair: Pair) -> Iterator[Pair]:
+    """The pair for walks, which ask for many names that nobody knows."""
+    with nobody_known_upstream(pair):
+        yield pair
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ _PART = re.compile(r"\{(?P<symbol>[^{}:]+):(?P<length>\d+)\}")
 _LINK = re.compile(r"(?<=\bveth)[0-9a-f]{7}\b|(?<=Ifindex: )\d+")
 _ZERO_IS_A_FACT = {"Pid": "<pid>", "Created": "<time>"}
 """Numbers that are volatile unless they are 0, by the names of their fields."""
+_UNORDERED = {"Ports"}
+"""Lists that Docker makes of a map, in no order."""
 
 
 class Symbols:
@@ -67,7 +69,8 @@ class Symbols:
                 for key in sorted(document)
             }
         if isinstance(document, list):
-            return [self.comparable(entry, field) for entry in document]
+            entries = [self.comparable(entry, field) for entry in document]
+            return sorted(entries, key=repr) if field in _UNORDERED else entries
         if isinstance(document, str):
             return self.text(document, field)
         if document and field in _ZERO_IS_A_FACT and not isinstance(document, bool):
