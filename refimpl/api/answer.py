@@ -49,6 +49,10 @@ class Answer:
         """Answer without a body."""
         self._whole(status, b"", {})
 
+    def redirect(self, target: str) -> None:
+        """Send the client elsewhere."""
+        self._whole(HTTPStatus.MOVED_PERMANENTLY, b"", {"Location": target})
+
     def error(self, status: int, message: str) -> None:
         """Answer with a failure, in the shape that the client's API version knows.
 

@@ -5,11 +5,12 @@ Mirrors: moby api/server/httputils/{form,httputils}.go, api/types/filters/parse.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 from refimpl.api import gojson
 from refimpl.errors import EngineError, InvalidParameter
@@ -44,6 +45,7 @@ class Request:
         version: the API version that the prefix names, "" without a prefix.
         headers: by lower-case name; of repeated ones the first.
         body: the body as a stream, whose reads raise `BodyError`.
+        moved: the target with a clean path, where it came with another one; "" as a rule.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Request:
     headers: Mapping[str, str]
     body: BinaryIO
     version: str = ""
+    moved: str = ""
 
     # ------------------------------------------------------------------------------- the query
 
@@ -190,6 +193,18 @@ def parse_target(target: str) -> Target:
         raise InvalidParameter(f'invalid URL escape "{bad.group()}"')
     values = parse_qs(query, keep_blank_values=True, errors="replace")
     return Target(unquote(path, errors="replace"), values)
+
+
+def moved_target(target: str, path: str) -> str:
+    """Return where a client is sent that asks for `//` or `/../`; "" for a clean path.
+
+    Mirrors: cleanPath of the router that moby uses (v20.10).
+    """
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    if path.endswith("/") and clean != "/":
+        clean += "/"
+    _, mark, query = target.partition("?")
+    return "" if clean == path else f"{quote(clean)}{mark}{query}"
 
 
 def _filters(value: Any) -> dict[str, list[str]]:

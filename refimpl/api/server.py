@@ -22,7 +22,7 @@ import h11
 
 from refimpl.api.answer import Answer
 from refimpl.api.connection import Body, ClientGone, Connection, ProtocolError
-from refimpl.api.request import Request, parse_target
+from refimpl.api.request import Request, moved_target, parse_target
 from refimpl.api.routes import dispatch
 from refimpl.api.versions import API_VERSION, split_version
 from refimpl.daemon.backend import Backend
@@ -159,7 +159,10 @@ class Server:
         try:
             if refused is not None:
                 raise refused
-            dispatch(self._backend, request, answer)
+            if request.moved:
+                answer.redirect(request.moved)
+            else:
+                dispatch(self._backend, request, answer)
         except ClientGone:
             raise
         except Exception as exc:  # noqa: BLE001 - a client gets a message, never a traceback
@@ -221,6 +224,7 @@ def _read_request(connection: Connection, head: h11.Request) -> tuple[Request, E
         headers=headers,
         body=io.BufferedReader(Body(connection)),
         version=version,
+        moved=moved_target(target, parsed.path),
     )
     return request, refused
 

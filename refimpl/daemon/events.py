@@ -19,7 +19,9 @@ KEPT = 256
 """How many past events are kept, as in moby (eventsLimit)."""
 QUEUED = 4096
 """How many events a reader may lag behind before the oldest are dropped for it."""
-_ACTORS = ("config", "container", "network", "node", "plugin", "secret", "service", "volume")
+_ACTORS = (
+    "config", "container", "daemon", "network", "node", "plugin", "secret", "service", "volume",
+)  # fmt: skip
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
@@ -156,19 +158,20 @@ def matches(event: Wire, filters: Filters) -> bool:
         "image": lambda wanted: any(one in _image_names(event) for one in wanted),
     }
     for kind in _ACTORS:
-        checks[kind] = partial(_names_actor, event, kind)
+        checks[kind] = partial(_names_actor, event)
     return all(
         checks[name](wanted) for name, wanted in filters.items() if wanted and name in checks
     )
 
 
-def _names_actor(event: Wire, kind: str, wanted: Sequence[str]) -> bool:
-    """Tell whether an event is about one of the named objects, by name or start of the id."""
-    if event["Type"] != kind:
-        return False
+def _names_actor(event: Wire, wanted: Sequence[str]) -> bool:
+    """Tell whether an event is about one of the named objects, by the start of a name or an id.
+
+    Docker does not ask of what kind the event is: `container=web` finds a network `website` too.
+    """
     actor = event["Actor"]["ID"]
-    name = event["Actor"]["Attributes"].get("name")
-    return any(one == name or actor.startswith(one) for one in wanted)
+    name = event["Actor"]["Attributes"].get("name", "")
+    return any(name.startswith(one) or actor.startswith(one) for one in wanted)
 
 
 def _image_names(event: Wire) -> set[str]:

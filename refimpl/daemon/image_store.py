@@ -95,7 +95,29 @@ class ImageStore:
         self._images: dict[str, Image] = {}
         for directory in ("images", "layers", "tmp"):
             files.make_directory(str(self._root / directory))
+        self._make_init_layer()
         self._load()
+
+    def _make_init_layer(self) -> None:
+        """Lay out what every container finds even if its image does not have it.
+
+        Mirrors: moby daemon/initlayer/setup_unix.go (v20.10), which lays it over the image where
+        that has nothing; lying below the image comes to the same and is done once.
+        """
+        root = Path(self.init_layer)
+        for directory in ("", "dev", "dev/pts", "dev/shm", "etc", "proc", "sys"):
+            self._files.make_directory(str(root / directory), mode=0o755)
+        for name in (".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+            path = root / name
+            path.touch(mode=0o755)
+            path.chmod(0o755)
+        if not (root / "etc/mtab").is_symlink():
+            (root / "etc/mtab").symlink_to("/proc/mounts")
+
+    @property
+    def init_layer(self) -> str:
+        """The layer below every image's."""
+        return str(self._root / "init")
 
     def _load(self) -> None:
         for path in (self._root / "tmp").iterdir():

@@ -156,7 +156,7 @@ class Starting(Removing, Networking, Images):
         self.kernel.unmount(f"{overlay}/merged")
         self.kernel.mount_overlay(
             OverlayPlan(
-                lower=self.images.layers(image),
+                lower=(*self.images.layers(image), self.images.init_layer),
                 upper=f"{overlay}/upper",
                 work=f"{overlay}/work",
                 target=f"{overlay}/merged",

@@ -125,22 +125,31 @@ class Stopping(DaemonCore):
                 self.try_checkpoint(container)
             end = ContainerWaiter(container, "not-running", is_running=True)
             is_restarting = state.restarting
-            was_paused = state.paused
             if not is_restarting:
                 self._deliver(container, number)
-                if is_stop and was_paused:
-                    self._thaw_killed(container)
+                is_thawed = is_stop and state.paused and self._thaw_killed(container)
                 self.log_container_event(container, "kill", {"signal": str(number)})
+                if is_thawed:
+                    # moby hears of it from containerd, once the lock is free (EventResumed)
+                    state.paused = False
+                    self.try_checkpoint(container)
+                    self.log_container_event(container, "unpause")
         if is_stop and container.id in self.restart_managers:
             self.restart_managers[container.id].cancel()
         return end
 
-    def _thaw_killed(self, container: Container) -> None:
-        """Let a paused container meet its signal; some runtimes have thawed it already."""
+    def _thaw_killed(self, container: Container) -> bool:
+        """Let a paused container meet its signal, unless the runtime has thawed it already.
+
+        Returns:
+            Whether it is thawed by this.
+        """
         try:
             self.runtime.resume(container.id)
         except RuntimeFailure as error:
             log.info("Cannot unpause container %s: %s", container.id, error)
+            return False
+        return True
 
     def _deliver(self, container: Container, number: int) -> None:
         try:

@@ -153,6 +153,8 @@ def partial_and_ambiguous_ids(engine: Stage) -> None:
     engine.inspect("{container c01:64}")
     engine.inspect("{container c01:12}")
     engine.inspect("/c01")
+    engine.request("GET", "/containers//c01/json?size=0")
+    engine.request("POST", "/containers//c01/../c02/start")
     engine.inspect_network("{network net01:64}")
     engine.inspect_network("{network net01:12}")
     engine.inspect_network("NET01")

@@ -276,7 +276,9 @@ class Stage:
         def call() -> Any:
             answer = self._side.request(method, self._filled(path), body)
             self._statuses.append(answer.status)
-            return answer.json() if answer.status < 400 else answer.message
+            if answer.status >= 300:
+                return [answer.message, answer.headers.get("location")]
+            return answer.json()
 
         self._step(f"{method} {path} {'' if body is None else body}".rstrip(), call)
 

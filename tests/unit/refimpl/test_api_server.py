@@ -62,6 +62,22 @@ def test_a_versioned_path_is_the_same_endpoint(client: Client) -> None:
     assert client.request("GET", "/v1.41/info").json() == {"ID": "fake"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "location"),
+    [
+        ("/v1.41//info", "/v1.41/info"),
+        ("//info?a=%20b", "/info?a=%20b"),
+        ("/containers/a/../b%20c/json", "/containers/b%20c/json"),
+        ("/networks//", "/networks/"),
+    ],
+)
+def test_a_path_that_is_not_clean_is_sent_to_the_clean_one(
+    client: Client, asked: str, location: str
+) -> None:
+    reply = client.request("GET", asked)
+    assert (reply.status, reply.body, reply.headers["location"]) == (301, b"", location)
+
+
 def test_a_client_that_is_too_new_is_told_the_newest_version(client: Client) -> None:
     reply = client.request("GET", "/v1.99/info")
     assert reply.status == 400

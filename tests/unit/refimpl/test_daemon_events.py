@@ -99,6 +99,10 @@ def test_ring_keeps_the_newest(events):
         ({"image": ["i"]}, ["one", "two", "exec"]),
         ({"type": []}, ["one", "two", "exec", "net"]),
         ({"bogus": ["x"]}, ["one", "two", "exec", "net"]),
+        ({"container": ["t"]}, ["two"]),
+        ({"daemon": ["nobody"]}, []),
+        # Docker does not ask what kind of object has the name
+        ({"container": ["net"]}, ["net"]),
     ],
 )
 def test_filters(events, filters, names):
