@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.bars import make_bars
-from benchmarks.gate.cli import gate
+from benchmarks.gate.cli import gate, trials
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
@@ -64,6 +64,7 @@ def main() -> None:
 
 
 main.add_command(gate)
+main.add_command(trials)
 
 
 @main.command()

@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 ANSWER_TIMEOUT_S = 30.0
@@ -61,7 +61,12 @@ class Worker:
     """The parent's side of one worker process."""
 
     def __init__(
-        self, module: str, *arguments: str, log: Path, packages: Path = OWN_PACKAGES
+        self,
+        module: str,
+        *arguments: str,
+        log: Path,
+        packages: Path = OWN_PACKAGES,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Start the worker and wait until it is ready.
 
@@ -70,6 +75,7 @@ class Worker:
             arguments: its command line.
             log: where its standard error goes.
             packages: the folder whose packages it imports before any other of these names.
+            environment: what it has in its environment besides ours.
 
         Raises:
             WorkerError: it did not start; the text has the end of its standard error.
@@ -90,7 +96,7 @@ class Worker:
                 stderr=stderr,
                 start_new_session=True,
                 cwd=packages,  # `-m` looks there first
-                env={**os.environ, "PYTHONPATH": search_path},
+                env={**os.environ, "PYTHONPATH": search_path, **environment},
             )
         try:
             self.ready = self._answer("start")

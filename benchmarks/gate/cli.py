@@ -22,6 +22,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.worker import WorkerError
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
+PREFIX = f"{FOLDER_PREFIX}gate-"
 CONTROL_LOG = Path(".benchmarks/gate-control.jsonl")
 NEEDS = "error: this needs numpy and scipy: pip install --group gate, or ./ci/tox run -e gate"
 
@@ -90,8 +91,7 @@ def gate(
     require_root()
     job, report = load("benchmarks.gate.job"), load("benchmarks.gate.report")
     chosen = random.SystemRandom().getrandbits(32) if seed is None else seed
-    prefix = f"{FOLDER_PREFIX}gate-"
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=WORKSPACE_ROOT) as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=WORKSPACE_ROOT) as folder:
         workspace = Path(folder)
         try:
             found = job.run_job(
@@ -113,3 +113,59 @@ def gate(
         wire = {**report.to_wire(found), "seed": chosen, "machine": machine}
         json_path.write_text(json.dumps(wire, indent=1) + "\n", encoding="utf-8")
     sys.exit(ExitCode.SLOWER if found.verdict.value == "fail" else ExitCode.OK)
+
+
+@click.command()
+@click.argument("revision", default="HEAD")
+@click.option("--trials", "count", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    default=Path(".benchmarks/gate-trials.jsonl"),
+    show_default=True,
+    help="One line per trial; what is in it counts, so that a run can be stopped and gone on with.",
+)
+@click.option(
+    "--samples",
+    "samples_out",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also keep every sample in this file.",
+)
+@click.option("--summary", "summary_only", is_flag=True, help="Measure nothing, sum the file up.")
+def trials(
+    *,
+    revision: str,
+    count: int,
+    out: Path,
+    samples_out: Path | None,
+    summary_only: bool,
+) -> None:
+    """Try the gate's own rule: does it see planted slowdowns, and none in unchanged code?
+
+    \b
+    Exit codes:
+      0  done; the rates are printed
+      2  could not be measured
+      3  the command line makes no sense
+    """
+    module = load("benchmarks.gate.trials")
+    if not summary_only:
+        require_root()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f"{FOLDER_PREFIX}gate-", dir=WORKSPACE_ROOT
+        ) as folder:
+            workspace = Path(folder)
+            try:
+                module.run_trials(
+                    check_out(revision, workspace / "revision"),
+                    trials=count,
+                    out=out,
+                    samples_out=samples_out,
+                    workspace=workspace,
+                    say=lambda text: click.echo(text, err=True),
+                )
+            except (RevisionError, WorkerError) as error:
+                click.echo(f"error: the trials ended: {error}", err=True)
+                sys.exit(ExitCode.ERROR)
+    click.echo(module.summarise(module.read_trials(out)))

@@ -1,7 +1,7 @@
 """Worker of the gate: the reference in process, with ten containers per network.
 
-Run by `benchmarks.worker.Worker` in a network and a mount namespace of its own; the arguments are
-a directory to work in and what to plant.
+Run by `benchmarks.worker.Worker` in a network and a mount namespace of its own; the argument is a
+directory to work in.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.gate import serving
-from benchmarks.gate.plant import Plant
 from benchmarks.inprocess import InProcess
 
 
 class InProcessAllocator:
     """`serving.Allocator` on the reference's own `allocate_network`."""
 
-    def __init__(self, reference: InProcess, plant: Plant) -> None:
+    def __init__(self, reference: InProcess) -> None:
         """Create the containers."""
-        self._plant = plant
         self._pool = ThreadPoolExecutor(serving.BATCH)
         self._reference = reference
         self._containers = {
@@ -40,7 +38,6 @@ class InProcessAllocator:
         container = self._containers[network][index]
         with container.lock:
             self._reference.daemon.allocate_network(container)
-        self._plant.spend()
 
     def release(self, allocated: list[tuple[str, int]]) -> None:
         """Release all of them at once: most of a release is waiting for the kernel."""
@@ -57,7 +54,7 @@ def main() -> int:
     """Serve until the standard input ends."""
     reference = InProcess(Path(sys.argv[1]))
     try:
-        allocator = InProcessAllocator(reference, Plant.from_arguments(sys.argv[2:]))
+        allocator = InProcessAllocator(reference)
         gc.freeze()  # as the program does when it has booted
         serving.serve(allocator)
     finally:

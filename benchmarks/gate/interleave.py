@@ -17,43 +17,34 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.gate.cases import MODULES, Case
 from benchmarks.gate.plant import Plant
 from benchmarks.gate.rule import Samples
 from benchmarks.gate.serving import BATCH
 from benchmarks.worker import Worker
 
-PAIRS_PER_LIFE = 30
+PAIRS_PER_LIFE = 60
+"""After so many, new processes with a new hash seed, the same for all sides.
+
+The seed alone moves the CPU time of a process by 2 %, so that sides with a seed each would have to
+be restarted twenty times before it averages out; measured, docs/gate.md.
+"""
 WARMUPS = 2
-MODULES: Mapping[str, str] = {
-    "in-process": "benchmarks.gate.in_process",
-    "api": "benchmarks.gate.through_api",
-}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Case:
-    """What is compared: a way to ask for an allocate, and the kind of network.
-
-    Attributes:
-        way: a key of `MODULES`.
-        network: `bridge` or `user`.
-    """
-
-    way: str
-    network: str
-
-    @property
-    def id(self) -> str:
-        """Its name in reports."""
-        return f"{self.way}-{self.network}"
-
-
-CASES = tuple(Case(way, network) for way in MODULES for network in ("bridge", "user"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One of those that are compared: a revision, with what is planted in it."""
+    """One of those that are compared, each in a process of its own.
+
+    A process is the faster the more often it is asked, because its caches stay warm: sides that
+    shared one would gain 13 % on the others.
+
+    Attributes:
+        name: what its samples are called.
+        packages: of its revision.
+        plant: what is added to every allocate. A process can do this to itself only, so it works
+            in process and not through the API.
+    """
 
     name: str
     packages: Path
@@ -95,9 +86,10 @@ class _Attendant:
         self._meter = Meter(worker.ready["cpu_pid"])
         self._open: tuple[list[float], float] | None = None
 
-    def allocate(self, network: str, record: _Record) -> None:
+    def allocate(self, network: str, plant: Plant, record: _Record) -> None:
         before_s = self._settle()
-        record.wall.append(self._worker.allocate(network))
+        request = {"do": "allocate", "network": network, "plant": plant.to_wire()}
+        record.wall.append(float(self._worker.ask(request)["seconds"]))
         self._open = (record.cpu, before_s)
 
     def release(self) -> None:
@@ -126,7 +118,7 @@ def measure(
     Args:
         sides: who is compared; their order says nothing.
         cases: in which cases.
-        pairs: rounded up to whole lives of 30 pairs.
+        pairs: rounded up to whole lives of 60 pairs.
         rng: for the order inside the rounds.
         workspace: an existing folder; what is made in it is removed again.
 
@@ -139,8 +131,9 @@ def measure(
         for _ in range(-(-pairs // PAIRS_PER_LIFE)):
             with ExitStack() as cleanup:
                 folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=workspace))
-                attendants = _start(sides, MODULES[way], Path(folder), cleanup)
-                _live(attendants, chosen, records, rng)
+                seed = rng.randrange(2**32)
+                attendants = _start(sides, MODULES[way], Path(folder), seed, cleanup)
+                _live(attendants, sides, chosen, records, rng)
     return {
         key: Samples(cpu=tuple(record.cpu), wall=tuple(record.wall))
         for key, record in records.items()
@@ -148,17 +141,17 @@ def measure(
 
 
 def _start(
-    sides: Sequence[Side], module: str, folder: Path, cleanup: ExitStack
+    sides: Sequence[Side], module: str, folder: Path, hash_seed: int, cleanup: ExitStack
 ) -> dict[str, _Attendant]:
-    """Start a worker per side, all at once; they end, all at once, with `cleanup`."""
+    """Start the workers of the sides, all at once; they end, all at once, with `cleanup`."""
     pool = cleanup.enter_context(ThreadPoolExecutor(len(sides)))
 
     def start(side: Side) -> Worker:
         own = folder / side.name
         own.mkdir()
         log = folder / f"{side.name}.log"
-        arguments = (str(own), *side.plant.to_arguments())
-        return Worker(module, *arguments, log=log, packages=side.packages)
+        environment = {"PYTHONHASHSEED": str(hash_seed)}
+        return Worker(module, str(own), log=log, packages=side.packages, environment=environment)
 
     starting = {side.name: pool.submit(start, side) for side in sides}
 
@@ -172,6 +165,7 @@ def _start(
 
 def _live(
     attendants: Mapping[str, _Attendant],
+    sides: Sequence[Side],
     cases: Sequence[Case],
     records: Mapping[tuple[Case, str], _Record],
     rng: random.Random,
@@ -180,13 +174,14 @@ def _live(
     for case in cases:
         for attendant in attendants.values():
             for _ in range(WARMUPS):
-                attendant.allocate(case.network, _Record())
+                attendant.allocate(case.network, Plant(), _Record())
     _release(attendants)
     for _ in range(PAIRS_PER_LIFE // BATCH):
         for _ in range(BATCH):
             for case in rng.sample(cases, len(cases)):
-                for name in rng.sample(list(attendants), len(attendants)):
-                    attendants[name].allocate(case.network, records[case, name])
+                for side in rng.sample(sides, len(sides)):
+                    record = records[case, side.name]
+                    attendants[side.name].allocate(case.network, side.plant, record)
         _release(attendants)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gate import interleave
-from benchmarks.gate.interleave import CASES, Case, Found, Side
+from benchmarks.gate.cases import CASES, Case
+from benchmarks.gate.interleave import Found, Side
 from benchmarks.gate.revisions import Revision
 from benchmarks.gate.rule import Judgement, Verdict, judge
 
@@ -101,46 +102,59 @@ def judge_cases(
     """Measure and judge every case, and the control."""
     controlled = [case for case in CASES if case.way == CONTROL_WAY]
     others = [case for case in CASES if case.way != CONTROL_WAY]
-    outcomes: list[Outcome] = []
 
     def judged(found: Found, case: Case, name: str = HEAD) -> Judgement:
         return judge(found[case, BASE], found[case, name], cases=len(CASES), seed=seed)
 
+    def again(cases: Sequence[Case], pairs: int, why: str) -> dict[Case, Judgement]:
+        say(f"{', '.join(case.id for case in cases)}: {why}, {pairs} pairs with new processes")
+        found = measure([BASE, HEAD], cases, pairs)
+        return {case: judged(found, case) for case in cases}
+
     say(f"measuring {PAIRS} pairs in process" + (" (control only)" if unchanged else ""))
     found = measure([BASE, CONTROL] + ([] if unchanged else [HEAD]), controlled, PAIRS)
     controls = tuple((case, judged(found, case, CONTROL)) for case in controlled)
-    if not unchanged:
-        say(f"measuring {PAIRS} pairs through the API")
-        found = {**found, **measure([BASE, HEAD], others, PAIRS)}
-        for case in CASES:
-
-            def again(pairs: int, why: str, case: Case = case) -> Judgement:
-                say(f"{case.id} {why}: {pairs} pairs with new processes")
-                return judged(measure([BASE, HEAD], [case], pairs), case)
-
-            outcomes.append(decide(case, judged(found, case), again))
-    return tuple(outcomes), controls
+    if unchanged:
+        return (), controls
+    say(f"measuring {PAIRS} pairs through the API")
+    found = {**found, **measure([BASE, HEAD], others, PAIRS)}
+    return decide({case: judged(found, case) for case in CASES}, again), controls
 
 
-def decide(case: Case, first: Judgement, again: Callable[[int, str], Judgement]) -> Outcome:
-    """Come to a verdict.
+Again = Callable[[Sequence[Case], int, str], Mapping[Case, Judgement]]
+"""Measures cases once more: which, how many pairs, and why in words."""
+
+
+def decide(first: Mapping[Case, Judgement], again: Again) -> tuple[Outcome, ...]:
+    """Come to a verdict on every case.
 
     A red measurement is taken once more, and only red twice in a row fails. Where the latest
     measurement cannot exclude the slowdown that a pass must exclude, one larger measurement is
     taken, once: to measure on until it looks right would make any code fail, or pass.
     """
-    measurements = [first]
+    taken = {case: [judgement] for case, judgement in first.items()}
+    verdicts: dict[Case, Verdict] = {}
 
-    def ended(verdict: Verdict) -> Outcome:
-        return Outcome(case=case, verdict=verdict, measurements=tuple(measurements))
+    def repeat(cases: Sequence[Case], pairs: int, why: str) -> None:
+        if cases:
+            for case, judgement in again(cases, pairs, why).items():
+                taken[case].append(judgement)
 
     for pairs in (PAIRS, MORE_PAIRS):
         if pairs == MORE_PAIRS:
-            measurements.append(again(MORE_PAIRS, "is unclear"))
-        if measurements[-1].red:
-            measurements.append(again(PAIRS, "is red"))
-            if measurements[-1].red:
-                return ended(Verdict.FAIL)
-        if measurements[-1].excludes_slowdown:
-            return ended(Verdict.PASS)
-    return ended(Verdict.INCONCLUSIVE)
+            repeat([case for case in taken if case not in verdicts], pairs, "unclear")
+        red = [case for case in taken if case not in verdicts and taken[case][-1].red]
+        repeat(red, PAIRS, "red")
+        for case, judgements in taken.items():
+            if case in red and judgements[-1].red:
+                verdicts[case] = Verdict.FAIL
+            elif judgements[-1].excludes_slowdown:
+                verdicts.setdefault(case, Verdict.PASS)
+    return tuple(
+        Outcome(
+            case=case,
+            verdict=verdicts.get(case, Verdict.INCONCLUSIVE),
+            measurements=tuple(judgements),
+        )
+        for case, judgements in taken.items()
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-TIMER_SLACK = Path("/proc/thread-self/timerslack_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +21,9 @@ class Plant:
     cpu_s: float = 0.0
     wait_s: float = 0.0
 
-    def to_arguments(self) -> list[str]:
-        """Return it as two words of a command line."""
-        return [repr(self.cpu_s), repr(self.wait_s)]
-
-    @classmethod
-    def from_arguments(cls, words: Sequence[str]) -> Plant:
-        """Read it from the first two words of a command line, if there are any."""
-        return cls(cpu_s=float(words[0]), wait_s=float(words[1])) if words else cls()
+    def to_wire(self) -> dict[str, float]:
+        """Return it as JSON."""
+        return {"cpu_s": self.cpu_s, "wait_s": self.wait_s}
 
     def spend(self) -> None:
         """Burn this much of this thread's CPU time, then wait this long."""
@@ -38,6 +32,11 @@ class Plant:
             while time.thread_time() < until_s:
                 pass
         if self.wait_s:
-            # the kernel may round a thread's sleeps up by 50 us
-            TIMER_SLACK.write_text("1\n", encoding="ascii")
+            _end_sleeps_in_time(threading.get_native_id())
             time.sleep(self.wait_s)  # the planted slowdown itself
+
+
+@functools.cache
+def _end_sleeps_in_time(thread: int) -> None:
+    """Keep the kernel from rounding a thread's sleeps up by 50 us."""
+    Path(f"/proc/{thread}/timerslack_ns").write_text("1\n", encoding="ascii")

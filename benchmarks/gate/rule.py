@@ -29,7 +29,7 @@ class Thresholds:
         wall_ratio: the same of the 10th percentile of latency.
         p: the chance of a false alarm of each half, before it is divided among the cases.
         excluded: a ratio that must be out of the question for a pass.
-        confidence: of the two-sided intervals.
+        confidence: of the two-sided intervals, and of the upper bounds of a pass.
         block: rounds that the bootstrap draws together, because latency is correlated in time.
         resamples: how often the bootstrap draws.
     """
@@ -71,7 +71,8 @@ class Judgement:
         wall: ratio of the 10th percentiles of latency.
         wall_low: lower bound of that ratio at the chance of a false alarm that a case may have.
         reasons: why it is red; empty when it is not.
-        excludes_slowdown: whether both intervals end below the ratio that a pass must exclude.
+        excludes_slowdown: whether the upper bounds of both ratios, 99 % each, are below the ratio
+            that a pass must exclude.
     """
 
     pairs: int
@@ -138,6 +139,10 @@ def judge(
         high=float(np.quantile(drawn, 1 - tail)),
     )
     wall_low = float(np.quantile(drawn, alpha))
+    bounds = (
+        hodges_lehmann(differences, confidence=2 * rule.confidence - 1).high,
+        float(np.quantile(drawn, rule.confidence)),
+    )
     reasons = []
     if cpu.value > rule.cpu_ratio and cpu_p < alpha:
         reasons.append(f"CPU time x{cpu.value:.3f} > {rule.cpu_ratio}, p = {cpu_p:.1g}")
@@ -152,7 +157,7 @@ def judge(
         wall=wall,
         wall_low=wall_low,
         reasons=tuple(reasons),
-        excludes_slowdown=max(cpu.high, wall.high) < rule.excluded,
+        excludes_slowdown=max(bounds) < rule.excluded,
     )
 
 

@@ -23,10 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gate import serving
-from benchmarks.gate.plant import Plant
 
 IMAGE = "netinit/empty"
-DAEMON_MODULE = "benchmarks.gate.planted_daemon"
 RUNTIME = Path(__file__).with_name("runtime.sh")
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
@@ -82,7 +80,7 @@ class UnixConnection(http.client.HTTPConnection):
 class ApiAllocator:
     """`serving.Allocator` on a daemon: an allocate is a start, a release the end of a container."""
 
-    def __init__(self, directory: Path, plant: Plant) -> None:
+    def __init__(self, directory: Path) -> None:
         """Start the daemon and create the containers.
 
         Raises:
@@ -92,7 +90,7 @@ class ApiAllocator:
         # In the worker's process group, with every process of its containers.
         self._daemon = subprocess.Popen(
             [
-                *(sys.executable, "-m", DAEMON_MODULE, *plant.to_arguments()),
+                *(sys.executable, "-m", "refimpl"),
                 *("--host", f"unix://{self._socket}", "--log-level", "error"),
                 *("--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
                 *("--runtime", str(RUNTIME)),
@@ -177,7 +175,7 @@ class ApiAllocator:
 
 def main() -> int:
     """Serve until the standard input ends."""
-    allocator = ApiAllocator(Path(sys.argv[1]), Plant.from_arguments(sys.argv[2:]))
+    allocator = ApiAllocator(Path(sys.argv[1]))
     try:
         serving.serve(allocator)
     finally:

@@ -1,0 +1,196 @@
+"""Trials of the gate's own rule: does it see a slowdown that is there, and none that is not?
+
+A trial is what a job of the gate measures, with four sides in one interleaved run: a revision, the
+same again, the same with CPU time planted in every allocate, and the same with a wait planted. So
+every trial is one look at unchanged code and one at each slowdown, by the very rule of the job.
+
+One JSON line per trial; a file that has lines already is gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gate import interleave
+from benchmarks.gate.cases import CASES, Case
+from benchmarks.gate.interleave import Side
+from benchmarks.gate.job import CONTROL_WAY, PAIRS
+from benchmarks.gate.plant import Plant
+from benchmarks.gate.rates import Rate
+from benchmarks.gate.revisions import Revision
+from benchmarks.gate.rule import Samples, judge
+
+BASE, SAME, MORE_CPU, MORE_WAIT = "base", "same", "cpu", "wait"
+JUDGED = (SAME, MORE_CPU, MORE_WAIT)
+REVERSE = "reverse"
+TRIED = tuple(case for case in CASES if case.way == CONTROL_WAY)
+"""The cases in which a slowdown can be planted."""
+PLANTED_SHARE = 0.10
+CALIBRATION_PAIRS = 60
+
+Say = Callable[[str], None]
+
+
+def run_trials(
+    revision: Revision,
+    *,
+    trials: int,
+    out: Path,
+    samples_out: Path | None,
+    workspace: Path,
+    say: Say,
+) -> None:
+    """Add trials to a file until it has as many as asked for.
+
+    Args:
+        revision: what is measured.
+        trials: how many lines the file is to have in the end.
+        out: the file.
+        samples_out: where every sample goes, in microseconds, to try another rule on them.
+        workspace: an existing folder.
+        say: told about every trial.
+
+    Raises:
+        WorkerError: the revision could not be measured.
+    """
+    done = len(read_trials(out))
+    if done >= trials:
+        return
+    rng = random.SystemRandom()
+
+    def measure(sides: Sequence[Side], pairs: int) -> interleave.Found:
+        return interleave.measure(sides, TRIED, pairs=pairs, rng=rng, workspace=workspace)
+
+    found = measure([Side(name=BASE, packages=revision.packages)], CALIBRATION_PAIRS)
+    for number in range(done, trials):
+        started = time.monotonic()
+        # the trial before says how much a tenth is at present
+        planted_s = (
+            PLANTED_SHARE * statistics.median(found[TRIED[0], BASE].cpu),
+            PLANTED_SHARE * percentile_10(found[TRIED[0], BASE].wall),
+        )
+        found = measure(make_sides(revision.packages, planted_s), PAIRS)
+        trial: dict[str, Any] = {
+            "revision": revision.commit,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - started, 1),
+            "load_average": round(os.getloadavg()[0], 2),
+            "cases": {case.id: judge_case(found, case, planted_s) for case in TRIED},
+        }
+        _append(out, trial)
+        if samples_out is not None:
+            _append(samples_out, _microseconds(found))
+        reds = [
+            f"{case} {name}"
+            for case, judged in trial["cases"].items()
+            for name in JUDGED
+            if judged[name]["reasons"]
+        ]
+        say(f"{number + 1}/{trials}, load {trial['load_average']}: red {', '.join(reds)}")
+
+
+def make_sides(packages: Path, planted_s: tuple[float, float]) -> list[Side]:
+    """Return the four sides of a trial; `planted_s` is the CPU time and the wait."""
+    plants = {MORE_CPU: Plant(cpu_s=planted_s[0]), MORE_WAIT: Plant(wait_s=planted_s[1])}
+    return [
+        Side(name=name, packages=packages, plant=plants.get(name, Plant()))
+        for name in (BASE, *JUDGED)
+    ]
+
+
+def percentile_10(samples: Sequence[float]) -> float:
+    """Return the 10th percentile."""
+    return statistics.quantiles(samples, n=10, method="inclusive")[0]
+
+
+def judge_case(
+    found: interleave.Found, case: Case, planted_s: tuple[float, float]
+) -> dict[str, Any]:
+    """Judge the three sides of one case against its base, and say how much was really planted."""
+    base = found[case, BASE]
+
+    def judged(one: Samples, other: Samples) -> dict[str, Any]:
+        return asdict(judge(one, other, cases=len(CASES), seed=0))
+
+    return {name: judged(base, found[case, name]) for name in JUDGED} | {
+        # unchanged code from the other side: is base slower than the same again?
+        REVERSE: judged(found[case, SAME], base),
+        "planted_cpu_share": round(planted_s[0] / statistics.median(base.cpu), 4),
+        "planted_wait_share": round(planted_s[1] / percentile_10(base.wall), 4),
+        "cpu_ms": round(1e3 * statistics.median(base.cpu), 4),
+        "wall_p10_ms": round(1e3 * percentile_10(base.wall), 4),
+    }
+
+
+def read_trials(path: Path) -> list[dict[str, Any]]:
+    """Return the trials of a file, none when it is not there."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def summarise(trials: Sequence[Mapping[str, Any]]) -> str:
+    """Return the rates of every case with their intervals, as text.
+
+    Raises:
+        ValueError: there is no trial.
+    """
+    if not trials:
+        raise ValueError("there is no trial")
+    loads = sorted(trial["load_average"] for trial in trials)
+    seconds = statistics.median(trial["seconds"] for trial in trials)
+    lines = [
+        f"{len(trials)} trials of {seconds:.0f} s, load average {loads[0]:.1f} to {loads[-1]:.1f}, "
+        f"median {statistics.median(loads):.1f}"
+    ]
+    titles = {
+        SAME: "unchanged code, red",
+        REVERSE: "unchanged code from the other side, red",
+        MORE_CPU: "+10 % CPU time, red",
+        MORE_WAIT: "+10 % pure wait, red",
+    }
+    for case in trials[0]["cases"]:
+        judged = [trial["cases"][case] for trial in trials]
+        lines.append(case)
+        for name, title in titles.items():
+            hits = sum(bool(one[name]["reasons"]) for one in judged)
+            lines.append(f"  {title}: {Rate.of(hits, len(judged))}")
+        for name, figure in ((MORE_CPU, "cpu"), (MORE_WAIT, "wall"), (SAME, "cpu"), (SAME, "wall")):
+            ratios = [one[name][figure]["value"] for one in judged]
+            lines.append(f"  ratio of {figure}, side {name}: {_spread(ratios)}")
+        for share in ("planted_cpu_share", "planted_wait_share"):
+            lines.append(f"  {share}: {_spread([one[share] for one in judged])}")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    ordered = sorted(values)
+    edge = len(ordered) // 20
+    return (
+        f"median {statistics.median(ordered):.3f}, "
+        f"9 of 10 between {ordered[edge]:.3f} and {ordered[-1 - edge]:.3f}"
+    )
+
+
+def _microseconds(found: interleave.Found) -> dict[str, Any]:
+    return {
+        f"{case.id} {name}": {
+            "cpu": [round(1e6 * value) for value in samples.cpu],
+            "wall": [round(1e6 * value) for value in samples.wall],
+        }
+        for (case, name), samples in found.items()
+    }
+
+
+def _append(path: Path, entry: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(entry) + "\n")
