@@ -19,6 +19,7 @@ from rich.console import Console
 
 from benchmarks.bars import make_bars
 from benchmarks.gate.cli import gate, trials
+from benchmarks.growth import growth
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
@@ -64,6 +65,7 @@ def main() -> None:
 
 
 main.add_command(gate)
+main.add_command(growth)
 main.add_command(trials)
 
 

@@ -1,0 +1,225 @@
+"""Growth: does a start cost more when there are many sandboxes or networks already?
+
+A crowd (see `crowd`) grows and shrinks again, several times over; at each size some starts are
+timed. So every size is measured in every pass, and the machine's mood is the same for all of them.
+
+    python -m benchmarks growth --json growth.json
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.cases import BRIDGE, USER
+from benchmarks.crowd import SANDBOXES_PER_NETWORK
+from benchmarks.figures import Ratio, percentile, ratio_of_medians
+from benchmarks.machine import describe_machine, load_before_run
+from benchmarks.ratios import show_ratio
+from benchmarks.worker import Worker, WorkerError
+from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
+
+SANDBOXES = (10, 100, 300, 1000)
+NETWORKS = (10, 100)
+SANDBOXES_AMONG_NETWORKS = 10
+PASSES = 5
+SAMPLES_PER_PASS = 20
+WARMUP_S = 1.5
+"""How long starts go unrecorded after a change of size: the kernel announces new bridges and frees
+old namespaces for about a second, which is no part of their being there."""
+STEP = 100
+"""How far a crowd grows in one request, which must be answered in time."""
+MAX_RATIO = 1.2
+MAX_KIB_PER_SANDBOX = 60.0
+
+
+class ExitCode(enum.IntEnum):
+    """What the command ends with."""
+
+    OK = 0
+    BAR_MISSED = 1
+    ERROR = 2
+
+
+@dataclass(slots=True)
+class Size:
+    """One size of the crowd, with every sample that was taken at it.
+
+    Attributes:
+        sandboxes: how many there are.
+        networks: how many there are, without the predefined ones.
+        allocate: seconds per start, by network, one list per pass.
+        release: the same for the removal.
+        kib: the daemon's own memory (Pss) at each pass. What was needed once is kept for later,
+            so only the first pass shows what a sandbox takes.
+    """
+
+    sandboxes: int
+    networks: int
+    allocate: dict[str, list[list[float]]] = field(default_factory=lambda: {BRIDGE: [], USER: []})
+    release: dict[str, list[list[float]]] = field(default_factory=lambda: {BRIDGE: [], USER: []})
+    kib: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+        return f"{self.sandboxes} sandboxes, {self.networks} networks"
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Everything that was measured: sizes in sandboxes, then sizes in networks."""
+
+    sandboxes: list[Size]
+    networks: list[Size]
+    seed: int
+    machine: dict[str, Any]
+
+    def ratio(self, size: Size, first: Size, network: str) -> Ratio | None:
+        """Return the ratio of a size's median allocate to that of the smallest size."""
+        rng = random.Random(f"{self.seed} {size.name} {network}")  # noqa: S311
+        return ratio_of_medians(size.allocate[network], first.allocate[network], rng=rng)
+
+    def kib_per_sandbox(self) -> float:
+        """Return what one sandbox more takes of the daemon's memory (its container has its own)."""
+        first, last = self.sandboxes[0], self.sandboxes[-1]
+        return (last.kib[0] - first.kib[0]) / (last.sandboxes - first.sandboxes)
+
+    def misses(self) -> list[str]:
+        """Return the bars that are missed, in words."""
+        missed = []
+        for sizes in (self.sandboxes, self.networks):
+            for network in (BRIDGE, USER):
+                ratio = self.ratio(sizes[-1], sizes[0], network)
+                if ratio is None or ratio.value > MAX_RATIO:
+                    missed.append(
+                        f"{network}: {sizes[-1].name} to {sizes[0].name}: {show_ratio(ratio)}, "
+                        f"the bar is {MAX_RATIO}"
+                    )
+        if self.kib_per_sandbox() > MAX_KIB_PER_SANDBOX:
+            missed.append(
+                f"{self.kib_per_sandbox():.1f} KiB per sandbox, the bar is {MAX_KIB_PER_SANDBOX:g}"
+            )
+        return missed
+
+
+def measure(crowd: Worker, *, seed: int, quick: bool) -> Growth:
+    """Let the crowd grow and shrink, and time starts at each size.
+
+    Raises:
+        WorkerError: the crowd could not do it.
+    """
+    passes = 1 if quick else PASSES
+    wanted = SANDBOXES[:2] if quick else SANDBOXES
+    # containers and networks are there from the beginning, so that memory shows the sandboxes
+    for count in range(STEP, wanted[-1] + 1, STEP):
+        crowd.ask({"do": "containers", "count": count})
+    networks = -(-wanted[-1] // SANDBOXES_PER_NETWORK)
+    growth = Growth(
+        [Size(count, networks) for count in wanted],
+        [Size(SANDBOXES_AMONG_NETWORKS, count) for count in NETWORKS],
+        seed,
+        {**describe_machine(), "load": asdict(load_before_run())},
+    )
+    for _ in range(passes):
+        now = 0
+        for size in growth.sandboxes:
+            _resize(crowd, now, size.sandboxes)
+            now = size.sandboxes
+            _sample(crowd, size)
+        _resize(crowd, now, SANDBOXES_AMONG_NETWORKS)
+        for size in growth.networks:
+            crowd.ask({"do": "networks", "count": size.networks})
+            _sample(crowd, size)
+        crowd.ask({"do": "networks", "count": networks})
+        _resize(crowd, SANDBOXES_AMONG_NETWORKS, 0)
+    return growth
+
+
+def _resize(crowd: Worker, now: int, wanted: int) -> None:
+    step = STEP if wanted > now else -STEP
+    for count in [*range(now + step, wanted, step), wanted]:
+        crowd.ask({"do": "sandboxes", "count": count})
+
+
+def _sample(crowd: Worker, size: Size) -> None:
+    size.kib.append(int(crowd.ask({"do": "memory"})["kib"]))
+    deadline_s = time.monotonic() + WARMUP_S
+    while time.monotonic() < deadline_s:
+        for network in (BRIDGE, USER):
+            crowd.ask({"do": "sample", "network": network})
+    for network in (BRIDGE, USER):
+        samples = [crowd.ask({"do": "sample", "network": network}) for _ in range(SAMPLES_PER_PASS)]
+        size.allocate[network].append([float(one["allocate"]) for one in samples])
+        size.release[network].append([float(one["release"]) for one in samples])
+
+
+def render(growth: Growth) -> str:
+    """Return the table and the verdict as text."""
+    lines = [
+        f"{'':34} {'allocate p50 p99':>18} {'to the first':>20} {'release p50':>12} {'MiB':>7}"
+    ]
+    for sizes in (growth.sandboxes, growth.networks):
+        for size in sizes:
+            for network in (BRIDGE, USER):
+                allocate = [one for samples in size.allocate[network] for one in samples]
+                release = [one for samples in size.release[network] for one in samples]
+                ratio = "1" if size is sizes[0] else None
+                lines.append(
+                    f"{size.name + ', ' + network:34} "
+                    f"{percentile(allocate, 50) * 1e3:9.2f}{percentile(allocate, 99) * 1e3:9.2f} "
+                    f"{ratio or show_ratio(growth.ratio(size, sizes[0], network)):>20} "
+                    f"{percentile(release, 50) * 1e3:12.2f} "
+                    f"{size.kib[0] / 1024:7.1f}"
+                )
+    lines.append(f"memory: {growth.kib_per_sandbox():.1f} KiB per sandbox")
+    misses = growth.misses()
+    lines += [f"MISSED: {one}" for one in misses] or ["every bar is met"]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="One pass up to 100 sandboxes: does it run at all?")
+@click.option("--seed", type=int, default=0, show_default=True, help="For the intervals.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write every sample to this file.",
+)
+@click.option("--check", is_flag=True, help="End with 1 if a bar is missed.")
+def growth(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> None:
+    """Does a start cost more among 1,000 sandboxes, or 100 networks, than among 10?
+
+    The reference alone, in process and without container processes. About 2 minutes.
+
+    Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
+    measured.
+    """
+    if os.geteuid() != 0:
+        click.echo("error: this makes network namespaces; run it as root", err=True)
+        sys.exit(ExitCode.ERROR)
+    WORKSPACE_ROOT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}growth-", dir=WORKSPACE_ROOT) as name:
+        folder = Path(name)
+        try:
+            with Worker("benchmarks.crowd", str(folder), log=folder / "crowd.log") as crowd:
+                measured = measure(crowd, seed=seed, quick=quick)
+        except WorkerError as error:
+            click.echo(f"error: nothing was measured: {error}", err=True)
+            sys.exit(ExitCode.ERROR)
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(asdict(measured), indent=1))
+    click.echo(render(measured))
+    sys.exit(ExitCode.BAR_MISSED if check and measured.misses() else ExitCode.OK)
