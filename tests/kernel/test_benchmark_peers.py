@@ -64,7 +64,7 @@ def test_same_sandbox_can_be_made_again_and_nothing_is_left_between(peer):
 
 def test_failure_is_a_sentence(peer):
     worker, _folder = peer
-    with pytest.raises(WorkerError, match="release: (PeerError|OSError|FileNotFoundError): "):
+    with pytest.raises(WorkerError, match=r"release: (PeerError|OSError|FileNotFoundError): "):
         worker.release()
 
 
