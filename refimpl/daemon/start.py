@@ -207,6 +207,8 @@ class Starting(Removing, Networking, Images):
 
     def _network_namespace(self, container: Container) -> str | None:
         """Return the namespace to join: the sandbox's, another container's, or a new one."""
+        if container.config.network_disabled and not self._has_sandbox(container):
+            return ""  # whatever its mode: it shares nobody's network
         mode = container.host_config.network_mode
         owner = container
         while mode.is_container():
@@ -218,8 +220,6 @@ class Starting(Removing, Networking, Images):
         if owner is not container:
             nc = self.get_container(container.host_config.network_mode.connected_container())
             return f"/proc/{nc.state.pid}/ns/net"
-        if container.config.network_disabled and not self._has_sandbox(container):
-            return ""
         return container.network_settings.sandbox_key
 
     def _has_sandbox(self, container: Container) -> bool:

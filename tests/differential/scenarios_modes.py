@@ -79,6 +79,8 @@ def network_disabled(engine: Stage) -> None:
     engine.start("c1")
     engine.create("c2", network_disabled=True, host={"network_mode": "host"})
     engine.start("c2")
+    engine.create("c3", network_disabled=True, host={"network_mode": "container:c1"})
+    engine.start("c3")
 
 
 @scenario

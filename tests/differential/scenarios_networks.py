@@ -190,5 +190,8 @@ def network_addresses_come_back(engine: Stage) -> None:
 
 @scenario
 def failed_network_create_gives_its_pool_back(engine: Stage) -> None:
-    engine.network("bad", ipam=ipam({"Subnet": NET1, "AuxiliaryAddresses": {"one": "10.9.9.9"}}))
-    engine.network("good", NET1)
+    # a subnet of its own, since Docker has lost it afterwards
+    engine.network(
+        "bad", ipam=ipam({"Subnet": "10.204.99.0/24", "AuxiliaryAddresses": {"one": "10.9.9.9"}})
+    )
+    engine.network("good", "10.204.99.0/24")

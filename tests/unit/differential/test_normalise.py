@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.differential.normalise import Symbols
@@ -75,10 +77,10 @@ def test_only_lines_of_the_same_names_may_change_places():
 
 
 def test_only_one_containers_networks_may_change_places():
-    def connect(network: str, container: str = WEB) -> list[object]:
+    def connect(network: str, container: str = WEB) -> list[Any]:
         return ["network", "connect", network, {"container": container, "name": network}]
 
-    start = ["container", "start", WEB, {"name": "web"}]
+    start: list[Any] = ["container", "start", WEB, {"name": "web"}]
     ordered = [connect("a"), connect("b"), start]
     assert events_in_any_order([connect("b"), connect("a"), start]) == ordered
     for other in (
@@ -86,4 +88,4 @@ def test_only_one_containers_networks_may_change_places():
         [start, connect("a"), connect("b")],
         [connect("b", "x"), connect("a"), start],
     ):
-        assert events_in_any_order(list(other)) == other
+        assert events_in_any_order(other) == other
