@@ -12,6 +12,7 @@ from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
 ADDRESS = "60 IN A 192.0.2.1"
+DOMAIN = "row.example"
 OTHER = "60 IN A 192.0.2.2"
 
 
@@ -159,18 +160,18 @@ def test_ndots_keeps_single_labels_inside(run, network, dns, dns_server):
 def test_search_list_is_used(run, network, exec_in, dns_server):
     net = network()
     ((upstream, address),) = servers(run, net)
-    asker = run(network=net.name, dns=[address], dns_search=["row.example"])
+    asker = run(network=net.name, dns=[address], dns_search=[DOMAIN], cap_add=["NET_RAW"])
 
     def only_in_domain(question, kind):
         name = question.question[0].name.to_text()
-        rcode = "NOERROR" if name.endswith(".row.example.") else "NXDOMAIN"
+        rcode = "NOERROR" if name.endswith(f".{DOMAIN}.") else "NXDOMAIN"
         is_known = rcode == "NOERROR" and question.question[0].rdtype == 1
         return (answering(f"60 IN A {address}") if is_known else failing(rcode))(question, kind)
 
     with dns_server(upstream, address, only_in_domain) as server:
         found = exec_in(asker, "ping", "-c1", "-W2", "printer")
         peer = exec_in(asker, "ping", "-c1", "-W2", upstream.name)
-    expect_in("what was asked", "printer.row.example", server.names("A"))
+    expect_in("what was asked", f"printer.{DOMAIN}", server.names("A"))
     expect_equal("ping printer, ping the peer", (0, 0), (found.exit_code, peer.exit_code))
 
 
@@ -286,6 +287,7 @@ def test_next_server_after_a_failure(run, network, dns, dns_server):
     "dns.forward.next-after-no-such-name",
     "When a server that is no authority answers NXDOMAIN, the next one MUST be asked.",
     source="libnetwork resolver.go ServeDNS v20.10",
+    docker="<24.0",
 )
 def test_next_server_after_nxdomain(run, network, dns, dns_server):
     net = network()
@@ -297,6 +299,25 @@ def test_next_server_after_nxdomain(run, network, dns, dns_server):
     ):
         answer = dns.ask(asker, "host.example")
     expect_equal("the records", ("192.0.2.2",), answer.records)
+
+
+@behaviour(
+    "dns.forward.no-such-name-is-final",
+    "When a server answers NXDOMAIN, no other server MUST be asked, and NXDOMAIN MUST be passed on.",
+    source="moby PR 45565, v24.0; before: dns.forward.next-after-no-such-name",
+    docker=">=24.0",
+)
+def test_nxdomain_is_final(run, network, dns, dns_server):
+    net = network()
+    (one, first), (two, second) = servers(run, net, 2)
+    asker = run(network=net.name, dns=[first, second])
+    with (
+        dns_server(one, first, failing("NXDOMAIN")),
+        dns_server(two, second, answering(OTHER)) as other,
+    ):
+        answer = dns.ask(asker, "host.example")
+    expect_equal("the code", "NXDOMAIN", answer.rcode)
+    expect_equal("what the second was asked", [], other.questions)
 
 
 @behaviour(

@@ -211,7 +211,6 @@ def test_name_of_another_network_does_not_resolve(run, network, dns, asker):
 def test_container_on_bridge_has_no_name(run, network, dns, asker):
     net = network()
     asks, stranger = asker(net), run()
-    expect_in("its networks", "bridge", stranger.attrs["NetworkSettings"]["Networks"])
     expect_unknown(dns, asks, stranger.name)
 
 
@@ -265,12 +264,13 @@ def test_network_behind_the_name_decides(run, network, dns, new_name):
     docker="<26.0",
 )
 def test_inspect_lists_the_aliases(run, network, inspect):
-    net, container = network(), run()
+    net, other = network(), network()
+    container = run(network=other.name)
     net.connect(container, aliases=["db"])
     listed = inspect(container)["NetworkSettings"]["Networks"]
     for alias in ("db", container.id[:12]):
         expect_in("the aliases", alias, listed[net.name]["Aliases"] or [])
-    expect_not_in("the aliases on bridge", "db", listed["bridge"]["Aliases"] or [])
+    expect_not_in("the aliases on the other", "db", listed[other.name]["Aliases"] or [])
 
 
 @behaviour(
@@ -289,3 +289,18 @@ def test_generated_name_does_not_resolve(run, network, dns, asker, inspect, new_
     renamed = new_name("renamed")
     peer.rename(renamed)
     expect_equal("the new name", [address], dns.addresses(asks, renamed))
+
+
+@behaviour(
+    "dns.anonymous.name",
+    "A container whose name was generated MUST resolve by it, and its address MUST resolve to it.",
+    source="moby v25.0: DNSNames; before: dns.anonymous.no-name, dns.reverse.anonymous",
+    docker=">=25.0",
+)
+def test_generated_name_resolves(run, network, dns):
+    net = network()
+    asker, peer = run(network=net.name), run(network=net.name, name=None)
+    address = address_in(peer, net)
+    expect_equal("the addresses", [address], dns.addresses(asker, peer.name))
+    reverse = dns.ask_reverse(asker, address)
+    expect_equal("the name", (f"{peer.name}.{net.name}.",), reverse.records)

@@ -81,7 +81,7 @@ def test_outside_does_not_reach_in(run, network, outside, sockets):
 )
 def test_internal_peers_reach_each_other(run, network, sockets, exec_in):
     net = network(internal=True)
-    client, peer = run(network=net.name), run(network=net.name)
+    client, peer = run(network=net.name, cap_add=["NET_RAW"]), run(network=net.name)
     sockets.serve(peer, port=PORT)
     outcome = sockets.outcome(client, address_in(peer, net), PORT)
     expect_equal("the connection", "connected", outcome)

@@ -10,6 +10,8 @@ from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
 PORT = 8080
+HTTPD = ["httpd", "-f", "-p", str(PORT)]
+PINGS = ["NET_RAW"]  # the right to ping, which not every engine gives by default
 
 
 @behaviour(
@@ -19,7 +21,7 @@ PORT = 8080
 )
 def test_peers_reach_each_other_by_name(run, network, exec_in):
     net = network()
-    one, two = (run(["httpd", "-f", "-p", str(PORT)], network=net.name) for _ in range(2))
+    one, two = (run(HTTPD, network=net.name, cap_add=PINGS) for _ in range(2))
     for asker, peer in ((one, two), (two, one)):
         ping = exec_in(asker, "ping", "-c1", "-W2", peer.name)
         expect_equal("the exit code of ping", 0, ping.exit_code)
@@ -80,7 +82,7 @@ def test_peers_on_bridge_reach_each_other(run, sockets):
 )
 def test_peers_reach_each_other_over_ipv6(run, ipv6_network, sockets, exec_in):
     net = ipv6_network()
-    client, peer = run(network=net.name), run(network=net.name)
+    client, peer = run(network=net.name, cap_add=PINGS), run(network=net.name)
     server = sockets.serve(peer, "::", PORT)
     outcome = sockets.outcome(client, address_in(peer, net, "GlobalIPv6Address"), PORT)
     expect_equal("the connection", "connected", outcome)
@@ -123,7 +125,7 @@ def test_closed_port_is_refused(run, network, sockets):
 )
 def test_peers_without_icc_are_apart(run, network, sockets, exec_in):
     net = network(options={"com.docker.network.bridge.enable_icc": "false"})
-    client, peer = run(network=net.name), run(network=net.name)
+    client, peer = run(network=net.name, cap_add=PINGS), run(network=net.name)
     sockets.serve(peer, port=PORT)
     address, gateway = address_in(peer, net), address_in(client, net, "Gateway")
     expect_equal("TCP to the peer", "silence", sockets.outcome(client, address, PORT))
@@ -154,7 +156,7 @@ def test_gateway_is_reached(run, network, sockets, is_user_network):
 )
 def test_mtu_is_that_of_the_network(run, network, host, exec_in):
     net = network(options={"com.docker.network.driver.mtu": "1280"})
-    one, two = run(network=net.name), run(network=net.name)
+    one, two = run(network=net.name, cap_add=PINGS), run(network=net.name)
     for container in (one, two):
         eth0 = host.netns_of(container.attrs["State"]["Pid"]).links()["eth0"]
         expect_equal("the MTU", 1280, eth0["mtu"])
@@ -170,7 +172,7 @@ def test_mtu_is_that_of_the_network(run, network, host, exec_in):
 )
 def test_user_networks_are_apart(run, network, sockets, exec_in):
     nets = network(), network()
-    one, two = (run(network=net.name) for net in nets)
+    one, two = (run(network=net.name, cap_add=PINGS) for net in nets)
     for container in (one, two):
         sockets.serve(container, port=PORT)
     for client, peer, net in ((one, two, nets[1]), (two, one, nets[0])):
@@ -258,7 +260,7 @@ def test_host_mode_reaches_every_network(run, network, sockets):
 def test_joiner_shares_localhost(run, network, sockets, exec_in):
     net = network()
     target, peer = run(network=net.name), run(network=net.name)
-    joiner = run(["httpd", "-f", "-p", str(PORT)], network_mode=f"container:{target.id}")
+    joiner = run(HTTPD, network_mode=f"container:{target.id}")
     sockets.serve(target, port=PORT + 1)
     outcome = sockets.outcome(joiner, "127.0.0.1", PORT + 1)
     expect_equal("from the joiner", "connected", outcome)
@@ -327,7 +329,7 @@ def test_disconnect_leaves_the_others(run, network, sockets):
 )
 def test_container_is_reached_at_its_new_address(run, network, sockets, exec_in):
     net = network()
-    client, peer = run(network=net.name), run(network=net.name)
+    client, peer = run(network=net.name, cap_add=PINGS), run(network=net.name)
     old = address_in(peer, net)
     expect_equal("ping before", 0, exec_in(client, "ping", "-c1", "-W2", peer.name).exit_code)
     peer.stop()
