@@ -29,7 +29,8 @@ PAIRS_PER_LIFE = 60
 The seed alone moves the CPU time of a process by 2 %, so that sides with a seed each would have to
 be restarted twenty times before it averages out; measured, docs/gate.md.
 """
-WARMUPS = 2
+WARMUPS = BATCH
+"""Unrecorded allocates per case: the first one of every container writes files that then stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
