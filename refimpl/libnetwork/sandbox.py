@@ -112,6 +112,8 @@ class Sandbox:
             if endpoint.network in {other.network for other in self._endpoints}:
                 raise Forbidden(f"sandbox {self.id} is on network {endpoint.network.name} already")
             if self.options.use_default_sandbox and endpoint.join_info.interface is not None:
+                if _needs_resolver(endpoint):
+                    self.files.rebuild_dns()  # 20.10 does, before it finds that it cannot go on
                 raise EngineError(self._conflict(endpoint.join_info.interface))
             before = self._endpoints
             self._endpoints = tuple(sorted((*before, endpoint), key=_heap_order))

@@ -112,7 +112,8 @@ _RUNNING = _state("running")
 _STOPPED = _state("created", "exited")
 _NETWORK = st.runner().flatmap(_made)
 _has_containers = _if(lambda walk: walk.containers)
-_has_networks = _if(_made_networks)
+_has_room_for_networks = _if(lambda walk: len(_made_networks(walk)) < len(NETWORKS))
+_seldom = precondition(lambda walk: walk.counts["steps"] % 4 == 3)
 _has_both = _if(lambda walk: walk.containers and _made_networks(walk))
 _has_running = _if(lambda walk: _in_state(walk, "running"))
 _has_stopped = _if(lambda walk: _in_state(walk, "created", "exited"))
@@ -151,10 +152,12 @@ class RandomWalk(Walk, RuleBasedStateMachine):
     second_network = initialize(network=st.just("zeta"), kind=_kind, check_duplicate=st.just(True))(
         Walk.network_create
     )
-    network_create = rule(
-        network=st.runner().flatmap(_unmade), kind=_kind, check_duplicate=st.booleans()
-    )(Walk.network_create)
-    network_rm = _has_networks(rule(network=_NETWORK)(Walk.network_rm))
+    network_create = _has_room_for_networks(
+        rule(network=st.runner().flatmap(_unmade), kind=_kind, check_duplicate=st.booleans())(
+            Walk.network_create
+        )
+    )
+    network_rm = _seldom(rule(network=_NETWORK)(Walk.network_rm))
     connect = _has_both(rule(**_connect)(Walk.connect))
     connect_more = _has_both(rule(**_connect)(Walk.connect))
     disconnect = _has_both(
@@ -171,9 +174,7 @@ class RandomWalk(Walk, RuleBasedStateMachine):
     unpause = _has_paused(rule(container=_state("paused"))(Walk.unpause))
     rename = _has_containers(rule(container=_ANY, to=st.sampled_from(NEW_NAMES))(Walk.rename))
     rm = _has_stopped(rule(container=_STOPPED, force=st.booleans())(Walk.rm))
-    nonsense = precondition(lambda walk: walk.counts["steps"] % 4 == 3)(
-        rule(request=st.sampled_from(sorted(NONSENSE)))(Walk.nonsense)
-    )
+    nonsense = _seldom(rule(request=st.sampled_from(sorted(NONSENSE)))(Walk.nonsense))
 
     def teardown(self) -> None:
         """End the walk and count its steps."""

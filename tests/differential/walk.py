@@ -21,7 +21,7 @@ from tests.differential.compare import Accepted, Difference, differences, report
 from tests.differential.pair import Pair, Side
 from tests.differential.snapshot import symbols_of
 from tests.differential.steps import CONTAINER_EXTRAS, NETWORK_KINDS, NONSENSE, address_in
-from tests.differential.world import PREDEFINED, World
+from tests.differential.world import PREDEFINED, World, renumbered
 
 T = TypeVar("T")
 SCENARIO = "random"
@@ -187,7 +187,7 @@ class Walk:
                 world.known.learn(document["Id"], learn)
             if isinstance(document, dict) and "message" in document:
                 document["message"] = _in_any_order(document["message"])
-            return answer.status, world.known.comparable(document)
+            return answer.status, renumbered(world.known.comparable(document))
 
         docker, reference = self._both(do)
         self.counts["steps"] += 1

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from tests.differential.pair import Side
 from tests.differential.snapshot import snapshot
 
 PREDEFINED = ("bridge", "host", "none")
+_ANEW = re.compile(r"(?P<head><(?:short )?)(?P<kind>[A-Za-z]*I[Dd]|SandboxKey)(?P<number>#\d+)?>")
 _CHANCE = ("HostsPath", "HostnamePath", "ResolvConfPath")
 
 
@@ -81,7 +83,7 @@ class World:
         for key, document in picture["containers"].items():
             if document["Name"][1:] in unsure:
                 _mask(picture, key)
-        return picture
+        return renumbered(picture)
 
     def _ask(self, documents: list[dict[str, Any]], patience_s: float) -> dict[str, Any]:
         """Ask from each sandbox for every address and every name that there is."""
@@ -149,6 +151,28 @@ def _in_any_order(run: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if run[0]["Type"] != "network":
         return run
     return sorted(run, key=lambda event: json.dumps(event, sort_keys=True))
+
+
+def renumbered(document: Any) -> Any:
+    """Count the ids that only a run made anew, from what is left of a document.
+
+    What was masked, and what an engine showed in earlier steps, is then not counted.
+    """
+    numbers: dict[str, dict[str, int]] = {}
+
+    def count(found: re.Match[str]) -> str:
+        seen = numbers.setdefault(found["kind"], {})
+        number = seen.setdefault(found["number"] or "", len(seen) + 1)
+        return f"{found['head']}{found['kind']}#{number}>"
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {_ANEW.sub(count, key): walk(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [walk(entry) for entry in value]
+        return _ANEW.sub(count, value) if isinstance(value, str) else value
+
+    return walk(document)
 
 
 def _mask(picture: dict[str, Any], key: str) -> None:
