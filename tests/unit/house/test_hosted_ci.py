@@ -68,6 +68,15 @@ def test_what_needs_root_has_it():
         assert not needs_root or command.startswith("sudo "), command
 
 
+def test_the_long_random_walks_are_every_nights():
+    (cron,) = (each["cron"] for each in WORKFLOW[True]["schedule"])
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", cron)
+    (job,) = (job for job in JOBS.values() if "schedule" in job.get("if", ""))
+    assert any("-e nightly" in step.get("run", "") for step in job["steps"])
+    assert tox_settings()["testenv:nightly"]["set_env"].endswith("NETINIT_PROFILE = nightly")
+    assert "nightly" not in tox_settings()["tox"]["env_list"]
+
+
 def test_every_engine_of_the_matrix_has_a_job():
     engines = JOBS["engine"]["strategy"]["matrix"]["engine"]
     assert set(engines) <= set(load_settings())
