@@ -227,7 +227,7 @@ def test_connect_without_a_container(network, api, body):
 
 @behaviour(
     "connect.network-by-reference",
-    "The network MAY be given by its name, its id or the beginning of its id, to connect as well "
+    "The network MUST be found by its name, its id and the beginning of its id, to connect as well "
     "as to disconnect.",
     source="moby daemon FindNetwork v17.03",
 )
@@ -246,8 +246,8 @@ def test_network_is_found_by_any_reference(run, network, api, inspect, form):
 
 @behaviour(
     "connect.container-by-reference",
-    "The container MAY be given by its name, its id or the beginning of its id, to connect as well "
-    "as to disconnect.",
+    "The container MUST be found by its name, its id and the beginning of its id, to connect as "
+    "well as to disconnect.",
     source="moby daemon GetContainer v17.03",
 )
 @pytest.mark.parametrize("form", ["name", "id", "prefix"])
@@ -287,6 +287,7 @@ def test_paused_container_is_connected(run, network, inspect, host):
     container.pause()
     net.connect(container)
     address = networks_of(inspect(container))[net.name]["IPAddress"]
+    expect_in("the links while it is paused", "eth1", netns.links())
     expect_equal("the addresses of eth1", [f"{address}/24"], netns.addresses("eth1"))
     container.unpause()
     expect_in("the links after the pause", "eth1", netns.links())
