@@ -73,7 +73,15 @@ class NamespaceThread:
             libc.unshare(libc.CLONE_NEWNET)
             return self._run_and_go_home(work)
 
-        return self._begin(visit)
+        return self.begin(visit)
+
+    def begin(self, work: Callable[[], T]) -> Visit[T]:
+        """Have `work` run in the daemon's own namespace, after everything that was begun before."""
+        if self.home < 0:
+            raise RuntimeError("the namespace thread has ended")
+        visit = Visit(work)
+        self._visits.put(visit)
+        return visit
 
     def inside(self, key: str, work: Callable[[], T]) -> T:
         """Run `work` in the namespace that is pinned at `key`.
@@ -90,7 +98,7 @@ class NamespaceThread:
                 os.close(descriptor)
             return self._run_and_go_home(work)
 
-        return self._begin(visit).result()
+        return self.begin(visit).result()
 
     def close(self) -> None:
         """End the thread; nobody may send it anywhere any more."""
@@ -99,13 +107,6 @@ class NamespaceThread:
             self._thread.join()
             os.close(self.home)
             self.home = -1
-
-    def _begin(self, work: Callable[[], T]) -> Visit[T]:
-        if self.home < 0:
-            raise RuntimeError("the namespace thread has ended")
-        visit = Visit(work)
-        self._visits.put(visit)
-        return visit
 
     def _serve(self) -> None:
         while (visit := self._visits.get()) is not None:

@@ -7,11 +7,12 @@ sandbox got.
 import errno
 import subprocess
 import sys
+from ipaddress import ip_interface
 
 import pytest
 
 from refimpl.kernel import libc
-from refimpl.kernel.base import SandboxPlan
+from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.linux import LinuxKernel
 
 RESOLVER = "127.0.0.11"
@@ -123,3 +124,29 @@ def test_no_child_inherits_a_spare(kernel, netns_directory) -> None:
         timeout=20,
     )
     assert child.stdout == "0\n"
+
+
+def test_a_port_loses_its_ipv6_address_and_carries_ipv6_all_the_same(
+    kernel, netns_directory, interface, inside, ip
+) -> None:
+    key = str(netns_directory / "six")
+    plan = interface(2, addresses=(ip_interface("172.30.0.2/16"), ip_interface("fd30::2/64")))
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(plan,)))
+    live = interface(3, name="eth1", addresses=(ip_interface("fd30::3/64"),))
+    kernel.add_interface(key, live, GatewayPlan())
+    expect(kernel, netns_directory)
+    for port in (plan, live):
+        (link,) = ip("addr", "show", port.host_name)
+        assert link["addr_info"] == []
+        assert link["master"] == "ni-br0"
+    ping = inside(key, "busybox", "ping6", "-c1", "-W5", "-I", "eth0", "fd30::1")
+    assert ping.returncode == 0, ping
+
+
+def test_a_port_that_is_gone_already_hinders_nobody(kernel, netns_directory, interface) -> None:
+    key = str(netns_directory / "gone")
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),)))
+    kernel.destroy_sandbox(key)
+    kernel.delete_link(interface(2).host_name)
+    expect(kernel, netns_directory)
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),)))
