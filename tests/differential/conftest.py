@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.differential.compare import Accepted
-from tests.differential.pair import Pair, running_pair
+from tests.differential.pair import Pair, running_pair, why_unavailable
 from tests.differential.upstream import nobody_known_upstream
 
 
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
     """The reference and Docker 20.10, side by side."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: it starts two engines")
+    reason = why_unavailable()
+    if reason:
+        pytest.skip(reason)
     with running_pair() as started:
         yield started
 
@@ -32,3 +32,9 @@ def walked_pair(pair: Pair) -> Iterator[Pair]:
 def accepted() -> Accepted:
     """accepted.toml; it notes which entries this run needed."""
     return Accepted.load()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ask for stale entries when all scenarios have run, in whatever order that is."""
+    items.sort(key=lambda item: item.name == "test_every_accepted_difference_was_seen")

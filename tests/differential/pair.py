@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance.engines.base import Engine
+from conformance.engines.dockerd import DockerdEngine
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import workspace_of
+from conformance.engines.reference import ReferenceEngine
+from conformance.engines.settings import load_settings
 from conformance.image import ensure_image
 from conformance.observe.host import HostView
 from conformance.rawapi import Answer, request
@@ -79,6 +82,17 @@ class Pair:
     def sides(self) -> tuple[Side, Side]:
         """Docker first: it is the one that is right."""
         return self.docker, self.reference
+
+
+def why_unavailable() -> str:
+    """Say in one sentence why this machine cannot have both engines; "" = it can."""
+    settings = load_settings()
+    workspace = workspace_of("none")
+    reasons = [
+        make(settings[spec], run_id="none", slot=spec, workspace=workspace).why_unavailable()
+        for make, spec in ((DockerdEngine, DOCKER), (ReferenceEngine, REFERENCE))
+    ]
+    return next(filter(None, reasons), "")
 
 
 @contextmanager

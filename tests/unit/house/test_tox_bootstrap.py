@@ -115,6 +115,21 @@ def test_roots_are_prepared_for_only_where_the_matrix_is_named(envs, asks):
     assert (" debootstrap" in done.stderr) is asks, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("dockerd", "candidate", "asks"),
+    [
+        pytest.param("echo Docker version 20.10.24", "26.1.5", False, id="own"),
+        pytest.param("echo Docker version 28.5.2", "20.10.24", True, id="own-is-another"),
+        pytest.param("false", "20.10.24", False, id="apt-has-it"),
+        pytest.param("false", "26.1.5", True, id="apt-has-another"),
+    ],
+)
+def test_a_root_for_docker_20_is_prepared_for_only_where_there_is_none(dockerd, candidate, asks):
+    fakes = f"dockerd() {{ {dockerd}; }}\napt-cache() {{ echo '  Candidate: {candidate}'; }}\n"
+    script = 'ENVS="differential"\n' + machine(absent="debootstrap") + fakes + "prepare_tools"
+    assert (" debootstrap" in source(script).stderr) is asks
+
+
 def test_missing_tools_without_root_end_with_the_command_to_install_them():
     done = source(machine(absent="nft ip", uid=1000) + "prepare_tools; echo not reached")
     assert done.returncode == CANNOT_PREPARE
