@@ -50,8 +50,8 @@ def _has_container_folder(engine: Engine) -> bool:
     return (HostView(inside).file(inside.data_root) / "containers").is_dir()
 
 
-def _has_bridge_option(engine: Engine) -> bool:
-    return _has_own_daemon(engine) and "--bridge" in engine.help_text()
+def _has_option(option: str) -> Callable[[Engine], bool]:
+    return lambda engine: _has_own_daemon(engine) and option in engine.help_text()
 
 
 PROBES = {
@@ -61,7 +61,9 @@ PROBES = {
     "container-folder": Probe(
         "it keeps a container's files in <data-root>/containers/<id>", _has_container_folder
     ),
-    "bridge-option": Probe("its daemon takes the option `bridge`", _has_bridge_option),
+    "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
+    "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
+    "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
 }
 

@@ -1,6 +1,6 @@
 """What an engine announces while it starts and stops containers."""
 
-from conformance.assertions import expect_api_error, expect_equal, expect_fields
+from conformance.assertions import expect_api_error, expect_equal, expect_fields, expect_in
 from conformance.registry import behaviour
 
 
@@ -94,7 +94,8 @@ def test_each_signal_is_announced(run, events):
     container = run(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
     events.restart()
     container.stop(timeout=0)
-    seen = events.wait_for("container", "stop", actor=container.id)
+    events.wait_for("container", "stop", actor=container.id)
+    seen = events.wait_for("container", "die", actor=container.id)
     signals = [event.attributes["signal"] for event in seen if event.action == "kill"]
     expect_equal("the signals", ["15", "9"], signals)
     codes = [event.attributes["exitCode"] for event in seen if event.action == "die"]
@@ -238,10 +239,11 @@ def test_failure_at_a_later_network_disconnects_all(create, network, run, events
     net.connect(container, ipv4_address=taken)
     events.restart()
     expect_api_error(container.start, 403)
-    found = network_actions(events, container)
-    expect_equal("the first event", ("connect", "bridge"), found[0])
+    *connects, first, last = network_actions(events, container)
     wanted = sorted([("disconnect", "bridge"), ("disconnect", net.name)])
-    expect_equal("the others", wanted, sorted(found[1:]))
+    expect_equal("the last events", wanted, sorted([first, last]))
+    # `bridge` comes first up to 27.x, and anywhere since
+    expect_in("the events before", connects, ([("connect", "bridge")], []))
     starts = [e.action for e in events.collect("container", actor=container.id)]
     expect_equal("the starts", 0, starts.count("start"))
 

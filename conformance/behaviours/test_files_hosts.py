@@ -30,6 +30,12 @@ def address_on(container, name):
     return container.attrs["NetworkSettings"]["Networks"][name]["IPAddress"]
 
 
+def settings_of(container):
+    """Give the settings of the only network, which engines call differently by default."""
+    [settings] = container.attrs["NetworkSettings"]["Networks"].values()
+    return settings
+
+
 def append_to(exec_in, container, path, line):
     result = exec_in(container, "sh", "-c", f"echo '{line}' >> {path}")
     expect_equal("the edit's exit code", 0, result.exit_code)
@@ -77,7 +83,7 @@ def test_each_endpoint_has_its_own_line(create, network, exec_in):
 def test_domain_name_is_in_the_own_line(run, exec_in):
     container = run(hostname="alpha", domainname="example.org")
     lines = exec_in(container, "cat", "/etc/hosts").stdout.splitlines()
-    own = address_on(container, "bridge")
+    own = settings_of(container)["IPAddress"]
     expect_equal("the last line", f"{own}\talpha.example.org alpha", lines[-1])
 
 
@@ -89,7 +95,7 @@ def test_domain_name_is_in_the_own_line(run, exec_in):
 def test_dotted_hostname_is_split(run, exec_in):
     container = run(hostname="alpha.example.org")
     lines = exec_in(container, "cat", "/etc/hosts").stdout.splitlines()
-    own = address_on(container, "bridge")
+    own = settings_of(container)["IPAddress"]
     expect_equal("the last line", f"{own}\talpha.example.org alpha", lines[-1])
 
 
@@ -104,7 +110,7 @@ def test_extra_hosts_keep_order_and_duplicates(run, exec_in):
     container = run(hostname="alpha", extra_hosts=given)
     entries = entries_of(exec_in(container, "cat", "/etc/hosts").stdout)
     wanted = [(entry.split(":")[1], (entry.split(":")[0],)) for entry in given]
-    own = (address_on(container, "bridge"), ("alpha",))
+    own = (settings_of(container)["IPAddress"], ("alpha",))
     expect_equal("the last entries", [*wanted, own], entries[-5:])
 
 
@@ -149,7 +155,7 @@ def test_extra_host_without_an_address_is_refused(create_raw):
     source="moby daemon buildSandboxOptions v20.10",
 )
 def test_host_gateway_is_the_default_bridges_address(run, network, exec_in):
-    gateway = run().attrs["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+    gateway = settings_of(run())["Gateway"]
     container = run(network_mode=network().name, extra_hosts={"outside": "host-gateway"})
     found = addresses_of(exec_in(container, "cat", "/etc/hosts").stdout, "outside")
     expect_equal("the address", [gateway], found)

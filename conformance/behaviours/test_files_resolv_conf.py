@@ -108,6 +108,7 @@ def test_users_ndots_is_kept(run, network, exec_in):
     "The daemon's servers, search domains and options MUST replace the host's, and each of them "
     "gives way to the container's own.",
     source="moby daemon setupDNS options: container, then daemon, then host v17.06",
+    needs=("dns-option",),
 )
 def test_daemons_dns_stands_between_host_and_container(own_daemon):
     daemon = own_daemon(
@@ -214,6 +215,7 @@ def test_first_user_network_overwrites_an_edit(run, network, exec_in):
     "Beside the resolv.conf of a container on the default network alone there MUST be "
     "`resolv.conf.hash` with `sha256:` and the digest of its content.",
     source="libnetwork sandbox setupDNS, ioutils.HashData v17.06",
+    needs=("container-folder",),
 )
 def test_hash_of_resolv_conf_is_kept(run, host):
     path = run().attrs["ResolvConfPath"]

@@ -40,6 +40,7 @@ def listens(bench, container):
     "With the engine's option `icc` off a container MUST NOT reach another one on the default "
     "network.",
     source="libnetwork drivers/bridge setIcc v17.06",
+    needs=("icc-option",),
 )
 def test_icc_off_keeps_containers_apart(own_daemon):
     daemon = own_daemon({"icc": False})
@@ -57,6 +58,7 @@ def test_icc_off_keeps_containers_apart(own_daemon):
     "With `icc` off a linker MUST reach the exposed ports of its target, and no other port of it; "
     "the target MUST NOT reach the linker.",
     source="libnetwork drivers/bridge/link.go v17.06",
+    needs=("icc-option",),
 )
 def test_link_opens_the_exposed_ports(own_daemon):
     daemon = own_daemon({"icc": False})
@@ -74,6 +76,7 @@ def test_link_opens_the_exposed_ports(own_daemon):
     "With `icc` off the hole of a link MUST be closed when the linker stops: whoever gets its "
     "address next does not reach the target.",
     source="libnetwork drivers/bridge Leave, RevokeExternalConnectivity v17.06",
+    needs=("icc-option",),
 )
 def test_hole_closes_with_the_linker(own_daemon):
     daemon = own_daemon({"icc": False})
@@ -91,6 +94,7 @@ def test_hole_closes_with_the_linker(own_daemon):
     "With `icc` off the hole of a link MUST lead to the target's new address once target and "
     "linker were restarted.",
     source="libnetwork drivers/bridge Join: the addresses of that moment v17.06",
+    needs=("icc-option",),
 )
 def test_hole_leads_to_the_new_address(own_daemon):
     daemon = own_daemon({"icc": False})
