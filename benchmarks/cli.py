@@ -23,6 +23,7 @@ from benchmarks.growth import growth
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
+from benchmarks.resolve import dns_command
 from benchmarks.starts import StartError
 from benchmarks.table import render as render_table
 from benchmarks.worker import WorkerError
@@ -64,6 +65,7 @@ def main() -> None:
     """
 
 
+main.add_command(dns_command, name="dns")
 main.add_command(gate)
 main.add_command(growth)
 main.add_command(trials)

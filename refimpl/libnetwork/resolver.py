@@ -252,18 +252,23 @@ class Resolver:
 
     # -- TCP -------------------------------------------------------------------------------
     def _accept(self, tenant: _Tenant) -> None:
-        try:
-            connection, _ = tenant.tcp.accept()
-        except OSError:
-            return
-        connection.setblocking(False)
-        if len(self._clients) >= DNS_TCP_CLIENTS_MAX:
-            self._drop_client(next(iter(self._clients)))
-        client = _Client(tenant, connection)
-        tenant.clients.add(client)
-        self._clients[client] = None
-        self._rest(client)
-        self._watch(connection, select.EPOLLIN, lambda event: self._serve_client(client, event))
+        for _ in range(_BATCH):
+            try:
+                connection, _ = tenant.tcp.accept()
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE} and self._clients:
+                    # the next round has a descriptor for it
+                    self._drop_client(next(iter(self._clients)))
+                return
+            connection.setblocking(False)
+            if len(self._clients) >= DNS_TCP_CLIENTS_MAX:
+                self._drop_client(next(iter(self._clients)))
+            client = _Client(tenant, connection)
+            tenant.clients.add(client)
+            self._clients[client] = None
+            self._rest(client)
+            # its question has mostly come with it; this also begins to watch the connection
+            self._serve_client(client, select.EPOLLIN)
 
     def _rest(self, client: _Client) -> None:
         """Give a client its time anew, unless it is one of ours who keeps it waiting."""
