@@ -18,11 +18,13 @@ from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon, database_path
 from refimpl.daemon.metrics import Metrics
 from refimpl.errors import EngineError
+from refimpl.kernel.descriptors import raise_descriptor_limit
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.firewall import TableClaim
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
+from refimpl.limits import DESCRIPTORS_WANTED
 from refimpl.oci.runtime import become_subreaper, find_runtime
 
 log = logging.getLogger("refimpl")
@@ -129,6 +131,7 @@ def run(options: argparse.Namespace) -> None:
     # both are for the whole process, and before the first thread
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     become_subreaper()
+    raise_descriptor_limit(DESCRIPTORS_WANTED)
 
     with contextlib.ExitStack() as at_end:
         # what can be refused comes before the kernel is touched: a failed start leaves nothing

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+DESCRIPTORS_WANTED = 65536
+"""How many descriptors the daemon asks to be allowed. A running container takes about eight, two
+of them for its resolver; the embedded DNS takes up to 4,608 more, the API one or two a client."""
+
 DNS_UPSTREAM_TIMEOUT_S = 4.0
 """How long one upstream nameserver may take: extIOTimeout in moby's resolver (v20.10)."""
 

@@ -1,0 +1,49 @@
+"""Goal: the figures of the embedded DNS are those of its questions, and its bars are held."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.asker import AnswerError, Client
+from benchmarks.resolve import Asked, render
+
+
+def asked(count: int, latency_s: float, *, slow: int = 0) -> Asked:
+    latencies_s = [latency_s] * (count - slow) + [0.5] * slow
+    return Asked("reference", "udp", 2.0, latencies_s)
+
+
+@pytest.mark.parametrize(
+    ("one", "is_met"),
+    [
+        (asked(4000, 0.0001), True),
+        (asked(1999, 0.0001), False),
+        (asked(4000, 0.011), False),
+        (asked(4000, 0.0001, slow=20), True),
+        (asked(4000, 0.0001, slow=80), False),
+    ],
+    ids=["fast", "too few", "too slow", "a few slow ones", "slow ones"],
+)
+def test_the_bar_is_a_thousand_a_second_with_a_p99_below_ten_milliseconds(one, is_met):
+    assert one.is_within_the_bar() == is_met
+
+
+def test_the_table_and_the_json_have_the_same_figures():
+    one = asked(4000, 0.0002)
+    assert one.to_wire()["rate"] == 2000
+    line = render([one]).splitlines()[1].split()
+    assert line == ["reference", "udp", "2000", "0.200", "0.200", "0.200"]
+
+
+def test_an_answer_that_is_not_to_the_question_is_an_error(monkeypatch):
+    monkeypatch.setattr("benchmarks.asker.RESOLVER", ("127.0.0.1", 9))
+    client = Client("udp", b"question")
+    client.socket.close()
+
+    class Answered:
+        def recv(self, size: int) -> bytes:
+            return b"\0\7 wrong"
+
+    client.socket = Answered()  # type: ignore[assignment]
+    with pytest.raises(AnswerError, match="wrong answer by udp"):
+        client.take(b"\1\2\3\4")
