@@ -18,6 +18,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks.bars import make_bars
+from benchmarks.boot import boot
+from benchmarks.burst import burst
 from benchmarks.gate.cli import gate, trials
 from benchmarks.growth import growth
 from benchmarks.measure import Progress, Settings
@@ -68,6 +70,8 @@ def main() -> None:
 main.add_command(dns_command, name="dns")
 main.add_command(gate)
 main.add_command(growth)
+main.add_command(burst)
+main.add_command(boot)
 main.add_command(trials)
 
 

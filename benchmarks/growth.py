@@ -38,6 +38,7 @@ WARMUP_S = 1.5
 """How long starts go unrecorded after a change of size: the kernel announces new bridges and frees
 old namespaces for about a second, which is no part of their being there."""
 STEP = 100
+NETWORKS_STEP = 10
 """How far a crowd grows in one request, which must be answered in time."""
 MAX_RATIO = 1.2
 MAX_KIB_PER_SANDBOX = 60.0
@@ -139,9 +140,9 @@ def measure(crowd: Worker, *, seed: int, quick: bool) -> Growth:
             _sample(crowd, size)
         _resize(crowd, now, SANDBOXES_AMONG_NETWORKS)
         for size in growth.networks:
-            crowd.ask({"do": "networks", "count": size.networks})
+            _set_networks(crowd, networks, size.networks)
             _sample(crowd, size)
-        crowd.ask({"do": "networks", "count": networks})
+            _set_networks(crowd, size.networks, networks)
         _resize(crowd, SANDBOXES_AMONG_NETWORKS, 0)
     return growth
 
@@ -150,6 +151,12 @@ def _resize(crowd: Worker, now: int, wanted: int) -> None:
     step = STEP if wanted > now else -STEP
     for count in [*range(now + step, wanted, step), wanted]:
         crowd.ask({"do": "sandboxes", "count": count})
+
+
+def _set_networks(crowd: Worker, now: int, wanted: int) -> None:
+    step = NETWORKS_STEP if wanted > now else -NETWORKS_STEP
+    for count in [*range(now + step, wanted, step), wanted]:
+        crowd.ask({"do": "networks", "count": count})
 
 
 def _sample(crowd: Worker, size: Size) -> None:

@@ -1,0 +1,164 @@
+"""Boot: how long until the daemon answers, with nothing on its disk and with many containers.
+
+python -m benchmarks boot --json boot.json
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import click
+
+from benchmarks.figures import percentile
+from benchmarks.inprocess import InProcess
+from benchmarks.machine import describe_machine, load_before_run
+from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
+
+CONTAINERS = 1000
+BOOTS = 10
+QUICK_BOOTS = 2
+READY_TIMEOUT_S = 60.0
+EXIT_TIMEOUT_S = 30.0
+_INTERVAL_S = 0.002
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True)
+class Boots:
+    """The boots on one kind of data-root; seconds.
+
+    Attributes:
+        walls: from the start of the program until it answered `GET /_ping`.
+        cpus: the processor time that it had taken by then, in steps of 10 ms.
+    """
+
+    containers: int
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+
+    def row(self) -> str:
+        """Return the line of the table."""
+        return (
+            f"{self.containers:5} containers: ready after p50 {percentile(self.walls, 50):6.3f} s "
+            f"(best {min(self.walls):.3f} s), CPU p50 {percentile(self.cpus, 50):6.3f} s"
+        )
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=READY_TIMEOUT_S)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(READY_TIMEOUT_S)
+        self.sock.connect(self._path)
+
+
+def boot_once(folder: Path, found: Boots) -> None:
+    """Start the daemon on the data-root below a folder, in namespaces of its own, and end it.
+
+    Raises:
+        TimeoutError: it did not answer in time; its log is `daemon.log` in the folder.
+    """
+    address = folder / "engine.sock"
+    command = [
+        *("unshare", "--net", "--mount", "--propagation", "private", "--"),
+        *(sys.executable, "-m", "refimpl", "--host", f"unix://{address}"),
+        *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
+    ]
+    with (folder / "daemon.log").open("wb") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        while not _answers(address):
+            if time.perf_counter() - started > READY_TIMEOUT_S or process.poll() is not None:
+                raise TimeoutError(f"no answer; see {folder / 'daemon.log'}")
+            time.sleep(_INTERVAL_S)
+        found.walls.append(time.perf_counter() - started)
+        found.cpus.append(_cpu_s(process.pid))
+    finally:
+        process.terminate()
+        process.wait(EXIT_TIMEOUT_S)
+
+
+def _answers(address: Path) -> bool:
+    connection = _SocketConnection(address)
+    try:
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def fill(directory: str) -> None:
+    """Create stopped containers below a directory (in namespaces of its own)."""
+    reference = InProcess(Path(directory))
+    for number in range(CONTAINERS):
+        reference.create(f"stopped-{number}", "bridge")
+    reference.close()
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Two boots of each: does it run at all?")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write every sample to this file.",
+)
+def boot(*, quick: bool, json_path: Path | None) -> None:
+    """Measure how long the reference's daemon takes to answer after its start.
+
+    Exit codes: 0 measured, 2 could not be measured.
+    """
+    if os.geteuid() != 0:
+        click.echo("error: this starts the daemon; run it as root", err=True)
+        sys.exit(2)
+    load = load_before_run()
+    empty, full = Boots(0), Boots(CONTAINERS)
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}boot-", dir=WORKSPACE_ROOT) as name:
+        filled = Path(name, "full")
+        filled.mkdir()
+        subprocess.run(
+            [
+                *("unshare", "--net", "--mount", "--propagation", "private", "--"),
+                *(sys.executable, "-m", "benchmarks.boot", str(filled)),
+            ],
+            check=True,
+        )
+        try:
+            for number in range(QUICK_BOOTS if quick else BOOTS):
+                fresh = Path(name, str(number))
+                fresh.mkdir()
+                boot_once(fresh, empty)
+                boot_once(filled, full)
+        except TimeoutError as error:
+            click.echo(f"error: nothing was measured: {error}", err=True)
+            sys.exit(2)
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        machine = {**describe_machine(), "load": asdict(load)}
+        document = {"machine": machine, "boots": [asdict(empty), asdict(full)]}
+        json_path.write_text(json.dumps(document, indent=1))
+    click.echo(f"{empty.row()}\n{full.row()}")
+
+
+if __name__ == "__main__":
+    fill(sys.argv[1])

@@ -1,0 +1,170 @@
+"""Bursts: several containers started at the same moment, on two engines in turn.
+
+python -m benchmarks burst --json burst.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import docker
+
+from benchmarks.cases import BRIDGE
+from benchmarks.figures import percentile, ratio_of_medians
+from benchmarks.machine import describe_machine, load_before_run
+from benchmarks.ratios import show_ratio
+from benchmarks.starts import LABEL, PREFIX
+from conformance.engines.base import EngineError
+from conformance.engines.factory import make_engine
+from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT, ManagedEngine
+from conformance.image import ensure_image
+
+ENGINES = ("reference", "docker")
+AT_ONCE = 8
+ROUNDS = 20
+QUICK_ROUNDS = 3
+REQUEST_TIMEOUT_S = 60
+
+
+@dataclass(slots=True)
+class Bursts:
+    """What was measured on one engine; seconds, by round.
+
+    Attributes:
+        walls: from the first request to the last answer.
+        starts: each start's own time.
+    """
+
+    engine: str
+    walls: list[list[float]] = field(default_factory=list)
+    starts: list[list[float]] = field(default_factory=list)
+
+    def row(self) -> str:
+        """Return the engine's line of the table."""
+        walls = [one for samples in self.walls for one in samples]
+        starts = [one for samples in self.starts for one in samples]
+        return (
+            f"{self.engine:12} {AT_ONCE / percentile(walls, 50):10.1f} starts/s   "
+            f"one start p50 {percentile(starts, 50) * 1e3:6.0f} ms, "
+            f"p99 {percentile(starts, 99) * 1e3:6.0f} ms"
+        )
+
+
+class Starters:
+    """The containers of one engine and a client for each of them."""
+
+    def __init__(self, engine: ManagedEngine, run_id: str) -> None:
+        """Make the containers, on the default bridge."""
+        image = ensure_image(engine.client())
+        self._clients: list[docker.APIClient] = []
+        self._containers: list[str] = []
+        self._executor = ThreadPoolExecutor(AT_ONCE)
+        for number in range(AT_ONCE):
+            client = docker.APIClient(base_url=engine.address, timeout=REQUEST_TIMEOUT_S)
+            self._clients.append(client)
+            created = client.create_container(
+                image,
+                ["sleep", "86400"],
+                name=f"{PREFIX}-{run_id}-{number}",
+                labels={LABEL: run_id},
+                host_config=client.create_host_config(network_mode=BRIDGE),
+            )
+            self._containers.append(created["Id"])
+
+    def burst(self, found: Bursts) -> None:
+        """Start all at once, note how long it took, and stop them again."""
+        started = time.perf_counter()
+        starts = list(self._executor.map(self._start, self._clients, self._containers))
+        found.walls.append([time.perf_counter() - started])
+        found.starts.append(starts)
+        for client, container in zip(self._clients, self._containers, strict=True):
+            client.kill(container)
+            client.wait(container)
+
+    @staticmethod
+    def _start(client: docker.APIClient, container: str) -> float:
+        started = time.perf_counter()
+        client.start(container)
+        return time.perf_counter() - started
+
+    def close(self) -> None:
+        """Remove the containers."""
+        self._executor.shutdown()
+        for client, container in zip(self._clients, self._containers, strict=False):
+            client.remove_container(container, force=True)
+            client.close()
+
+
+def measure(rounds: int, seed: int) -> list[Bursts]:
+    """Start both engines and let them take bursts in turn, in a new order each round.
+
+    Raises:
+        EngineError: an engine could not be had.
+    """
+    rng = random.Random(seed)  # noqa: S311 - an order, not a secret
+    run_id = f"{random.SystemRandom().getrandbits(24):06x}"
+    with ExitStack() as cleanup:
+        prefix = f"{FOLDER_PREFIX}burst-"
+        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=WORKSPACE_ROOT)
+        workspace = Path(cleanup.enter_context(folder))
+        slots = []
+        for name in ENGINES:
+            engine = make_engine(name, run_id=f"burst-{run_id}", workspace=workspace)
+            if not isinstance(engine, ManagedEngine):
+                raise EngineError(f"{name}: bursts are for engines that are started here")
+            cleanup.callback(engine.stop)
+            engine.start()
+            starters = cleanup.enter_context(closing(Starters(engine, run_id)))
+            starters.burst(Bursts(name))  # the first one is not recorded
+            slots.append((starters, Bursts(name)))
+        for _ in range(rounds):
+            for starters, found in rng.sample(slots, len(slots)):
+                starters.burst(found)
+    return [found for _, found in slots]
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A few rounds only: does it run at all?")
+@click.option("--seed", type=int, default=0, show_default=True, help="For the order.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write every sample to this file.",
+)
+def burst(*, quick: bool, seed: int, json_path: Path | None) -> None:
+    """Start eight containers at once, on the reference and on Docker 20.10 in turn.
+
+    Exit codes: 0 measured, 2 could not be measured.
+    """
+    if os.geteuid() != 0:
+        click.echo("error: this starts engines; run it as root", err=True)
+        sys.exit(2)
+    load = load_before_run()
+    try:
+        reference, other = measure(QUICK_ROUNDS if quick else ROUNDS, seed)
+    except EngineError as error:
+        click.echo(f"error: nothing was measured: {error}", err=True)
+        sys.exit(2)
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        document: dict[str, Any] = {
+            "machine": {**describe_machine(), "load": asdict(load)},
+            "bursts": [asdict(reference), asdict(other)],
+        }
+        json_path.write_text(json.dumps(document, indent=1))
+    rng = random.Random(seed)  # noqa: S311 - resampling
+    ratio = ratio_of_medians(reference.walls, other.walls, rng=rng)
+    click.echo(f"{reference.row()}\n{other.row()}")
+    click.echo(f"time for all {AT_ONCE}, reference to {other.engine}: {show_ratio(ratio)}")

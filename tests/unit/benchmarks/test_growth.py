@@ -1,0 +1,66 @@
+"""Goal: the growth, burst and boot benchmarks say what their samples say."""
+
+from dataclasses import asdict
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.boot import Boots
+from benchmarks.burst import AT_ONCE, Bursts
+from benchmarks.cases import BRIDGE, USER
+from benchmarks.cli import main
+from benchmarks.growth import Growth, Size, render
+
+
+def size(sandboxes: int, networks: int, *, allocate_s: float = 0.001, kib: int = 1000) -> Size:
+    one = Size(sandboxes, networks)
+    for network in (BRIDGE, USER):
+        one.allocate[network] = [[allocate_s] * 5] * 3
+        one.release[network] = [[0.002] * 5] * 3
+    # later passes find what the first one has left in the heap
+    one.kib = [kib, 9_000_000, 9_000_000]
+    return one
+
+
+def growth(last: Size, networks: Size) -> Growth:
+    return Growth([size(10, 8), last], [size(10, 10), networks], 0, {})
+
+
+def test_a_crowd_that_costs_little_meets_every_bar() -> None:
+    measured = growth(size(1000, 8, allocate_s=0.0011, kib=1000 + 990 * 59), size(10, 100))
+    assert measured.kib_per_sandbox() == pytest.approx(59)
+    assert measured.misses() == []
+    assert "every bar is met" in render(measured)
+
+
+def test_each_bar_is_missed_on_its_own() -> None:
+    slow = growth(size(1000, 8, allocate_s=0.0013), size(10, 100))
+    assert [miss.split(":")[0] for miss in slow.misses()] == [BRIDGE, USER]
+    many = growth(size(1000, 8), size(10, 100, allocate_s=0.0013))
+    assert all("100 networks" in miss for miss in many.misses())
+    assert len(many.misses()) == 2
+    (fat,) = growth(size(1000, 8, kib=1000 + 990 * 61), size(10, 100)).misses()
+    assert fat == "61.0 KiB per sandbox, the bar is 60"
+
+
+def test_every_sample_is_kept() -> None:
+    document = asdict(growth(size(1000, 8), size(10, 100)))
+    assert document["sandboxes"][1]["allocate"][BRIDGE] == [[0.001] * 5] * 3
+
+
+def test_throughput_is_that_of_the_median_burst() -> None:
+    bursts = Bursts("reference", [[1.0], [2.0], [4.0]], [[0.5] * AT_ONCE] * 3)
+    assert f"{AT_ONCE / 2:.1f} starts/s" in bursts.row()
+    assert "p50    500 ms" in bursts.row()
+
+
+def test_boots_show_the_median_and_the_best() -> None:
+    row = Boots(1000, [0.3, 0.2, 0.9], [0.1, 0.2, 0.3]).row()
+    assert "p50  0.300 s (best 0.200 s), CPU p50  0.200 s" in row
+
+
+@pytest.mark.parametrize("command", ["growth", "burst", "boot"])
+def test_the_commands_explain_themselves(command) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Exit codes" in result.output
