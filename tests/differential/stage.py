@@ -355,15 +355,16 @@ class Stage:
 
 
 def in_any_order(events: list[list[Any]]) -> list[list[Any]]:
-    """Sort the events of one container's networks where they follow one another.
+    """Sort the events of several networks where one request has them all.
 
-    A start connects to one after the other, and a stop disconnects; Docker goes through a map of
-    them: in no order. So the container's networks are put in the order of their names.
+    A start connects to one after the other, a stop disconnects, and a prune removes; Docker goes
+    through a map of them: in no order. So those of one container, and those that go, are put in
+    the order of their names where they follow one another.
     """
 
     def kind(event: list[Any]) -> tuple[Any, ...]:
-        container = event[3].get("container") if event[0] == "network" else None
-        return (event[1], container) if container else (id(event),)
+        is_several = event[0] == "network" and event[1] in {"connect", "disconnect", "destroy"}
+        return (event[1], event[3].get("container")) if is_several else (id(event),)
 
     return [
         event

@@ -76,10 +76,17 @@ def test_only_lines_of_the_same_names_may_change_places():
     assert hosts_in_any_order(one) == hosts_in_any_order(two) != hosts_in_any_order(three)
 
 
-def test_only_one_containers_networks_may_change_places():
+def test_only_networks_of_one_request_may_change_places():
     def connect(network: str, container: str = WEB) -> list[Any]:
         return ["network", "connect", network, {"container": container, "name": network}]
 
+    def event(action: str, network: str) -> list[Any]:
+        return ["network", action, network, {"name": network}]
+
+    gone = [event("destroy", "a"), event("destroy", "b")]
+    assert events_in_any_order(gone[::-1]) == gone
+    made = [event("create", "b"), event("create", "a")]
+    assert events_in_any_order(made) == made
     start: list[Any] = ["container", "start", WEB, {"name": "web"}]
     ordered = [connect("a"), connect("b"), start]
     assert events_in_any_order([connect("b"), connect("a"), start]) == ordered
