@@ -22,6 +22,7 @@ from refimpl.errors import (
     NotFound,
     NotServed,
 )
+from refimpl.libnetwork.controller import NO_SWARM
 from refimpl.libnetwork.network import Network
 from refimpl.model.container import Container, EndpointState, format_time
 from refimpl.model.network import NetworkOptions
@@ -87,10 +88,7 @@ class Networks(Networking):
         if request.scope == "swarm":
             raise Forbidden("cannot create a swarm scoped network when swarm is not active")
         if request.scope not in {"", "local"}:
-            raise EngineError(
-                'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
-                "to connect this node to swarm and try again."
-            )
+            raise EngineError(NO_SWARM)
         if request.ingress:
             raise Forbidden("Ingress network can only be global scope network")
         if request.config_from is not None and request.config_from.network:

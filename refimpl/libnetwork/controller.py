@@ -41,6 +41,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+NO_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
+    "this node to swarm and try again."
+)
+"""moby daemon/cluster errNoSwarm"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerConfig:
     """What the daemon's flags say about networking."""
@@ -180,6 +187,8 @@ class Controller:
             raise NotFound(f'configuration network "{options.config_from}" does not exist')
         if options.config_only or options.config_from:
             raise NotServed("configuration-only networks are not served by this engine")
+        if options.driver == "overlay":
+            raise EngineError(NO_SWARM)  # a cluster's networks are its managers' affair
         driver = self.drivers.get(options.driver or "bridge")
         if driver is None:
             raise NotFound(f'plugin "{options.driver}" not found')
