@@ -82,7 +82,10 @@ def sweep(
 
 def _is_of_this_user(workspace: Path) -> bool:
     """Say whether a folder may be believed: anybody can make one in /tmp, or a link there."""
-    facts = workspace.lstat()
+    try:
+        facts = workspace.lstat()
+    except FileNotFoundError:
+        return False  # gone since it was listed
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
 
 
