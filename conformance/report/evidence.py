@@ -126,11 +126,12 @@ def _place(document: Document) -> tuple[str, object]:
 def readme_matrix(document: Document) -> str:
     """Give the part of README.md between the markers."""
     matrix = matrix_of(document)
-    deviating = [row for row in matrix.rows if row.has_deviation]
-    lines = [*engines_table(matrix), "", legend(matrix), "", *areas_table(matrix)]
-    if deviating:
-        lines += ["", f"The {len(deviating)} behaviours from which an engine deviates:", ""]
-        lines += rows_table(deviating, matrix)
+    deviating = sum(row.has_deviation for row in matrix.rows)
+    lines = [*engines_table(matrix), "", legend(matrix), "", *areas_table(matrix), ""]
+    lines.append(
+        f"From {deviating} of the {len(matrix.rows)} behaviours an engine deviates: which, since "
+        "when and why is in [the matrix](docs/matrix.md)."
+    )
     return "\n".join(lines)
 
 
