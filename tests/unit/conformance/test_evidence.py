@@ -171,8 +171,10 @@ def test_pages_are_made_of_evidence(tmp_path):
     write_pages(run_of_two(), readme=readme, page=page)
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n\n| engine |")
-    assert text.endswith(f"| `a.b` | ✓ | ~ |\n\n{END}\nafter\n")
+    assert text.endswith(f"is in [the matrix](docs/matrix.md).\n\n{END}\nafter\n")
+    assert "From 1 of the 1 behaviours an engine deviates" in text
     assert "old" not in text
+    assert "| `a.b` | ✓ | ~ |" in page.read_text()
     assert "- ~ **podman-5.8**: does not; https://example.org/1\n" in page.read_text()
 
 
