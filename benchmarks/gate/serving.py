@@ -63,14 +63,14 @@ def serve(allocator: Allocator) -> None:
             else:
                 released, allocated = allocated, []
                 allocator.release(released)
-                _wait_for_links_to_go()
+                wait_for_links_to_go()
         except Exception as error:  # noqa: BLE001 - the parent is told and decides
             answer = {"error": f"{type(error).__name__}: {error}"}
         _say(answer)
     allocator.release(allocated)
 
 
-def _wait_for_links_to_go() -> None:
+def wait_for_links_to_go() -> None:
     """Wait until no container's link is left here: a revision may delete them after its answer.
 
     What it does then would be counted with the next allocates, its own and those of the others,
