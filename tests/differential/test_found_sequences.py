@@ -79,6 +79,12 @@ def test_a_link_to_a_container_whose_target_is_not_there(state):
     state.create(container="job", mode="default", extra="link", address="", alias="")
 
 
+def test_a_mac_address_is_shown_where_it_has_no_interface(state):
+    state.create(container="job", mode="none", extra="mac", address="", alias="")
+    state.start(container="job")
+    state.stop(container="job")
+
+
 def test_what_chance_decides_is_not_compared(state):
     """A start that fails at one of three networks, and the next one, which works."""
     state.network_create(network="alpha", kind="plain", check_duplicate=True)

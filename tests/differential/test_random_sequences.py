@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -50,12 +50,14 @@ _COMMON = settings(
 # The steps of every run are the same, and none is spent on making a failing walk shorter.
 SHORT = settings(
     _COMMON,
-    derandomize=True,
     database=None,
-    max_examples=3,
-    stateful_step_count=30,
+    max_examples=4,
+    stateful_step_count=40,
     phases=[Phase.generate],
 )
+SHORT_SEED = 3
+"""One whose walks start many containers and meet many refusals."""
+
 LONG = settings(_COMMON, max_examples=48, stateful_step_count=50)
 
 
@@ -189,10 +191,13 @@ def test_random_walks_show_no_difference(walked_pair, capsys):
     RandomWalk.pair = walked_pair
     RandomWalk.total = Counter()
     try:
-        run_state_machine_as_test(RandomWalk, settings=LONG if IS_NIGHTLY else SHORT)
+        if IS_NIGHTLY:
+            run_state_machine_as_test(RandomWalk, settings=LONG)
+        else:
+            run_state_machine_as_test(seed(SHORT_SEED)(RandomWalk), settings=SHORT)
     finally:
         with capsys.disabled():
             print("\n" + ", ".join(f"{count} {what}" for what, count in RandomWalk.total.items()))
-    assert RandomWalk.total["steps"] >= (NIGHTLY_STEPS if IS_NIGHTLY else 60)
-    assert RandomWalk.total["pings answered"] > 0
-    assert RandomWalk.total["names answered"] > 0
+    assert RandomWalk.total["steps"] >= (NIGHTLY_STEPS if IS_NIGHTLY else 100)
+    assert RandomWalk.total["pings answered"] > 100
+    assert RandomWalk.total["names answered"] > 100

@@ -66,8 +66,8 @@ class SingleNetworkDriver:
                 self._network_id = None
 
     def create_endpoint(self, network_id: str, endpoint: DriverEndpoint) -> EndpointPlan:
-        """Decide nothing: the endpoint has neither interface nor address."""
-        return EndpointPlan()
+        """Decide nothing: no interface; but the MAC that was asked for is shown."""
+        return EndpointPlan(mac=endpoint.mac)
 
     def delete_endpoint(self, network_id: str, endpoint_id: str) -> None:
         """Forget nothing."""
