@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.bars import make_bars
 from benchmarks.boot import boot
 from benchmarks.burst import burst
-from benchmarks.gate.cli import gate, trials
+from benchmarks.gate.cli import counts, gate, trials
 from benchmarks.growth import growth
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
@@ -68,6 +68,7 @@ def main() -> None:
 
 
 main.add_command(dns_command, name="dns")
+main.add_command(counts)
 main.add_command(gate)
 main.add_command(growth)
 main.add_command(burst)

@@ -23,6 +23,7 @@ from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 GOLDEN = Path(__file__).with_name("counts.json")
 MODULE = "benchmarks.counted"
 TIMEOUT_S = 120
+ATTEMPTS = 3
 NOT_COUNTED = frozenset({"futex", "mmap", "munmap", "brk", "madvise", "mremap", "mprotect"})
 """Waits for another thread and memory: how often depends on the moment."""
 NAMESPACES = ("unshare", "--net", "--mount", "--propagation", "private", "--")
@@ -56,6 +57,30 @@ def count_allocates(packages: Path = OWN_PACKAGES) -> dict[str, Any]:
         said = _run([*NAMESPACES], "bytecodes", Path(folder), packages)
     bytecodes = {network: min(passes) / 10 for network, passes in json.loads(said).items()}
     return {**counted, "bytecodes": {PYTHON_MINOR: bytecodes}}
+
+
+def smallest(one: Counts, other: Counts) -> dict[str, Any]:
+    """Return the smaller of each figure of two counts."""
+    return {
+        key: smallest(value, other[key]) if isinstance(value, Mapping) else min(value, other[key])
+        for key, value in one.items()
+    }
+
+
+def compare_allocates(golden: Counts, packages: Path = OWN_PACKAGES) -> list[str]:
+    """Count until it agrees with the golden file, at most three times; return what still differs.
+
+    On a busy machine even the smallest of all passes can have more than the code asks for.
+
+    Raises:
+        CountError: nothing could be counted.
+    """
+    counted = count_allocates(packages)
+    for _ in range(ATTEMPTS - 1):
+        if not differences(golden, counted):
+            break
+        counted = smallest(counted, count_allocates(packages))
+    return differences(golden, counted)
 
 
 def read_strace(lines: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -121,7 +146,11 @@ def _run(prefix: list[str], mode: str, folder: Path, packages: Path) -> str:
             text=True,
             timeout=TIMEOUT_S,
             cwd=packages,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(packages)},
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "PYTHONPATH": str(packages),
+                "PYTHONHASHSEED": "0",
+            },
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         said = str(getattr(error, "stderr", "") or "").strip().splitlines()

@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from benchmarks import counts as exact
 from benchmarks.gate.revisions import RevisionError, check_out
 from benchmarks.machine import describe_machine
 from benchmarks.worker import WorkerError
@@ -169,3 +170,30 @@ def trials(
                 click.echo(f"error: the trials ended: {error}", err=True)
                 sys.exit(ExitCode.ERROR)
     click.echo(module.summarise(module.read_trials(out)))
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Make what is counted the golden file.")
+def counts(*, write: bool) -> None:
+    """Count the syscalls, netlink messages and bytecodes of one allocate, exactly.
+
+    \b
+    Exit codes:
+      0  the same as in benchmarks/counts.json, or written
+      1  something differs
+      2  could not be counted
+      3  the command line makes no sense
+    """
+    require_root()
+    try:
+        if write:
+            once, twice = exact.count_allocates(), exact.count_allocates()
+            exact.write_golden(exact.smallest(once, twice))
+            click.echo(exact.GOLDEN.read_text(encoding="utf-8"), nl=False)
+            return
+        changed = exact.compare_allocates(exact.read_golden())
+    except (exact.CountError, OSError) as error:
+        click.echo(f"error: nothing was counted: {error}", err=True)
+        sys.exit(ExitCode.ERROR)
+    click.echo("\n".join(changed) or "the same as in benchmarks/counts.json")
+    sys.exit(ExitCode.SLOWER if changed else ExitCode.OK)
