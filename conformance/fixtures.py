@@ -39,7 +39,7 @@ from conformance.observe.dns import DnsClient, DnsServer, Handler, failing
 from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
-from conformance.observe.outside import Outside, attach_outside
+from conformance.observe.outside import Outside, attach_outside, detach_outside
 from conformance.observe.sockets import Sockets, address_in
 from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
@@ -168,16 +168,18 @@ def dns_server(sockets: Sockets) -> Callable[..., DnsServer]:
 
 
 @pytest.fixture
-def outside(workbench: Workbench) -> Callable[[], Outside]:
+def outside(workbench: Workbench) -> Iterator[Callable[[], Outside]]:
     """Attach a host to the engine's machine, outside all of its networks."""
     names = (f"ni-wire{number}" for number in itertools.count())
+    with contextlib.ExitStack() as wires:
 
-    def attach() -> Outside:
-        container = workbench.run(network_mode="none")
-        subnet = workbench.subnets.ipv4()
-        return attach_outside(workbench.host, container, subnet, next(names))
+        def attach() -> Outside:
+            container, link = workbench.run(network_mode="none"), next(names)
+            # a namespace on a busy machine may take its links away late
+            wires.callback(detach_outside, workbench.host, link)
+            return attach_outside(workbench.host, container, workbench.subnets.ipv4(), link)
 
-    return attach
+        yield attach
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ class Outside:
 def attach_outside(host: HostView, container: Container, subnet: str, link: str) -> Outside:
     """Lead a wire from the engine's namespace to a container without a network.
 
-    The wire goes with the container's namespace. Like a host on a real network, this one has no
-    route to the engine's networks.
+    The wire goes with the container's namespace, or before (`detach_outside`). Like a host on a
+    real network, this one has no route to the engine's networks.
 
     Args:
         host: the engine.
@@ -51,3 +51,9 @@ def attach_outside(host: HostView, container: Container, subnet: str, link: str)
         run_tool(*command, "addr", "add", f"{address}/24", "dev", name)
         run_tool(*command, "link", "set", name, "up")
     return Outside(container=container, address=str(theirs), engine_address=str(ours))
+
+
+def detach_outside(host: HostView, link: str) -> None:
+    """Take a wire away; no error when it is gone."""
+    netns = host.daemon_netns().path
+    run_tool("nsenter", f"--net={netns}", "ip", "link", "delete", link, check=False)
