@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -421,8 +422,7 @@ def test_closing_ends_every_waiting_question(nameservers):
 # -- any message -----------------------------------------------------------------------------------
 
 QUERY = dns.message.make_query("exAmple.org", "A")
-READ = answers.read_query(QUERY.to_wire())
-assert isinstance(READ, answers.Question)
+READ = cast("answers.Question", answers.read_query(QUERY.to_wire()))
 WHOLE = QUERY.id.to_bytes(2) + says(count=5)(QUERY)[0][2:]
 
 
