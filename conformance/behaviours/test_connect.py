@@ -1,5 +1,6 @@
 """Connecting: what a container gets when it is connected to one more network, live or stopped."""
 
+import ipaddress
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -281,16 +282,16 @@ def test_network_mode_stays(run, create, network, inspect, running):
     "A paused container MAY be connected: it MUST get its interface at once.",
     source="moby daemon ConnectToNetwork v17.03: a paused container runs",
 )
-def test_paused_container_is_connected(run, network, inspect, host):
-    container, net = run(), network()
+def test_paused_container_is_connected(run, network, subnets, host):
+    subnet = ipaddress.ip_network(subnets.ipv4())
+    container, net = run(), network(subnet=str(subnet))
     netns = host.netns_of(container.attrs["State"]["Pid"])
     container.pause()
-    net.connect(container)
-    address = networks_of(inspect(container))[net.name]["IPAddress"]
-    expect_in("the links while it is paused", "eth1", netns.links())
-    expect_equal("the addresses of eth1", [f"{address}/24"], netns.addresses("eth1"))
+    net.connect(container, ipv4_address=str(subnet[77]))
+    found = netns.addresses("eth1") if "eth1" in netns.links() else []
+    net.disconnect(container)  # an engine that only took a note of it could not clean up
     container.unpause()
-    expect_in("the links after the pause", "eth1", netns.links())
+    expect_equal("the addresses while it was paused", [f"{subnet[77]}/24"], found)
 
 
 @behaviour(
