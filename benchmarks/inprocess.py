@@ -13,6 +13,7 @@ import io
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import worker
@@ -34,7 +35,7 @@ USER_NETWORK = "netinit-bench"
 class InProcess:
     """A daemon with one container per network, and at most one of them allocated."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, make_id: Callable[[], str] = new_id) -> None:
         """Boot a daemon below a directory and create the containers."""
         data_root, exec_root = directory / "data", directory / "exec"
         self.daemon = Daemon(
@@ -44,7 +45,7 @@ class InProcess:
                 files=LinuxFiles(),
                 runtime=find_runtime(str(exec_root / "runtime")),
                 clock=utc_now,
-                new_id=new_id,
+                new_id=make_id,
             )
         )
         self.daemon.boot(SQLiteStore(database_path(str(data_root))))
