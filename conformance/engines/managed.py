@@ -302,8 +302,10 @@ class ManagedEngine:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        if self._process is not None and (self._process.pid in pids or self._has_exited()):
-            self._process.wait(timeout=STOP_TIMEOUT_S)
+        # a zombie whose threads still end is dead already, and cannot be reaped at once
+        daemon = self._process
+        if daemon is not None and (daemon.pid in pids or not is_alive(daemon.pid)):
+            daemon.wait(timeout=STOP_TIMEOUT_S)
         kill_all(pids)
 
     def resume(self) -> None:
