@@ -58,7 +58,7 @@ SHORT = settings(
 SHORT_SEED = 3
 """One whose walks start many containers and meet many refusals."""
 
-LONG = settings(_COMMON, max_examples=48, stateful_step_count=50)
+LONG = settings(_COMMON, max_examples=64, stateful_step_count=50)
 
 
 def _state(*states: str) -> st.SearchStrategy[str]:
