@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks run`, and the commands of the gate."""
+"""The command line: `python -m benchmarks run`, and the commands of the gate and of the history."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from benchmarks.boot import boot
 from benchmarks.burst import burst
 from benchmarks.gate.cli import counts, gate, trials
 from benchmarks.growth import growth
+from benchmarks.history.cli import history
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
@@ -71,6 +72,7 @@ main.add_command(dns_command, name="dns")
 main.add_command(counts)
 main.add_command(gate)
 main.add_command(growth)
+main.add_command(history)
 main.add_command(burst)
 main.add_command(boot)
 main.add_command(trials)

@@ -88,6 +88,40 @@ def growth(series: Mapping[str, Mapping[int, Sequence[float]]], *, title: str) -
     return _to_svg(figure, title)
 
 
+def history(
+    labels: Sequence[str],
+    ratios: Sequence[tuple[float, float, float]],
+    *,
+    control: Sequence[tuple[float, float, float]],
+    steps: Sequence[int],
+    title: str,
+) -> str:
+    """Return ratios of revisions in their order, with the control and dashed lines at steps.
+
+    Args:
+        labels: of the revisions.
+        ratios: value and both ends of its interval.
+        control: likewise, of what has the ratio 1.
+        steps: indices of revisions from which on the level was another one.
+        title: what a screen reader says of the plot.
+    """
+    figure, axes = _canvas()
+    places = range(len(labels))
+    for label, series, colour in (
+        ("control", control, _FIXED_COLOURS["floor"]),
+        ("revision", ratios, _FIXED_COLOURS["reference"]),
+    ):
+        middle, low, high = zip(*series, strict=True)
+        axes.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(places, middle, label=label, color=colour, marker="o", markersize=3)
+    for index in steps:
+        axes.axvline(index - 0.5, color=_COLOURS[0], linestyle="dashed", linewidth=1.2)
+    axes.set_xticks(places, labels, rotation=90)
+    axes.set_ylabel("ratio to the anchor")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _to_svg(figure, title)
+
+
 def _styles(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return a colour and a dash pattern for each label; ours and the floor always have theirs."""
     styles = {}

@@ -21,7 +21,7 @@ from benchmarks.plugin import SCHEMA_VERSION
 
 HTML_NAME = "benchmarks.html"
 MARKDOWN_NAME = "benchmarks.md"
-_TEMPLATES = Path(__file__).parent / "page"
+TEMPLATES = Path(__file__).parent / "page"
 _SAME_WORK = (Figure.FLOOR, Figure.PEER, Figure.METRIC)
 """The figures that share a plot: who allocates, and what cannot be avoided."""
 
@@ -125,7 +125,7 @@ def write_page(run: Run, folder: Path, *, extra_plots: Sequence[Plot] = ()) -> l
     """Write the page and the Markdown into a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html", "html.j2"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

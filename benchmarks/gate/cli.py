@@ -25,7 +25,7 @@ from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
 PREFIX = f"{FOLDER_PREFIX}gate-"
 CONTROL_LOG = Path(".benchmarks/gate-control.jsonl")
-NEEDS = "error: this needs numpy and scipy: pip install --group gate, or ./ci/tox run -e gate"
+OPTIONAL = frozenset({"matplotlib", "numpy", "otava", "scipy"})
 
 
 class ExitCode(enum.IntEnum):
@@ -36,17 +36,19 @@ class ExitCode(enum.IntEnum):
     ERROR = 2
 
 
-def load(module: str) -> Any:
-    """Import a module that needs more than `benchmarks` itself does.
+def load(module: str, *, group: str = "gate") -> Any:
+    """Import a module that needs more than `benchmarks` itself does: a dependency group.
 
     Ends the program when that is not installed.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name not in {"numpy", "scipy"}:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in OPTIONAL:
             raise
-        click.echo(NEEDS, err=True)
+        where = f"pip install --group {group}, or ./ci/tox run -e {group}"
+        click.echo(f"error: this needs {missing}: {where}", err=True)
         sys.exit(ExitCode.ERROR)
 
 

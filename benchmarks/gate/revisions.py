@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.worker import OWN_PACKAGES
@@ -46,6 +47,51 @@ class Revision:
         """Return how reports call it."""
         short = self.commit if self.commit == WORKING_TREE else self.commit[:12]
         return short if self.name in {self.commit, short} else f"{self.name} ({short})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What git knows of a commit.
+
+    Attributes:
+        id: in full.
+        time: when it was committed, ISO 8601 in UTC.
+        subject: the first line of its message.
+    """
+
+    id: str
+    time: str
+    subject: str
+
+
+def describe_commit(name: str, *, repository: Path = OWN_PACKAGES) -> Commit:
+    """Return what git knows of a commit.
+
+    Raises:
+        RevisionError: git knows no such commit.
+    """
+    return _log(repository, "--max-count=1", resolve(name, repository=repository))[0]
+
+
+def latest_commits(count: int, *, repository: Path = OWN_PACKAGES) -> list[Commit]:
+    """Return the last commits of the main line that touched the reference, oldest first.
+
+    Raises:
+        RevisionError: git could not say.
+    """
+    limit = f"--max-count={count}"
+    return _log(repository, "--first-parent", limit, "HEAD", "--", MEASURED_PACKAGE)[::-1]
+
+
+def _log(repository: Path, *which: str) -> list[Commit]:
+    """Return what `git log` lists, newest first."""
+    said = _git(repository, "log", "--format=%H %ct %s", *which).decode(errors="replace")
+    commits = []
+    for line in said.splitlines():
+        commit, seconds, subject = line.split(" ", 2)
+        time = datetime.fromtimestamp(int(seconds), UTC).isoformat()
+        commits.append(Commit(id=commit, time=time, subject=subject))
+    return commits
 
 
 def resolve(name: str, *, repository: Path = OWN_PACKAGES) -> str:

@@ -77,6 +77,19 @@ def test_the_long_random_walks_are_every_nights():
     assert "nightly" not in tox_settings()["tox"]["env_list"]
 
 
+def test_main_adds_to_its_history_and_pushes_nothing():
+    job = JOBS["history"]
+    assert job["if"] == "github.event_name == 'push'"
+    assert WORKFLOW[True]["push"] == {"branches": ["main"]}
+    assert "pull_request" in WORKFLOW["concurrency"]["cancel-in-progress"]
+    checkout, cache, append, report, upload = job["steps"]
+    assert checkout["with"]["fetch-depth"] == 0  # or the anchor is not there
+    assert cache["with"]["key"].startswith(cache["with"]["restore-keys"])
+    for step, word in ((append, "append"), (report, "report")):
+        assert step["run"] == f'sudo ./ci/tox run -e history -- {word} --file "$HISTORY"'
+    assert job["env"]["HISTORY"] in upload["with"]["path"]
+
+
 def test_every_engine_of_the_matrix_has_a_job():
     engines = JOBS["engine"]["strategy"]["matrix"]["engine"]
     assert set(engines) <= set(load_settings())
