@@ -1,8 +1,9 @@
-"""Both engines, started once for the session."""
+"""Both engines, started once for the scenarios and once for the walks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -14,18 +15,26 @@ from tests.differential.upstream import nobody_known_upstream
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
     """The reference and Docker 20.10, side by side."""
-    reason = why_unavailable()
-    if reason:
-        pytest.skip(reason)
-    with running_pair() as started:
+    with _running_pair() as started:
         yield started
 
 
-@pytest.fixture(scope="module")
-def walked_pair(pair: Pair) -> Iterator[Pair]:
-    """The pair for walks, which ask for many names that nobody knows."""
-    with nobody_known_upstream(pair):
-        yield pair
+@pytest.fixture(scope="session")
+def walked_pair() -> Iterator[Pair]:
+    """A pair for walks, which ask for many names that nobody knows.
+
+    They look at the daemons' bridges, too, and a scenario leaves its trace there: Docker gives
+    `docker0` the address of a network that says it is the default bridge.
+    """
+    with _running_pair("w") as started, nobody_known_upstream(started):
+        yield started
+
+
+def _running_pair(name: str = "") -> AbstractContextManager[Pair]:
+    reason = why_unavailable()
+    if reason:
+        pytest.skip(reason)
+    return running_pair(name)
 
 
 @pytest.fixture(scope="session")

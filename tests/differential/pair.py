@@ -96,9 +96,13 @@ def why_unavailable() -> str:
 
 
 @contextmanager
-def running_pair() -> Iterator[Pair]:
-    """Start both engines at once; stop them, and take away all that is left of them, at the end."""
-    run_id = f"diff{os.getpid()}"
+def running_pair(name: str = "") -> Iterator[Pair]:
+    """Start both engines at once; stop them, and take away all that is left of them, at the end.
+
+    Args:
+        name: tells this pair from another one of the same process; a few letters.
+    """
+    run_id = f"diff{os.getpid()}{name}"
     workspace = workspace_of(run_id)
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         stack.callback(_remove_empty, workspace)

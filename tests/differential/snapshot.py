@@ -106,12 +106,18 @@ def _read(path: Path) -> str | None:
 
 
 def in_any_order(hosts: str) -> str:
-    """Sort a container's own lines in a hosts file where they follow one another.
+    """Sort a container's own lines, and its links' lines, where they follow one another.
 
-    There is one for each network, and Docker goes through a map of those: in no order.
+    There is one for each network, and one for each alias of a link, and Docker goes through a map
+    of those: in no order. A link's line is one of several names.
     """
-    by_names = itertools.groupby(hosts.splitlines(), key=lambda line: line.partition("\t")[2])
-    return "".join(f"{line}\n" for _, lines in by_names for line in sorted(lines))
+
+    def kind(line: str) -> str:
+        names = line.partition("\t")[2]
+        return "(several)" if " " in names else names
+
+    by_kind = itertools.groupby(hosts.splitlines(), key=kind)
+    return "".join(f"{line}\n" for _, lines in by_kind for line in sorted(lines))
 
 
 def _namespaces(side: Side, inspected: dict[str, dict[str, Any]]) -> dict[str, Any]:

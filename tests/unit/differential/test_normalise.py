@@ -76,6 +76,13 @@ def test_only_lines_of_the_same_names_may_change_places():
     assert hosts_in_any_order(one) == hosts_in_any_order(two) != hosts_in_any_order(three)
 
 
+def test_lines_of_links_may_change_places_too():
+    one = "127.0.0.1\tlocalhost\n10.0.0.2\tbase 0123 db\n10.0.0.2\tother 0123 db\n10.0.0.3\tweb\n"
+    two = "127.0.0.1\tlocalhost\n10.0.0.2\tother 0123 db\n10.0.0.2\tbase 0123 db\n10.0.0.3\tweb\n"
+    three = "127.0.0.1\tlocalhost\n10.0.0.3\tweb\n10.0.0.2\tbase 0123 db\n10.0.0.2\tother 0123 db\n"
+    assert hosts_in_any_order(one) == hosts_in_any_order(two) != hosts_in_any_order(three)
+
+
 def test_only_networks_of_one_request_may_change_places():
     def connect(network: str, container: str = WEB) -> list[Any]:
         return ["network", "connect", network, {"container": container, "name": network}]
