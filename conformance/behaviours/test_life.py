@@ -234,8 +234,8 @@ def test_restart_makes_a_new_sandbox(run, network, inspect, host):
     net = network()
     container = run(network_mode=net.name)
     before = container.attrs["NetworkSettings"]
-    old = host.sandbox_netns(before["SandboxKey"]).inode()
-    container.restart(timeout=1)
+    with host.sandbox_netns(before["SandboxKey"]).held() as old:
+        container.restart(timeout=1)
     document = inspect(container)
     after = document["NetworkSettings"]
     expect_not_equal("the SandboxID", before["SandboxID"], after["SandboxID"])

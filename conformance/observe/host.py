@@ -5,6 +5,8 @@ Looks through /proc and `ip -j`, entered with nsenter; needs root.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,12 @@ class Netns:
     def inode(self) -> int:
         """Give the number that says whether two namespaces are the same one."""
         return self.path.stat().st_ino
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Give its inode, which is no other namespace's for as long as this one is held."""
+        with self.path.open("rb") as file:
+            yield os.fstat(file.fileno()).st_ino
 
     def links(self) -> dict[str, dict[str, Any]]:
         """Give its links by name, as `ip -d -j link` shows them."""
