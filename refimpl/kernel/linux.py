@@ -33,6 +33,7 @@ from refimpl.kernel.base import (
     Subnet,
 )
 from refimpl.kernel.firewall import Firewall
+from refimpl.kernel.ipv6 import Ipv6Switches
 from refimpl.kernel.netlink import (
     RTM_GETADDR,
     RTM_GETLINK,
@@ -58,8 +59,12 @@ class LinuxKernel:
     """
 
     def __init__(self, *, firewall_table: str = "netinit") -> None:
-        self._namespaces = netns.NamespaceThread()
-        self._spares = Spares(self._namespaces)
+        self._ipv6 = Ipv6Switches()
+        self._maker = netns.NamespaceThread()
+        """Makes new namespaces, and does at home what may come later; nobody need wait for it."""
+        self._visitor = netns.NamespaceThread()
+        """Goes into those that are there."""
+        self._spares = Spares(self._maker, self._ipv6)
         self._firewall = Firewall(firewall_table)
         self._reaper = Reaper()
         self._host = Netlink()
@@ -70,7 +75,9 @@ class LinuxKernel:
         """Release sockets and threads, when the last links that are on their way out have gone."""
         self._reaper.close()
         self._spares.close()
-        self._namespaces.close()
+        self._maker.close()
+        self._visitor.close()
+        self._ipv6.close()
         self._host.close()
 
     # -- the host's side -------------------------------------------------------------------
@@ -151,7 +158,7 @@ class LinuxKernel:
         """
         self._spares.prepare()
         if not self._new_ports.empty():
-            self._namespaces.begin(self._settle_ports)
+            self._maker.begin(self._settle_ports)
 
     def _settle_ports(self) -> None:
         """Take IPv6 from the host ends of new pairs, which are ports of a bridge and need none.
@@ -161,9 +168,11 @@ class LinuxKernel:
         """
         while True:
             try:
-                netns.set_ipv6(self._new_ports.get_nowait(), enabled=False)
+                self._ipv6.set_at_home(self._new_ports.get_nowait(), enabled=False)
             except Empty:
                 return
+            except FileNotFoundError:
+                continue  # it has gone meanwhile
             except OSError as error:
                 logger.warning("a port keeps its IPv6 address: %s", error)
 
@@ -192,7 +201,7 @@ class LinuxKernel:
                 indices = {one.name: index_of(one.name) for one in plan.interfaces}
                 plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
                 if plain and len(plain) < len(plan.interfaces):
-                    self._namespaces.inside(plan.key, partial(_switch_ipv6_off, plain))
+                    self._visitor.inside(plan.key, partial(self._switch_ipv6_off, plain))
                 requests = []
                 for interface in plan.interfaces:
                     requests += _set_up_requests(indices[interface.name], interface)
@@ -205,15 +214,15 @@ class LinuxKernel:
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
         """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
-        return self._namespaces.inside(key, partial(resolver.open_resolver, address))
+        return self._visitor.inside(key, partial(resolver.open_resolver, address))
 
     def open_socket(self, key: str, kind: socket.SocketKind) -> socket.socket:
         """Open a non-blocking IPv4 socket in a sandbox; it stays in there, whoever uses it."""
-        return self._namespaces.inside(key, partial(resolver.open_socket, kind))
+        return self._visitor.inside(key, partial(resolver.open_socket, kind))
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
-        inside = self._namespaces.inside(key, partial(_expect_interface, plan))
+        inside = self._visitor.inside(key, partial(self._expect_interface, plan))
         with inside, contextlib.ExitStack() as undo:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
@@ -227,7 +236,7 @@ class LinuxKernel:
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
         _delete_link(self._host, host_name)
-        self._namespaces.inside(key, partial(_forget_interface, name, gateway))
+        self._visitor.inside(key, partial(self._forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str) -> None:
         """Unpin a namespace and remove its file; its links are off their bridges and down then.
@@ -236,7 +245,7 @@ class LinuxKernel:
         after a crash as well. They go a little later: see `reaper`.
         """
         try:
-            inside = self._namespaces.inside(key, Netlink)
+            inside = self._visitor.inside(key, Netlink)
         except OSError as error:
             # ENOENT: gone already; EINVAL: a crash left a file at which nothing is pinned yet
             if error.errno not in {errno.ENOENT, errno.EINVAL}:
@@ -244,7 +253,7 @@ class LinuxKernel:
         else:
             with inside:
                 # only pairs with this namespace: `key` may be the pin of another daemon's host
-                ports = inside.pairs_with(self._namespaces.home)
+                ports = inside.pairs_with(self._visitor.home)
                 _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
             self._reaper.wake()
         netns.unpin(key)
@@ -263,6 +272,29 @@ class LinuxKernel:
             netns.unpin(path)
             netns.pin(path)
 
+    # -- run inside a sandbox's namespace, by the visitor --------------------------------------
+
+    def _expect_interface(self, plan: InterfacePlan) -> Netlink:
+        """Make the namespace ready for one more interface, with IPv6 as that one needs it."""
+        self._ipv6.set_here("default", enabled=_has_ipv6(plan))
+        if _has_ipv6(plan):
+            self._ipv6.set_here("lo", enabled=True)
+        return Netlink()
+
+    def _switch_ipv6_off(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._ipv6.set_here(name, enabled=False)
+
+    def _forget_interface(self, name: str, gateway: GatewayPlan) -> None:
+        """Settle a namespace after an interface went; with no other IPv6, `lo` loses its own."""
+        with Netlink() as inside:
+            _delete_link(inside, name)
+            _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
+            left = links.addresses_by_index(inside.dump(RTM_GETADDR))
+            left.pop(links.LOOPBACK_INDEX, None)
+        if not any(address.version == 6 for addresses in left.values() for address in addresses):
+            self._ipv6.set_here("lo", enabled=False)
+
     # -- mounts ----------------------------------------------------------------------------
 
     def mount_overlay(self, plan: OverlayPlan) -> None:
@@ -276,33 +308,6 @@ class LinuxKernel:
     def mounts_below(self, directory: str) -> tuple[str, ...]:
         """Return the mount points at or below a directory, deepest first."""
         return mounts.mounts_below(directory)
-
-
-# -- run inside a sandbox's namespace, by the namespace thread -----------------------------------
-
-
-def _expect_interface(plan: InterfacePlan) -> Netlink:
-    """Make the namespace ready for one more interface, with IPv6 as that one needs it."""
-    netns.set_ipv6("default", enabled=_has_ipv6(plan))
-    if _has_ipv6(plan):
-        netns.set_ipv6("lo", enabled=True)
-    return Netlink()
-
-
-def _switch_ipv6_off(names: Sequence[str]) -> None:
-    for name in names:
-        netns.set_ipv6(name, enabled=False)
-
-
-def _forget_interface(name: str, gateway: GatewayPlan) -> None:
-    """Settle a namespace after an interface went; without any other IPv6, `lo` loses its own."""
-    with Netlink() as inside:
-        _delete_link(inside, name)
-        _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
-        left = links.addresses_by_index(inside.dump(RTM_GETADDR))
-        left.pop(links.LOOPBACK_INDEX, None)
-    if not any(address.version == 6 for addresses in left.values() for address in addresses):
-        netns.set_ipv6("lo", enabled=False)
 
 
 # -- batches -------------------------------------------------------------------------------------

@@ -162,19 +162,3 @@ def is_pinned(key: str) -> bool:
         return Path(key).samefile(_OWN_NAMESPACE)
     except FileNotFoundError:
         return False
-
-
-def set_ipv6(interface: str, *, enabled: bool) -> None:
-    """Switch IPv6 on or off for one interface, or `all`, of the calling thread's namespace."""
-    path = f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"
-    try:
-        switch = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # a kernel without IPv6 has nothing to switch off
-        if enabled:
-            raise
-        return
-    try:
-        os.write(switch, b"0" if enabled else b"1")
-    finally:
-        os.close(switch)

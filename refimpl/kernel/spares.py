@@ -20,6 +20,7 @@ from functools import partial
 from typing import Self
 
 from refimpl.kernel import links, netns, resolver
+from refimpl.kernel.ipv6 import Ipv6Switches
 from refimpl.kernel.netlink import Netlink
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Namespace:
         inside: a route socket in it.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, ipv6: Ipv6Switches) -> None:
         """Furnish the namespace that the calling thread is in.
 
         Raises:
@@ -58,10 +59,10 @@ class Namespace:
         with contextlib.ExitStack() as undo:
             # before any interface is there, so that none ever gets a link-local address; then on
             # again for those that shall have IPv6
-            netns.set_ipv6("all", enabled=False)
+            ipv6.set_here("all", enabled=False)
             if kind.ipv6:
-                netns.set_ipv6("lo", enabled=True)
-                netns.set_ipv6("default", enabled=True)
+                ipv6.set_here("lo", enabled=True)
+                ipv6.set_here("default", enabled=True)
             self.inside = undo.enter_context(Netlink())
             self.inside.run([links.change_link(links.LOOPBACK_INDEX, "lo")])
             self._sockets = (
@@ -99,8 +100,9 @@ class Namespace:
 class Spares:
     """One spare namespace of each kind that was wanted lately."""
 
-    def __init__(self, namespaces: netns.NamespaceThread) -> None:
+    def __init__(self, namespaces: netns.NamespaceThread, ipv6: Ipv6Switches) -> None:
         self._namespaces = namespaces
+        self._ipv6 = ipv6
         self._lock = threading.Lock()
         self._wanted: dict[Kind, None] = {Kind(): None}
         """The kinds to keep, the one wanted last at the end."""
@@ -112,7 +114,7 @@ class Spares:
         with self._lock:
             for kind in self._wanted:
                 if kind not in self._ready:
-                    self._ready[kind] = self._namespaces.begin_new(partial(Namespace, kind))
+                    self._ready[kind] = self._begin(kind)
 
     def take(self, kind: Kind) -> Namespace:
         """Return a new namespace: the spare, if there is one."""
@@ -132,7 +134,7 @@ class Spares:
                 return spare.result()
             except OSError as error:
                 logger.warning("a spare namespace could not be made: %s", error)
-        return self._namespaces.begin_new(partial(Namespace, kind)).result()
+        return self._begin(kind).result()
 
     def close(self) -> None:
         """End the spares; to be called before the namespace thread ends."""
@@ -140,6 +142,9 @@ class Spares:
             left, self._ready = tuple(self._ready.values()), {}
         for visit in left:
             _discard(visit)
+
+    def _begin(self, kind: Kind) -> netns.Visit[Namespace]:
+        return self._namespaces.begin_new(partial(Namespace, kind, self._ipv6))
 
 
 def _discard(visit: netns.Visit[Namespace]) -> None:

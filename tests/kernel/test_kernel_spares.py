@@ -23,10 +23,10 @@ print(sum(os.path.exists(one) and os.readlink(one).startswith("net:") for one in
 """
 
 
-def expect(kernel, directory) -> None:
-    """Have the spares made, and wait for them: visits are made in their order."""
+def expect(kernel) -> None:
+    """Have the spares made and the ports settled, and wait for that: errands have an order."""
     kernel.expect_sandbox()
-    kernel.destroy_sandbox(str(directory / "never"))
+    kernel._maker.begin(lambda: None).result()
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def test_a_sandbox_takes_the_spare_of_its_kind(
             one.close()
 
     create("first")  # which tells what kind is wanted
-    expect(kernel, netns_directory)
+    expect(kernel)
     before = len(made)
     create("second")
     assert len(made) == before
-    expect(kernel, netns_directory)
+    expect(kernel)
     assert len(made) == before + 1
 
 
@@ -68,7 +68,7 @@ def test_a_spare_of_another_kind_is_not_taken(
     dns = SandboxPlan(key=str(netns_directory / "dns"), ipv6=True, resolver_address=RESOLVER)
     for one in kernel.create_sandbox(dns):
         one.close()
-    expect(kernel, netns_directory)
+    expect(kernel)
     key = str(netns_directory / "plain")
     assert kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),))) == ()
     assert inside(key, "nft", "list", "ruleset").stdout == ""
@@ -87,7 +87,7 @@ def test_a_spare_that_could_not_be_made_is_made_good_on_the_spot(
     key = str(netns_directory / "key")
     with monkeypatch.context() as patched:
         patched.setattr(libc, "unshare", refuse)
-        expect(kernel, netns_directory)
+        expect(kernel)
         with pytest.raises(OSError, match="too many"):
             kernel.create_sandbox(SandboxPlan(key=key))
     kernel.create_sandbox(SandboxPlan(key=key))
@@ -105,7 +105,7 @@ def test_no_more_spares_than_kinds_are_kept_and_none_after_the_end(
             plan = SandboxPlan(key=str(key), ipv6=ipv6, resolver_address=resolver)
             for one in kernel.create_sandbox(plan):
                 one.close()
-            expect(kernel, netns_directory)
+            expect(kernel)
             counts.append(open_descriptors())
     kernel.close()
     # a plain spare has two descriptors; four kinds come again and again
@@ -113,8 +113,8 @@ def test_no_more_spares_than_kinds_are_kept_and_none_after_the_end(
     assert open_descriptors() == before
 
 
-def test_no_child_inherits_a_spare(kernel, netns_directory) -> None:
-    expect(kernel, netns_directory)
+def test_no_child_inherits_a_spare(kernel) -> None:
+    expect(kernel)
     child = subprocess.run(
         [sys.executable, "-c", COUNT_NAMESPACES],
         close_fds=False,
@@ -134,7 +134,7 @@ def test_a_port_loses_its_ipv6_address_and_carries_ipv6_all_the_same(
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=(plan,)))
     live = interface(3, name="eth1", addresses=(ip_interface("fd30::3/64"),))
     kernel.add_interface(key, live, GatewayPlan())
-    expect(kernel, netns_directory)
+    expect(kernel)
     for port in (plan, live):
         (link,) = ip("addr", "show", port.host_name)
         assert link["addr_info"] == []
@@ -148,5 +148,5 @@ def test_a_port_that_is_gone_already_hinders_nobody(kernel, netns_directory, int
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),)))
     kernel.destroy_sandbox(key)
     kernel.delete_link(interface(2).host_name)
-    expect(kernel, netns_directory)
+    expect(kernel)
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),)))

@@ -1,0 +1,99 @@
+"""Goal: an IPv6 switch is that of the thread's own namespace, whichever proc it goes through.
+
+Method: real namespaces, of which the switches are read through the ordinary /proc.
+"""
+
+import errno
+import threading
+from pathlib import Path
+
+import pytest
+
+from refimpl.kernel import libc
+from refimpl.kernel.ipv6 import Ipv6Switches
+
+MANY = 40
+"""More namespaces than one instance of proc serves."""
+
+
+@pytest.fixture
+def switches():
+    made = Ipv6Switches()
+    yield made
+    made.close()
+
+
+def read(interface: str) -> str:
+    return Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").read_text()
+
+
+def in_new_namespace(work):
+    """Run `work` in a namespace that ends with it, and return what it returned."""
+    found = []
+
+    def visit() -> None:
+        libc.unshare(libc.CLONE_NEWNET)
+        try:
+            found.append(work())
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    thread.join()
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return found[0]
+
+
+def refuse_new_instances(monkeypatch) -> None:
+    def refuse(kind):
+        raise OSError(errno.ENOSYS, f"make a file system of kind {kind}")
+
+    monkeypatch.setattr(libc, "make_filesystem", refuse)
+
+
+@pytest.mark.parametrize("kernel_has_instances", [True, False])
+def test_each_namespace_has_its_own_switches(switches, monkeypatch, kernel_has_instances) -> None:
+    if not kernel_has_instances:
+        refuse_new_instances(monkeypatch)
+    home = read("all")
+
+    def work():
+        before = read("all")
+        switches.set_here("all", enabled=False)
+        switches.set_here("lo", enabled=True)
+        return before, read("all"), read("lo"), read("default")
+
+    for _ in range(MANY):
+        assert in_new_namespace(work) == ("0\n", "1\n", "0\n", "1\n")
+    assert read("all") == home
+
+
+def test_home_is_where_it_was_made(switches) -> None:
+    before = read("lo")
+    try:
+        in_new_namespace(lambda: switches.set_at_home("lo", enabled=False))
+        assert read("lo") == "1\n"
+    finally:
+        switches.set_at_home("lo", enabled=before == "0\n")
+    assert read("lo") == before
+
+
+def test_what_is_not_there_cannot_be_switched_on(switches) -> None:
+    switches.set_here("never", enabled=False)
+    switches.set_at_home("never", enabled=False)
+    for switch in (switches.set_here, switches.set_at_home):
+        with pytest.raises(FileNotFoundError):
+            switch("never", enabled=True)
+
+
+def test_nothing_is_mounted_and_nothing_stays_open(open_descriptors) -> None:
+    before = open_descriptors(), Path("/proc/self/mountinfo").read_text()
+    switches = Ipv6Switches()
+    for _ in range(MANY):
+        in_new_namespace(lambda: switches.set_here("all", enabled=False))
+    assert Path("/proc/self/mountinfo").read_text() == before[1]
+    assert open_descriptors() <= before[0] + 2
+    switches.close()
+    assert open_descriptors() == before[0]
