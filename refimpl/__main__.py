@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from refimpl.api.server import Listener, Server
-from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.daemon import Daemon, database_path
-from refimpl.daemon.metrics import Metrics
 from refimpl.errors import EngineError
-from refimpl.kernel.descriptors import raise_descriptor_limit
-from refimpl.kernel.files import LinuxFiles
-from refimpl.kernel.firewall import TableClaim
-from refimpl.kernel.linux import LinuxKernel
-from refimpl.libnetwork.controller import new_id, utc_now
-from refimpl.libnetwork.store import SQLiteStore
-from refimpl.limits import DESCRIPTORS_WANTED
 from refimpl.oci.runtime import become_subreaper, find_runtime
-
-log = logging.getLogger("refimpl")
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -93,85 +78,6 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
     # fmt: on
 
 
-def configure(options: argparse.Namespace) -> DaemonConfig:
-    """Return the daemon's settings."""
-    return DaemonConfig(
-        data_root=str(Path(options.data_root).absolute()),
-        exec_root=str(Path(options.exec_root).absolute()),
-        bridge=options.bridge,
-        bip=options.bip,
-        fixed_cidr=options.fixed_cidr,
-        mtu_bytes=options.mtu,
-        icc=options.icc == "true",
-        dns=tuple(options.dns),
-        dns_search=tuple(options.dns_search),
-        dns_options=tuple(options.dns_opt),
-    )
-
-
-def socket_path(host: str) -> Path:
-    """Return the path of a unix:// address.
-
-    Raises:
-        EngineError: it is an address of another kind.
-    """
-    scheme, separator, path = host.partition("://")
-    if separator and scheme != "unix":
-        raise EngineError(f"cannot listen on {host}: only unix:// sockets are served")
-    return Path(path if separator else host)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Compose the engine, serve until a signal ends it, and clean up.
-
-    Raises:
-        EngineError, OSError: it cannot start; the text says why.
-    """
-    config = configure(options)
-    # both are for the whole process, and before the first thread
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    become_subreaper()
-    raise_descriptor_limit(DESCRIPTORS_WANTED)
-
-    with contextlib.ExitStack() as at_end:
-        # what can be refused comes before the kernel is touched: a failed start leaves nothing
-        listener = Listener(socket_path(options.host))
-        at_end.callback(listener.close)
-        metrics = Metrics()
-        at_end.callback(metrics.close)
-        if options.metrics_addr:
-            metrics.serve(options.metrics_addr)
-        claim = TableClaim(config.data_root)
-        at_end.callback(claim.release)
-        kernel = LinuxKernel(firewall_table=claim.table)
-        at_end.callback(kernel.close)
-        files = LinuxFiles()
-        daemon = Daemon(
-            Services(
-                config=config,
-                kernel=kernel,
-                files=files,
-                runtime=find_runtime(config.exec("runtime"), options.runtime),
-                clock=utc_now,
-                new_id=new_id,
-                metrics=metrics,
-            )
-        )
-        at_end.callback(daemon.close)
-        if options.pidfile:
-            at_end.callback(files.remove, options.pidfile)
-            files.write(options.pidfile, f"{os.getpid()}\n".encode())
-        claim.remove_other_table()
-        daemon.boot(SQLiteStore(database_path(config.data_root)))
-        # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
-        gc.freeze()
-        server = Server(daemon, listener)
-        at_end.callback(server.close)
-        log.info("API listen on %s", listener.path)
-        received = signal.sigwait(_STOP_SIGNALS)
-        log.info("Processing signal '%s'", signal.Signals(received).name)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code: 0 stopped by a signal, 1 could not start."""
     options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
@@ -188,8 +94,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    # both are for the whole process, and before the first thread
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    become_subreaper()
     try:
-        run(options)
+        with ThreadPoolExecutor(1) as meanwhile:
+            # the runtime tells its version while the rest of the program is loaded
+            root = str(Path(options.exec_root).absolute() / "runtime")
+            runtime = meanwhile.submit(find_runtime, root, options.runtime)
+            from refimpl.program import run  # noqa: PLC0415
+
+            run(options, runtime.result, _STOP_SIGNALS)
     except (EngineError, OSError, ValueError) as error:
         print(f"netinit could not start: {error}", file=sys.stderr)
         return 1

@@ -21,10 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from refimpl.kernel.messages import ifaddrmsg, ifinfmsg, nsidmsg, rtmsg
 
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4

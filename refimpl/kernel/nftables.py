@@ -22,6 +22,7 @@ _NFNL_MSG_BATCH_BEGIN = 0x10
 _NFNL_MSG_BATCH_END = 0x11
 _NFNL_SUBSYS_NFTABLES = 10
 _NFT_MSG_NEWTABLE = 0
+_NFT_MSG_DELTABLE = 2
 _NFT_MSG_NEWCHAIN = 3
 _NFT_MSG_NEWRULE = 6
 _NFT_MSG_DELRULE = 8
@@ -32,6 +33,7 @@ _NLM_F_CREATE = 0x400
 _NLM_F_APPEND = 0x800
 _NLMSG_ERROR = 2
 _NLA_F_NESTED = 0x8000
+_NFPROTO_INET = 1
 
 _TABLE_NAME = 1
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE = 1, 3, 4, 5, 7
@@ -64,6 +66,15 @@ _ANSWER_TIMEOUT_S = 10
 def table(name: str) -> bytes:
     """Make a table of the IPv4 family; no error when it is there already."""
     return _message(_NFT_MSG_NEWTABLE, _NLM_F_CREATE, attribute(_TABLE_NAME, _text(name)))
+
+
+def no_inet_table(name: str) -> tuple[bytes, bytes]:
+    """Delete a table of the inet family; no error when it is not there, as it is made first."""
+    named = attribute(_TABLE_NAME, _text(name))
+    return (
+        _message(_NFT_MSG_NEWTABLE, _NLM_F_CREATE, named, family=_NFPROTO_INET),
+        _message(_NFT_MSG_DELTABLE, 0, named, family=_NFPROTO_INET),
+    )
 
 
 def chain(table_name: str, name: str) -> bytes:

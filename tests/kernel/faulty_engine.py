@@ -1,6 +1,6 @@
 """An engine whose n-th operation fails, or kills it, and a look at everything it may leave behind.
 
-The engine is composed as `refimpl.__main__` composes it, without the API; kernel, files and store
+The engine is composed as `refimpl.program` composes it, without the API; kernel, files and store
 (and the OCI runtime, where it may be killed at it) go through one `Trap`, which counts while it is
 armed. Run as a program it boots, looks, starts the container unarmed, stops it, and then starts it
 armed with SIGKILL:
