@@ -112,6 +112,8 @@ def _allocate_bars(measurements: Measurements, ours: Case) -> Iterator[Bar]:
         limit=MAX_TAIL,
         ratio=None,
     )
+    release = Case(Figure.RELEASE, REFERENCE, ours.network)
+    yield from _compare(measurements, release, ours, "release to its own allocate", 1.0)
     for info in measurements.engines:
         if info.family == "docker":
             theirs = Case(Figure.METRIC, info.name, ours.network)

@@ -29,6 +29,7 @@ class Figure(enum.Enum):
     PEER = "the same work by a peer: a namespace, and its program set up by one call"
     IN_PROCESS = "allocate_network in process: store, files and kernel, no API, no runtime"
     METRIC = "allocate by the engine's own metric, one start = one sample"
+    RELEASE = "release by the engine's own metric, after each of these starts"
     OUTSIDE_IN = "outside in: start of a container minus start with network none"
     START = "whole start: the API request of the SDK until its answer"
 
@@ -64,6 +65,7 @@ def plan_cases(engines: Sequence[str], peers: Sequence[str]) -> tuple[Case, ...]
         cases += [Case(Figure.IN_PROCESS, REFERENCE, net) for net in ALLOCATING_NETWORKS]
     for figure, networks in (
         (Figure.METRIC, ALLOCATING_NETWORKS),
+        (Figure.RELEASE, ALLOCATING_NETWORKS),
         (Figure.OUTSIDE_IN, ALLOCATING_NETWORKS),
         (Figure.START, STARTED_NETWORKS),
     ):

@@ -21,7 +21,7 @@ from benchmarks.bars import make_bars
 from benchmarks.boot import boot
 from benchmarks.burst import burst
 from benchmarks.gate.cli import counts, gate, trials
-from benchmarks.growth import growth
+from benchmarks.growth import growth, read_growth
 from benchmarks.history.cli import history
 from benchmarks.measure import Progress, Settings
 from benchmarks.peers import find_peers
@@ -169,12 +169,18 @@ def run(
     show_default=True,
     help="The folder for the page and the Markdown.",
 )
-def render(*, run_json: Path, folder: Path) -> None:
+@click.option(
+    "--growth",
+    "growth_json",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The JSON of `growth --json`, to be shown on the same page.",
+)
+def render(*, run_json: Path, folder: Path, growth_json: Path | None) -> None:
     """Make the page and the Markdown of a run that was kept with --json, again."""
-    _write_report(run_json, folder)
+    _write_report(run_json, folder, growth_json)
 
 
-def _write_report(run_json: Path, folder: Path) -> None:
+def _write_report(run_json: Path, folder: Path, growth_json: Path | None = None) -> None:
     # here, because only this needs matplotlib: it takes a second to import, and may not be there
     try:
         from benchmarks.report import PageError, Run, write_page  # noqa: PLC0415
@@ -183,8 +189,9 @@ def _write_report(run_json: Path, folder: Path) -> None:
         sys.exit(ExitCode.ERROR)
 
     try:
-        written = write_page(Run.read(run_json), folder)
-    except PageError as error:
+        grown = None if growth_json is None else read_growth(growth_json)
+        written = write_page(Run.read(run_json), folder, growth=grown)
+    except (PageError, ValueError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(ExitCode.ERROR)
     for path in written:

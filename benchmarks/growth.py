@@ -171,28 +171,82 @@ def _sample(crowd: Worker, size: Size) -> None:
         size.release[network].append([float(one["release"]) for one in samples])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One size on one network; the times are in seconds.
+
+    Attributes:
+        size: which one.
+        network: `bridge` or `user`.
+        allocate: every sample.
+        release_p50: the median.
+        ratio: the median of allocate to that at the smallest size; None for that one itself.
+    """
+
+    size: Size
+    network: str
+    allocate: list[float]
+    release_p50: float
+    ratio: Ratio | None
+
+
+def make_rows(growth: Growth) -> list[Row]:
+    """Return the lines of the table in their order: sizes in sandboxes, then in networks."""
+    return [
+        Row(
+            size=size,
+            network=network,
+            allocate=[one for samples in size.allocate[network] for one in samples],
+            release_p50=percentile(
+                [one for samples in size.release[network] for one in samples], 50
+            ),
+            ratio=None if size is sizes[0] else growth.ratio(size, sizes[0], network),
+        )
+        for sizes in (growth.sandboxes, growth.networks)
+        for size in sizes
+        for network in (BRIDGE, USER)
+    ]
+
+
+def verdict(growth: Growth) -> list[str]:
+    """Return what is said below the table."""
+    misses = [f"MISSED: {one}" for one in growth.misses()]
+    return [
+        f"memory: {growth.kib_per_sandbox():.1f} KiB per sandbox",
+        *(misses or ["every bar is met"]),
+    ]
+
+
 def render(growth: Growth) -> str:
     """Return the table and the verdict as text."""
     lines = [
         f"{'':34} {'allocate p50 p99':>18} {'to the first':>20} {'release p50':>12} {'MiB':>7}"
     ]
-    for sizes in (growth.sandboxes, growth.networks):
-        for size in sizes:
-            for network in (BRIDGE, USER):
-                allocate = [one for samples in size.allocate[network] for one in samples]
-                release = [one for samples in size.release[network] for one in samples]
-                ratio = "1" if size is sizes[0] else None
-                lines.append(
-                    f"{size.name + ', ' + network:34} "
-                    f"{percentile(allocate, 50) * 1e3:9.2f}{percentile(allocate, 99) * 1e3:9.2f} "
-                    f"{ratio or show_ratio(growth.ratio(size, sizes[0], network)):>20} "
-                    f"{percentile(release, 50) * 1e3:12.2f} "
-                    f"{size.kib[0] / 1024:7.1f}"
-                )
-    lines.append(f"memory: {growth.kib_per_sandbox():.1f} KiB per sandbox")
-    misses = growth.misses()
-    lines += [f"MISSED: {one}" for one in misses] or ["every bar is met"]
-    return "\n".join(lines)
+    lines += [
+        f"{row.size.name + ', ' + row.network:34} "
+        f"{percentile(row.allocate, 50) * 1e3:9.2f}{percentile(row.allocate, 99) * 1e3:9.2f} "
+        f"{show_ratio(row.ratio) if row.ratio else '1':>20} "
+        f"{row.release_p50 * 1e3:12.2f} "
+        f"{row.size.kib[0] / 1024:7.1f}"
+        for row in make_rows(growth)
+    ]
+    return "\n".join([*lines, *verdict(growth)])
+
+
+def read_growth(path: Path) -> Growth:
+    """Read what `--json` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        sizes = {
+            kind: [Size(**one) for one in document[kind]] for kind in ("sandboxes", "networks")
+        }
+        return Growth(**{**document, **sizes})
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the JSON of a growth run: {error}") from error
 
 
 @click.command()

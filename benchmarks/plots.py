@@ -62,12 +62,13 @@ def ecdf(series: Mapping[str, Sequence[float]], *, title: str) -> str:
     return _to_svg(figure, title)
 
 
-def growth(series: Mapping[str, Mapping[int, Sequence[float]]], *, title: str) -> str:
+def growth(series: Mapping[str, Mapping[int, Sequence[float]]], *, title: str, axis: str) -> str:
     """Return the median and the middle half of the samples against how much was there already.
 
     Args:
         series: for each label the samples in seconds, by how many sandboxes (networks) there were.
         title: what a screen reader says of the plot.
+        axis: what is counted.
     """
     figure, axes = _canvas()
     for label, (colour, dashes) in _styles(series).items():
@@ -82,7 +83,7 @@ def growth(series: Mapping[str, Mapping[int, Sequence[float]]], *, title: str) -
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     _plain_numbers(axes)
-    axes.set_xlabel("already there")
+    axes.set_xlabel(axis)
     axes.set_ylabel("milliseconds")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _to_svg(figure, title)

@@ -16,8 +16,12 @@ import jinja2
 from markupsafe import Markup
 
 from benchmarks.cases import NETWORK_TITLES, Figure
+from benchmarks.figures import percentile
+from benchmarks.growth import Growth, make_rows, verdict
 from benchmarks.plots import ecdf
+from benchmarks.plots import growth as draw_growth
 from benchmarks.plugin import SCHEMA_VERSION
+from benchmarks.ratios import ratio_to_wire
 
 HTML_NAME = "benchmarks.html"
 MARKDOWN_NAME = "benchmarks.md"
@@ -121,7 +125,53 @@ class Run:
         return {row["engine"]: self.samples[row["case"]] for row in wanted}
 
 
-def write_page(run: Run, folder: Path, *, extra_plots: Sequence[Plot] = ()) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class GrowthPart:
+    """What a growth run says: does a start cost more when much is there already?"""
+
+    growth: Growth
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The table; times in milliseconds."""
+        return [
+            {
+                "size": row.size.name,
+                "network": row.network,
+                "n": len(row.allocate),
+                "p50_ms": percentile(row.allocate, 50) * 1000,
+                "p99_ms": percentile(row.allocate, 99) * 1000,
+                "ratio": None if row.ratio is None else ratio_to_wire(row.ratio),
+                "release_p50_ms": row.release_p50 * 1000,
+            }
+            for row in make_rows(self.growth)
+        ]
+
+    @property
+    def verdict(self) -> list[str]:
+        """What is said below the table."""
+        return verdict(self.growth)
+
+    @property
+    def plots(self) -> list[Plot]:
+        """Allocate by the number of sandboxes, and by that of networks."""
+        found = []
+        for what, sizes in (
+            ("sandboxes", self.growth.sandboxes),
+            ("networks", self.growth.networks),
+        ):
+            series: dict[str, dict[int, list[float]]] = {}
+            for row in make_rows(self.growth):
+                if any(row.size is size for size in sizes):
+                    by_size = series.setdefault(NETWORK_TITLES[row.network], {})
+                    by_size[getattr(row.size, what)] = row.allocate
+            name = f"allocate among many {what}: the median, and the middle half of the samples"
+            svg = draw_growth(series, title=name, axis=f"{what} that are there already")
+            found.append(Plot(name, Markup(svg)))  # noqa: S704
+        return found
+
+
+def write_page(run: Run, folder: Path, *, growth: Growth | None = None) -> list[Path]:
     """Write the page and the Markdown into a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(
@@ -139,7 +189,7 @@ def write_page(run: Run, folder: Path, *, extra_plots: Sequence[Plot] = ()) -> l
         text = environment.get_template(f"{name}.j2").render(
             run=run,
             networks=NETWORK_TITLES,
-            plots=[*run.plots, *extra_plots] if name == HTML_NAME else [],
+            growth=None if growth is None else GrowthPart(growth),
         )
         path = folder / name
         path.write_text(text, encoding="utf-8")

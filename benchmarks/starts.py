@@ -33,10 +33,12 @@ class StartSample:
     Attributes:
         wall_s: from the SDK's request to its answer.
         allocate_s: what the engine's metric counted for it; None where it serves none.
+        release_s: likewise, for giving the network back when the container had ended.
     """
 
     wall_s: float
-    allocate_s: float | None
+    allocate_s: float | None = None
+    release_s: float | None = None
 
 
 class Starts:
@@ -88,7 +90,8 @@ class Starts:
         """Start the container of one network, and stop it again outside the measurement.
 
         Raises:
-            StartError: not exactly one allocate was counted, so the time is not this start's.
+            StartError: not exactly one allocate and one release were counted, so the times are not
+                this start's.
         """
         container = self._containers[network]
         before = self._read()
@@ -98,14 +101,27 @@ class Starts:
         after = self._read()
         self._stop(container, releases=after.get("release", _NOTHING).count)
         if self._metrics is None:
-            return StartSample(wall_s=wall_s, allocate_s=None)
-        old, new = before.get("allocate", _NOTHING), after.get("allocate", _NOTHING)
+            return StartSample(wall_s=wall_s)
+        return StartSample(
+            wall_s=wall_s,
+            allocate_s=self._spent("allocate", before, after, network),
+            release_s=self._spent("release", after, self._read(), network),
+        )
+
+    def _spent(
+        self,
+        action: str,
+        before: Mapping[str, ActionMetric],
+        after: Mapping[str, ActionMetric],
+        network: str,
+    ) -> float:
+        old, new = before.get(action, _NOTHING), after.get(action, _NOTHING)
         if new.count - old.count != 1:
             raise StartError(
-                f"{self._engine.name}: {new.count - old.count} allocates were counted during one "
+                f"{self._engine.name}: {action} was counted {new.count - old.count} times for one "
                 f"start on network {network}; does somebody else use this engine?"
             )
-        return StartSample(wall_s=wall_s, allocate_s=new.sum_s - old.sum_s)
+        return new.sum_s - old.sum_s
 
     def _read(self) -> Mapping[str, ActionMetric]:
         return {} if self._metrics is None else self._metrics.read()
@@ -135,6 +151,10 @@ class Starts:
         sample = self.sample(network)
         name = self._engine.name
         found = {Case(Figure.START, name, network): sample.wall_s}
-        if sample.allocate_s is not None:
-            found[Case(Figure.METRIC, name, network)] = sample.allocate_s
+        for figure, seconds in (
+            (Figure.METRIC, sample.allocate_s),
+            (Figure.RELEASE, sample.release_s),
+        ):
+            if seconds is not None:
+                found[Case(figure, name, network)] = seconds
         return found

@@ -63,8 +63,8 @@ def make_rows(measurements: Measurements) -> tuple[Row, ...]:
     for case in measurements.plan:
         if case not in measurements.samples:
             continue
-        # A whole start is mostly runtime: the floor says nothing about it.
-        to_floor = case.figure is not Figure.START
+        # A whole start is mostly runtime, and a release other work: the floor says nothing of them.
+        to_floor = case.figure not in {Figure.START, Figure.RELEASE}
         rows.append(
             Row(
                 case=case,

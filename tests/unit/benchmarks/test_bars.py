@@ -51,6 +51,13 @@ def test_tail_is_held_to_three_times_the_median(slowest_s, is_met):
     assert bars[BRIDGE, "allocate's p99 to its p50"].is_met == is_met
 
 
+@pytest.mark.parametrize(("release_s", "is_met"), [(0.001, True), (0.0011, False)])
+def test_release_is_held_to_allocate(release_s, is_met):
+    release = Case(Figure.RELEASE, "reference", USER)
+    bars = bars_of({metric("reference", USER): [[0.001]] * 3, release: [[release_s]] * 3})
+    assert bars[USER, "release to its own allocate"].is_met == is_met
+
+
 @pytest.mark.parametrize(
     ("version", "share"),
     [("1.13.1", 1 / 4), ("20.10.24+dfsg1", 1 / 4), ("26.1.5+dfsg1", 1 / 8), ("28.5.2", 1 / 20)],

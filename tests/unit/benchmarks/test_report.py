@@ -3,15 +3,17 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from markupsafe import Markup
 
+from benchmarks.cases import BRIDGE, USER
 from benchmarks.cli import main
+from benchmarks.growth import Growth, Size, read_growth
 from benchmarks.plots import ecdf, growth
-from benchmarks.report import PageError, Plot, Run, write_page
+from benchmarks.report import PageError, Run, write_page
 
 ENGINES = ("reference", "docker-20.10")
 TIMES_S = {"reference": [0.002, 0.003], "docker-20.10": [0.0050, 0.0071]}
@@ -109,16 +111,61 @@ def test_two_plots_on_a_page_share_no_id():
 
 
 def test_growth_is_drawn_at_the_sizes_that_were_measured():
-    svg = growth({"user network": {10: [0.001, 0.002, 0.003], 1000: [0.002] * 3}}, title="growth")
+    svg = growth(
+        {"user network": {10: [0.001, 0.002, 0.003], 1000: [0.002] * 3}},
+        title="growth",
+        axis="sandboxes",
+    )
     texts = {"".join(each.itertext()) for each in ET.fromstring(svg).iter()}
     assert {"user network", "1,000"} <= texts
 
 
-def test_plots_of_other_runs_come_last(document, tmp_path):
-    html, _markdown = write_page(
-        Run(document), tmp_path, extra_plots=[Plot("growth, somewhere", Markup("<i>here</i>"))]
+@pytest.fixture
+def grown(tmp_path):
+    """The JSON of a growth run in which 1,000 sandboxes cost nothing and 100 networks much."""
+
+    def size(sandboxes: int, networks: int, allocate_s: float) -> Size:
+        one = Size(sandboxes, networks)
+        for network in (BRIDGE, USER):
+            one.allocate[network] = [[allocate_s] * 3] * 2
+            one.release[network] = [[0.0015] * 3] * 2
+        one.kib = [1000, 1000]
+        return one
+
+    machine = {"kernel": "6.18.1", "load": {"load_average": 0.5}}
+    sandboxes = [size(10, 8, 0.001), size(1000, 8, 0.0011)]
+    run = Growth(sandboxes, [size(10, 10, 0.001), size(10, 100, 0.002)], 0, machine)
+    path = tmp_path / "growth.json"
+    path.write_text(json.dumps(asdict(run)))
+    return path
+
+
+def test_growth_has_a_part_of_its_own(document, tmp_path, grown):
+    html, markdown = write_page(Run(document), tmp_path, growth=read_growth(grown))
+    page, text = html.read_text(), markdown.read_text()
+    assert page.count("<svg") == 4
+    assert "sandboxes that are there already" in page
+    assert (
+        "| 1000 sandboxes, 8 networks | user network | 6 | 1.10 | 1.10 | 1.1 [1.1 1.1] | 1.50 |"
+        in text
     )
-    assert "Growth, somewhere" in html.read_text()
+    for said in (page, text):
+        assert "MISSED: bridge: 10 sandboxes, 100 networks" in said
+
+
+def test_page_without_growth_does_not_speak_of_it(document, tmp_path):
+    for path in write_page(Run(document), tmp_path):
+        assert "growth" not in path.read_text().lower()
+
+
+def test_growth_of_something_else_is_refused_in_a_sentence(document, tmp_path, grown):
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps(document))
+    arguments = ["render", str(run), "-o", str(tmp_path / "out"), "--growth"]
+    result = CliRunner().invoke(main, [*arguments, str(run)])
+    assert result.exit_code == 2
+    assert result.output.startswith(f"error: {run}: not the JSON of a growth run")
+    assert CliRunner().invoke(main, [*arguments, str(grown)]).exit_code == 0
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"netinit": {"schema_version": 1}}'])
