@@ -8,6 +8,7 @@ Mirrors: moby daemon/{daemon,container,checkpoint,events}.go (v20.10).
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import threading
@@ -160,6 +161,8 @@ class DaemonCore:
             f"{container.root}/hostconfig.json",
             _JSON.encode(container.host_config.to_wire()).encode(),
         )
+        if container.host_config != container.written_host_config:
+            container.written_host_config = copy.deepcopy(container.host_config)
 
     def log_container_event(
         self, container: Container, action: str, attributes: Mapping[str, str] | None = None

@@ -32,6 +32,7 @@ class NetworkActions:
             buckets=BUCKETS_S,
             registry=registry,
         )
+        self._by_action: dict[str, Histogram] = {}
 
     @staticmethod
     def now() -> float:
@@ -40,7 +41,10 @@ class NetworkActions:
 
     def update_since(self, action: str, start: float) -> None:
         """Count one finished action (`allocate`, `connect`, `release`, `update`)."""
-        self._histogram.labels(action).observe(time.perf_counter() - start)
+        timer = self._by_action.get(action)
+        if timer is None:
+            timer = self._by_action[action] = self._histogram.labels(action)
+        timer.observe(time.perf_counter() - start)
 
 
 class Metrics:

@@ -12,6 +12,7 @@ import heapq
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -35,6 +36,7 @@ DEFAULT_ADDRESS_POOLS: tuple[tuple[str, int], ...] = (
 )
 """(base, size): the local-scope defaults of ipamutils (v20.10)."""
 
+_KEPT_MAX = 1024
 _GO_CIDR = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
 
 
@@ -90,6 +92,12 @@ def parse_ip(text: str) -> IPAddress | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
+@lru_cache(maxsize=_KEPT_MAX)
+def _make_interface(version: int, address: int, length: int) -> Interface:
+    """Return an address, with what it has worked out about itself if it was given out lately."""
+    return IPv4Interface((address, length)) if version == 4 else IPv6Interface((address, length))
+
+
 class AddressPool:
     """The addresses of one subnet, handed out lowest free first.
 
@@ -106,7 +114,6 @@ class AddressPool:
         self.ip_range = ip_range
         size = subnet.num_addresses
         self._base = int(subnet.network_address)
-        self._interface = IPv4Interface if subnet.version == 4 else IPv6Interface
         # the network's own address, and for IPv4 the broadcast address, belong to nobody
         self._reserved = frozenset({0, size - 1} if subnet.version == 4 else {0})
         low, high = 0, size - 1
@@ -140,7 +147,7 @@ class AddressPool:
                 if offset in self._taken or offset in self._reserved:
                     raise AddressInUse
             self._taken.add(offset)
-        return self._interface((self._base + offset, self.subnet.prefixlen))
+        return _make_interface(self.subnet.version, self._base + offset, self.subnet.prefixlen)
 
     def release(self, address: IPAddress) -> None:
         """Give an address back; no error when nobody has it."""

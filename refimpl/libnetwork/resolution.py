@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from refimpl.kernel.base import Files
@@ -19,6 +20,9 @@ from refimpl.libnetwork.upstream import Upstream
 from refimpl.model.network import SandboxOptions
 
 logger = logging.getLogger(__name__)
+
+_KEPT_MAX = 16
+"""Different resolv.conf texts; nearly always there is one, the host's."""
 
 
 class ResolutionFiles:
@@ -185,6 +189,7 @@ class ResolutionFiles:
             return ""
 
 
+@lru_cache(maxsize=_KEPT_MAX)
 def _upstreams(resolv_conf: str, *, of_host: bool) -> tuple[Upstream, ...]:
     """Return the nameservers to ask (moby: setExternalResolvers)."""
     return tuple(

@@ -61,6 +61,7 @@ class Store(Protocol):
         """Write back and release the file."""
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _TABLES = ("network", "endpoint", "sandbox")
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -115,7 +116,7 @@ class SQLiteStore:
             try:
                 for change in changes:
                     if isinstance(change, Put):
-                        value = json.dumps(change.row, separators=(",", ":"))
+                        value = _JSON.encode(change.row)
                         self._connection.execute(_PUT[change.kind], (change.id, value))
                     else:
                         self._connection.execute(_DELETE[change.kind], (change.id,))

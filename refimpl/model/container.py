@@ -195,6 +195,8 @@ class Container:
     has_been_manually_restarted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     ends: Ends = field(default_factory=Ends, repr=False)
+    written_host_config: HostConfig | None = field(default=None, repr=False)
+    """A copy of what `hostconfig.json` has; None when this daemon has not written it yet."""
     listed: Listed | None = None
     """None until it is written down for the first time."""
 

@@ -74,7 +74,7 @@ def generate_mac(address: IPv4Interface) -> str:
 
     Mirrors: netutils.GenerateMACFromIP (v20.10).
     """
-    return "02:42:" + ":".join(f"{octet:02x}" for octet in address.packed)
+    return f"02:42:{address.packed.hex(':')}"
 
 
 def _random_hex(digits: int) -> str:
