@@ -17,19 +17,18 @@ import gc
 import json
 import re
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.exec_root import mount_in_memory
 from benchmarks.inprocess import InProcess
 from refimpl.model.container import Container
 
 SANDBOXES_PER_NETWORK = 125
 """A bridge of the kernel's has 1,024 ports at most, so a crowd is spread over networks."""
-MOUNT_S = 10
 _PSS = re.compile(r"^Pss:\s+([0-9]+) kB$", re.MULTILINE)
 
 
@@ -40,7 +39,7 @@ class Crowd:
         """Boot the daemon; it has the sample's containers and no crowd yet."""
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        _mount_exec_root(directory / "exec")
+        mount_in_memory(directory / "exec")
         self._reference = InProcess(directory)
         self._networks: list[str] = []
         self._containers: list[Container] = []
@@ -102,15 +101,6 @@ class Crowd:
                 self._set_networks(len(self._networks) + 1)
             network = self._networks[number // SANDBOXES_PER_NETWORK]
             self._containers.append(self._reference.create(f"crowd-{number}", network))
-
-
-def _mount_exec_root(exec_root: Path) -> None:
-    """Let exec-root be on a tmpfs, as /run is; it ends with the worker's mount namespace.
-
-    Where it is on the disk, ext4 needs 0.7 ms for a new file beside a thousand others.
-    """
-    exec_root.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(exec_root)], check=True, timeout=MOUNT_S)
 
 
 def _timed(work: Callable[[], None]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 from benchmarks import netlink, worker
+from benchmarks.exec_root import mount_in_memory
 
 BRIDGE = "ni-floor"
 SANDBOX_INTERFACE = "eth0"
@@ -129,7 +130,9 @@ class Floor:
 
 def main() -> int:
     """Serve allocates until the standard input ends; the argument is a directory to work in."""
-    floor = Floor(Path(sys.argv[1]))
+    exec_root = Path(sys.argv[1], "exec")
+    mount_in_memory(exec_root)
+    floor = Floor(exec_root)
 
     def allocate(_network: str) -> float:
         return floor.allocate()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks import worker
 from benchmarks.cases import BRIDGE, USER
+from benchmarks.exec_root import mount_in_memory
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon, database_path
@@ -105,7 +106,9 @@ class InProcess:
 
 def main() -> int:
     """Serve allocates until the standard input ends; the argument is a directory to work in."""
-    reference = InProcess(Path(sys.argv[1]))
+    directory = Path(sys.argv[1])
+    mount_in_memory(directory / "exec")
+    reference = InProcess(directory)
     try:
         worker.serve(reference.allocate, reference.release)
     finally:

@@ -26,13 +26,14 @@ from benchmarks.cases import (
     Figure,
     plan_cases,
 )
+from benchmarks.exec_root import mount_in_memory
 from benchmarks.figures import Rounds
 from benchmarks.machine import CpuTimes, Load, load_before_run
 from benchmarks.peers import find_peers, version_of
 from benchmarks.starts import Starts
 from benchmarks.worker import Worker
 from conformance.engines.factory import make_engine
-from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
+from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT, ManagedEngine
 
 FLOOR_MODULE = "benchmarks.floor"
 IN_PROCESS_MODULE = "benchmarks.inprocess"
@@ -234,6 +235,8 @@ def _engine_slots(
     """Start an engine with its containers; they are gone when `cleanup` unwinds."""
     engine = make_engine(spec, run_id=f"bench-{run_id}", workspace=workspace)
     cleanup.callback(engine.stop)
+    if isinstance(engine, ManagedEngine):
+        mount_in_memory(engine.exec_root)  # which goes with the engine's folder
     engine.start()
     starts = cleanup.enter_context(closing(Starts(engine, run_id=run_id)))
     version = engine.version().version

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import worker
+from benchmarks.exec_root import mount_in_memory
 from benchmarks.floor import Namespace
 
 CNI_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
@@ -47,7 +48,7 @@ class Peer(ABC):
     def __init__(self, program: Path, directory: Path) -> None:
         self._program = program
         self._directory = directory
-        self._namespace = Namespace(directory / "netns")
+        self._namespace = Namespace(directory / "exec" / "netns")
 
     @abstractmethod
     def command(self, action: str) -> tuple[list[str], dict[str, str], str]:
@@ -191,6 +192,7 @@ def main() -> int:
     """Serve allocates until the standard input ends; arguments: the peer and a folder."""
     name, folder = sys.argv[1], Path(sys.argv[2])
     program = find_peers()[name]
+    mount_in_memory(folder / "exec")
     peer = PEERS[name](program, folder)
 
     def allocate(_network: str) -> float:

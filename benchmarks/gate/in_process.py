@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.exec_root import mount_in_memory
 from benchmarks.gate import serving
 from benchmarks.inprocess import InProcess
 
@@ -52,7 +53,9 @@ class InProcessAllocator:
 
 def main() -> int:
     """Serve until the standard input ends."""
-    reference = InProcess(Path(sys.argv[1]))
+    directory = Path(sys.argv[1])
+    mount_in_memory(directory / "exec")
+    reference = InProcess(directory)
     try:
         allocator = InProcessAllocator(reference)
         gc.freeze()  # as the program does when it has booted

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks.exec_root import mount_in_memory
 from benchmarks.gate import serving
 
 IMAGE = "netinit/empty"
@@ -87,6 +88,7 @@ class ApiAllocator:
             ApiError: it does not start.
         """
         self._socket = directory / "api.sock"
+        mount_in_memory(directory / "exec")
         # In the worker's process group, with every process of its containers.
         self._daemon = subprocess.Popen(
             [

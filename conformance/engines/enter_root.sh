@@ -31,7 +31,7 @@ fi
 rm -f etc/resolv.conf
 cat /etc/resolv.conf >etc/resolv.conf
 mkdir -p "./$folder" .old
-mount --bind "$folder" "./$folder"
+mount --rbind "$folder" "./$folder"
 if [ -n "$hidden" ] && mountpoint -q ".$hidden"; then umount ".$hidden"; fi
 
 pivot_root . .old

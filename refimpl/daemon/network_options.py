@@ -72,6 +72,8 @@ def build_join_options(options: EndpointOptions, ep_config: EndpointSettings) ->
     Raises:
         EngineError: a link is malformed.
     """
+    if not ep_config.links and not options.aliases:
+        return options
     links = map(parse_link, ep_config.links or ())
     return replace(options, aliases={alias: name for name, alias in links})
 

@@ -127,7 +127,7 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
     """
     doing = f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}"
     try:
-        mtu = attribute(IFLA_MTU, _NUMBER.pack(plan.mtu_bytes))
+        common = _mtu_and_queues(plan.mtu_bytes)
         mac = bytes.fromhex(plan.mac.replace(":", ""))
     except (ValueError, struct.error) as error:
         raise OSError(errno.EINVAL, f"{doing}: {error}") from error
@@ -135,8 +135,7 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         (
             _LINK.pack(0, 0, 0, 0, 0),
             attribute(IFLA_IFNAME, _text(plan.name)),
-            mtu,
-            _QUEUES,
+            common,
             attribute(IFLA_NET_NS_FD, _NUMBER.pack(namespace)),
             attribute(IFLA_ADDRESS, mac) if mac else b"",
         )
@@ -148,13 +147,17 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         (
             _LINK.pack(0, 0, 0, IFF_UP, IFF_UP),
             attribute(IFLA_IFNAME, _text(plan.host_name)),
-            mtu,
-            _QUEUES,
+            common,
             attribute(IFLA_MASTER, _NUMBER.pack(bridge_index)),
             attribute(IFLA_LINKINFO, information),
         )
     )
     return Request(RTM_NEWLINK, doing, NLM_F_CREATE | NLM_F_EXCL, payload)
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _mtu_and_queues(mtu_bytes: int) -> bytes:
+    return attribute(IFLA_MTU, _NUMBER.pack(mtu_bytes)) + _QUEUES
 
 
 def get_link(name: str) -> Request:

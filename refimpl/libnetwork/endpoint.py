@@ -5,7 +5,6 @@ Mirrors: libnetwork endpoint.go (v20.10).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from refimpl.errors import Forbidden
@@ -52,7 +51,7 @@ class Endpoint:
             raise Forbidden("another container is attached to the same network endpoint")
         join_info = self.network.driver.join(self.network.id, self.id)
         self.join_info = join_info
-        self.info = replace(self.info, gateway4=join_info.gateway4, gateway6=join_info.gateway6)
+        self.info = self.info.with_gateways(join_info.gateway4, join_info.gateway6)
         try:
             if sandbox.options.links:
                 self.network.driver.link(self.network.id, self.id, sandbox.options.links)

@@ -105,13 +105,12 @@ class Network:
             if name in self._names:
                 raise Forbidden(f"endpoint with name {name} already exists in network {self.name}")
             link_local = _link_local_addresses(options.link_local)
-            mac = parse_mac(options.mac) if options.mac else ""
+            if options.mac:
+                options = replace(options, mac=parse_mac(options.mac))
             endpoint_id = self.controller.new_id()
             allocations = self._assign_addresses(options)
             try:
-                return self._add_endpoint(
-                    endpoint_id, name, replace(options, mac=mac), allocations, link_local
-                )
+                return self._add_endpoint(endpoint_id, name, options, allocations, link_local)
             except BaseException:
                 _release(allocations)
                 raise

@@ -10,7 +10,6 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from refimpl.errors import EngineError, Forbidden
@@ -289,7 +288,7 @@ class Sandbox:
         # a number that a disconnect frees is not used again
         self._next_index[plan.name] = index + 1
         endpoint.interface_name = name
-        return replace(plan, name=name)
+        return plan.named(name)
 
     def _conflict(self, plan: InterfacePlan) -> str:
         """Say why no interface goes into the daemon's namespace: the bridge's route is there."""

@@ -106,6 +106,19 @@ class EndpointInfo:
     """The network's own gateway, whether or not the default route goes there."""
     gateway6: IPv6Address | None = None
 
+    def with_gateways(
+        self, gateway4: IPv4Address | None, gateway6: IPv6Address | None
+    ) -> EndpointInfo:
+        """Return it with the network's gateways (`dataclasses.replace` takes 5 times as long)."""
+        return EndpointInfo(
+            id=self.id,
+            mac=self.mac,
+            ipv4=self.ipv4,
+            ipv6=self.ipv6,
+            gateway4=gateway4,
+            gateway6=gateway6,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTarget:
