@@ -53,7 +53,7 @@ def test_sandbox_is_pinned_and_its_pair_is_a_port_of_the_bridge(floor, tmp_path)
     assert sandbox != home
     # The file is a mount in the worker's own mount namespace; from there it leads inside.
     into_key = ["nsenter", f"--mount=/proc/{floor.pid}/ns/mnt", "nsenter"]
-    key = tmp_path / "floor" / "netns"
+    key = tmp_path / "floor" / "exec" / "netns"
     pinned = subprocess.run(
         [*into_key, f"--net={key}", "readlink", "/proc/self/ns/net"],
         check=True,
@@ -90,7 +90,14 @@ def test_release_leaves_the_bridge_and_nothing_else(floor, tmp_path):
         floor.release()
     assert {link["ifname"] for link in ip(floor, "link", "show")} >= {"lo", "ni-floor"}
     assert not [link for link in ip(floor, "link", "show") if link["ifname"].startswith("veth")]
-    assert list((tmp_path / "floor").iterdir()) == []
+    # in the worker's own mount namespace, since the folder is in memory there
+    listing = subprocess.run(
+        ["nsenter", f"--mount=/proc/{floor.pid}/ns/mnt", "ls", "-A", tmp_path / "floor" / "exec"],
+        capture_output=True,
+        check=True,
+        timeout=10,
+    )
+    assert listing.stdout == b""
 
 
 def test_killed_worker_leaves_no_mount_and_is_reported(tmp_path):

@@ -40,10 +40,10 @@ def ip(worker: Worker, *arguments: str, inside: Path | None = None):
 def test_sandbox_has_its_address_and_default_route(peer):
     worker, folder = peer
     assert 0 < worker.allocate("bridge") < 20
-    (eth0,) = ip(worker, "-4", "address", "show", "dev", "eth0", inside=folder / "netns")
+    (eth0,) = ip(worker, "-4", "address", "show", "dev", "eth0", inside=folder / "exec" / "netns")
     (address,) = eth0["addr_info"]
     assert (address["local"], address["prefixlen"]) == ("172.30.0.2", 16)
-    (route,) = ip(worker, "route", "show", "default", inside=folder / "netns")
+    (route,) = ip(worker, "route", "show", "default", inside=folder / "exec" / "netns")
     assert route["gateway"] == "172.30.0.1"
     assert len(ports(worker)) == 1
 
@@ -59,7 +59,9 @@ def test_same_sandbox_can_be_made_again_and_nothing_is_left_between(peer):
         worker.allocate("bridge")
         worker.release()
         assert ports(worker) == []
-        assert not (folder / "netns").exists()
+        # in the worker's own mount namespace, since the folder is in memory there
+        look = ["nsenter", f"--target={worker.pid}", "--mount", "ls", "-A", folder / "exec"]
+        assert subprocess.run(look, capture_output=True, check=True, timeout=10).stdout == b""
 
 
 def test_failure_is_a_sentence(peer):
