@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.boot import Boots
-from benchmarks.burst import AT_ONCE, Bursts
+from benchmarks.burst import AT_ONCE, Bursts, misses
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.cli import main
 from benchmarks.growth import Growth, Size, render
@@ -57,6 +57,22 @@ def test_throughput_is_that_of_the_median_burst() -> None:
 def test_boots_show_the_median_and_the_best() -> None:
     row = Boots(1000, [0.3, 0.2, 0.9], [0.1, 0.2, 0.3]).row()
     assert "p50  0.300 s (best 0.200 s), CPU p50  0.200 s" in row
+    assert "bar 2 s: met" in row
+
+
+def test_a_boot_that_takes_its_bar_misses_it() -> None:
+    assert not Boots(0, [0.3] * 3, [0.1] * 3).is_met
+    assert Boots(0, [0.29] * 3, [0.1] * 3).is_met
+
+
+def test_a_burst_is_held_to_the_other_engine() -> None:
+    ours = Bursts("reference", [[1.0]] * 3, [[0.5] * AT_ONCE] * 3)
+    assert misses(ours, Bursts("docker", [[1.0]] * 3, [[0.5] * AT_ONCE] * 3)) == []
+    missed = misses(ours, Bursts("docker", [[0.9]] * 3, [[0.4] * AT_ONCE] * 3))
+    assert missed == [
+        "the median burst: 1.000 s, docker's 0.900 s",
+        "a start's p99: 0.500 s, docker's 0.400 s",
+    ]
 
 
 @pytest.mark.parametrize("command", ["growth", "burst", "boot"])
