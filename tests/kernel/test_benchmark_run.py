@@ -77,6 +77,8 @@ def test_every_case_has_its_samples_and_nothing_is_left(tmp_path, before):
         "floor-bridge-floor": 10,
         "metric-bridge-docker": 2,
         "metric-user-docker": 2,
+        "release-bridge-docker": 2,
+        "release-user-docker": 2,
         "outside-in-bridge-docker": 2,
         "outside-in-user-docker": 2,
         "start-none-docker": 2,
