@@ -157,12 +157,13 @@ class DaemonCore:
 
     def write_host_config(self, container: Container) -> None:
         """Write `hostconfig.json` (moby: Container.WriteHostConfig)."""
-        self.files.write(
-            f"{container.root}/hostconfig.json",
-            _JSON.encode(container.host_config.to_wire()).encode(),
-        )
-        if container.host_config != container.written_host_config:
-            container.written_host_config = copy.deepcopy(container.host_config)
+        written = container.written_host_config
+        # every start writes it, and nearly always the same; to compare takes less than to encode
+        if written is None or written[0] != container.host_config:
+            encoded = _JSON.encode(container.host_config.to_wire()).encode()
+            written = copy.deepcopy(container.host_config), encoded
+        self.files.write(f"{container.root}/hostconfig.json", written[1])
+        container.written_host_config = written
 
     def log_container_event(
         self, container: Container, action: str, attributes: Mapping[str, str] | None = None

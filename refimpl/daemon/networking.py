@@ -167,9 +167,7 @@ class Networking(Links):
             network_options.update_sandbox_network_settings(container, sandbox)
         sandbox.populate()
 
-        # moby writes it each time; what the file has, the checkpoint after the start writes again
-        if container.host_config != container.written_host_config:
-            self.write_host_config(container)
+        self.write_host_config(container)
         self.network_actions.update_since("allocate", start)
         self.kernel.expect_sandbox()  # for the next start
 

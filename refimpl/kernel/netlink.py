@@ -77,6 +77,8 @@ IFA_FLAGS = 8
 NETNSA_NSID = 1
 
 _HEADER = struct.Struct("=IHHII")
+_ACKNOWLEDGEMENT = struct.Struct("=IHHIIi")
+"""The header, and the error number; what is longer begins with them as well."""
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
 _LINK_FIXED_BYTES = 16
@@ -305,6 +307,9 @@ class Netlink:
     def _receive(self, requests: Sequence[Request], answers: list[Answer], first: int) -> bool:
         """Sort what came into the answers; tell whether the last request has been answered."""
         data = self._socket.recv(_RECEIVE_BYTES)
+        _, kind, _, number, _, code = _ACKNOWLEDGEMENT.unpack_from(data)
+        if kind == _NLMSG_ERROR and number == first + len(requests) - 1 and code == 0:
+            return True  # all went well, which is what nearly always comes
         is_complete = False
         offset = 0
         while offset + _HEADER.size <= len(data):

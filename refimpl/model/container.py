@@ -195,8 +195,8 @@ class Container:
     has_been_manually_restarted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     ends: Ends = field(default_factory=Ends, repr=False)
-    written_host_config: HostConfig | None = field(default=None, repr=False)
-    """A copy of what `hostconfig.json` has; None when this daemon has not written it yet."""
+    written_host_config: tuple[HostConfig, bytes] | None = field(default=None, repr=False)
+    """A copy of what `hostconfig.json` has, and how it is encoded; None before the first time."""
     listed: Listed | None = None
     """None until it is written down for the first time."""
 
