@@ -34,6 +34,11 @@ class InProcessAllocator:
         """This process."""
         return os.getpid()
 
+    @property
+    def works_in_caller(self) -> bool:
+        """Yes."""
+        return True
+
     def allocate(self, network: str, index: int) -> None:
         """Allocate the network of a container."""
         container = self._containers[network][index]

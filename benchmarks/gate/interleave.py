@@ -56,6 +56,7 @@ class Side:
 class _Record:
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
 
 
 Found = Mapping[tuple[Case, str], Samples]
@@ -90,7 +91,10 @@ class _Attendant:
     def allocate(self, network: str, plant: Plant, record: _Record) -> None:
         before_s = self._settle()
         request = {"do": "allocate", "network": network, "plant": plant.to_wire()}
-        record.wall.append(float(self._worker.ask(request)["seconds"]))
+        answer = self._worker.ask(request)
+        record.wall.append(float(answer["seconds"]))
+        if "idle" in answer:
+            record.idle.append(float(answer["idle"]))
         self._open = (record.cpu, before_s)
 
     def release(self) -> None:
@@ -136,7 +140,7 @@ def measure(
                 attendants = _start(sides, MODULES[way], Path(folder), seed, cleanup)
                 _live(attendants, sides, chosen, records, rng)
     return {
-        key: Samples(cpu=tuple(record.cpu), wall=tuple(record.wall))
+        key: Samples(cpu=tuple(record.cpu), wall=tuple(record.wall), idle=tuple(record.idle))
         for key, record in records.items()
     }
 

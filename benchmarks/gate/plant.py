@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import functools
-import statistics
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-LATENESS_SLEEPS = 25
-LATENESS_SLEEP_S = 0.0002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +32,11 @@ class Plant:
             while time.thread_time() < until_s:
                 pass
         if self.wait_s:
-            late_s = _lateness_of_sleeps_s(threading.get_native_id())
-            time.sleep(max(0.0, self.wait_s - late_s))  # the planted slowdown itself
+            _let_sleeps_end_in_time(threading.get_native_id())
+            time.sleep(self.wait_s)  # the planted slowdown itself
 
 
 @functools.cache
-def _lateness_of_sleeps_s(thread: int) -> float:
-    """Return how much later than asked a thread's sleeps end, when the kernel does its best."""
-    # else it may round them up by 50 us
+def _let_sleeps_end_in_time(thread: int) -> None:
+    """Keep the kernel from rounding a thread's sleeps up by 50 us."""
     Path(f"/proc/{thread}/timerslack_ns").write_text("1\n", encoding="ascii")
-    late_s = []
-    for _ in range(LATENESS_SLEEPS):
-        started = time.perf_counter()
-        time.sleep(LATENESS_SLEEP_S)  # to see how long it takes
-        late_s.append(time.perf_counter() - started - LATENESS_SLEEP_S)
-    return statistics.median(late_s)

@@ -57,11 +57,12 @@ def describe(report: Report) -> str:
 
 
 def _line(label: str, judgement: Judgement) -> str:
-    cpu, wall = judgement.cpu, judgement.wall
+    cpu, wall, idle = judgement.cpu, judgement.wall, judgement.idle
     return (
         f"{label:<27} {judgement.pairs:>4} pairs  "
         f"CPU {cpu.value:.3f} [{cpu.low:.3f} {cpu.high:.3f}] p {judgement.cpu_p:.2g}  "
         f"p10 {wall.value:.3f} [{wall.low:.3f} {wall.high:.3f}]"
+        + ("" if idle is None else f"  wait {idle.value:+.1%} [{idle.low:+.1%} {idle.high:+.1%}]")
         + (f"  RED: {'; '.join(judgement.reasons)}" if judgement.red else "")
     )
 

@@ -1,11 +1,13 @@
 """The worker's side of the gate: allocates on request, several before a release.
 
-    {"do": "allocate", "network": "user"}                              ->  {"seconds": 0.0021}
-    {"do": "allocate", "network": "user", "plant": {"cpu_s": 0.0002}}  ->  {"seconds": 0.0023}
-    {"do": "release"}                   everything that is allocated   ->  {}
-    anything that fails                                                ->  {"error": "..."}
+    {"do": "allocate", "network": "user"}         ->  {"seconds": 0.0021, "idle": 0.000002}
+    {"do": "allocate", "network": "user",
+     "plant": {"wait_s": 0.0002}}                 ->  {"seconds": 0.0023, "idle": 0.000202}
+    {"do": "release"}                             ->  {}, and everything is released
+    anything that fails                           ->  {"error": "..."}
 
-The first answer comes unasked when the worker is ready; it has the process whose CPU time counts.
+There is no "idle" where the work is another process's. The first answer comes unasked when the
+worker is ready; it has the process whose CPU time counts.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.cases import BRIDGE, USER
+from benchmarks.gate.idle import IdleMeter
 from benchmarks.gate.plant import Plant
 
 BATCH = 10
@@ -36,6 +40,10 @@ class Allocator(Protocol):
     def cpu_pid(self) -> int:
         """The process whose CPU time counts."""
 
+    @property
+    def works_in_caller(self) -> bool:
+        """Whether the thread that asks does the work itself."""
+
     def allocate(self, network: str, index: int) -> None:
         """Allocate the network of the container `index` of those on a network."""
 
@@ -46,6 +54,7 @@ class Allocator(Protocol):
 def serve(allocator: Allocator) -> None:
     """Answer the requests on standard input until it ends, then release what is allocated."""
     _say({"cpu_pid": allocator.cpu_pid})
+    meter = _make_meter(allocator)
     allocated: list[tuple[str, int]] = []
     for line in sys.stdin:
         request = json.loads(line)
@@ -55,10 +64,7 @@ def serve(allocator: Allocator) -> None:
                 network = request["network"]
                 plant = Plant(**request.get("plant", {}))
                 index = sum(taken == network for taken, _ in allocated)
-                started = time.perf_counter()
-                allocator.allocate(network, index)
-                plant.spend()
-                answer = {"seconds": time.perf_counter() - started}
+                answer = _measure(partial(allocator.allocate, network, index), plant, meter)
                 allocated.append((network, index))
             else:
                 released, allocated = allocated, []
@@ -68,6 +74,28 @@ def serve(allocator: Allocator) -> None:
             answer = {"error": f"{type(error).__name__}: {error}"}
         _say(answer)
     allocator.release(allocated)
+
+
+def _make_meter(allocator: Allocator) -> IdleMeter | None:
+    if not allocator.works_in_caller:
+        return None
+    try:
+        return IdleMeter()
+    except FileNotFoundError:
+        return None
+
+
+def _measure(work: Callable[[], None], plant: Plant, meter: IdleMeter | None) -> dict[str, float]:
+    if meter is None:
+        started = time.perf_counter()
+        work()
+        plant.spend()
+        return {"seconds": time.perf_counter() - started}
+    meter.start()
+    work()
+    plant.spend()
+    seconds, idle = meter.read()
+    return {"seconds": seconds, "idle": idle}
 
 
 def wait_for_links_to_go() -> None:

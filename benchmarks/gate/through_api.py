@@ -119,6 +119,11 @@ class ApiAllocator:
         """The daemon."""
         return self._daemon.pid
 
+    @property
+    def works_in_caller(self) -> bool:
+        """No, the daemon works."""
+        return False
+
     def allocate(self, network: str, index: int) -> None:
         """Start a container."""
         self._client.call("POST", f"/containers/{self._containers[network][index]}/start")

@@ -123,7 +123,11 @@ def judge_case(
 
     tenth_s = PLANTED_SHARE * percentile_10(base.wall)
     same = found[case, SAME]
-    exact = Samples(cpu=same.cpu, wall=[wall + tenth_s for wall in same.wall])
+    exact = Samples(
+        cpu=same.cpu,
+        wall=[wall + tenth_s for wall in same.wall],
+        idle=[idle + tenth_s for idle in same.idle],
+    )
     return {name: judged(base, found[case, name]) for name in JUDGED} | {
         # a real wait ends in a queue for the processor, which only adds to it
         EXACT_WAIT: judged(base, exact),
@@ -174,6 +178,10 @@ def summarise(trials: Sequence[Mapping[str, Any]]) -> str:
         for name, figure in (*figures, (SAME, "cpu"), (SAME, "wall")):
             ratios = [one[name][figure]["value"] for one in judged]
             lines.append(f"  ratio of {figure}, side {name}: {_spread(ratios)}")
+        for name in (SAME, MORE_WAIT):
+            shares = [one[name]["idle"]["value"] for one in judged if one[name]["idle"]]
+            if shares:
+                lines.append(f"  idle time more, side {name}: {_spread(shares)}")
         for share in ("planted_cpu_share", "planted_wait_share"):
             lines.append(f"  {share}: {_spread([one[share] for one in judged])}")
     return "\n".join(lines)
@@ -193,6 +201,7 @@ def _microseconds(found: interleave.Found) -> dict[str, Any]:
         f"{case.id} {name}": {
             "cpu": [round(1e6 * value) for value in samples.cpu],
             "wall": [round(1e6 * value) for value in samples.wall],
+            "idle": [round(1e6 * value) for value in samples.idle],
         }
         for (case, name), samples in found.items()
     }

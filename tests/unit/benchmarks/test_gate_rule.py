@@ -156,3 +156,43 @@ def test_rate_has_the_exact_interval():
     assert rate.low == 0
     assert rate.high == pytest.approx(0.0122, abs=1e-4)
     assert str(Rate.of(3, 4)) == "3 of 4 = 75.0% (95 % 19.4% to 99.4%)"
+
+
+def idle_of(shift_s: float) -> tuple[float, ...]:
+    """Idle times of a busy machine: most are some microseconds, some are long, some below zero."""
+    rng = random.Random(3)
+    return tuple(
+        rng.gauss(2e-6, 1e-6) + (rng.gauss(0, 1e-3) if rng.random() < 0.2 else 0) + shift_s
+        for _ in range(300)
+    )
+
+
+def test_a_wait_that_was_added_is_red_however_busy_the_machine():
+    base = Samples(cpu=(1e-3,) * 300, wall=NOISY_WALL, idle=idle_of(0))
+    head = Samples(cpu=(1e-3,) * 300, wall=NOISY_WALL, idle=idle_of(1e-4))
+    judged = judge(base, head, cases=3)
+    (reason,) = judged.reasons
+    assert reason.startswith("waits 10.0% of latency longer")
+    assert not judged.excludes_slowdown
+    assert not judge(base, base, cases=3).reasons
+    assert not judge(head, base, cases=3).reasons
+
+
+def test_a_short_wait_is_no_reason():
+    base = Samples(cpu=(1e-3,) * 300, wall=NOISY_WALL, idle=idle_of(0))
+    head = Samples(cpu=(1e-3,) * 300, wall=NOISY_WALL, idle=idle_of(4e-5))
+    judged = judge(base, head, cases=3)
+    assert not judged.reasons
+    assert judged.idle is not None
+    assert judged.idle.value == pytest.approx(0.04, abs=0.001)
+
+
+def test_without_idle_times_the_other_figures_decide():
+    base = Samples(cpu=(1e-3,) * 300, wall=(1e-3,) * 300)
+    judged = judge(base, base)
+    assert judged.idle is None
+    assert judged.excludes_slowdown
+
+
+NOISY_WALL = tuple(1e-3 * (1 + number % 10) for number in range(300))
+"""Of latency the 10th percentile is 1 ms here, and it says nothing of the wait."""
