@@ -53,6 +53,7 @@ class Daemon(Restoring):
             EngineError, OSError: the host or the data-root does not allow it.
         """
         self.kernel.prepare_host()
+        self.runtime.prepare()
         config = self.config
         self.restore(
             Controller(

@@ -78,6 +78,9 @@ class Runtime(Protocol):
     name: str
     version: str
 
+    def prepare(self) -> None:
+        """Make what calls need; for the daemon that the exec-root belongs to, before its first."""
+
     def run(self, spec: ContainerSpec) -> Process:
         """Write the bundle, create the container and start its process.
 

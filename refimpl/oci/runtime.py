@@ -90,21 +90,31 @@ class OciRuntime:
         self._cgroup_v2 = (_CGROUP_ROOT / "cgroup.controllers").exists()
         if self.name == "crun" and not self._cgroup_v2 and _is_hybrid():
             raise RuntimeFailure("cgroups in hybrid mode not supported")
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # logs, pid files and sockets of calls under way; what is in it now, a crash has left
         self._scratch = self._root.with_name(self._root.name + "-scratch")
+        self._scratch_descriptor = -1
+        self._numbers = itertools.count()
+        self._specs: dict[str, ContainerSpec] = {}
+
+    def prepare(self) -> None:
+        """Make the directories: for its own state, and for what calls under way need.
+
+        What is in the latter, a crash has left: it is only for the one daemon that the exec-root
+        belongs to, and before its first call.
+
+        Raises:
+            OSError: a directory cannot be made.
+        """
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700)
         self._scratch_descriptor = os.open(self._scratch, os.O_DIRECTORY | os.O_CLOEXEC)
-        self._numbers = itertools.count()
-        self._specs: dict[str, ContainerSpec] = {}
 
     def close(self) -> None:
         """Remove the scratch directory; containers go on."""
         if self._scratch_descriptor >= 0:
             os.close(self._scratch_descriptor)
             self._scratch_descriptor = -1
-        shutil.rmtree(self._scratch, ignore_errors=True)
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def run(self, spec: ContainerSpec) -> Process:
         """Write the bundle, create the container and start its process.

@@ -24,7 +24,7 @@ _PART = re.compile(r"\{(?P<symbol>[^{}:]+):(?P<length>\d+)\}")
 _LINK = re.compile(r"(?<=\bveth)[0-9a-f]{7}\b|(?<=Ifindex: )\d+")
 _ZERO_IS_A_FACT = {"Pid": "<pid>", "Created": "<time>"}
 """Numbers that are volatile unless they are 0, by the names of their fields."""
-_UNORDERED = {"NetworksDeleted", "Ports"}
+_UNORDERED = {"Links", "NetworksDeleted", "Ports"}
 """Lists that Docker makes of a map, in no order."""
 
 

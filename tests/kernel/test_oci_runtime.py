@@ -13,7 +13,7 @@ import pytest
 
 from refimpl.kernel.base import SandboxPlan
 from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec, RuntimeFailure
-from refimpl.oci.runtime import become_subreaper, find_runtime
+from refimpl.oci.runtime import OciRuntime, become_subreaper, find_runtime
 from refimpl.oci.users import UnknownUser
 
 
@@ -22,9 +22,16 @@ def parent_of_orphans() -> None:
     become_subreaper()
 
 
+def prepared(root: Path) -> OciRuntime:
+    """A runtime whose state is in a directory that belongs to nobody else."""
+    runtime = find_runtime(str(root))
+    runtime.prepare()
+    return runtime
+
+
 @pytest.fixture
 def runtime(tmp_path):
-    runtime = find_runtime(str(tmp_path / "root"))
+    runtime = prepared(tmp_path / "root")
     yield runtime
     for container_id in runtime.list():
         runtime.delete(container_id)
@@ -126,7 +133,7 @@ def test_terminal_is_the_daemons_to_read_write_and_size(runtime, spec) -> None:
 
 
 def test_terminal_works_however_long_the_path_of_the_state_is(tmp_path, spec) -> None:
-    runtime = find_runtime(str(tmp_path / ("long" * 40) / "root"))
+    runtime = prepared(tmp_path / ("long" * 40) / "root")
     try:
         process = runtime.run(spec("tty", tty=True))
         assert process.console is not None
@@ -349,7 +356,7 @@ def test_paused_container_can_be_deleted(runtime, spec) -> None:
 
 def test_next_daemon_finds_and_deletes_what_a_crash_left(runtime, spec, tmp_path) -> None:
     process = runtime.run(spec("sleep", "1000"))
-    other = find_runtime(str(tmp_path / "root"))
+    other = prepared(tmp_path / "root")
     assert other.list() == ["ni-one"]
     other.delete("ni-one")
     assert other.list() == []
@@ -361,11 +368,19 @@ def test_next_daemon_finds_and_deletes_what_a_crash_left(runtime, spec, tmp_path
 def test_scratch_files_that_a_crash_left_are_removed(tmp_path) -> None:
     (tmp_path / "root-scratch").mkdir()
     (tmp_path / "root-scratch/7-log").touch()
-    runtime = find_runtime(str(tmp_path / "root"))
+    runtime = prepared(tmp_path / "root")
     assert list((tmp_path / "root-scratch").iterdir()) == []
     runtime.close()
     runtime.close()
     assert not (tmp_path / "root-scratch").exists()
+
+
+def test_who_only_looks_for_a_runtime_touches_nothing(runtime, spec, tmp_path) -> None:
+    find_runtime(str(tmp_path / "root")).close()
+    process = runtime.run(spec("true", tty=True))
+    assert process.console is not None
+    drain(process.console)
+    assert finish(runtime, process) == (0,)
 
 
 def test_half_made_state_of_a_crash_is_deleted(runtime, tmp_path) -> None:
