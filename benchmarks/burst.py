@@ -21,7 +21,6 @@ import click
 import docker
 
 from benchmarks.cases import BRIDGE
-from benchmarks.exec_root import mount_in_memory
 from benchmarks.figures import percentile, ratio_of_medians
 from benchmarks.machine import describe_machine, load_before_run
 from benchmarks.ratios import show_ratio
@@ -125,7 +124,7 @@ def measure(rounds: int, seed: int) -> list[Bursts]:
             if not isinstance(engine, ManagedEngine):
                 raise EngineError(f"{name}: bursts are for engines that are started here")
             cleanup.callback(engine.stop)
-            mount_in_memory(engine.exec_root)  # which goes with the engine's folder
+            engine.exec_root_in_memory = True
             engine.start()
             starters = cleanup.enter_context(closing(Starters(engine, run_id)))
             starters.burst(Bursts(name))  # the first one is not recorded

@@ -1,4 +1,4 @@
-"""The exec-root of everything that is measured lies in memory, as /run does on a real machine.
+"""The exec-root of a worker lies in memory, as /run does on a real machine.
 
 Where it lies on a disk, a new file beside a thousand others takes ext4 0.7 ms, and what the journal
 does meanwhile is noise.
@@ -13,9 +13,7 @@ MOUNT_S = 10
 
 
 def mount_in_memory(exec_root: Path) -> None:
-    """Make a directory and mount a tmpfs there; it goes with the caller's mount namespace.
-
-    In the machine's own mount namespace it is the caller's to unmount.
+    """Make a directory and mount a tmpfs there; it goes with the worker's own mount namespace.
 
     Raises:
         subprocess.SubprocessError: it could not be mounted.

@@ -26,7 +26,6 @@ from benchmarks.cases import (
     Figure,
     plan_cases,
 )
-from benchmarks.exec_root import mount_in_memory
 from benchmarks.figures import Rounds
 from benchmarks.machine import CpuTimes, Load, load_before_run
 from benchmarks.peers import find_peers, version_of
@@ -236,7 +235,7 @@ def _engine_slots(
     engine = make_engine(spec, run_id=f"bench-{run_id}", workspace=workspace)
     cleanup.callback(engine.stop)
     if isinstance(engine, ManagedEngine):
-        mount_in_memory(engine.exec_root)  # which goes with the engine's folder
+        engine.exec_root_in_memory = True
     engine.start()
     starts = cleanup.enter_context(closing(Starts(engine, run_id=run_id)))
     version = engine.version().version

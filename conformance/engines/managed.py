@@ -60,6 +60,8 @@ class ManagedEngine:
     is_managed = True
     # A mount of this machine that the engine cannot live with; "" = none.
     hidden_mount = ""
+    # Whether the exec-root lies in memory, as /run does on a real machine; benchmarks ask for it.
+    exec_root_in_memory = False
 
     def __init__(
         self,
@@ -143,6 +145,9 @@ class ManagedEngine:
             return
         self.stop_leftover()
         self.folder.mkdir(parents=True)
+        if self.exec_root_in_memory:
+            self.exec_root.mkdir()
+            run_tool("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.exec_root)
         self._record()
         make_netns(self.netns_name)
         try:

@@ -101,6 +101,9 @@ def test_interrupted_run_says_so_and_leaves_nothing(tmp_path, before, end):
             lambda: len(traces()["namespaces"]) > len(before["namespaces"]),
             timeout_s=60,
         )
+        # as /run is; a daemon on the disk would be compared with a floor in memory
+        points = [line.split()[4] for line in traces()["mounts"]]
+        assert [point for point in points if point.endswith("/docker/exec")]
         os.kill(process.pid, end)
         _output, errors = process.communicate(timeout=90)
     finally:
