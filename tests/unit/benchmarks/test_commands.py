@@ -1,0 +1,43 @@
+"""What the commands end with when they are interrupted, or given what they cannot use."""
+
+import os
+import signal
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.cli import main
+from benchmarks.history.cli import report
+
+COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "render", "run", "trials")
+
+
+@pytest.fixture(autouse=True)
+def _own_sigterm():
+    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def interrupt(**_options):
+    raise KeyboardInterrupt
+
+
+def terminate(**_options):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("end", [interrupt, terminate])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_interrupted_command_says_so_and_ends_with_2(monkeypatch, name, end):
+    command = main.commands[name]
+    monkeypatch.setattr(command, "params", [])
+    monkeypatch.setattr(command, "callback", end)
+    result = CliRunner().invoke(main, [name])
+    assert (result.exit_code, result.output) == (2, "error: interrupted; nothing was measured\n")
+
+
+def test_interrupted_command_of_the_history_says_so_too(monkeypatch):
+    monkeypatch.setattr(report, "callback", interrupt)
+    result = CliRunner().invoke(main, ["history", "report"])
+    assert (result.exit_code, result.output) == (2, "error: interrupted; nothing was measured\n")
