@@ -87,7 +87,7 @@ def gate(
     Exit codes:
       0  pass, or inconclusive (said so), or the reference is the same in both
       1  fail: a case was red, and red again with new processes
-      2  could not be measured
+      2  could not be measured, or the control log could not be used
       3  the command line makes no sense
     docs/gate.md says what red means and how sure it is.
     """
@@ -109,12 +109,17 @@ def gate(
             sys.exit(ExitCode.ERROR)
     machine = describe_machine()
     click.echo(report.describe(found))
-    rate = report.log_controls(found, control_log, machine=machine)
-    click.echo(f"false alarms of the controls so far: {rate}")
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         wire = {**report.to_wire(found), "seed": chosen, "machine": machine}
         json_path.write_text(json.dumps(wire, indent=1) + "\n", encoding="utf-8")
+    # last, because the log is older than this job: it may hold anything
+    try:
+        rate = report.log_controls(found, control_log, machine=machine)
+    except report.ControlLogError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(ExitCode.ERROR)
+    click.echo(f"false alarms of the controls so far: {rate}")
     sys.exit(ExitCode.SLOWER if found.verdict.value == "fail" else ExitCode.OK)
 
 

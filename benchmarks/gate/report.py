@@ -67,26 +67,49 @@ def _line(label: str, judgement: Judgement) -> str:
     )
 
 
+class ControlLogError(Exception):
+    """The log of the controls cannot be used, so that there is no rate of false alarms."""
+
+
 def log_controls(report: Report, path: Path, *, machine: Mapping[str, Any]) -> Rate:
     """Append this job's controls to the log and return the false-alarm rate of all of them.
 
     Raises:
-        OSError: the log cannot be written.
-        ValueError: it holds something else.
+        ControlLogError: the log cannot be written, or a line of it cannot be read.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        for case, judgement in report.controls:
-            entry = {
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                "base": report.base,
-                "case": case.id,
-                "red": judgement.red,
-                "pairs": judgement.pairs,
-                "cpu": round(judgement.cpu.value, 4),
-                "wall": round(judgement.wall.value, 4),
-                "machine": dict(machine),
-            }
-            log.write(json.dumps(entry) + "\n")
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return Rate.of(sum(bool(entry["red"]) for entry in entries), len(entries))
+    entries = [
+        {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "base": report.base,
+            "case": case.id,
+            "red": judgement.red,
+            "pairs": judgement.pairs,
+            "cpu": round(judgement.cpu.value, 4),
+            "wall": round(judgement.wall.value, 4),
+            "machine": dict(machine),
+        }
+        for case, judgement in report.controls
+    ]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = path.read_bytes() if path.exists() else b""
+        with path.open("a", encoding="utf-8") as log:
+            if earlier and not earlier.endswith(b"\n"):
+                log.write("\n")  # a torn line is not to spoil ours as well
+            log.writelines(json.dumps(entry) + "\n" for entry in entries)
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ControlLogError(f"no rate of false alarms: {error}") from error
+    reds = [_is_red(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    return Rate.of(sum(reds), len(reds))
+
+
+def _is_red(line: bytes, where: str) -> bool:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise ControlLogError(f"no rate of false alarms: {where}: {error}") from error
+    red = entry.get("red") if isinstance(entry, dict) else None
+    if not isinstance(red, bool):
+        raise ControlLogError(f"no rate of false alarms: {where}: not the entry of a control")
+    return red

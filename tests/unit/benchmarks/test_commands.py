@@ -12,13 +12,6 @@ from benchmarks.history.cli import report
 COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "render", "run", "trials")
 
 
-@pytest.fixture(autouse=True)
-def _own_sigterm():
-    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
 def interrupt(**_options):
     raise KeyboardInterrupt
 
