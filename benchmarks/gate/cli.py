@@ -153,7 +153,7 @@ def trials(
     \b
     Exit codes:
       0  done; the rates are printed
-      2  could not be measured
+      2  could not be measured, or the file has other trials, or none
       3  the command line makes no sense
     """
     module = load("benchmarks.gate.trials")
@@ -173,10 +173,14 @@ def trials(
                     workspace=workspace,
                     say=lambda text: click.echo(text, err=True),
                 )
-            except (RevisionError, WorkerError) as error:
+            except (RevisionError, WorkerError, module.TrialsError) as error:
                 click.echo(f"error: the trials ended: {error}", err=True)
                 sys.exit(ExitCode.ERROR)
-    click.echo(module.summarise(module.read_trials(out)))
+    try:
+        click.echo(module.sum_up(out))
+    except module.TrialsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(ExitCode.ERROR)
 
 
 @click.command()

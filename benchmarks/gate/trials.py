@@ -40,6 +40,10 @@ CALIBRATION_PAIRS = 60
 Say = Callable[[str], None]
 
 
+class TrialsError(Exception):
+    """A file of trials cannot be used."""
+
+
 def run_trials(
     revision: Revision,
     *,
@@ -60,9 +64,10 @@ def run_trials(
         say: told about every trial.
 
     Raises:
+        TrialsError: the file cannot be read, or has trials of another revision.
         WorkerError: the revision could not be measured.
     """
-    done = len(read_trials(out))
+    done = count_trials(out, revision.commit)
     if done >= trials:
         return
     rng = random.SystemRandom()
@@ -95,7 +100,22 @@ def run_trials(
             for name in JUDGED
             if judged[name]["reasons"]
         ]
-        say(f"{number + 1}/{trials}, load {trial['load_average']}: red {', '.join(reds)}")
+        red = ", ".join(reds) or "none"
+        say(f"{number + 1}/{trials}, load {trial['load_average']}: red: {red}")
+
+
+def count_trials(out: Path, revision: str) -> int:
+    """Return how many trials of a revision a file has.
+
+    Raises:
+        TrialsError: the file cannot be read, or has trials of another revision: rates of both
+            together would say nothing of either.
+    """
+    done = read_trials(out)
+    others = sorted({trial["revision"] for trial in done} - {revision})
+    if others:
+        raise TrialsError(f"{out} has trials of {', '.join(others)}, these are of {revision}")
+    return len(done)
 
 
 def make_sides(packages: Path, planted_s: tuple[float, float]) -> list[Side]:
@@ -141,25 +161,51 @@ def judge_case(
 
 
 def read_trials(path: Path) -> list[dict[str, Any]]:
-    """Return the trials of a file, none when it is not there."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """Return the trials of a file, none when it is not there.
+
+    Raises:
+        TrialsError: it cannot be read, or a line of it is no trial.
+    """
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise TrialsError(str(error)) from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            trial = json.loads(line)
+        except ValueError as error:
+            raise TrialsError(f"{path}, line {number}: {error}") from error
+        if not isinstance(trial, dict) or not isinstance(trial.get("revision"), str):
+            raise TrialsError(f"{path}, line {number}: not a trial")
+        found.append(trial)
+    return found
+
+
+def sum_up(path: Path) -> str:
+    """Return what the trials of a file say, as text.
+
+    Raises:
+        TrialsError: there is none, or the file has something else.
+    """
+    trials = read_trials(path)
+    if not trials:
+        raise TrialsError(f"{path}: there is no trial")
+    try:
+        return summarise(trials)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrialsError(f"{path}: not the trials of this version: {error!r}") from error
 
 
 def summarise(trials: Sequence[Mapping[str, Any]]) -> str:
-    """Return the rates of every case with their intervals, as text.
-
-    Raises:
-        ValueError: there is no trial.
-    """
-    if not trials:
-        raise ValueError("there is no trial")
+    """Return the rates of every case with their intervals, as text; there is a trial at least."""
     loads = sorted(trial["load_average"] for trial in trials)
     seconds = statistics.median(trial["seconds"] for trial in trials)
+    revisions = sorted({trial["revision"] for trial in trials})
     lines = [
+        f"of {', '.join(revisions)}",
         f"{len(trials)} trials of {seconds:.0f} s, load average {loads[0]:.1f} to {loads[-1]:.1f}, "
-        f"median {statistics.median(loads):.1f}"
+        f"median {statistics.median(loads):.1f}",
     ]
     titles = {
         SAME: "unchanged code, red",
