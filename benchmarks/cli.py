@@ -207,7 +207,7 @@ def _write_report(run_json: Path, folder: Path, growth_json: Path | None = None)
     try:
         grown = None if growth_json is None else read_growth(growth_json)
         written = write_page(Run.read(run_json), folder, growth=grown)
-    except (PageError, ValueError) as error:
+    except (OSError, PageError, ValueError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(ExitCode.ERROR)
     for path in written:

@@ -244,8 +244,11 @@ def read_growth(path: Path) -> Growth:
         sizes = {
             kind: [Size(**one) for one in document[kind]] for kind in ("sandboxes", "networks")
         }
-        return Growth(**{**document, **sizes})
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        found = Growth(**{**document, **sizes})
+        # what cannot be shown is not the JSON of a growth run either
+        render(found)
+        return found
+    except (ArithmeticError, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the JSON of a growth run: {error}") from error
 
 

@@ -1,7 +1,8 @@
-"""A run as one HTML page and as Markdown: no other file, no network, all text escaped.
+"""A run as one HTML page and as Markdown: no other file, no network.
 
 Both are made of what was kept (pytest-benchmark's JSON of a run, the JSON of a growth run), so a
-page can be made again from committed samples, and says nothing that the samples do not.
+page can be made again from committed samples, and says nothing that the samples do not. All text
+is escaped in the HTML; Markdown has no escape that all its readers know, so it is written as it is.
 """
 
 from __future__ import annotations
@@ -63,11 +64,14 @@ class Run:
         if not isinstance(netinit, dict) or netinit.get("schema_version") != SCHEMA_VERSION:
             raise PageError("this is not the JSON of `python -m benchmarks run` of this version")
         self.netinit: Mapping[str, Any] = netinit
-        self.machine: Mapping[str, Any] = document["machine_info"]
-        self.datetime: str = document["datetime"]
-        self.samples: dict[str, list[float]] = {
-            each["param"]: each["stats"]["data"] for each in document["benchmarks"]
-        }
+        try:
+            self.machine: Mapping[str, Any] = document["machine_info"]
+            self.datetime: str = document["datetime"]
+            self.samples: dict[str, list[float]] = {
+                each["param"]: each["stats"]["data"] for each in document["benchmarks"]
+            }
+        except (LookupError, TypeError) as error:
+            raise PageError(f"this is not the whole JSON of a run: {error!r}") from error
 
     @classmethod
     def read(cls, path: Path) -> Run:
@@ -172,8 +176,27 @@ class GrowthPart:
 
 
 def write_page(run: Run, folder: Path, *, growth: Growth | None = None) -> list[Path]:
-    """Write the page and the Markdown into a folder, which is made if need be."""
+    """Write the page and the Markdown into a folder, which is made if need be.
+
+    Raises:
+        OSError: they cannot be written there.
+        PageError: the run, or the growth, lacks something that the page shows.
+    """
+    try:
+        texts = _render(run, growth)
+    # what the page shows is in no schema: the templates and the plots themselves say what they miss
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PageError(f"the run, or the growth, lacks what a page shows: {error!r}") from error
+    except jinja2.TemplateError as error:
+        raise PageError(f"the run, or the growth, lacks what a page shows: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def _render(run: Run, growth: Growth | None) -> dict[str, str]:
+    """Return the page and the Markdown by the name of their file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html", "html.j2"]),
@@ -184,17 +207,14 @@ def write_page(run: Run, folder: Path, *, growth: Growth | None = None) -> list[
     environment.filters["heading"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["ms"] = lambda value: f"{value:.2f}"
     environment.filters["ratio"] = _ratio
-    written = []
-    for name in (HTML_NAME, MARKDOWN_NAME):
-        text = environment.get_template(f"{name}.j2").render(
+    return {
+        name: environment.get_template(f"{name}.j2").render(
             run=run,
             networks=NETWORK_TITLES,
             growth=None if growth is None else GrowthPart(growth),
         )
-        path = folder / name
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
-    return written
+        for name in (HTML_NAME, MARKDOWN_NAME)
+    }
 
 
 def _ratio(ratio: Mapping[str, float] | None) -> str:

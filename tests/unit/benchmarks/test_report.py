@@ -185,3 +185,61 @@ def test_page_can_be_made_again_from_what_was_kept(document, tmp_path):
     result = CliRunner().invoke(main, ["render", str(path), "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "benchmarks.html").exists()
+
+
+def without(keys):
+    """Return what spoils a document: the value at the end of the keys goes."""
+
+    def spoil(document):
+        part = document
+        for key in keys[:-1]:
+            part = part[key]
+        del part[keys[-1]]
+
+    return spoil
+
+
+def _table_is_text(document):
+    document["netinit"]["table"] = "text"
+
+
+SPOILT = {
+    "netinit-only": lambda document: [document.pop(key) for key in set(document) - {"netinit"}],
+    "no-p50": without(["netinit", "table", 0, "p50_ms"]),
+    "no-sample": without(["benchmarks", 0]),
+    "no-load": without(["machine_info", "load"]),
+    "no-bars": without(["netinit", "bars"]),
+    "table-is-text": _table_is_text,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_run_that_lacks_something_is_refused_in_a_sentence(document, tmp_path, spoil):
+    spoil(document)
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    result = CliRunner().invoke(main, ["render", str(path), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert re.fullmatch("error: .*\n", result.output)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [{"sandboxes": []}, {"networks": []}, {"machine": {}}, {"sandboxes": [{}]}, {"networks": "x"}],
+)
+def test_growth_that_lacks_something_is_refused_in_a_sentence(document, tmp_path, grown, spoil):
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps(document))
+    grown.write_text(json.dumps({**json.loads(grown.read_text()), **spoil}))
+    arguments = ["render", str(run), "-o", str(tmp_path / "out"), "--growth", str(grown)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert re.fullmatch("error: .*\n", result.output)
+
+
+def test_folder_that_cannot_be_made_is_a_sentence(document, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+    result = CliRunner().invoke(main, ["render", str(path), "-o", str(path / "out")])
+    assert result.exit_code == 2
+    assert re.fullmatch("error: .*\n", result.output)
