@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import os
 
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import resolve
 from benchmarks.asker import AnswerError, Client
+from benchmarks.cli import main
 from benchmarks.resolve import Asked, render
 
 
@@ -47,3 +53,33 @@ def test_an_answer_that_is_not_to_the_question_is_an_error(monkeypatch):
     client.socket = Answered()  # type: ignore[assignment]
     with pytest.raises(AnswerError, match="wrong answer by udp"):
         client.take(b"\1\2\3\4")
+
+
+@pytest.fixture
+def dns(monkeypatch):
+    """The command, on engines that are quick enough."""
+
+    def measure(engines, **_options):
+        return [Asked(engine, "udp", 2.0, [0.0001] * 4000) for engine in engines]
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(resolve, "measure", measure)
+    return lambda *arguments: CliRunner().invoke(main, ["dns", *arguments])
+
+
+def test_folder_of_the_json_is_made(dns, tmp_path):
+    path = tmp_path / "new" / "dns.json"
+    result = dns("--json", str(path), "--check")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(path.read_text())["figures"]) == 2
+
+
+def test_engine_twice_is_a_wrong_command_line(dns):
+    assert dns("--engine", "docker", "--engine", "docker").exit_code == 3
+
+
+def test_check_without_the_reference_checks_nothing_and_says_so(dns):
+    result = dns("--engine", "docker", "--check")
+    assert result.exit_code == 2
+    assert "nothing was checked" in result.output
+    assert dns("--engine", "docker").exit_code == 0
