@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -24,7 +25,7 @@ from benchmarks.burst import burst
 from benchmarks.gate.cli import counts, gate, trials
 from benchmarks.growth import growth, read_growth
 from benchmarks.history.cli import history
-from benchmarks.measure import Progress, Settings
+from benchmarks.measure import Measurements, Progress, Settings
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
 from benchmarks.resolve import dns_command
@@ -150,7 +151,8 @@ def run(
     """Measure, print one table, keep every sample.
 
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
-    measured, 3 the command line makes no sense. docs/benchmarks.md says how to read the table.
+    measured or checked, 3 the command line makes no sense. docs/benchmarks.md says how to read the
+    table.
     """
     if len(set(engines)) != len(engines):
         raise click.UsageError("an --engine is given twice")
@@ -164,14 +166,19 @@ def run(
         warmup_rounds=WARMUP_ROUNDS,
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
     )
-    if report_folder is not None and json_path is None:
-        json_path = report_folder / "benchmarks.json"
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-    code = _run_pytest(settings, json_path=json_path, storage=storage, check=check)
-    if report_folder is not None and json_path is not None and code is not ExitCode.ERROR:
-        _write_report(json_path, report_folder)
-    sys.exit(code)
+    # beside the page lies what it is made of, for `render`
+    kept = json_path if report_folder is None else report_folder / "benchmarks.json"
+    for path in (json_path, kept):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    measured = _run_pytest(settings, json_path=kept, storage=storage)
+    if measured is None:
+        sys.exit(ExitCode.ERROR)
+    if report_folder is not None and kept is not None:
+        if json_path is not None and json_path.resolve() != kept.resolve():
+            shutil.copyfile(kept, json_path)
+        _write_report(kept, report_folder)
+    sys.exit(_check_bars(measured) if check else ExitCode.OK)
 
 
 @main.command()
@@ -218,9 +225,18 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _check_bars(measured: Measurements) -> ExitCode:
+    bars = make_bars(measured)
+    if not bars:
+        click.echo("error: nothing was checked: no bar is for what was measured", err=True)
+        return ExitCode.ERROR
+    return ExitCode.OK if all(bar.is_met for bar in bars) else ExitCode.BAR_MISSED
+
+
 def _run_pytest(
-    settings: Settings, *, json_path: Path | None, storage: Path, check: bool
-) -> ExitCode:
+    settings: Settings, *, json_path: Path | None, storage: Path
+) -> Measurements | None:
+    """Measure, print the table and keep the samples; None, and a sentence, when that failed."""
     progress = _make_progress()
     plugin = BenchmarkPlugin(settings, progress)
     arguments = [
@@ -243,15 +259,12 @@ def _run_pytest(
     progress("")
     if plugin.measured is None:
         _explain(plugin.failure)
-        return ExitCode.ERROR
+        return None
     render_table(plugin.measured, _console())
     if outcome is not pytest.ExitCode.OK:
         click.echo("error: the samples could not be kept; see above", err=True)
-        return ExitCode.ERROR
-    bars = make_bars(plugin.measured)
-    if check and not (bars and all(bar.is_met for bar in bars)):
-        return ExitCode.BAR_MISSED if bars else ExitCode.ERROR
-    return ExitCode.OK
+        return None
+    return plugin.measured
 
 
 def _explain(failure: Exception | None) -> None:

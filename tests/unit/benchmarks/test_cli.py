@@ -6,7 +6,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import plugin
+from benchmarks import cli, plugin
 from benchmarks.cases import BRIDGE, FLOOR_CASE, USER, Case, Figure
 from benchmarks.cli import main
 from benchmarks.machine import Load
@@ -111,3 +111,22 @@ def test_without_root_it_says_so(run, monkeypatch):
     result = run()
     assert result.exit_code == 2
     assert "run them as root" in result.output
+
+
+def test_report_and_json_have_the_same_run(run, tmp_path):
+    report, path = tmp_path / "report", tmp_path / "elsewhere" / "run.json"
+    result = run("--report", str(report), "--json", str(path))
+    assert result.exit_code == 0, result.output
+    kept = report / "benchmarks.json"
+    assert json.loads(path.read_text()) == json.loads(kept.read_text())
+    assert (report / "benchmarks.html").exists()
+    # the same file asked for in both ways is one file
+    assert run("--report", str(report), "--json", str(kept)).exit_code == 0
+    assert json.loads(kept.read_text())["netinit"]
+
+
+def test_check_that_has_no_bar_says_that_nothing_was_checked(run, monkeypatch):
+    monkeypatch.setattr(cli, "make_bars", lambda _measured: ())
+    result = run("--check")
+    assert result.exit_code == 2
+    assert "error: nothing was checked" in result.output
