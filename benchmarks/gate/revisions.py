@@ -68,7 +68,7 @@ def describe_commit(name: str, *, repository: Path = OWN_PACKAGES) -> Commit:
     """Return what git knows of a commit.
 
     Raises:
-        RevisionError: git knows no such commit.
+        RevisionError: git knows no such commit, or could not look for it.
     """
     return _log(repository, "--max-count=1", resolve(name, repository=repository))[0]
 
@@ -98,12 +98,16 @@ def resolve(name: str, *, repository: Path = OWN_PACKAGES) -> str:
     """Return the full id of a commit.
 
     Raises:
-        RevisionError: git knows no such commit.
+        RevisionError: git knows no such commit, or could not look for it.
     """
     try:
         found = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except RevisionError as error:
-        raise RevisionError(f"{name}: git knows no such commit") from error
+        # that there is none is all that git does not say in words, when it is to be quiet
+        cause = error.__cause__
+        if isinstance(cause, subprocess.CalledProcessError) and not cause.stderr:
+            raise RevisionError(f"{name}: git knows no such commit") from error
+        raise RevisionError(f"{name}: {error}") from error
     return found.decode().strip()
 
 

@@ -1,9 +1,11 @@
 """The history's files and its command line; no clock, no kernel, no statistics."""
 
+import configparser
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -100,6 +102,18 @@ def test_commits_that_touch_the_reference_come_oldest_first(repository):
     assert describe_commit("HEAD", repository=repository).time.endswith("+00:00")
     with pytest.raises(RevisionError, match="no such commit"):
         describe_commit("nonsense", repository=repository)
+
+
+def test_git_that_failed_for_another_reason_says_its_own_words(tmp_path):
+    with pytest.raises(RevisionError, match=r"HEAD: git rev-parse: .*cannot change to"):
+        describe_commit("HEAD", repository=tmp_path / "gone")
+
+
+def test_git_in_tox_sees_who_called_sudo():
+    # without it git refuses root a clone of somebody else, and the gate finds no revision
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(Path(__file__).parents[3] / "tox.ini")
+    assert "SUDO_UID" in tox["testenv"]["pass_env"].split()
 
 
 def test_series_are_in_commit_order_and_apart_by_processor_and_anchor():
