@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+MAX_DROPPED = 0.01
+"""The share of the resamples that may have no ratio. They would lie beyond an end of the interval,
+so that without them it is too narrow."""
 
 Rounds = Sequence[Sequence[float]]
 """Samples in seconds, by the round in which they were taken."""
@@ -72,7 +75,7 @@ def ratio_of_medians(
 
     Returns:
         None when a median is not positive: a difference of two starts can be, and a ratio to it
-        says nothing.
+        says nothing. Likewise when that is so in more than MAX_DROPPED of the resamples.
     """
     rounds = min(len(numerator), len(denominator))
     value = _ratio(flatten(numerator), flatten(denominator))
@@ -87,7 +90,7 @@ def ratio_of_medians(
         )
         if resampled is not None:
             drawn.append(resampled)
-    if not drawn:
+    if len(drawn) < (1 - MAX_DROPPED) * resamples:
         return None
     drawn.sort()
     tail = (1 - CONFIDENCE) / 2

@@ -73,3 +73,13 @@ def test_rounds_are_drawn_together():
 )
 def test_no_ratio_where_it_would_say_nothing(above, below):
     assert ratio_of_medians(above, below, rng=random.Random(0)) is None
+
+
+@pytest.mark.parametrize(("negative", "has_ratio"), [(6, True), (18, False)])
+def test_no_ratio_where_resamples_without_one_would_make_its_interval_too_narrow(
+    negative, has_ratio
+):
+    # of 40 rounds; more than half of a resample must be negative for its median to be so
+    below = [[-1.0]] * negative + [[1.0]] * (40 - negative)
+    ratio = ratio_of_medians([[2.0]] * 40, below, rng=random.Random(0))
+    assert (ratio is not None) == has_ratio
