@@ -148,7 +148,7 @@ def boot(*, quick: bool, json_path: Path | None, check: bool) -> None:
     """Measure how long the reference's daemon takes to answer after its start.
 
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
-    measured.
+    measured, 3 the command line makes no sense.
     """
     if os.geteuid() != 0:
         click.echo("error: this starts the daemon; run it as root", err=True)

@@ -151,7 +151,7 @@ def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
     The bars: the median burst, and the 99th percentile of a start in it, take at most Docker's.
 
     Exit codes: 0 measured (with --check: and both bars met), 1 a bar missed, 2 could not be
-    measured.
+    measured, 3 the command line makes no sense.
     """
     if os.geteuid() != 0:
         click.echo("error: this starts engines; run it as root", err=True)

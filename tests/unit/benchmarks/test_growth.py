@@ -1,6 +1,8 @@
 """Goal: the growth, burst and boot benchmarks say what their samples say."""
 
-from dataclasses import asdict
+import os
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +11,7 @@ from benchmarks.boot import Boots
 from benchmarks.burst import AT_ONCE, Bursts, misses
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.cli import main
-from benchmarks.growth import Growth, Size, render
+from benchmarks.growth import Growth, Size, measure, render
 
 
 def size(sandboxes: int, networks: int, *, allocate_s: float = 0.001, kib: int = 1000) -> Size:
@@ -41,6 +43,43 @@ def test_each_bar_is_missed_on_its_own() -> None:
     assert len(many.misses()) == 2
     (fat,) = growth(size(1000, 8, kib=1000 + 990 * 61), size(10, 100)).misses()
     assert fat == "61.0 KiB per sandbox, the bar is 60"
+
+
+def test_a_quick_run_judges_no_bar(monkeypatch) -> None:
+    slow = replace(growth(size(100, 8, allocate_s=0.9), size(10, 100)), quick=True)
+    assert "quick: no bar is judged" in render(slow)
+    assert "MISSED" not in render(slow)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert CliRunner().invoke(main, ["growth", "--quick", "--check"]).exit_code == 3
+
+
+class Crowd:
+    """A crowd that is whatever it was asked to be, and says at which sizes it was sampled."""
+
+    def __init__(self) -> None:
+        self.now = {"sandboxes": 0, "networks": 0, "containers": 0}
+        self.sampled: list[tuple[int, int]] = []
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] in self.now:
+            self.now[request["do"]] = request["count"]
+        if request["do"] == "memory":
+            self.sampled.append((self.now["sandboxes"], self.now["networks"]))
+        return {"kib": 1000, "allocate": 0.001, "release": 0.001}
+
+
+def test_every_second_pass_takes_the_sizes_on_the_way_down(monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.growth.WARMUP_S", 0)
+    crowd = Crowd()
+    measured = measure(crowd, seed=0, quick=False)  # type: ignore[arg-type]
+    sandboxes = [sandboxes for sandboxes, _ in crowd.sampled]
+    networks = [networks for _, networks in crowd.sampled]
+    up, down = (sandboxes[start : start + 4] for start in (0, 6))
+    assert up == [10, 100, 300, 1000] == down[::-1]
+    assert networks[4:6] == [10, 100] == networks[10:12][::-1]
+    assert sandboxes[4:6] == sandboxes[10:12] == [10, 10]
+    assert crowd.now["sandboxes"] == 0
+    assert [len(each.allocate[USER]) for each in measured.sandboxes] == [5] * 4
 
 
 def test_every_sample_is_kept() -> None:
@@ -75,8 +114,9 @@ def test_a_burst_is_held_to_the_other_engine() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["growth", "burst", "boot"])
+@pytest.mark.parametrize("command", ["growth", "burst", "boot", "dns", "run"])
 def test_the_commands_explain_themselves(command) -> None:
     result = CliRunner().invoke(main, [command, "--help"])
     assert result.exit_code == 0
     assert "Exit codes" in result.output
+    assert "3 the command line makes no sense" in " ".join(result.output.split())
