@@ -101,6 +101,9 @@ class Crowd:
                 self._set_networks(len(self._networks) + 1)
             network = self._networks[number // SANDBOXES_PER_NETWORK]
             self._containers.append(self._reference.create(f"crowd-{number}", network))
+        # The program does so when it has booted. A crowd's containers stand for those that it finds
+        # on its disk then: no collection looks at them during a start.
+        gc.freeze()
 
 
 def _timed(work: Callable[[], None]) -> dict[str, float]:

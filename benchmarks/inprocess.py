@@ -9,6 +9,7 @@ This module is run as a worker (see `worker`) in a network and a mount namespace
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 import tarfile
@@ -109,6 +110,7 @@ def main() -> int:
     directory = Path(sys.argv[1])
     mount_in_memory(directory / "exec")
     reference = InProcess(directory)
+    gc.freeze()  # as the program does when it has booted
     try:
         worker.serve(reference.allocate, reference.release)
     finally:
