@@ -31,6 +31,7 @@ MAX_READY_S = {0: 0.3, CONTAINERS: 2.0}
 QUICK_BOOTS = 2
 READY_TIMEOUT_S = 60.0
 EXIT_TIMEOUT_S = 30.0
+LOG_LINES = 5
 _INTERVAL_S = 0.002
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -88,7 +89,7 @@ def boot_once(folder: Path, found: Boots, environment: Mapping[str, str]) -> Non
     """Start the daemon on the data-root below a folder, in namespaces of its own, and end it.
 
     Raises:
-        TimeoutError: it did not answer in time; its log is `daemon.log` in the folder.
+        TimeoutError: it ended, or did not answer in time; the text has the end of its log.
     """
     address = folder / "engine.sock"
     command = [
@@ -96,13 +97,17 @@ def boot_once(folder: Path, found: Boots, environment: Mapping[str, str]) -> Non
         *(sys.executable, "-m", "refimpl", "--host", f"unix://{address}"),
         *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
     ]
-    with (folder / "daemon.log").open("wb") as log:
+    log_path = folder / "daemon.log"
+    with log_path.open("wb") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         while not _answers(address):
             if time.perf_counter() - started > READY_TIMEOUT_S or process.poll() is not None:
-                raise TimeoutError(f"no answer; see {folder / 'daemon.log'}")
+                # the log is gone with the folder when this is read
+                lines = log_path.read_text(errors="replace").strip().splitlines()
+                said = "\n".join(lines[-LOG_LINES:]) or "no output"
+                raise TimeoutError(f"the daemon does not answer; the end of its log:\n{said}")
             time.sleep(_INTERVAL_S)
         found.walls.append(time.perf_counter() - started)
         found.cpus.append(_cpu_s(process.pid))

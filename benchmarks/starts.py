@@ -81,11 +81,6 @@ class Starts:
                 host_config=self._api.create_host_config(network_mode=modes[network]),
             )["Id"]
 
-    @property
-    def has_metrics(self) -> bool:
-        """Whether the engine's own metric can be read."""
-        return self._metrics is not None
-
     def sample(self, network: str) -> StartSample:
         """Start the container of one network, and stop it again outside the measurement.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.boot import Boots
+from benchmarks.boot import Boots, boot_once
 from benchmarks.burst import AT_ONCE, Bursts, misses
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.cli import main
@@ -102,6 +102,17 @@ def test_boots_show_the_median_and_the_best() -> None:
 def test_a_boot_that_takes_its_bar_misses_it() -> None:
     assert not Boots(0, [0.3] * 3, [0.1] * 3).is_met
     assert Boots(0, [0.29] * 3, [0.1] * 3).is_met
+
+
+def test_a_daemon_that_does_not_answer_has_the_end_of_its_log_shown(monkeypatch, tmp_path) -> None:
+    # in place of `unshare`, a program that says something and ends
+    shout = tmp_path / "unshare"
+    shout.write_text("#!/bin/sh\nseq 9\necho no space left >&2\nexit 1\n")
+    shout.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(TimeoutError) as caught:
+        boot_once(tmp_path, Boots(0), os.environ)
+    assert str(caught.value).splitlines()[1:] == ["6", "7", "8", "9", "no space left"]
 
 
 def test_a_burst_is_held_to_the_other_engine() -> None:
