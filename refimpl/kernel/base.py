@@ -88,6 +88,8 @@ class Link:
     kind: str
     master: str | None
     addresses: tuple[Address, ...]
+    is_own_bridge: bool = False
+    """Whether `create_bridge` made it, and did not find it there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,8 @@ def bridge_mac(name: str) -> str:
     """Return the bridge's MAC: in Docker's 02:42 range, and the same each time for a name.
 
     A bridge without a MAC of its own takes that of its lowest port and changes it as ports come
-    and go, which breaks every neighbour cache.
+    and go, which breaks every neighbour cache. Docker's are random, so that this one is also the
+    mark of a bridge that we made.
     """
     tail = hashlib.sha256(name.encode()).digest()[:4]
     return "02:42:" + ":".join(f"{octet:02x}" for octet in tail)
@@ -294,6 +295,13 @@ def kind(link: Any) -> str:
     """Return a link's kind, `bridge` or `veth`; "" for one that is neither made nor named so."""
     information = link.get_attr("IFLA_LINKINFO")
     return (information.get_attr("IFLA_INFO_KIND") or "") if information else ""
+
+
+def is_own_bridge(link: Any) -> bool:
+    """Tell whether `new_bridge` made a link, by the MAC that it gives."""
+    return kind(link) == "bridge" and link.get_attr("IFLA_ADDRESS") == bridge_mac(
+        link.get_attr("IFLA_IFNAME")
+    )
 
 
 def addresses_by_index(messages: Sequence[Any]) -> dict[int, tuple[Address, ...]]:

@@ -107,6 +107,7 @@ class LinuxKernel:
                 kind=links.kind(message),
                 master=names.get(message.get_attr("IFLA_MASTER")),
                 addresses=addresses.get(message["index"], ()),
+                is_own_bridge=links.is_own_bridge(message),
             )
             for message in messages
         )
@@ -353,7 +354,8 @@ def _adjust_bridge(
     missing = [one for one in plan.addresses if one not in has]
     surplus = [one for one in has if one not in plan.addresses and not _is_link_local(one)]
     requests = [
-        links.change_link(index, plan.name, ("IFLA_ADDRESS", links.bridge_mac(plan.name))),
+        # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
+        links.change_link(index, plan.name),
         *(links.delete_address(index, plan.name, one) for one in surplus),
         *(links.new_address(index, plan.name, one) for one in missing),
     ]

@@ -1,8 +1,8 @@
 """What happens at boot: leftovers go, networks come back, the default networks are made.
 
 Everything that can be left behind is found from two sides: by the store's rows, which were
-written before the deed, and by what the kernel lists (namespace files below our own directory,
-ports of our own bridges).
+written before the deed, and by what the kernel lists of namespace files below our own directory.
+A link that no row names is somebody else's: a real Docker gives its links names like ours.
 
 Mirrors: libnetwork sandbox_store.go sandboxCleanup, endpoint.go cleanupLocalEndpoints and moby
 daemon/daemon_unix.go initNetworkController, initBridgeDriver (v20.10).
@@ -11,7 +11,6 @@ daemon/daemon_unix.go initNetworkController, initBridgeDriver (v20.10).
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_BRIDGE_NAME = "docker0"
-
-_OUR_VETH = re.compile(r"veth[0-9a-f]{7}")
 
 
 @dataclass(slots=True)
@@ -96,15 +93,11 @@ def unpin_host(controller: Controller) -> None:
 
 
 def _remove_links(controller: Controller, snapshot: Snapshot, links: tuple[Link, ...]) -> None:
-    """Remove the host ends of stale endpoints: those with a row, and unknown ports of ours."""
-    bridges = {row["state"].get("bridge") for row in snapshot.networks.values()} - {None}
+    """Remove the host ends of stale endpoints, which have a row each."""
     owned = {row["host_name"] for row in snapshot.endpoints.values()} - {""}
     failed: set[str] = set()
     for link in links:
-        if link.kind != "veth":
-            continue
-        is_port = link.master in bridges and _OUR_VETH.fullmatch(link.name) is not None
-        if link.name in owned or is_port:
+        if link.kind == "veth" and link.name in owned:
             try:
                 controller.kernel.delete_link(link.name)
             except OSError:
@@ -182,7 +175,8 @@ def init_default_networks(controller: Controller, stale: StaleState) -> None:
 
 
 def _remove_default_bridge(controller: Controller, stale: StaleState) -> None:
-    if stale.bridge:
+    links = {link.name: link for link in controller.kernel.links()}
+    if _is_still_ours(controller, stale.bridge, links):
         controller.kernel.delete_link(stale.bridge)
     rows = stale.take_default_bridge_rows()
     if rows:
@@ -192,11 +186,12 @@ def _remove_default_bridge(controller: Controller, stale: StaleState) -> None:
 def _init_bridge_driver(controller: Controller, stale: StaleState) -> None:
     """Choose name and subnet of the default bridge, and make it.
 
-    A `docker0` that is not ours belongs to a real Docker beside us: then another name is taken.
+    A `docker0` that is not ours, or not ours alone, belongs to a real Docker beside us: then
+    another name is taken.
     """
     config = controller.config
     links = {link.name: link for link in controller.kernel.links()}
-    name = config.bridge or _default_bridge_name(stale, links)
+    name = config.bridge or _default_bridge_name(controller, stale, links)
     if config.bridge and name not in links:
         raise EngineError(
             f"bridge device with non default bridge name {name} must be created manually"
@@ -240,17 +235,30 @@ def _bridge_options(config: Any, name: str) -> Mapping[str, str]:
     }
 
 
-def _default_bridge_name(stale: StaleState, links: Mapping[str, Link]) -> str:
-    if stale.bridge:
-        link = links.get(stale.bridge)
-        if link is None or link.kind == "bridge":
-            return stale.bridge
+def _default_bridge_name(
+    controller: Controller, stale: StaleState, links: Mapping[str, Link]
+) -> str:
+    if stale.bridge and stale.bridge not in links:
+        return stale.bridge
+    if _is_still_ours(controller, stale.bridge, links):
+        return stale.bridge
     if DEFAULT_BRIDGE_NAME not in links:
         return DEFAULT_BRIDGE_NAME
     number = 0
     while f"netinit{number}" in links:
         number += 1
     return f"netinit{number}"
+
+
+def _is_still_ours(controller: Controller, name: str, links: Mapping[str, Link]) -> bool:
+    """Tell whether there is a bridge of this name that we made, and nobody else has come to use.
+
+    A Docker that finds a `docker0` takes it as its own, whoever made it, and puts its ports there.
+    """
+    # the rows that are left at boot are those of links that could not be removed
+    own = {row["host_name"] for row in controller.store.load().endpoints.values()}
+    ports = {link.name for link in links.values() if link.master == name}
+    return name in links and links[name].is_own_bridge and ports <= own
 
 
 def _address_of(link: Link | None) -> IPv4Interface | None:

@@ -50,6 +50,17 @@ def test_bridge_is_up_with_its_addresses(kernel, ip) -> None:
     assert addresses(ip, "ni-b") == {"172.31.0.1/16"}
 
 
+def test_bridge_that_was_there_is_never_ours_and_keeps_its_mac(kernel, ip) -> None:
+    subprocess.run(["ip", "link", "add", "ni-b", "type", "bridge"], check=True)
+    before = mac(ip, "ni-b")
+    for name in ("ni-b", "ni-c"):
+        for _ in range(2):
+            kernel.create_bridge(BridgePlan(name=name, addresses=()))
+    own = {link.name for link in kernel.links() if link.is_own_bridge}
+    assert own == {"ni-c"}
+    assert mac(ip, "ni-b") == before
+
+
 def test_first_bridge_with_ipv6_switches_its_forwarding_on(kernel, ip) -> None:
     path = Path("/proc/sys/net/ipv6/conf/all/forwarding")
     path.write_text("0")

@@ -37,6 +37,8 @@ class FakeKernel:
     def __init__(self) -> None:
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.bridges: dict[str, BridgePlan] = {}
+        self.own_bridges: set[str] = set()
+        """The bridges that `create_bridge` made."""
         self.foreign_links: dict[str, Link] = {}
         self.stray_veths: dict[str, str] = {}
         """Host names of pairs whose sandbox is gone, and their bridge."""
@@ -69,7 +71,14 @@ class FakeKernel:
         found = [Link(index=1, name="lo", kind="", master=None, addresses=())]
         for name, plan in self.bridges.items():
             found.append(
-                Link(index=2, name=name, kind="bridge", master=None, addresses=plan.addresses)
+                Link(
+                    index=2,
+                    name=name,
+                    kind="bridge",
+                    master=None,
+                    addresses=plan.addresses,
+                    is_own_bridge=name in self.own_bridges,
+                )
             )
         for name, bridge in self._veths().items():
             found.append(Link(index=3, name=name, kind="veth", master=bridge, addresses=()))
@@ -81,11 +90,14 @@ class FakeKernel:
 
     def create_bridge(self, plan: BridgePlan) -> None:
         self._do("create_bridge")
+        if plan.name not in self.bridges:
+            self.own_bridges.add(plan.name)
         self.bridges[plan.name] = plan
 
     def delete_link(self, name: str) -> None:
         self._do("delete_link")
         self.bridges.pop(name, None)
+        self.own_bridges.discard(name)
         self.stray_veths.pop(name, None)
         self.foreign_links.pop(name, None)
 

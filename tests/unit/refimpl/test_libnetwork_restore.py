@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from ipaddress import ip_interface
 
 import pytest
 
@@ -124,11 +125,12 @@ def test_namespaces_that_no_row_names_are_removed(world):
     assert world.kernel.sandboxes == {}
 
 
-def test_ports_of_our_bridges_that_no_row_names_are_removed(world):
+def test_ports_that_no_row_names_are_left_alone_on_our_bridges_too(world):
+    network = world.boot().new_network("n", network_options("10.1.0.0/24"))
+    strays = {"veth0123abc": "docker0", "veth0123def": network.state["bridge"]}
+    world.kernel.stray_veths = dict(strays)
     world.boot()
-    world.kernel.stray_veths = {"veth0123abc": "docker0"}
-    world.boot()
-    assert world.kernel.stray_veths == {}
+    assert world.kernel.stray_veths == strays
 
 
 def test_links_of_others_are_left_alone(world):
@@ -179,6 +181,44 @@ def test_beside_a_docker0_of_somebody_else_another_name_is_taken(world):
     controller = world.boot()
     assert controller.network_by_name("bridge").state["bridge"] == "netinit0"
     assert world.boot().network_by_name("bridge").state["bridge"] == "netinit0"
+
+
+def take_over_docker0(world: World, how: str) -> None:
+    """Let a real Docker use docker0: the one that we left, or one that it made anew."""
+    if how == "made anew":
+        world.kernel.delete_link("docker0")
+        world.kernel.bridges["docker0"] = BridgePlan(
+            name="docker0", addresses=(ip_interface("172.17.0.1/16"),)
+        )
+    else:
+        world.kernel.stray_veths = {"veth0123abc": "docker0"}
+
+
+@pytest.mark.parametrize("how", ["made anew", "found and used"])
+def test_a_docker0_that_a_real_docker_took_is_left_to_it(world, how):
+    world.boot()
+    take_over_docker0(world, how)
+    before = dict(world.kernel.bridges), dict(world.kernel.stray_veths)
+    bridge = world.boot().network_by_name("bridge")
+    assert bridge.state["bridge"] == "netinit0"
+    assert str(bridge.pools[0].pool.subnet) == "172.18.0.0/16"
+    assert before == ({"docker0": world.kernel.bridges["docker0"]}, world.kernel.stray_veths)
+    assert world.boot().network_by_name("bridge").state["bridge"] == "netinit0"
+
+
+@pytest.mark.parametrize("how", ["made anew", "found and used"])
+def test_bridge_none_leaves_a_docker0_that_a_real_docker_took(world, how):
+    world.boot()
+    take_over_docker0(world, how)
+    world.boot(bridge="none")
+    assert "docker0" in world.kernel.bridges
+
+
+def test_bridge_none_leaves_a_bridge_of_the_users_own(world):
+    world.kernel.bridges["br9"] = BridgePlan(name="br9", addresses=())
+    world.boot(bridge="br9")
+    world.boot(bridge="none")
+    assert "br9" in world.kernel.bridges
 
 
 def test_the_default_bridge_keeps_its_subnet_over_a_restart(world):
