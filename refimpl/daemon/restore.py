@@ -78,20 +78,35 @@ class Restoring(Listing, Networks, System):
         root = Path(self.config.data("containers"))
         for directory in sorted(root.iterdir()):
             try:
-                container = Container.from_documents(
-                    str(directory),
-                    json.loads(self.files.read(str(directory / "config.v2.json"))),
-                    json.loads(self.files.read(str(directory / "hostconfig.json"))),
-                )
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                container = self._load_container(directory)
+            except Exception:  # noqa: BLE001 - whatever is wrong with one, the others come back
+                log.exception("failed to load container %s", directory.name)
+                continue
+            if container is None:
                 # a create or a removal that a crash interrupted
-                log.warning("removing unreadable container %s: %s", directory.name, error)
+                log.warning("removing what is left of container %s", directory.name)
                 with contextlib.suppress(OSError):
                     self.files.remove(str(directory))
                 continue
             if self.containers.reserve(container.name, container.id) is not None:
                 log.warning("container %s has a name that is taken", container.id)
             yield container
+
+    def _load_container(self, directory: Path) -> Container | None:
+        """Read a container's documents; None when nothing of it has been recorded, or is any more.
+
+        Mirrors: moby daemon/container.go load, container/container.go FromDisk (v20.10).
+        """
+        try:
+            config = self.files.read(str(directory / "config.v2.json"))
+        except FileNotFoundError:
+            return None
+        try:
+            host_config = self.files.read(str(directory / "hostconfig.json"))
+        except FileNotFoundError:
+            # the second to be written and perhaps the first to be removed; moby goes on without
+            host_config = b"{}"
+        return Container.from_documents(str(directory), json.loads(config), json.loads(host_config))
 
     def _mark_ended(self, container: Container) -> None:
         """End what ran, and say so; its addresses stay shown until its next start, as in moby."""
@@ -109,8 +124,12 @@ class Restoring(Listing, Networks, System):
         self.guarded("unmount", container, lambda: self.kernel.unmount(merged))
 
     def _remove_orphans(self) -> None:
-        """Remove what belongs to no container: runtime states, mounts, directories."""
+        """Remove what belongs to no container: runtime states, mounts, directories.
+
+        The layer of a container that could not be loaded stays, and so does its directory.
+        """
         known = {container.id for container in self.containers}
+        kept = {directory.name for directory in Path(self.config.data("containers")).iterdir()}
         for container_id in self.runtime.list():
             if container_id not in known:
                 with contextlib.suppress(OSError):
@@ -119,7 +138,8 @@ class Restoring(Listing, Networks, System):
             if directory.name not in known:
                 with contextlib.suppress(OSError):
                     self.kernel.unmount(str(directory / "merged"))
-                    self.files.remove(str(directory))
+                    if directory.name not in kept:
+                        self.files.remove(str(directory))
         for directory in Path(self.config.exec("bundles")).iterdir():
             with contextlib.suppress(OSError):
                 self.files.remove(str(directory))

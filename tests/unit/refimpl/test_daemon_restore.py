@@ -1,0 +1,177 @@
+"""Goal: a boot brings every container back that can be, in order, and removes nobody else's.
+
+Method: a daemon on a kernel in memory and a data-root on disk is booted, its files are changed as a
+crash or a user would, and another daemon is booted on them. Starts are recorded, not done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.core import Services
+from refimpl.daemon.daemon import Daemon
+from refimpl.kernel.files import LinuxFiles
+from refimpl.libnetwork.controller import new_id, utc_now
+from refimpl.libnetwork.store import SQLiteStore
+from refimpl.model.container import Container, NetworkSettings
+from refimpl.model.wire_container import Config, HostConfig
+from tests.unit.refimpl.fake_kernel import FakeKernel
+
+
+class NoRuntime:
+    """A runtime that knows no container."""
+
+    name = "none"
+    version = "0"
+
+    def list(self) -> Sequence[str]:
+        return ()
+
+    def delete(self, container_id: str) -> None:
+        """There is nothing to delete."""
+
+
+class Recording(Daemon):
+    """A daemon whose containers run as soon as they are started."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.started: list[str] = []
+
+    def start_container(self, container: Container, *, reset_restart_manager: bool) -> None:
+        del reset_restart_manager
+        self.started.append(container.name)
+
+
+class Machine:
+    """A data-root, with the containers that are put there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kernel = FakeKernel()
+        self.config = DaemonConfig(data_root=f"{folder}/data", exec_root=f"{folder}/exec")
+
+    def daemon(self) -> Recording:
+        return Recording(
+            Services(
+                config=self.config,
+                kernel=self.kernel,
+                files=LinuxFiles(),
+                runtime=NoRuntime(),  # type: ignore[arg-type]  # a boot asks for no more
+                clock=utc_now,
+                new_id=new_id,
+            )
+        )
+
+    def boot(self) -> Recording:
+        """Boot a daemon, end it, and return it for a look at what it knows."""
+        with closing(self.daemon()) as daemon:
+            daemon.boot(SQLiteStore(":memory:"))
+        return daemon
+
+    def add(self, name: str, host_config: dict[str, Any] | None = None, **state: Any) -> Container:
+        """Leave a container on disk that was started once; its id begins with its name."""
+        container_id = name.encode().hex().ljust(64, "0")
+        container = Container(
+            id=container_id,
+            name=f"/{name}",
+            created=utc_now(),
+            root=self.config.data("containers", container_id),
+            image_id="sha256:0",
+            path="true",
+            args=[],
+            config=Config(),
+            host_config=HostConfig.from_wire({"NetworkMode": "none"} | (host_config or {})),
+            network_settings=NetworkSettings(),
+        )
+        container.has_been_started_before = True
+        for key, value in state.items():
+            setattr(container.state, key, value)
+        Path(container.root).mkdir(parents=True)
+        self.layer(container).mkdir(parents=True)
+        with closing(self.daemon()) as daemon:
+            daemon.checkpoint_to(container)
+        return container
+
+    def layer(self, container: Container) -> Path:
+        return Path(self.config.data("overlay", container.id, "upper"))
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def names(daemon: Daemon) -> list[str]:
+    return sorted(container.name for container in daemon.containers)
+
+
+# -- what is loaded ------------------------------------------------------------------------
+
+
+def _replace_by_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+SPOIL: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "not UTF-8": lambda path: path.write_bytes(b'{"\xff": 1}'),
+    "another document": lambda path: path.write_bytes(b"[1]"),
+    "unreadable": _replace_by_directory,
+}
+
+
+@pytest.mark.parametrize("how", SPOIL)
+@pytest.mark.parametrize("document", ["config.v2.json", "hostconfig.json"])
+def test_a_container_that_cannot_be_loaded_is_named_and_kept(machine, caplog, document, how):
+    spoiled, other = machine.add("spoiled"), machine.add("other")
+    path = Path(spoiled.root, document)
+    before = path.read_bytes()
+    SPOIL[how](path)
+    assert names(machine.boot()) == ["/other"]
+    assert f"failed to load container {spoiled.id}" in caplog.text
+    assert machine.layer(spoiled).is_dir()
+    assert machine.layer(other).is_dir()
+    if how != "unreadable":
+        path.write_bytes(before)
+        assert names(machine.boot()) == ["/other", "/spoiled"]
+
+
+def test_a_create_that_recorded_nothing_is_removed(machine):
+    container = machine.add("begun")
+    Path(container.root, "config.v2.json").unlink()
+    assert names(machine.boot()) == []
+    assert not Path(container.root).exists()
+    assert not machine.layer(container).exists()
+
+
+def test_a_container_without_a_host_config_is_kept_with_an_empty_one(machine):
+    container = machine.add("half")
+    Path(container.root, "hostconfig.json").unlink()
+    daemon = machine.boot()
+    assert names(daemon) == ["/half"]
+    daemon.container_inspect("half")
+    assert machine.layer(container).is_dir()
+
+
+def test_a_removal_that_was_under_way_is_finished(machine):
+    container = machine.add("dead", dead=True)
+    Path(container.root, "hostconfig.json").unlink()
+    assert names(machine.boot()) == []
+    assert not Path(container.root).exists()
+    assert not machine.layer(container).exists()
+
+
+def test_the_layer_of_nobody_is_removed(machine):
+    orphan = Path(machine.config.data("overlay", "f" * 64))
+    orphan.mkdir(parents=True)
+    machine.boot()
+    assert not orphan.exists()
