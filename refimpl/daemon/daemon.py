@@ -5,6 +5,7 @@ Mirrors: moby daemon/daemon.go NewDaemon (v20.10).
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import PurePath
 
 from refimpl.daemon.core import Services
@@ -12,7 +13,7 @@ from refimpl.daemon.exec import Exec
 from refimpl.daemon.image_store import ImageStore
 from refimpl.daemon.link_index import LinkIndex
 from refimpl.daemon.restart_manager import RestartManager, Timers
-from refimpl.daemon.restore import DataRootLock, Restoring
+from refimpl.daemon.restore import Restoring, RootLock
 from refimpl.daemon.stdio import StdioLoop, Streams
 from refimpl.libnetwork.controller import Controller, ControllerConfig
 from refimpl.libnetwork.store import Store
@@ -25,20 +26,22 @@ class Daemon(Restoring):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        for path in (
-            self.config.data(),
-            self.config.data("containers"),
-            self.config.data("overlay"),
-            self.config.exec("bundles"),
-            self.config.exec("netns"),
-        ):
-            self.files.make_directory(path)
-        self._lock = DataRootLock(self.config.data_root)
-        try:
+        with contextlib.ExitStack() as locks:
+            for root, kind in (
+                (self.config.exec_root, "exec-root"),
+                (self.config.data_root, "data-root"),
+            ):
+                self.files.make_directory(root)
+                locks.callback(RootLock(root, kind).release)
+            for path in (
+                self.config.data("containers"),
+                self.config.data("overlay"),
+                self.config.exec("bundles"),
+                self.config.exec("netns"),
+            ):
+                self.files.make_directory(path)
             self.images = ImageStore(self.config.data("image"), self.files, self.clock)
-        except BaseException:
-            self._lock.release()
-            raise
+            self._locks = locks.pop_all()
         self.link_index = LinkIndex()
         self.restart_managers: dict[str, RestartManager] = {}
         self.streams: dict[str, Streams] = {}
@@ -77,11 +80,9 @@ class Daemon(Restoring):
         self.kernel.expect_sandbox()
 
     def close(self) -> None:
-        """Shut down in order, and let another daemon have the data-root."""
-        try:
+        """Shut down in order, and let another daemon have the data-root and the exec-root."""
+        with self._locks:
             self.shutdown()
-        finally:
-            self._lock.release()
 
 
 def database_path(data_root: str) -> str:

@@ -29,23 +29,33 @@ GONE = 255
 _AT_ONCE = 8
 
 
-class DataRootLock:
-    """One daemon per data-root, for as long as the lock lives (its process does)."""
+class RootLock:
+    """One daemon per data-root and per exec-root, for as long as the lock lives (its process does).
 
-    def __init__(self, data_root: str) -> None:
-        path = Path(data_root, "netinit.lock")
+    Args:
+        directory: the root.
+        kind: `data-root` or `exec-root`, as its flag is called.
+
+    Raises:
+        EngineError: another daemon has it.
+        OSError: the lock's file cannot be made.
+    """
+
+    def __init__(self, directory: str, kind: str) -> None:
+        # a name for each kind, since one directory may be both
+        path = Path(directory, "netinit.lock" if kind == "data-root" else f"netinit-{kind}.lock")
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
             raise EngineError(
-                f"the data-root {data_root} is in use by another daemon: stop that one, or give "
-                "this one a data-root of its own with --data-root"
+                f"the {kind} {directory} is in use by another daemon: stop that one, or give "
+                f"this one its own with --{kind}"
             ) from None
 
     def release(self) -> None:
-        """Let another daemon have the data-root."""
+        """Let another daemon have the root."""
         os.close(self._descriptor)
 
 

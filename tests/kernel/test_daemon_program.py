@@ -136,16 +136,21 @@ def test_another_kind_of_address_is_refused(engine):
     assert "Traceback" not in refused.stderr
 
 
-def test_second_daemon_on_a_data_root_is_refused(engine):
+@pytest.mark.parametrize("shared", ["data-root", "exec-root"])
+def test_second_daemon_on_a_root_is_refused(engine, shared):
     engine.start()
-    second = subprocess.run(
-        engine.command("--host", f"unix://{engine.folder}/second.sock"),
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    load_image(engine.docker)
+    run(engine, "one")
+    folder = engine.folder
+    root = {"data-root": f"{folder}/data", "exec-root": f"{folder}/exec"}[shared]
+    second = engine.second(
+        "--host", f"unix://{folder}/second.sock", "--pidfile", f"{folder}/pid2", f"--{shared}", root
+    )
     assert second.returncode == 1
-    assert "is in use by another daemon" in second.stderr
+    assert f"the {shared} {root} is in use by another daemon" in second.stderr
     assert "Traceback" not in second.stderr
     assert engine.docker("network", "ls", "--quiet").count("\n") == 2
+    assert engine.state("one") == "running"
 
 
 @pytest.mark.parametrize("taken", ["socket", "metrics"])

@@ -6,6 +6,7 @@ crash or a user would, and another daemon is booted on them. Starts are recorded
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon
+from refimpl.errors import EngineError
 from refimpl.kernel.files import LinuxFiles
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
@@ -110,6 +112,28 @@ def machine(tmp_path: Path) -> Machine:
 
 def names(daemon: Daemon) -> list[str]:
     return sorted(container.name for container in daemon.containers)
+
+
+# -- whose the roots are -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["data-root", "exec-root"])
+def test_a_root_that_another_daemon_has_is_refused_until_that_one_ends(machine, tmp_path, kind):
+    other = Machine(tmp_path / "other")
+    shared = {kind.replace("-", "_"): getattr(machine.config, kind.replace("-", "_"))}
+    other.config = dataclasses.replace(other.config, **shared)
+    with closing(machine.daemon()):
+        with pytest.raises(EngineError, match=f"the {kind} .* is in use by another daemon: .*"):
+            other.daemon()
+        if kind == "exec-root":
+            assert not Path(other.config.data_root).exists()
+    other.boot()
+    machine.boot()
+
+
+def test_one_directory_may_be_both_roots(machine):
+    machine.config = dataclasses.replace(machine.config, exec_root=machine.config.data_root)
+    machine.boot()
 
 
 # -- what is loaded ------------------------------------------------------------------------
