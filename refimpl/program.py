@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import gc
 import logging
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon, database_path
 from refimpl.daemon.metrics import Metrics
+from refimpl.daemon.pid_file import write_pid_file
 from refimpl.errors import EngineError
 from refimpl.kernel.descriptors import raise_descriptor_limit
 from refimpl.kernel.files import LinuxFiles
@@ -101,8 +101,8 @@ def run(
         )
         at_end.callback(daemon.close)
         if options.pidfile:
+            write_pid_file(options.pidfile, files)
             at_end.callback(files.remove, options.pidfile)
-            files.write(options.pidfile, f"{os.getpid()}\n".encode())
         claim.remove_other_table()
         daemon.boot(SQLiteStore(database_path(config.data_root)))
         # what is there by now stays: a collection that looked at it would hold up a start for 9 ms

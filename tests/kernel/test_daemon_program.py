@@ -83,7 +83,7 @@ class Engine:
         }
 
     def second(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run one more program with a data-root of its own, which is expected to end."""
+        """Run one more program with roots of its own, which is expected to end."""
         folder = self.folder
         roots = ("--data-root", f"{folder}/data2", "--exec-root", f"{folder}/exec2")
         return subprocess.run(
@@ -151,6 +151,20 @@ def test_second_daemon_on_a_root_is_refused(engine, shared):
     assert "Traceback" not in second.stderr
     assert engine.docker("network", "ls", "--quiet").count("\n") == 2
     assert engine.state("one") == "running"
+
+
+def test_pid_file_of_a_daemon_that_lives_is_left_to_it(engine):
+    engine.start()
+    assert engine.process is not None
+    second = engine.second("--host", f"unix://{engine.folder}/second.sock")
+    pid_file = engine.folder / "pid"
+    assert second.returncode == 1
+    assert f"pid file found, ensure docker is not running or delete {pid_file}" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert pid_file.read_text() == f"{engine.process.pid}\n"
+    engine.end(signal.SIGKILL)
+    engine.start()
+    assert pid_file.read_text() == f"{engine.process.pid}\n"
 
 
 @pytest.mark.parametrize("taken", ["socket", "metrics"])
