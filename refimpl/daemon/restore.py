@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,6 +59,27 @@ class RootLock:
         os.close(self._descriptor)
 
 
+def start_order(
+    containers: Sequence[Container], needs: Callable[[Container], Sequence[Container]]
+) -> list[Container]:
+    """Return containers in an order in which each comes after those that it needs.
+
+    Where they need each other in a circle, none can come first, and one of them does.
+    """
+    order: dict[str, Container] = {}
+    seen: set[str] = set()
+    waiting = list(reversed(containers))
+    while waiting:
+        container = waiting[-1]
+        if container.id in seen:
+            order.setdefault(container.id, container)
+            waiting.pop()
+        else:
+            seen.add(container.id)
+            waiting += [one for one in needs(container) if one.id not in seen]
+    return list(order.values())
+
+
 class Restoring(Listing, Networks, System):
     """The part of the daemon that boots and ends it."""
 
@@ -77,11 +98,7 @@ class Restoring(Listing, Networks, System):
         controller.sandbox_cleanup()
         controller.init_default_networks()
         self.net_controller = controller
-        # moby starts them side by side, so a joiner may come before its target and fail
-        # (moby#50326); here whoever joins another comes after those who do not.
-        joins = [c for c in self.containers if c.host_config.network_mode.is_container()]
-        others = [c for c in self.containers if c not in joins]
-        for container in [*others, *joins]:
+        for container in start_order(list(self.containers), self._needs):
             self._restart_at_boot(container)
 
     def _load_containers(self) -> Iterator[Container]:
@@ -153,6 +170,19 @@ class Restoring(Listing, Networks, System):
         for directory in Path(self.config.exec("bundles")).iterdir():
             with contextlib.suppress(OSError):
                 self.files.remove(str(directory))
+
+    def _needs(self, container: Container) -> list[Container]:
+        """Return the containers that must run for this one to start.
+
+        moby waits for linked ones only, so that a joiner may come before its target and fail
+        (moby#50326).
+        """
+        needs = [child for _, child in self.linked_children(container)]
+        target = container.host_config.network_mode.connected_container()
+        if target:
+            with contextlib.suppress(EngineError):
+                needs.append(self.get_container(target))
+        return needs
 
     def _restart_at_boot(self, container: Container) -> None:
         policy = container.host_config.restart_policy

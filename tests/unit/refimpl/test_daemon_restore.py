@@ -7,6 +7,7 @@ crash or a user would, and another daemon is booted on them. Starts are recorded
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -134,6 +135,32 @@ def test_a_root_that_another_daemon_has_is_refused_until_that_one_ends(machine, 
 def test_one_directory_may_be_both_roots(machine):
     machine.config = dataclasses.replace(machine.config, exec_root=machine.config.data_root)
     machine.boot()
+
+
+# -- what is started -----------------------------------------------------------------------
+
+ALWAYS = {"RestartPolicy": {"Name": "always"}}
+
+
+def link(container: Container, *targets: Container) -> None:
+    document = {target.name.removeprefix("/"): target.id for target in targets}
+    Path(container.root, "links.json").write_text(json.dumps(document))
+
+
+def test_whoever_is_linked_to_or_joined_is_started_first(machine):
+    first, second, third = (machine.add(name, ALWAYS) for name in "abc")
+    link(first, second, third)
+    link(second, third)
+    machine.add("B", ALWAYS | {"NetworkMode": f"container:{first.id}"})
+    machine.add("A", ALWAYS | {"NetworkMode": f"container:{'f' * 64}"})
+    assert machine.boot().started == ["/A", "/c", "/b", "/a", "/B"]
+
+
+def test_containers_that_need_each_other_are_all_started(machine):
+    first, second = (machine.add(name, ALWAYS) for name in "ab")
+    link(first, second)
+    link(second, first)
+    assert machine.boot().started == ["/b", "/a"]
 
 
 # -- what is loaded ------------------------------------------------------------------------
