@@ -185,12 +185,21 @@ class Restoring(Listing, Networks, System):
         return needs
 
     def _restart_at_boot(self, container: Container) -> None:
-        policy = container.host_config.restart_policy
-        self.restart_managers[container.id] = RestartManager(policy, container.restart_count)
-        wants = policy.name == "always" or (
-            policy.name == "unless-stopped" and not container.has_been_manually_stopped
+        """Start a container again if its policy says so, as at the end of a run.
+
+        So one of `on-failure` that a user has stopped comes back if the stop had to kill it.
+
+        Mirrors: moby container/container.go ShouldRestart (v20.10).
+        """
+        state = container.state
+        manager = RestartManager(container.host_config.restart_policy, container.restart_count)
+        self.restart_managers[container.id] = manager
+        delay_s = manager.should_restart(
+            state.exit_code,
+            has_been_manually_stopped=container.has_been_manually_stopped,
+            ran_s=(state.finished_at - state.started_at).total_seconds(),
         )
-        if wants and container.has_been_started_before:
+        if delay_s is not None and container.has_been_started_before:
             try:
                 self.start_container(container, reset_restart_manager=True)
             except (EngineError, OSError) as error:

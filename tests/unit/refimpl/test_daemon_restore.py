@@ -78,7 +78,7 @@ class Machine:
             daemon.boot(SQLiteStore(":memory:"))
         return daemon
 
-    def add(self, name: str, host_config: dict[str, Any] | None = None, **state: Any) -> Container:
+    def add(self, name: str, host_config: dict[str, Any] | None = None, **facts: Any) -> Container:
         """Leave a container on disk that was started once; its id begins with its name."""
         container_id = name.encode().hex().ljust(64, "0")
         container = Container(
@@ -93,9 +93,8 @@ class Machine:
             host_config=HostConfig.from_wire({"NetworkMode": "none"} | (host_config or {})),
             network_settings=NetworkSettings(),
         )
-        container.has_been_started_before = True
-        for key, value in state.items():
-            setattr(container.state, key, value)
+        for key, value in ({"has_been_started_before": True} | facts).items():
+            setattr(container if hasattr(container, key) else container.state, key, value)
         Path(container.root).mkdir(parents=True)
         self.layer(container).mkdir(parents=True)
         with closing(self.daemon()) as daemon:
@@ -145,6 +144,37 @@ ALWAYS = {"RestartPolicy": {"Name": "always"}}
 def link(container: Container, *targets: Container) -> None:
     document = {target.name.removeprefix("/"): target.id for target in targets}
     Path(container.root, "links.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("policy", "exit_code", "stopped", "restarts", "starts"),
+    [
+        ("no", 1, False, 0, False),
+        ("always", 0, False, 0, True),
+        ("always", 0, True, 0, True),
+        ("unless-stopped", 0, False, 0, True),
+        ("unless-stopped", 137, True, 0, False),
+        ("on-failure", 0, False, 0, False),
+        ("on-failure", 1, False, 0, True),
+        ("on-failure", 137, True, 0, True),
+        ("on-failure:2", 1, False, 1, True),
+        ("on-failure:2", 1, False, 2, False),
+    ],
+)
+def test_restart_policy_decides_at_boot_as_at_the_end_of_a_run(
+    machine, policy, exit_code, stopped, restarts, starts
+):
+    name, _, retries = policy.partition(":")
+    rule = {"RestartPolicy": {"Name": name, "MaximumRetryCount": int(retries or 0)}}
+    machine.add(
+        "a", rule, exit_code=exit_code, has_been_manually_stopped=stopped, restart_count=restarts
+    )
+    assert bool(machine.boot().started) == starts
+
+
+def test_what_never_ran_is_not_started_at_boot(machine):
+    machine.add("a", ALWAYS, has_been_started_before=False)
+    assert machine.boot().started == []
 
 
 def test_whoever_is_linked_to_or_joined_is_started_first(machine):
