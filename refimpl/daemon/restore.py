@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from refimpl.daemon.core import log
@@ -87,7 +88,8 @@ class Restoring(Listing, Networks, System):
         """Bring the data-root back to life (moby: NewDaemon and restore).
 
         First every process that outlived the last daemon ends, then the network's left-overs go,
-        then the containers that are always to run are started.
+        then the containers that are always to run are started, and those that were to be removed
+        at the end of their run go.
         """
         for container in self._load_containers():
             self.containers.add(container)
@@ -98,8 +100,15 @@ class Restoring(Listing, Networks, System):
         controller.sandbox_cleanup()
         controller.init_default_networks()
         self.net_controller = controller
-        for container in start_order(list(self.containers), self._needs):
-            self._restart_at_boot(container)
+        ended = [
+            container
+            for container in start_order(list(self.containers), self._needs)
+            if not self._restart_at_boot(container)
+        ]
+        for container in ended:
+            if container.host_config.auto_remove:
+                remove = partial(self.remove_automatically, container)
+                self.guarded("auto remove", container, remove)
 
     def _load_containers(self) -> Iterator[Container]:
         root = Path(self.config.data("containers"))
@@ -184,8 +193,8 @@ class Restoring(Listing, Networks, System):
                 needs.append(self.get_container(target))
         return needs
 
-    def _restart_at_boot(self, container: Container) -> None:
-        """Start a container again if its policy says so, as at the end of a run.
+    def _restart_at_boot(self, container: Container) -> bool:
+        """Start a container again if its policy says so, as at the end of a run; tell if it does.
 
         So one of `on-failure` that a user has stopped comes back if the stop had to kill it.
 
@@ -199,11 +208,13 @@ class Restoring(Listing, Networks, System):
             has_been_manually_stopped=container.has_been_manually_stopped,
             ran_s=(state.finished_at - state.started_at).total_seconds(),
         )
-        if delay_s is not None and container.has_been_started_before:
-            try:
-                self.start_container(container, reset_restart_manager=True)
-            except (EngineError, OSError) as error:
-                log.warning("failed to start container %s: %s", container.id, error)
+        if delay_s is None or not container.has_been_started_before:
+            return False
+        try:
+            self.start_container(container, reset_restart_manager=True)
+        except (EngineError, OSError) as error:
+            log.warning("failed to start container %s: %s", container.id, error)
+        return True
 
     def shutdown(self) -> None:
         """Stop every container within its timeout, at once; networks stay (moby: Shutdown)."""

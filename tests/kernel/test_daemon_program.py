@@ -258,6 +258,27 @@ def test_killed_daemon_leaves_nothing_that_the_next_one_does_not_clear(engine):
     assert addresses == {"172.17.0.2", "172.17.0.3", "172.17.0.4"}
 
 
+def test_boot_after_a_crash_restarts_in_order_and_removes_what_was_to_go(engine):
+    engine.start()
+    load_image(engine.docker)
+    run(engine, "target", "--restart", "always")
+    # of so many, an id that sorts before the target's is all but sure
+    linkers = [f"linker{number}" for number in range(4)]
+    for name in linkers:
+        run(engine, name, "--restart", "always", "--link", "target:t")
+    run(engine, "failed", "--restart", "on-failure")
+    run(engine, "brief", "--rm")
+    engine.docker("create", "--rm", "--name", "unused", IMAGE, "true")
+
+    engine.end(signal.SIGKILL)
+    engine.start()
+
+    left = engine.docker("ps", "--all", "--format", "{{.Names}} {{.State}}").splitlines()
+    assert sorted(left) == sorted(f"{name} running" for name in ["target", "failed", *linkers])
+    layers = list((engine.folder / "data/overlay").iterdir())
+    assert len(layers) == len(left)
+
+
 def test_without_a_bridge_a_container_has_only_its_loopback(engine):
     engine.start("--bridge", "none")
     load_image(engine.docker)

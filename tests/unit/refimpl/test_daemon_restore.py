@@ -193,6 +193,22 @@ def test_containers_that_need_each_other_are_all_started(machine):
     assert machine.boot().started == ["/b", "/a"]
 
 
+def test_what_ran_when_the_daemon_died_has_failed(machine):
+    machine.add("a", {"RestartPolicy": {"Name": "on-failure"}}, running=True)
+    assert machine.boot().started == ["/a"]
+
+
+@pytest.mark.parametrize(
+    "facts", [{"running": True}, {"exit_code": 1}, {"has_been_started_before": False}]
+)
+def test_what_was_to_be_removed_after_its_run_is_removed_at_boot(machine, facts):
+    container = machine.add("a", {"AutoRemove": True}, **facts)
+    machine.add("b", {}, **facts)
+    assert names(machine.boot()) == ["/b"]
+    assert not Path(container.root).exists()
+    assert not machine.layer(container).parent.exists()
+
+
 # -- what is loaded ------------------------------------------------------------------------
 
 
