@@ -30,6 +30,7 @@ from refimpl.oci.users import resolve
 _PR_SET_CHILD_SUBREAPER = 36
 _COMMAND_TIMEOUT_S = 60
 _CONSOLE_TIMEOUT_S = 10
+_VERSION_TIMEOUT_S = 10
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -305,13 +306,19 @@ class OciRuntime:
                 [self._program, "--version"],
                 capture_output=True,
                 text=True,
-                timeout=_COMMAND_TIMEOUT_S,
+                encoding="utf-8",
+                timeout=_VERSION_TIMEOUT_S,
                 check=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise RuntimeFailure(f"does not run: {error}") from error
+        except UnicodeDecodeError as error:
+            raise RuntimeFailure(f"its --version is not UTF-8: {error}") from error
         # "runc version 1.1.5+ds1", "crun version 1.8.1"
-        return result.stdout.splitlines()[0].rpartition(" ")[2]
+        first_line = result.stdout.partition("\n")[0]
+        if not first_line.strip():
+            raise RuntimeFailure("its --version prints no version")
+        return first_line.rpartition(" ")[2]
 
 
 def _open_stdio(
