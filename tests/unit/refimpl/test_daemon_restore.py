@@ -33,6 +33,9 @@ class NoRuntime:
     name = "none"
     version = "0"
 
+    def prepare(self) -> None:
+        """There is nothing to prepare."""
+
     def list(self) -> Sequence[str]:
         return ()
 
