@@ -116,10 +116,12 @@ class Asker:
             self._start(f"bench-crowd-{number}")
 
     def _start(self, name: str) -> str:
-        container = self._client.containers.run(
-            self._image, ["sleep", "86400"], name=name, network=self._network.name, detach=True
+        container = self._client.containers.create(
+            self._image, ["sleep", "86400"], name=name, network=self._network.name
         )
+        # before the start, which takes its time and may be interrupted: the network is removed next
         self._cleanup.callback(container.remove, force=True)
+        container.start()
         return str(container.id)
 
     def ask(self, asked: Asked, seconds: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -83,3 +85,30 @@ def test_check_without_the_reference_checks_nothing_and_says_so(dns):
     assert result.exit_code == 2
     assert "nothing was checked" in result.output
     assert dns("--engine", "docker").exit_code == 0
+
+
+def test_container_whose_start_is_interrupted_is_removed_before_its_network(monkeypatch):
+    removed = []
+
+    class Part:
+        """A network, or a container that is interrupted in its start."""
+
+        def __init__(self, name):
+            self.name = self.id = name
+
+        def start(self):
+            raise KeyboardInterrupt
+
+        def remove(self, **_options):
+            removed.append(self.name)
+
+    making = SimpleNamespace(create=lambda *_what, **_how: Part("container"))
+    making.run = lambda *_what, **_how: Part("container").start()
+    client = SimpleNamespace(
+        containers=making, networks=SimpleNamespace(create=lambda *_what, **_how: Part("network"))
+    )
+    monkeypatch.setattr(resolve, "ensure_image", lambda _client: "image")
+    engine = SimpleNamespace(name="docker", inside=object, client=lambda: client)
+    with pytest.raises(KeyboardInterrupt), ExitStack() as cleanup:
+        resolve.Asker(engine, "abc", cleanup)
+    assert removed == ["container", "network"]
