@@ -62,18 +62,23 @@ click.UsageError.exit_code = ExitCode.USAGE
 
 
 class Commands(click.Group):
-    """The commands, with one end for all of them when they are interrupted."""
+    """The commands, with one end for all of them when they are interrupted or fail."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that is asked for.
 
-        Left to click, Ctrl-C ends with 1, which is our "slower" and "a bar missed".
+        Left to click and Python, Ctrl-C and a failure that nobody foresaw end with 1, which is our
+        "slower" and "a bar missed".
         """
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except (click.Abort, KeyboardInterrupt):
-            click.echo("error: interrupted; nothing was measured", err=True)
-            sys.exit(ExitCode.ERROR)
+            _explain(None)
+        except Exception as error:  # noqa: BLE001 - explained, with its traceback
+            _explain(error)
+        sys.exit(ExitCode.ERROR)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -30,6 +30,17 @@ def test_interrupted_command_says_so_and_ends_with_2(monkeypatch, name, end):
     assert (result.exit_code, result.output) == (2, "error: interrupted; nothing was measured\n")
 
 
+def test_failure_that_nobody_foresaw_shows_where_and_ends_with_2(monkeypatch, capfd):
+    def fail(**_options):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(main.commands["boot"], "callback", fail)
+    result = CliRunner().invoke(main, ["boot"])
+    assert result.exit_code == 2
+    assert "error: nothing was measured: oops" in result.output
+    assert "ZeroDivisionError" in result.output + capfd.readouterr().err
+
+
 def test_interrupted_command_of_the_history_says_so_too(monkeypatch):
     monkeypatch.setattr(report, "callback", interrupt)
     result = CliRunner().invoke(main, ["history", "report"])
