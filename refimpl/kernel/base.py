@@ -180,10 +180,11 @@ class Kernel(Protocol):
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
 
-    def destroy_sandbox(self, key: str) -> None:
+    def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
         """Unpin a namespace and remove its file; its links are off their bridges and down then.
 
         The links themselves may go a little later, which takes the kernel long and hinders nobody.
+        Who knows the host's ends of its pairs says them; else they are looked up.
         """
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:

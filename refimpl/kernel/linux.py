@@ -239,25 +239,43 @@ class LinuxKernel:
         _delete_link(self._host, host_name)
         self._visitor.inside(key, partial(self._forget_interface, name, gateway))
 
-    def destroy_sandbox(self, key: str) -> None:
+    def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
         """Unpin a namespace and remove its file; its links are off their bridges and down then.
 
-        They are looked up inside, which needs no memory of what was created, so that it holds
-        after a crash as well. They go a little later: see `reaper`.
+        They go a little later: see `reaper`.
+
+        Args:
+            key: the file.
+            host_names: of the host's ends of its pairs. Left out, or where one of them is not
+                there, the pairs are looked up inside, which needs no memory of what was created.
         """
+        ports = None if host_names is None else self._ports_named(host_names)
+        if ports is None:
+            ports = self._ports_of(key)
+        if ports:
+            _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
+            self._reaper.wake()
+        netns.unpin(key)
+
+    def _ports_named(self, names: Sequence[str]) -> list[int] | None:
+        """Return the indices of links; None when one is not there by its name."""
+        try:
+            return [self._host.index_of(name) for name in names]
+        except OSError:
+            return None
+
+    def _ports_of(self, key: str) -> list[int]:
+        """Return the indices of the host's ends of a sandbox's pairs."""
         try:
             inside = self._visitor.inside(key, Netlink)
         except OSError as error:
             # ENOENT: gone already; EINVAL: a crash left a file at which nothing is pinned yet
             if error.errno not in {errno.ENOENT, errno.EINVAL}:
                 raise
-        else:
-            with inside:
-                # only pairs with this namespace: `key` may be the pin of another daemon's host
-                ports = inside.pairs_with(self._visitor.home)
-                _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
-            self._reaper.wake()
-        netns.unpin(key)
+            return []
+        with inside:
+            # only pairs with this namespace: `key` may be the pin of another daemon's host
+            return inside.pairs_with(self._visitor.home)
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
         """Return the keys (paths) below a directory: pinned namespaces and left-over files."""

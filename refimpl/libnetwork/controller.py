@@ -238,8 +238,6 @@ class Controller:
     def new_sandbox(self, options: SandboxOptions) -> Sandbox:
         """Make a sandbox for a container, on paper until `Sandbox.populate`.
 
-        The kernel begins to make the namespace meanwhile, which nobody can see yet.
-
         Raises:
             Forbidden: the container has one already.
             OSError: a file could not be read.
@@ -254,8 +252,6 @@ class Controller:
             self._sandboxes[sandbox.id] = sandbox
             self._by_container[options.container_id] = sandbox
         try:
-            if not options.use_default_sandbox:
-                self.kernel.expect_sandbox()
             sandbox.files.set_up()
             for container_id, name, address in options.parent_updates:
                 parent = self.get_sandbox(container_id)

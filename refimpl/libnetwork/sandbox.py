@@ -362,7 +362,8 @@ class Sandbox:
             self._remove_resolver()
         if self._may_exist:
             try:
-                _again(lambda: self.controller.kernel.destroy_sandbox(self.key))
+                names = [each.host_name for each in self._endpoints if each.host_name]
+                _again(lambda: self.controller.kernel.destroy_sandbox(self.key, names))
             except OSError as error:
                 return [f"failed to destroy sandbox {self.id}: {error}"]
             self._may_exist = False

@@ -7,6 +7,9 @@ container does that shares the network of one that is stopped.
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
 
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.links import RETIRED_GROUP
@@ -31,15 +34,20 @@ def dweller(key: str) -> Iterator[int]:
         process.communicate()
 
 
+@pytest.mark.parametrize("known", ["none", "all", "one is renamed"])
 def test_its_ports_are_off_the_bridge_and_down_at_once(
-    kernel, netns_directory, interface, ip, monkeypatch
+    kernel, netns_directory, interface, ip, monkeypatch, known
 ) -> None:
     monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
     key = str(netns_directory / "key")
     plans = tuple(interface(number, name=f"eth{number - 2}") for number in (2, 3))
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=plans))
+    names = [plan.host_name for plan in plans]
+    if known == "one is renamed":
+        ip("link", "set", names[0], "name", "ni-renamed")
+        plans = (replace(plans[0], host_name="ni-renamed"), plans[1])
     with dweller(key):
-        kernel.destroy_sandbox(key)
+        kernel.destroy_sandbox(key, None if known == "none" else names)
         assert ip("link", "show", "master", "ni-br0") == []
         for plan in plans:
             (link,) = ip("link", "show", plan.host_name)
@@ -82,13 +90,14 @@ def test_the_next_sandbox_may_have_its_addresses_macs_and_names_at_once(
             kernel.destroy_sandbox(key)
 
 
+@pytest.mark.parametrize("is_known", [False, True])
 def test_its_links_go_although_somebody_stays_in_the_namespace(
-    kernel, netns_directory, interface, ip, links_become
+    kernel, netns_directory, interface, ip, links_become, is_known
 ) -> None:
     key = str(netns_directory / "key")
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2),)))
     with dweller(key) as pid:
-        kernel.destroy_sandbox(key)
+        kernel.destroy_sandbox(key, [interface(2).host_name] if is_known else None)
         links_become({"lo", "ni-br0"})
         assert [link["ifname"] for link in ip("link", key=f"/proc/{pid}/ns/net")] == ["lo"]
 

@@ -151,7 +151,7 @@ class FakeKernel:
         assert plan is None or plan.host_name == host_name
         sandbox.gateway = gateway
 
-    def destroy_sandbox(self, key: str) -> None:
+    def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
         self._do("destroy_sandbox")
         assert key not in self.host_keys, "that would take the host's own links"
         self.sandboxes.pop(key, None)

@@ -383,7 +383,7 @@ def test_a_namespace_that_cannot_be_removed_keeps_its_sandbox_for_the_next_try(
 ):
     sandbox = start(controller, "web", "aa")
 
-    def busy(key: str) -> None:
+    def busy(key: str, host_names: list[str]) -> None:
         raise OSError(errno.EBUSY, "busy")
 
     with monkeypatch.context() as patched:
