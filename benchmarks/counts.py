@@ -8,7 +8,9 @@ the allocator asked for), not from the code.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -139,19 +141,28 @@ def _run(prefix: list[str], mode: str, folder: Path, packages: Path) -> str:
     work = folder / mode
     work.mkdir()
     try:
-        return subprocess.run(
+        # a group of its own: what strace watches lives on when strace is killed
+        with subprocess.Popen(
             [*prefix, sys.executable, "-m", MODULE, mode, str(work)],
-            check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT_S,
             cwd=packages,
+            start_new_session=True,
             env={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "PYTHONPATH": str(packages),
                 "PYTHONHASHSEED": "0",
             },
-        ).stdout
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=TIMEOUT_S)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, MODULE, output, errors)
+        return output
     except (OSError, subprocess.SubprocessError) as error:
         said = str(getattr(error, "stderr", "") or "").strip().splitlines()
         raise CountError(f"{mode}: {said[-1] if said else error}") from error
