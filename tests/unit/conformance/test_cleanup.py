@@ -62,8 +62,12 @@ def test_processes_on_the_folders_state_are_ended_and_others_are_not(root):
     folder = leave(root)
     ours = subprocess.Popen(["sleep", "60"], executable="/bin/sleep")
     daemon = subprocess.Popen(["sh", "-c", "read x", f"{folder}/data"], stdin=subprocess.PIPE)
-    reader = subprocess.Popen(["tail", "-f", str(folder / "engine.json")])
+    # it says "x" when it has the file open, or it would find it gone
+    read = ["sh", "-c", 'exec 3<"$0" && echo x && read y', str(folder / "engine.json")]
+    reader = subprocess.Popen(read, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert reader.stdout is not None
+        assert reader.stdout.read(1) == b"x"
         sweep()
         assert daemon.wait(timeout=5) == -9
         assert ours.poll() is reader.poll() is None
