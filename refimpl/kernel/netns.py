@@ -1,8 +1,9 @@
-"""Network namespaces: the one thread that enters them, and the files that pin them.
+"""Network namespaces: the threads that enter them, and the files that pin them.
 
 A namespace belongs to a thread. So that no thread that serves a request ever changes its own,
-one long-lived thread does every unshare and setns, and hands out what it opened inside: sockets
-stay bound to the namespace they were opened in, whoever uses them.
+long-lived threads do every unshare and setns, one to make namespaces and one to visit them, and
+hand out what they opened inside: sockets stay bound to the namespace they were opened in, whoever
+uses them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 
 class Visit(Generic[T]):
-    """One errand of the namespace thread; `result` waits for it."""
+    """One errand of a namespace thread; `result` waits for it."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -53,8 +54,8 @@ class NamespaceThread:
     Every visit starts with an unshare or a setns of its own, so nothing depends on where the
     thread was before; it goes home afterwards only so as not to keep a namespace alive.
 
-    (An executor of the standard library would do; its hand-over takes twice as long, and every
-    start of a container waits for one.)
+    (An executor of the standard library would do; its hand-over takes twice as long, and a start
+    that finds no spare waits for one.)
 
     Attributes:
         home: a descriptor of the daemon's own namespace.

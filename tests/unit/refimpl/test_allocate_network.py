@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -152,3 +153,22 @@ def test_no_map_is_filled_in_where_no_network_is_wanted(
     assert container.network_settings.sandbox_id == ""
     assert engine.world.kernel.sandboxes == {}
     assert engine.allocations() == 0
+
+
+def test_the_host_configuration_is_written_as_it_is_each_time(engine: Engine) -> None:
+    container = engine.container()
+    path = f"{container.root}/hostconfig.json"
+
+    def dns_written() -> list[str]:
+        engine.networking.write_host_config(container)
+        written: list[str] = json.loads(engine.world.files.text(path))["Dns"]
+        return written
+
+    container.host_config.dns = ["192.0.2.1"]
+    assert dns_written() == ["192.0.2.1"]
+    writes = engine.world.files.writes.count(path)
+    # unchanged, it is written all the same, and then what changed inside it
+    assert dns_written() == ["192.0.2.1"]
+    assert engine.world.files.writes.count(path) == writes + 1
+    container.host_config.dns.append("192.0.2.2")
+    assert dns_written() == ["192.0.2.1", "192.0.2.2"]
