@@ -26,6 +26,8 @@ _ZERO_IS_A_FACT = {"Pid": "<pid>", "Created": "<time>"}
 """Numbers that are volatile unless they are 0, by the names of their fields."""
 _UNORDERED = {"Links", "NetworksDeleted", "Ports"}
 """Lists that Docker makes of a map, in no order."""
+_UNORDERED_TEXT = re.compile(r"(?<=cannot be connected to network endpoints: )\S+(?:, \S+)+")
+"""The same inside a text: the names that Docker's refusal of several networks ends with."""
 
 
 class Symbols:
@@ -85,6 +87,7 @@ class Symbols:
         text = _SHORT_ID.sub(self._short, text)
         text = _TIME.sub(lambda found: found[0] if found[0] == ZERO_TIME else "<time>", text)
         text = _LINK.sub("<link>", text)
+        text = _UNORDERED_TEXT.sub(lambda found: ", ".join(sorted(found[0].split(", "))), text)
         if field == "Status":
             text = _AGE.sub("<age>", text)
         return text

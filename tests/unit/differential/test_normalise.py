@@ -43,6 +43,9 @@ def symbols() -> Symbols:
         ("Ports", [{"PrivatePort": 80}, {"PrivatePort": 53}],
          [{"PrivatePort": 53}, {"PrivatePort": 80}]),
         ("Cmd", ["b", "a"], ["b", "a"]),
+        ("body", "Container cannot be connected to network endpoints: net2, net1",
+         "Container cannot be connected to network endpoints: net1, net2"),
+        ("body", "no such networks: net2, net1", "no such networks: net2, net1"),
     ],
 )  # fmt: skip
 def test_a_value(symbols, field, value, comparable):
