@@ -26,6 +26,7 @@ from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.model.container import Container
+from refimpl.model.wire import have_same_fields
 from refimpl.oci.base import Runtime
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class DaemonCore:
             NotFound: there is none.
             InvalidParameter: several have this name, or this prefix.
         """
-        return find_network(self.controller().networks(), ref)
+        return find_network(self.controller(), ref)
 
     def checkpoint_to(self, container: Container) -> None:
         """Write both of a container's documents, and what is listed of it (moby: CheckpointTo)."""
@@ -159,7 +160,7 @@ class DaemonCore:
         """Write `hostconfig.json` (moby: Container.WriteHostConfig)."""
         written = container.written_host_config
         # every start writes it, and nearly always the same; to compare takes less than to encode
-        if written is None or written[0] != container.host_config:
+        if written is None or not have_same_fields(written[0], container.host_config):
             encoded = _JSON.encode(container.host_config.to_wire()).encode()
             written = copy.deepcopy(container.host_config), encoded
         self.files.write(f"{container.root}/hostconfig.json", written[1])

@@ -5,30 +5,29 @@ Mirrors: moby daemon/network.go FindNetwork, daemon/container_operations.go getN
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from refimpl.errors import InvalidParameter, NotFound
+from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire_container import EndpointSettings
 
 
-def find_network(networks: Sequence[Network], ref: str) -> Network:
+def find_network(controller: Controller, ref: str) -> Network:
     """Return the network that `ref` names: full id first, then name, then prefix of the id.
 
     Raises:
         NotFound: there is none.
         InvalidParameter: several have this name, or this prefix.
     """
-    for network in networks:
-        if network.id == ref:
-            return network
-    by_name = [network for network in networks if network.name == ref]
+    by_id = controller.network_by_id(ref)
+    if by_id is not None:
+        return by_id
+    by_name = controller.networks_by_name(ref)
     if len(by_name) > 1:
         raise InvalidParameter(f"network {ref} is ambiguous ({len(by_name)} matches found on name)")
     if by_name:
         return by_name[0]
-    by_prefix = [network for network in networks if network.id.startswith(ref)]
+    by_prefix = [network for network in controller.networks() if network.id.startswith(ref)]
     if len(by_prefix) > 1:
         raise InvalidParameter(
             f"network {ref} is ambiguous ({len(by_prefix)} matches found based on ID prefix)"

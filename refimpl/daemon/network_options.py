@@ -7,7 +7,6 @@ updateJoinInfo, getPortMapInfo (v20.10).
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from refimpl.daemon.core import DEFAULT_NETWORK
@@ -75,7 +74,7 @@ def build_join_options(options: EndpointOptions, ep_config: EndpointSettings) ->
     if not ep_config.links and not options.aliases:
         return options
     links = map(parse_link, ep_config.links or ())
-    return replace(options, aliases={alias: name for name, alias in links})
+    return options._replace(aliases={alias: name for name, alias in links})
 
 
 def validate_networking_config(network: Network, ep_config: EndpointSettings) -> None:

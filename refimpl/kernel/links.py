@@ -74,6 +74,8 @@ _UNICAST = 1
 _FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 _NUMBER = struct.Struct("=I")
+_NAMESPACE = struct.Struct("=HHI")
+"""A whole attribute: its length, its kind, and a descriptor."""
 _LINK = struct.Struct("=BxHiII")
 """struct ifinfomsg: family, type, index, flags, the flags to change."""
 _ADDRESS = struct.Struct("=BBBBI")
@@ -85,6 +87,9 @@ _QUEUES = b"".join(
 )
 """Nothing queues, as in Docker (moby: the zero value of LinkAttrs.TxQLen), so one queue will do:
 newer kernels make one per CPU, and each costs two directories in sysfs at either end."""
+
+
+_VETH = attribute(IFLA_INFO_KIND, b"veth")
 
 
 def bridge_mac(name: str) -> str:
@@ -128,37 +133,48 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
     """
     doing = f"create interface {plan.name} with its pair {plan.host_name} on {plan.bridge}"
     try:
-        common = _mtu_and_queues(plan.mtu_bytes)
+        port = _port(bridge_index, plan.mtu_bytes)
+        peer = _peer(plan.name, plan.mtu_bytes) + _NAMESPACE.pack(8, IFLA_NET_NS_FD, namespace)
         mac = bytes.fromhex(plan.mac.replace(":", ""))
     except (ValueError, struct.error) as error:
         raise OSError(errno.EINVAL, f"{doing}: {error}") from error
-    peer = b"".join(
-        (
-            _LINK.pack(0, 0, 0, 0, 0),
-            attribute(IFLA_IFNAME, _text(plan.name)),
-            common,
-            attribute(IFLA_NET_NS_FD, _NUMBER.pack(namespace)),
-            attribute(IFLA_ADDRESS, mac) if mac else b"",
-        )
-    )
-    information = attribute(IFLA_INFO_KIND, b"veth") + attribute(
-        IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)
-    )
+    if mac:
+        peer += attribute(IFLA_ADDRESS, mac)
+    data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
     payload = b"".join(
         (
-            _LINK.pack(0, 0, 0, IFF_UP, IFF_UP),
+            port,
             attribute(IFLA_IFNAME, _text(plan.host_name)),
-            common,
-            attribute(IFLA_MASTER, _NUMBER.pack(bridge_index)),
-            attribute(IFLA_LINKINFO, information),
+            attribute(IFLA_LINKINFO, _VETH + data),
         )
     )
     return Request(RTM_NEWLINK, doing, NLM_F_CREATE | NLM_F_EXCL, payload)
 
 
 @lru_cache(maxsize=_KEPT_MAX)
-def _mtu_and_queues(mtu_bytes: int) -> bytes:
-    return attribute(IFLA_MTU, _NUMBER.pack(mtu_bytes)) + _QUEUES
+def _port(bridge_index: int, mtu_bytes: int) -> bytes:
+    """Return what all ports of a bridge have in common."""
+    return b"".join(
+        (
+            _LINK.pack(0, 0, 0, IFF_UP, IFF_UP),
+            attribute(IFLA_MTU, _NUMBER.pack(mtu_bytes)),
+            _QUEUES,
+            attribute(IFLA_MASTER, _NUMBER.pack(bridge_index)),
+        )
+    )
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _peer(name: str, mtu_bytes: int) -> bytes:
+    """Return what the other ends of a name have in common."""
+    return b"".join(
+        (
+            _LINK.pack(0, 0, 0, 0, 0),
+            attribute(IFLA_IFNAME, _text(name)),
+            attribute(IFLA_MTU, _NUMBER.pack(mtu_bytes)),
+            _QUEUES,
+        )
+    )
 
 
 def get_link(name: str) -> Request:

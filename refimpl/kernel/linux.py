@@ -187,31 +187,38 @@ class LinuxKernel:
         Raises:
             OSError: EEXIST when the key is in use; what the kernel says otherwise. Nothing is left.
         """
-        ipv6 = plan.ipv6 or any(_has_ipv6(one) for one in plan.interfaces)
-        with (
-            self._spares.take(Kind(ipv6, plan.resolver_address)) as namespace,
-            contextlib.ExitStack() as undo,
-        ):
+        ipv6 = plan.ipv6 or any(map(_has_ipv6, plan.interfaces))
+        with self._spares.take(Kind(ipv6, plan.resolver_address)) as namespace:
             netns.pin(plan.key, namespace.path)
-            undo.callback(netns.unpin, plan.key)
-            with contextlib.ExitStack() as undo_pairs:
-                _add_pairs(self._host, namespace.descriptor, plan.interfaces, undo_pairs)
-                for one in plan.interfaces:
-                    self._new_ports.put(one.host_name)
-                index_of = namespace.inside.index_of
-                indices = {one.name: index_of(one.name) for one in plan.interfaces}
-                plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
-                if plain and len(plain) < len(plan.interfaces):
-                    self._visitor.inside(plan.key, partial(self._switch_ipv6_off, plain))
-                requests = []
-                for interface in plan.interfaces:
-                    requests += _set_up_requests(indices[interface.name], interface)
-                index = indices.get(plan.gateway.interface or "")
-                requests += links.new_default_routes(plan.gateway, index)
-                namespace.inside.run(requests)
-                undo_pairs.pop_all()
-            undo.pop_all()
+            try:
+                _add_pairs(self._host, namespace.descriptor, plan.interfaces)
+                try:
+                    self._set_up(namespace.inside, plan, ipv6=ipv6)
+                except BaseException:
+                    _delete_pairs(self._host, plan.interfaces)
+                    raise
+            except BaseException:
+                netns.unpin(plan.key)
+                raise
             return namespace.hand_over_sockets()
+
+    def _set_up(self, inside: Netlink, plan: SandboxPlan, *, ipv6: bool) -> None:
+        """Give the interfaces of a new sandbox their addresses, and the sandbox its routes."""
+        for one in plan.interfaces:
+            self._new_ports.put(one.host_name)
+        if ipv6:
+            plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
+            if plain and len(plain) < len(plan.interfaces):
+                self._visitor.inside(plan.key, partial(self._switch_ipv6_off, plain))
+        requests: list[Request] = []
+        gateway_index = None
+        for one in plan.interfaces:
+            index = inside.index_of(one.name)
+            requests += _set_up_requests(index, one)
+            if one.name == plan.gateway.interface:
+                gateway_index = index
+        requests += links.new_default_routes(plan.gateway, gateway_index)
+        inside.run(requests)
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
         """Open the resolver's two sockets in an existing sandbox (see `create_sandbox`)."""
@@ -228,7 +235,8 @@ class LinuxKernel:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
             with Path(key).open("rb", buffering=0) as namespace:
-                _add_pairs(self._host, namespace.fileno(), (plan,), undo)
+                _add_pairs(self._host, namespace.fileno(), (plan,))
+            undo.callback(_delete_pairs, self._host, (plan,))
             self._new_ports.put(plan.host_name)
             inside.run(_set_up_requests(inside.index_of(plan.name), plan))
             _set_default_routes(inside, gateway, before)
@@ -254,8 +262,12 @@ class LinuxKernel:
             ports = self._ports_of(key)
         if ports:
             _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
-            self._reaper.wake()
-        netns.unpin(key)
+        try:
+            netns.unpin(key)
+        finally:
+            # not before: it would only be in the way
+            if ports:
+                self._reaper.wake()
 
     def _ports_named(self, names: Sequence[str]) -> list[int] | None:
         """Return the indices of links; None when one is not there by its name."""
@@ -332,26 +344,26 @@ class LinuxKernel:
 # -- batches -------------------------------------------------------------------------------------
 
 
-def _add_pairs(
-    host: Netlink, namespace: int, plans: Sequence[InterfacePlan], undo: contextlib.ExitStack
-) -> None:
-    """Make all veth pairs in one batch; those made go to `undo`.
+def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) -> None:
+    """Make all veth pairs in one batch, or none.
 
     Args:
         host: where the one ends are to be.
         namespace: a descriptor of where the other ends are to be.
         plans: the interfaces.
-        undo: what is to be undone.
     """
     answers = host.exchange(
         [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
     )
-    for plan, answer in zip(plans, answers, strict=True):
-        if answer.error is None:
-            undo.callback(_delete_link, host, plan.host_name)
-    for answer in answers:
-        if answer.error is not None:
-            raise answer.error
+    errors = [answer.error for answer in answers if answer.error is not None]
+    if errors:
+        pairs = zip(plans, answers, strict=True)
+        _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
+        raise errors[0]
+
+
+def _delete_pairs(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
+    _ignore_missing(host, [links.delete_link(plan.host_name) for plan in plans])
 
 
 def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:

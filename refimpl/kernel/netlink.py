@@ -19,7 +19,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from refimpl.kernel.messages import ifaddrmsg, ifinfmsg, nsidmsg, rtmsg
 
@@ -100,8 +100,7 @@ _MESSAGE_CLASSES: dict[int, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One netlink message, encoded so that it can be kept and sent again.
 
     Attributes:

@@ -15,9 +15,8 @@ import logging
 import os
 import socket
 import threading
-from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import NamedTuple, Self
 
 from refimpl.kernel import links, netns, resolver
 from refimpl.kernel.ipv6 import Ipv6Switches
@@ -28,8 +27,7 @@ logger = logging.getLogger(__name__)
 _KINDS_MAX = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What is ready in a namespace.
 
     Attributes:

@@ -99,6 +99,7 @@ class Controller:
         }
         self._stale = restore.StaleState()
         self._networks: dict[str, Network] = {}
+        self._by_name: dict[str, tuple[Network, ...]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._by_container: dict[str, Sandbox] = {}
         self._lock = threading.RLock()
@@ -117,7 +118,31 @@ class Controller:
 
     def network_by_name(self, name: str) -> Network | None:
         """Return the first network of this name."""
-        return next((network for network in self.networks() if network.name == name), None)
+        return next(iter(self.networks_by_name(name)), None)
+
+    def networks_by_name(self, name: str) -> tuple[Network, ...]:
+        """Return every network of this name, oldest first."""
+        return self._by_name.get(name, ())
+
+    def network_by_id(self, network_id: str) -> Network | None:
+        """Return the network of this full id."""
+        return self._networks.get(network_id)
+
+    def _register(self, network: Network) -> None:
+        with self._lock:
+            self._networks[network.id] = network
+            self._by_name[network.name] = (*self.networks_by_name(network.name), network)
+
+    def _forget(self, network: Network) -> None:
+        with self._lock:
+            del self._networks[network.id]
+            others = tuple(
+                other for other in self.networks_by_name(network.name) if other is not network
+            )
+            if others:
+                self._by_name[network.name] = others
+            else:
+                del self._by_name[network.name]
 
     def new_network(
         self, name: str, options: NetworkOptions, *, network_id: str | None = None
@@ -165,8 +190,7 @@ class Controller:
             if network.name != "bridge":
                 self._forget_row(network)
             raise
-        with self._lock:
-            self._networks[network.id] = network
+        self._register(network)
 
     def _forget_row(self, network: Network) -> None:
         try:
@@ -216,8 +240,7 @@ class Controller:
                 self._revive(network)
                 raise
             release_pools(self.allocator, network.pools)
-            with self._lock:
-                self._networks.pop(network.id, None)
+            self._forget(network)
 
     def _revive(self, network: Network) -> None:
         """Make a network whole again whose deletion failed half-way."""
@@ -231,8 +254,7 @@ class Controller:
     def adopt_network(self, network: Network, pools: tuple[PoolInfo, ...]) -> None:
         """Take in a network that was read from its row (called at boot)."""
         network.pools = pools
-        with self._lock:
-            self._networks[network.id] = network
+        self._register(network)
 
     # -- sandboxes -------------------------------------------------------------------------
     def new_sandbox(self, options: SandboxOptions) -> Sandbox:

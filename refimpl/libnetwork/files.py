@@ -22,14 +22,14 @@ RESOLVER_ADDRESS = "127.0.0.11"
 _KEPT_MAX = 64
 """Texts whose reading is kept: most containers' resolv.conf begins as the same file of the host."""
 
-HOSTS_TEMPLATE: tuple[tuple[str, str], ...] = (
-    ("127.0.0.1", "localhost"),
-    ("::1", "localhost ip6-localhost ip6-loopback"),
-    ("fe00::0", "ip6-localnet"),
-    ("ff00::0", "ip6-mcastprefix"),
-    ("ff02::1", "ip6-allnodes"),
-    ("ff02::2", "ip6-allrouters"),
-)
+HOSTS_TEMPLATE = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
 
 DEFAULT_NAMESERVERS = ("8.8.8.8", "8.8.4.4")
 DEFAULT_NAMESERVERS_IPV6 = ("2001:4860:4860::8888", "2001:4860:4860::8844")
@@ -46,6 +46,7 @@ _IPV6_LINES = re.compile(rf"^nameserver\s+{_IPV6}\s*\n*", re.MULTILINE)
 _NAMESERVER = re.compile(rf"\s*nameserver\s*({_IPV4}|{_IPV6})\s*")
 _NAMESERVER_IPV4 = re.compile(rf"\s*nameserver\s*({_IPV4})\s*")
 _NAMESERVER_IPV6 = re.compile(rf"\s*nameserver\s*({_IPV6})\s*")
+_LINE_WITH_NAMES = re.compile(r"^(?!#)[^\t\n]*\t(.*)\n?", re.MULTILINE)
 _SEARCH = re.compile(r"\s*search\s*(.*)")
 _OPTIONS = re.compile(r"\s*options\s*(.*)")
 
@@ -61,9 +62,7 @@ def build_hosts(extra: Iterable[tuple[str, str]] = ()) -> str:
     Args:
         extra: (names, address) pairs in order; duplicates are kept.
     """
-    lines = [f"{address}\t{names}\n" for address, names in HOSTS_TEMPLATE]
-    lines.extend(hosts_line(address, names) for names, address in extra)
-    return "".join(lines)
+    return HOSTS_TEMPLATE + "".join([hosts_line(address, names) for names, address in extra])
 
 
 def hosts_line(address: str, names: str) -> str:
@@ -91,13 +90,16 @@ def delete_hosts_lines(content: str, is_deleted: Callable[[str], bool]) -> str:
         content: The file.
         is_deleted: Asked of what stands behind a tab, once or twice a line.
     """
-    kept: list[str] = []
-    for line in content.splitlines(keepends=True):
-        _, *parts = line.rstrip("\n").split("\t")
-        endings = ("\t".join(parts[start:]) for start in range(len(parts)))
-        if line.startswith("#") or not any(map(is_deleted, endings)):
-            kept.append(line)
-    return "".join(kept)
+
+    def keep(line: re.Match[str]) -> str:
+        ending = line[1]
+        while not is_deleted(ending):
+            _, tab, ending = ending.partition("\t")
+            if not tab:
+                return line[0]
+        return ""
+
+    return _LINE_WITH_NAMES.sub(keep, content)
 
 
 def update_hosts_address(content: str, name: str, address: str) -> str:

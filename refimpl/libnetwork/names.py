@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from refimpl.libnetwork.ipam import IPAddress
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
+class _Holder(NamedTuple):
     ipv4: IPv4Address
     ipv6: IPv6Address | None
-
-
-@dataclass(slots=True)
-class _Record:
-    holders: dict[str, _Holder] = field(default_factory=dict)
 
 
 class ServiceRecords:
@@ -32,7 +26,8 @@ class ServiceRecords:
     """
 
     def __init__(self) -> None:
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, dict[str, _Holder]] = {}
+        """By name, then by endpoint."""
         self._reverse: dict[IPAddress, str] = {}
         self._lock = threading.Lock()
 
@@ -55,9 +50,9 @@ class ServiceRecords:
             reverse: The name that the addresses answer with, "" for none.
         """
         with self._lock:
+            holder = _Holder(ipv4, ipv6)
             for name in names:
-                record = self._records.setdefault(name.lower(), _Record())
-                record.holders[endpoint_id] = _Holder(ipv4, ipv6)
+                self._records.setdefault(name.lower(), {})[endpoint_id] = holder
             if reverse:
                 self._reverse[ipv4] = reverse
                 if ipv6 is not None:
@@ -67,14 +62,14 @@ class ServiceRecords:
         """Take names from an endpoint, and its addresses' reverse name with them."""
         with self._lock:
             for name in names:
-                record = self._records.get(name.lower())
-                holder = None if record is None else record.holders.pop(endpoint_id, None)
-                if record is None or holder is None:
+                holders = self._records.get(name.lower(), {})
+                holder = holders.pop(endpoint_id, None)
+                if holder is None:
                     continue
                 self._reverse.pop(holder.ipv4, None)
                 if holder.ipv6 is not None:
                     self._reverse.pop(holder.ipv6, None)
-                if not record.holders:
+                if not holders:
                     del self._records[name.lower()]
 
     def lookup(self, name: str, version: int) -> tuple[tuple[IPAddress, ...], bool]:
@@ -83,7 +78,7 @@ class ServiceRecords:
             record = self._records.get(name.lower())
             if record is None:
                 return (), False
-            holders = tuple(record.holders.values())
+            holders = tuple(record.values())
         if version == 4:
             return tuple(holder.ipv4 for holder in holders), True
         return tuple(holder.ipv6 for holder in holders if holder.ipv6 is not None), True
@@ -92,6 +87,10 @@ class ServiceRecords:
         """Return the name of an address, "" when it has none."""
         with self._lock:
             return self._reverse.get(address, "")
+
+    def __bool__(self) -> bool:
+        """Return whether there is any name."""
+        return bool(self._records)
 
     def has(self, name: str) -> bool:
         """Return whether this is a name, as it is kept: in lower case."""

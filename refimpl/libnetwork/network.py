@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from refimpl.errors import EngineError, Forbidden
 from refimpl.libnetwork.drivers.base import Driver, DriverEndpoint, DriverNetwork, DriverState
@@ -34,8 +33,7 @@ _MAC_DOTTED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Allocation:
+class _Allocation(NamedTuple):
     info: PoolInfo
     address: Interface
 
@@ -106,7 +104,7 @@ class Network:
                 raise Forbidden(f"endpoint with name {name} already exists in network {self.name}")
             link_local = _link_local_addresses(options.link_local)
             if options.mac:
-                options = replace(options, mac=parse_mac(options.mac))
+                options = options._replace(mac=parse_mac(options.mac))
             endpoint_id = self.controller.new_id()
             allocations = self._assign_addresses(options)
             try:
@@ -147,7 +145,7 @@ class Network:
             self.records.remove(endpoint.id, _dns_names(endpoint.name, endpoint.options)[0])
             self._names.pop(endpoint.name, None)
             endpoint.name = name
-            endpoint.options = replace(endpoint.options, anonymous=False)
+            endpoint.options = endpoint.options._replace(anonymous=False)
             self._names[name] = endpoint
             self._publish(endpoint)
 

@@ -193,11 +193,10 @@ class Sandbox:
             endpoints, self._endpoints = self._endpoints, ()
         for endpoint in endpoints:
             self._delete_hosts_lines(endpoint)
-            with _collecting(errors):
-                endpoint.network.driver.leave(endpoint.network.id, endpoint.id)
+            network = endpoint.network
+            _attempt(errors, network.driver.leave, network.id, endpoint.id)
             endpoint.sandbox = None
-            with _collecting(errors):
-                endpoint.network.forget_endpoint(endpoint)
+            _attempt(errors, network.forget_endpoint, endpoint)
         self.controller.forget_sandbox(self)
         if errors:
             raise EngineError("; ".join(errors))
@@ -369,23 +368,24 @@ class Sandbox:
             self._may_exist = False
         if not self._is_populated:
             # what 20.10 has written by now, it leaves behind too
-            with _collecting(errors):
-                self.files.flush()
+            _attempt(errors, self.files.flush)
         self._is_populated = False
         if self._is_recorded:
             rows = [Delete("sandbox", self.id)]
-            rows.extend(Delete("endpoint", endpoint.id) for endpoint in self._endpoints)
-            with _collecting(errors):
-                _again(lambda: self.controller.store.commit(rows))
+            rows += [Delete("endpoint", endpoint.id) for endpoint in self._endpoints]
+            _attempt(errors, _again, lambda: self.controller.store.commit(rows))
         return errors
 
     def _delete_hosts_lines(self, endpoint: Endpoint) -> None:
         # 20.10 takes every name of the network but the endpoint's own, so the own lines go when
         # the hostname is an alias, as the default one is (moby#34044)
         records = endpoint.network.records
+        if not records:
+            return
+        is_a_name = records.has
 
         def is_deleted(name: str) -> bool:
-            return name.partition(".")[0] != endpoint.name and records.has(name)
+            return is_a_name(name) and name.partition(".")[0] != endpoint.name
 
         try:
             self.files.delete_lines(is_deleted)
@@ -441,9 +441,9 @@ def _quietly(operation: Callable[[], None]) -> None:
         logger.error("while undoing a failed join: %s", error)
 
 
-@contextlib.contextmanager
-def _collecting(errors: list[str]) -> Any:
+def _attempt(errors: list[str], step: Callable[..., None], *arguments: Any) -> None:
+    """Do a step of a teardown; what goes wrong is noted, and the next step comes all the same."""
     try:
-        yield
+        step(*arguments)
     except (OSError, EngineError) as error:
         errors.append(str(error))

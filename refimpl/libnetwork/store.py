@@ -13,14 +13,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Kind = Literal["network", "endpoint", "sandbox"]
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Write a row, replacing an older one of the same id."""
 
     kind: Kind
@@ -28,8 +27,7 @@ class Put:
     row: Row
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Delete a row; no error when it is not there."""
 
     kind: Kind
@@ -111,20 +109,26 @@ class SQLiteStore:
 
     def commit(self, changes: Sequence[Put | Delete]) -> None:
         """Apply all changes in one transaction."""
-        with self._lock, _as_os_error("writing the store"):
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._lock:
             try:
-                for change in changes:
-                    if isinstance(change, Put):
-                        value = _JSON.encode(change.row)
-                        self._connection.execute(_PUT[change.kind], (change.id, value))
-                    else:
-                        self._connection.execute(_DELETE[change.kind], (change.id,))
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+                self._commit(changes)
+            except sqlite3.Error as error:
+                raise OSError(f"writing the store: {error}") from error
+
+    def _commit(self, changes: Sequence[Put | Delete]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for change in changes:
+                if isinstance(change, Put):
+                    execute(_PUT[change.kind], (change.id, _JSON.encode(change.row)))
+                else:
+                    execute(_DELETE[change.kind], (change.id,))
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
 
     def close(self) -> None:
         """Write back the log and release the file."""

@@ -1,7 +1,8 @@
 """The values of the container network model: what was asked for, and what an endpoint became.
 
-All are frozen: a change is a new value (`dataclasses.replace`). The wire shapes that belong to one
-value alone are here (`IPAMPool`); documents that join several values are built by the daemon.
+All are frozen: a change is a new value. Those that every start makes are named tuples, which are
+made several times faster than frozen dataclasses. The wire shapes that belong to one value alone
+are here (`IPAMPool`); documents that join several values are built by the daemon.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +70,7 @@ class NetworkOptions:
     config_from: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointOptions:
+class EndpointOptions(NamedTuple):
     """What an endpoint is asked to be; "" and empty mean: the engine chooses.
 
     Mirrors: container.BuildCreateEndpointOptions and BuildJoinOptions (moby v20.10), which are
@@ -81,17 +84,16 @@ class EndpointOptions:
     """Link-local addresses that are put on the interface beside the others."""
     my_aliases: tuple[str, ...] = ()
     """Further names of this endpoint that its network's other members can resolve."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = _NONE
     """Private names for this sandbox only: alias to the real name (endpoint Links)."""
     anonymous: bool = False
     """The container's name was generated: it is no name in the embedded DNS."""
     disable_resolution: bool = False
     """No embedded DNS because of this endpoint: true on the default bridge."""
-    driver_opts: Mapping[str, str] = field(default_factory=dict)
+    driver_opts: Mapping[str, str] = _NONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointInfo:
+class EndpointInfo(NamedTuple):
     """What an endpoint got: the source of the operational fields of EndpointSettings.
 
     Everything is empty on `host` and `none`, whose drivers allocate nothing.
@@ -109,15 +111,8 @@ class EndpointInfo:
     def with_gateways(
         self, gateway4: IPv4Address | None, gateway6: IPv6Address | None
     ) -> EndpointInfo:
-        """Return it with the network's gateways (`dataclasses.replace` takes 5 times as long)."""
-        return EndpointInfo(
-            id=self.id,
-            mac=self.mac,
-            ipv4=self.ipv4,
-            ipv6=self.ipv6,
-            gateway4=gateway4,
-            gateway6=gateway6,
-        )
+        """Return it with the network's gateways."""
+        return EndpointInfo(self.id, self.mac, self.ipv4, self.ipv6, gateway4, gateway6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,20 +128,19 @@ class LinkTarget:
     """The ports that it exposes, as `80/tcp`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxOptions:
+class SandboxOptions(NamedTuple):
     """What a sandbox is asked to be.
 
     Mirrors: daemon.buildSandboxOptions (moby v20.10).
     """
 
     container_id: str
-    hostname: str = ""
-    domainname: str = ""
     hosts_path: str
     """Where the sandbox's /etc/hosts is built (the daemon has checked what goes in)."""
     resolv_conf_path: str
     """Where its /etc/resolv.conf is built; `<path>.hash` lies beside it."""
+    hostname: str = ""
+    domainname: str = ""
     origin_hosts_path: str = ""
     """Copied as it is instead of building a hosts file: host mode without extra hosts."""
     origin_resolv_conf_path: str = ""

@@ -5,6 +5,8 @@ Mirrors: moby api/types/container/{host_config,hostconfig_unix}.go NetworkMode (
 
 from __future__ import annotations
 
+_PREDEFINED = frozenset({"default", "bridge", "host", "none"})
+
 
 class NetworkMode(str):
     """`default`, `bridge`, `host`, `none`, `container:<ref>`, or a network's name or id."""
@@ -37,13 +39,7 @@ class NetworkMode(str):
 
     def is_user_defined(self) -> bool:
         """Tell whether it names a network that a user made."""
-        return not (
-            self.is_default()
-            or self.is_bridge()
-            or self.is_host()
-            or self.is_none()
-            or self.is_container()
-        )
+        return self not in _PREDEFINED and not self.is_container()
 
     def connected_container(self) -> str:
         """Return the reference of the container whose namespace is shared, or ""."""

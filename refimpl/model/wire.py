@@ -243,6 +243,15 @@ def encode(value: Any) -> Document:
     return document
 
 
+def have_same_fields(one: T, other: T) -> bool:
+    """Tell whether two objects of one model would be written alike.
+
+    Faster than a dataclass's own comparison, which reads one field after the other.
+    """
+    read = _fields_of(type(one)).read  # type: ignore[arg-type]  # a class is hashable
+    return read(one) == read(other)
+
+
 @dataclass(frozen=True, slots=True)
 class _Fields:
     """The wire fields of a model; to ask a dataclass for them takes longer than to write them."""

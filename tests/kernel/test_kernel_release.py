@@ -7,7 +7,6 @@ container does that shares the network of one that is stopped.
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -45,7 +44,7 @@ def test_its_ports_are_off_the_bridge_and_down_at_once(
     names = [plan.host_name for plan in plans]
     if known == "one is renamed":
         ip("link", "set", names[0], "name", "ni-renamed")
-        plans = (replace(plans[0], host_name="ni-renamed"), plans[1])
+        plans = (plans[0]._replace(host_name="ni-renamed"), plans[1])
     with dweller(key):
         kernel.destroy_sandbox(key, None if known == "none" else names)
         assert ip("link", "show", "master", "ni-br0") == []

@@ -17,7 +17,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from refimpl.kernel.base import Address, InterfacePlan
 from refimpl.model.network import LinkTarget
@@ -47,8 +47,7 @@ class DriverNetwork:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverEndpoint:
+class DriverEndpoint(NamedTuple):
     """An endpoint as its driver sees it: the addresses are allocated, `mac` may be ""."""
 
     id: str
@@ -58,8 +57,7 @@ class DriverEndpoint:
     link_local: tuple[Address, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointPlan:
+class EndpointPlan(NamedTuple):
     """What a driver decided about an endpoint; recorded before anything is made."""
 
     mac: str = ""
@@ -67,8 +65,7 @@ class EndpointPlan:
     """The host-side link that will belong to the endpoint; "" for none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JoinInfo:
+class JoinInfo(NamedTuple):
     """What a sandbox needs in order to join."""
 
     interface: InterfacePlan | None = None

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 from refimpl.errors import EngineError, Forbidden
@@ -67,6 +67,14 @@ class _BridgeNetwork:
     endpoints: dict[str, InterfacePlan] = field(default_factory=dict)
     holes: dict[str, tuple[FirewallHole, ...]] = field(default_factory=dict)
     """By endpoint: what its links let through, where containers are kept apart."""
+    gateway4: IPv4Address | None = field(init=False)
+    gateway6: IPv6Address | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        # asked for at every join; `ip` of an interface makes an address each time
+        addresses = [data.gateway.ip for data in _active_pools(self.network)]
+        self.gateway4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
+        self.gateway6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
 
 
 def generate_mac(address: IPv4Interface) -> str:
@@ -204,14 +212,7 @@ class BridgeDriver:
         On an internal network too: 20.10 sets the default route there as well.
         """
         entry = self._networks[network_id]
-        network = entry.network
-        gateway4 = network.ipv4[0].gateway.ip
-        gateway6 = network.ipv6[0].gateway.ip if network.enable_ipv6 and network.ipv6 else None
-        return JoinInfo(
-            interface=entry.endpoints[endpoint_id],
-            gateway4=gateway4 if gateway4.version == 4 else None,
-            gateway6=gateway6 if gateway6 is not None and gateway6.version == 6 else None,
-        )
+        return JoinInfo(entry.endpoints[endpoint_id], entry.gateway4, entry.gateway6)
 
     def link(self, network_id: str, endpoint_id: str, targets: Sequence[LinkTarget]) -> None:
         """Open the exposed ports of the targets for an endpoint, if the network has no icc.
