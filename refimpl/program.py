@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib
 import logging
 import signal
 from collections.abc import Callable
@@ -105,10 +106,11 @@ def run(
             at_end.callback(files.remove, options.pidfile)
         claim.remove_other_table()
         daemon.boot(SQLiteStore(database_path(config.data_root)))
-        # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
-        gc.freeze()
         server = Server(daemon, listener)
         at_end.callback(server.close)
         log.info("API listen on %s", listener.path)
+        importlib.import_module("refimpl.libnetwork.dns_library")
+        # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
+        gc.freeze()
         received = signal.sigwait(stop_signals)
         log.info("Processing signal '%s'", signal.Signals(received).name)

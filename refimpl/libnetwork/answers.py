@@ -15,15 +15,8 @@ import random
 import struct
 from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Protocol
-
-import dns.exception
-import dns.message
-import dns.name
-import dns.opcode
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
 
 from refimpl.libnetwork.ipam import IPAddress, parse_ip
 from refimpl.limits import DNS_TCP_PAYLOAD_BYTES, DNS_TTL_S, DNS_UDP_PAYLOAD_BYTES
@@ -42,7 +35,9 @@ _RECORD = struct.Struct(">HHIH")
 
 QR, TC, RD, RA, AD, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 _OPCODE = 0x7800
-_OPCODES_TAKEN = frozenset((dns.opcode.QUERY << 11, dns.opcode.NOTIFY << 11))
+_QUERY, _NOTIFY = 0 << 11, 4 << 11
+_OPCODES_TAKEN = frozenset((_QUERY, _NOTIFY))
+_FORMERR, _NOTIMP = 1, 4
 _OTHERS_MAX = (1, 1, 2)
 """How many answers, authorities and additional records a query may have."""
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\();@$')
@@ -50,10 +45,15 @@ _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'."\\();@$')
 _LABEL_BYTES_MAX = 63
 _NAME_BYTES_MAX = 255
 
-_A, _AAAA = int(dns.rdatatype.A), int(dns.rdatatype.AAAA)
-_MX, _PTR, _OPT = int(dns.rdatatype.MX), int(dns.rdatatype.PTR), int(dns.rdatatype.OPT)
-_IN = int(dns.rdataclass.IN)
+_A, _PTR, _MX, _AAAA, _OPT = 1, 12, 15, 28, 41
+_IN = 1
 _REVERSE_IPV4, _REVERSE_IPV6 = ".in-addr.arpa", ".ip6.arpa"
+
+
+def _library() -> ModuleType:
+    from refimpl.libnetwork import dns_library  # noqa: PLC0415 - it says why
+
+    return dns_library
 
 
 class Backend(Protocol):
@@ -110,10 +110,10 @@ def read_query(wire: bytes) -> Question | bytes:
     if flags & QR:
         return SILENCE
     if flags & _OPCODE not in _OPCODES_TAKEN:
-        return _refusal(wire, dns.rcode.NOTIMP, flags & _OPCODE)
+        return _refusal(wire, _NOTIMP, flags & _OPCODE)
     is_read = questions == 1 and all(map(int.__le__, others, _OTHERS_MAX))
     question = _read_question(wire, others) if is_read else None
-    return _refusal(wire, dns.rcode.FORMERR) if question is None else question
+    return _refusal(wire, _FORMERR) if question is None else question
 
 
 def _read_question(wire: bytes, others: Sequence[int]) -> Question | None:
@@ -154,7 +154,7 @@ def _read_name(wire: bytes) -> tuple[str, int] | None:
         labels.append(label)
     if is_plain:
         return b".".join(labels).decode("ascii"), offset
-    return dns.name.Name([*labels, b""]).to_text(omit_final_dot=True), offset
+    return _library().name_to_text(labels), offset
 
 
 def _read_payload_bytes(wire: bytes, end: int, others: Sequence[int]) -> int | None:
@@ -165,14 +165,11 @@ def _read_payload_bytes(wire: bytes, end: int, others: Sequence[int]) -> int | N
         rdtype, size, _, length = _RECORD.unpack_from(wire, end + 1)
         if rdtype == _OPT and end + 1 + _RECORD.size + length == len(wire):
             return int(size)
-    try:
-        message = dns.message.from_wire(wire, ignore_trailing=True)
-    except (dns.exception.DNSException, ValueError):
-        return None
-    return message.payload if message.edns >= 0 else 0
+    announced: int | None = _library().read_payload_bytes(wire)
+    return announced
 
 
-def _refusal(wire: bytes, rcode: dns.rcode.Rcode, opcode: int = 0) -> bytes:
+def _refusal(wire: bytes, rcode: int, opcode: int = 0) -> bytes:
     """Say only that it cannot be; the flags are what 20.10 leaves of them."""
     identity, flags, *_ = HEADER.unpack_from(wire)
     kept = flags & (TC | RD | RA | AD | CD)
@@ -234,9 +231,8 @@ def _answer_pointer(question: Question, backend: Backend, *, udp: bool) -> bytes
     name = backend.resolve_ip(address)
     if not name:
         return None
-    try:
-        target = dns.name.from_text(name).to_wire() or b""
-    except dns.exception.DNSException:
+    target = _library().name_to_wire(name)
+    if target is None:
         # a network may be called what no DNS name can be
         return SILENCE
     return _encode(question, (target,), udp=udp)
