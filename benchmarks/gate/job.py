@@ -130,7 +130,8 @@ def decide(first: Mapping[Case, Judgement], again: Again) -> tuple[Outcome, ...]
 
     A red measurement is taken once more, and only red twice in a row fails. Where the latest
     measurement cannot exclude the slowdown that a pass must exclude, one larger measurement is
-    taken, once: to measure on until it looks right would make any code fail, or pass.
+    taken, once: to measure on until it looks right would make any code fail, or pass. Where a case
+    has failed it is not taken, since the job's verdict is known then.
     """
     taken = {case: [judgement] for case, judgement in first.items()}
     verdicts: dict[Case, Verdict] = {}
@@ -142,6 +143,8 @@ def decide(first: Mapping[Case, Judgement], again: Again) -> tuple[Outcome, ...]
 
     for pairs in (PAIRS, MORE_PAIRS):
         if pairs == MORE_PAIRS:
+            if Verdict.FAIL in verdicts.values():
+                break
             repeat([case for case in taken if case not in verdicts], pairs, "unclear")
         red = [case for case in taken if case not in verdicts and taken[case][-1].red]
         repeat(red, PAIRS, "red")

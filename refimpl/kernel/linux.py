@@ -208,8 +208,7 @@ class LinuxKernel:
             self._new_ports.put(one.host_name)
         if ipv6:
             plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
-            if plain and len(plain) < len(plan.interfaces):
-                self._visitor.inside(plan.key, partial(self._switch_ipv6_off, plain))
+            self._visitor.inside(plan.key, partial(self._switch_ipv6_off, ("default", *plain)))
         requests: list[Request] = []
         gateway_index = None
         for one in plan.interfaces:
@@ -234,8 +233,12 @@ class LinuxKernel:
         with inside, contextlib.ExitStack() as undo:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
-            with Path(key).open("rb", buffering=0) as namespace:
-                _add_pairs(self._host, namespace.fileno(), (plan,))
+            try:
+                with Path(key).open("rb", buffering=0) as namespace:
+                    _add_pairs(self._host, namespace.fileno(), (plan,))
+            finally:
+                if _has_ipv6(plan):
+                    self._visitor.inside(key, partial(self._switch_ipv6_off, ("default",)))
             undo.callback(_delete_pairs, self._host, (plan,))
             self._new_ports.put(plan.host_name)
             inside.run(_set_up_requests(inside.index_of(plan.name), plan))
@@ -306,7 +309,11 @@ class LinuxKernel:
     # -- run inside a sandbox's namespace, by the visitor --------------------------------------
 
     def _expect_interface(self, plan: InterfacePlan) -> Netlink:
-        """Make the namespace ready for one more interface, with IPv6 as that one needs it."""
+        """Make the namespace ready for one more interface, with IPv6 as that one needs it.
+
+        Who adds it with IPv6 switches `default` off again: what a container makes has none, as in
+        Docker, which leaves `default` off and switches each interface on.
+        """
         self._ipv6.set_here("default", enabled=_has_ipv6(plan))
         if _has_ipv6(plan):
             self._ipv6.set_here("lo", enabled=True)

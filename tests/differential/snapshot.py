@@ -7,7 +7,8 @@ A snapshot is a comparable document with the keys
     list         GET /networks, by name
     networks     GET /networks/NAME, and the verbose one
     files        hosts, hostname and resolv.conf of each container, on disk and as seen inside
-    netns        links, addresses and routes of each running container, or whose they are
+    netns        links, addresses, routes and IPv6 switches of each running container, or whose
+                 they are
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from tests.differential.normalise import Symbols
 from tests.differential.pair import Side
 
 FILES = {"hosts": "HostsPath", "hostname": "HostnamePath", "resolv.conf": "ResolvConfPath"}
-_LOOK = "ip -j -d address show; ip -j -4 route show; ip -j -6 route show"
+_SWITCHES = "/proc/sys/net/ipv6/conf"
+_LOOK = (
+    "ip -j -d address show; ip -j -4 route show; ip -j -6 route show; "
+    f"cd {_SWITCHES} && grep . */disable_ipv6"
+)
 _IP_TIMEOUT_S = 20
 _VOLATILE_LINK_KEYS = ("ifindex", "link_index", "link_netnsid", "group")
 _PASSING_ADDRESS_KEYS = ("tentative", "dadfailed")
@@ -146,11 +151,13 @@ def _look_into(netns: Path) -> dict[str, Any]:
         timeout=_IP_TIMEOUT_S,
         check=False,
     )
-    links, routes, routes6 = (json.loads(line or "[]") for line in done.stdout.splitlines())
+    *documents, switches = done.stdout.split("\n", 3)
+    links, routes, routes6 = (json.loads(line or "[]") for line in documents)
     return {
         "links": {link["ifname"]: _link(link) for link in links if link},
         "routes": [route for route in routes if route],
         "routes6": [route for route in routes6 if route],
+        "disable_ipv6": dict(line.split("/disable_ipv6:") for line in switches.splitlines()),
     }
 
 

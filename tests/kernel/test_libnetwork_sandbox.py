@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from conformance.observe.poll import wait_until
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import Controller, ControllerConfig
@@ -266,7 +267,7 @@ def test_after_a_stop_neither_namespace_nor_link_is_left(machine, controller, br
     sandbox = machine.start(controller, "web", bridge, user)
     assert len(veths(ip)) == 2
     sandbox.delete()
-    assert veths(ip) == []
+    wait_until("the links to be gone", lambda: veths(ip) == [], timeout_s=5)
     assert not Path(sandbox.key).exists()
 
 
@@ -296,7 +297,7 @@ def test_after_a_crash_everything_is_tidied_up_and_startable_again(
 
     again = machine.boot()
 
-    assert veths(ip) == []
+    wait_until("the links to be gone", lambda: veths(ip) == [], timeout_s=5)
     assert not Path(stale.key).exists()
     assert not Path(hosted.key).exists()
     restored = named(again, "user")
@@ -309,6 +310,6 @@ def test_after_a_crash_everything_is_tidied_up_and_startable_again(
 def test_a_graceful_end_leaves_no_namespace_and_no_mount(machine, controller, user, ip):
     machine.start(controller, "web", user)
     controller.close()
-    assert veths(ip) == []
+    wait_until("the links to be gone", lambda: veths(ip) == [], timeout_s=5)
     assert list((machine.root / "netns").iterdir()) == []
     assert str(machine.root) not in Path("/proc/self/mountinfo").read_text()

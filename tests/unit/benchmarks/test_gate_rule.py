@@ -151,6 +151,18 @@ def test_only_red_twice_fails_and_nothing_is_measured_without_end(judgements, ve
     assert decide_from(*judgements) == (verdict, asked)
 
 
+def test_when_a_case_has_failed_an_unclear_one_is_not_measured_on():
+    asked = []
+
+    def again(cases, pairs, _why):
+        asked.append((tuple(cases), pairs))
+        return dict.fromkeys(cases, RED)
+
+    failed, unclear = decide({CASES[0]: RED, CASES[1]: UNCLEAR}, again)
+    assert (failed.verdict, unclear.verdict) == (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    assert asked == [((CASES[0],), PAIRS)]
+
+
 def test_rate_has_the_exact_interval():
     rate = Rate.of(0, 300)
     assert rate.low == 0
