@@ -38,6 +38,8 @@ class Exec:
     id: str
     container: Container
     request: ExecRequest
+    environment: tuple[str, ...]
+    """As it was when the process was prepared: a link's target may be gone at its start."""
     streams: Streams
     running: bool = False
     exit_code: int | None = None
@@ -60,7 +62,12 @@ class Executing(Attaching):
     execs: dict[str, Exec]
 
     def exec_create(self, ref: str, body: Wire) -> str:
-        """Prepare a process (moby: ContainerExecCreate)."""
+        """Prepare a process (moby: ContainerExecCreate).
+
+        Raises:
+            InvalidParameter, NotFound, Conflict: there is no command, or no running container.
+            EngineError: a container that this one links to does not run.
+        """
         try:
             request = decode(ExecRequest, body, go_type="types.ExecConfig")
         except WireError as error:
@@ -70,7 +77,13 @@ class Executing(Attaching):
         container = self.get_container(ref)
         self._refuse_inactive(container, ref)
         streams = Streams(self.stdio, tty=request.tty, stdin_once=True)
-        prepared = Exec(id=self.new_id(), container=container, request=request, streams=streams)
+        prepared = Exec(
+            id=self.new_id(),
+            container=container,
+            request=request,
+            environment=self._exec_environment(container, request),
+            streams=streams,
+        )
         self._forget_oldest()
         self.execs[prepared.id] = prepared
         self._log_exec_event(prepared, f"exec_create: {prepared.command_line}")
@@ -145,16 +158,19 @@ class Executing(Attaching):
             wanted.add(STDERR)
         return prepared.streams.attach(frozenset(wanted), owns_stdin=request.attach_stdin)
 
-    def _exec_process(self, prepared: Exec) -> ProcessSpec:
-        request, container = prepared.request, prepared.container
+    def _exec_environment(self, container: Container, request: ExecRequest) -> tuple[str, ...]:
         lines = list(self._environment(container))
         if request.tty:
             lines.append("TERM=xterm")
         lines += request.env or []
         last = {line.partition("=")[0]: line for line in lines}
+        return tuple(line for line in last.values() if "=" in line)
+
+    def _exec_process(self, prepared: Exec) -> ProcessSpec:
+        request, container = prepared.request, prepared.container
         return ProcessSpec(
             args=tuple(request.cmd or ()),
-            env=tuple(line for line in last.values() if "=" in line),
+            env=prepared.environment,
             cwd=request.working_dir or container.config.working_dir or "/",
             user=request.user or container.config.user,
             tty=request.tty,

@@ -52,6 +52,17 @@ def legacy_links_are_removed(engine: Stage) -> None:
 
 
 @scenario
+def exec_where_a_link_leads_nowhere(engine: Stage) -> None:
+    engine.run("db")
+    engine.run("web", host={"links": {"db": "base"}})
+    engine.execute("web", "true")
+    engine.stop("db")
+    engine.execute("web", "true")
+    engine.remove("db")
+    engine.execute("web", "true")
+
+
+@scenario
 def legacy_link_refusals(engine: Stage) -> None:
     engine.network("net1", NET1)
     engine.create("c1", host={"links": {"nobody": "alias"}})
