@@ -158,7 +158,8 @@ def _run(prefix: list[str], mode: str, folder: Path, packages: Path) -> str:
             try:
                 output, errors = process.communicate(timeout=TIMEOUT_S)
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, MODULE, output, errors)

@@ -33,7 +33,7 @@ from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 SANDBOXES = (10, 100, 300, 1000)
 NETWORKS = (10, 100)
 SANDBOXES_AMONG_NETWORKS = 10
-PASSES = 5
+PASSES = 9
 SAMPLES_PER_PASS = 20
 WARMUP_S = 1.5
 """How long starts go unrecorded after a change of size: the kernel announces new bridges and frees

@@ -120,11 +120,17 @@ class Links(DaemonCore):
             self.files.remove(path)
 
     def load_links(self, container: Container) -> None:
-        """Read what `save_links` wrote."""
+        """Read what `save_links` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
         try:
             document = json.loads(self.files.read(str(PurePath(container.root, "links.json"))))
         except FileNotFoundError:
             return
+        if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
+            raise ValueError("links.json is no map of aliases to ids")
         for alias, child_id in document.items():
             try:
                 self.link_index.link(container.id, alias, self.get_container(child_id))

@@ -94,7 +94,10 @@ class Restoring(Listing, Networks, System):
         for container in self._load_containers():
             self.containers.add(container)
         for container in self.containers:
-            self.load_links(container)
+            try:
+                self.load_links(container)
+            except (ValueError, OSError):
+                log.exception("container %s comes back without its links", container.id)
             self._mark_ended(container)
         self._remove_orphans()
         controller.sandbox_cleanup()
@@ -131,6 +134,9 @@ class Restoring(Listing, Networks, System):
     def _load_container(self, directory: Path) -> Container | None:
         """Read a container's documents; None when nothing of it has been recorded, or is any more.
 
+        Raises:
+            KeyError, ValueError, OSError: they cannot be read, or are another container's.
+
         Mirrors: moby daemon/container.go load, container/container.go FromDisk (v20.10).
         """
         try:
@@ -141,8 +147,13 @@ class Restoring(Listing, Networks, System):
             host_config = self.files.read(str(directory / "hostconfig.json"))
         except FileNotFoundError:
             # the second to be written and perhaps the first to be removed; moby goes on without
-            host_config = b"{}"
-        return Container.from_documents(str(directory), json.loads(config), json.loads(host_config))
+            host_config = b'{"NetworkMode": "default"}'
+        container = Container.from_documents(
+            str(directory), json.loads(config), json.loads(host_config)
+        )
+        if container.id != directory.name:
+            raise ValueError(f"Container {container.id} is stored at {directory.name}")
+        return container
 
     def _mark_ended(self, container: Container) -> None:
         """End what ran, and say so; its addresses stay shown until its next start, as in moby."""
@@ -202,7 +213,6 @@ class Restoring(Listing, Networks, System):
         """
         state = container.state
         manager = RestartManager(container.host_config.restart_policy, container.restart_count)
-        self.restart_managers[container.id] = manager
         delay_s = manager.should_restart(
             state.exit_code,
             has_been_manually_stopped=container.has_been_manually_stopped,

@@ -46,7 +46,7 @@ _IPV6_LINES = re.compile(rf"^nameserver\s+{_IPV6}\s*\n*", re.MULTILINE)
 _NAMESERVER = re.compile(rf"\s*nameserver\s*({_IPV4}|{_IPV6})\s*")
 _NAMESERVER_IPV4 = re.compile(rf"\s*nameserver\s*({_IPV4})\s*")
 _NAMESERVER_IPV6 = re.compile(rf"\s*nameserver\s*({_IPV6})\s*")
-_LINE_WITH_NAMES = re.compile(r"^(?!#)[^\t\n]*\t(.*)\n?", re.MULTILINE)
+_LINE_WITH_NAMES = re.compile(r"^(?!#)[^\t\n]*\t(.*)\n", re.MULTILINE)
 _SEARCH = re.compile(r"\s*search\s*(.*)")
 _OPTIONS = re.compile(r"\s*options\s*(.*)")
 
@@ -86,10 +86,18 @@ def delete_hosts_lines(content: str, is_deleted: Callable[[str], bool]) -> str:
     Docker goes by the end of the line and not by its address, so the same name of another
     network's line goes too (moby#34044; FILE-08).
 
+    What a user's editor left is tidied up on the way, as Go's scanner of lines does it: no carriage
+    returns at the ends, no empty lines, and a newline at the end of the file.
+
     Args:
         content: The file.
-        is_deleted: Asked of what stands behind a tab, once or twice a line.
+        is_deleted: Asked of what stands behind each tab of a line.
+
+    Mirrors: etchosts.Delete.
     """
+    if "\r" in content or "\n\n" in content or not content.endswith("\n"):
+        lines = (line.removesuffix("\r") for line in content.split("\n"))
+        content = "".join(f"{line}\n" for line in lines if line)
 
     def keep(line: re.Match[str]) -> str:
         ending = line[1]

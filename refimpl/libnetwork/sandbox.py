@@ -48,6 +48,8 @@ class Sandbox:
         self._is_populated = False
         self._may_exist = False
         """The kernel was asked for the namespace: whatever it said, a teardown looks for it."""
+        self._knows_its_pairs = False
+        """The endpoints' pairs are there and no others, as far as we could see to it."""
         self._is_recorded = False
         self._is_deleted = False
         self._has_resolver = False
@@ -101,6 +103,7 @@ class Sandbox:
                 )
                 if sockets:
                     self._add_resolver(sockets)
+                self._knows_its_pairs = True
             self._is_populated = True
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
@@ -319,12 +322,10 @@ class Sandbox:
         kernel, store = self.controller.kernel, self.controller.store
         with contextlib.ExitStack() as undo:
             # each undoing step is repeatable, so it is noted before its deed
-            undo.callback(_quietly, lambda: store.commit([Delete("endpoint", endpoint.id)]))
+            undo.callback(self._undo_join, endpoint)
             store.commit([Put("endpoint", endpoint.id, endpoint.to_row(self.id))])
             plan = self._number(endpoint)
             if plan is not None:
-                others = tuple(other for other in self._endpoints if other is not endpoint)
-                undo.callback(_quietly, lambda: self._remove_interface(endpoint, others))
                 kernel.add_interface(self.key, plan, _gateway_plan(self._endpoints))
             if _needs_resolver(endpoint) and not self._has_resolver:
                 sockets = kernel.open_resolver(self.key, RESOLVER_ADDRESS)
@@ -333,6 +334,16 @@ class Sandbox:
                 self.files.rebuild_dns()
             self._update_files(endpoint)
             undo.pop_all()
+
+    def _undo_join(self, endpoint: Endpoint) -> None:
+        """Remove an endpoint's interface, then its row; neither when the interface stays."""
+        others = tuple(other for other in self._endpoints if other is not endpoint)
+        try:
+            self._remove_interface(endpoint, others)
+            self.controller.store.commit([Delete("endpoint", endpoint.id)])
+        except OSError as error:
+            logger.error("while undoing a failed join: %s", error)
+            self._knows_its_pairs = False
 
     def _add_resolver(self, sockets: Sequence[socket.socket]) -> None:
         self.controller.resolver.add(self.id, sockets, self)
@@ -361,7 +372,10 @@ class Sandbox:
             self._remove_resolver()
         if self._may_exist:
             try:
-                names = [each.host_name for each in self._endpoints if each.host_name]
+                # else whatever is inside is looked up: a name that we chose may be another's link
+                names = None
+                if self._knows_its_pairs:
+                    names = [each.host_name for each in self._endpoints if each.host_name]
                 _again(lambda: self.controller.kernel.destroy_sandbox(self.key, names))
             except OSError as error:
                 return [f"failed to destroy sandbox {self.id}: {error}"]
@@ -432,13 +446,6 @@ def _again(operation: Callable[[], None]) -> None:
     except OSError as error:
         logger.warning("trying again after: %s", error)
         operation()
-
-
-def _quietly(operation: Callable[[], None]) -> None:
-    try:
-        operation()
-    except OSError as error:
-        logger.error("while undoing a failed join: %s", error)
 
 
 def _attempt(errors: list[str], step: Callable[..., None], *arguments: Any) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from refimpl.model.wire import Document, Place
 from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSettings, HostConfig
 
+T = TypeVar("T")
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -27,8 +28,23 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read what `format_time` wrote."""
-    return datetime.fromisoformat(text)
+    """Read what `format_time` wrote.
+
+    Raises:
+        ValueError: it is something else, or a time without a zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text}: a time without a zone")
+    return moment
+
+
+def _value(document: Document, name: str, kind: type[T]) -> T:
+    """Return a document's value, which must be of one type; KeyError if it is missing."""
+    value = document[name]
+    if type(value) is not kind:
+        raise ValueError(f"{name} is {value!r}")
+    return value
 
 
 @dataclass(slots=True, kw_only=True)
@@ -252,35 +268,35 @@ class Container:
         """
         state = config["State"]
         return cls(
-            id=config["ID"],
-            name=config["Name"],
-            created=parse_time(config["Created"]),
+            id=_value(config, "ID", str),
+            name=_value(config, "Name", str),
+            created=parse_time(_value(config, "Created", str)),
             root=root,
-            image_id=config["Image"],
-            path=config["Path"],
-            args=config["Args"],
+            image_id=_value(config, "Image", str),
+            path=_value(config, "Path", str),
+            args=_value(config, "Args", list),
             config=Config.from_wire(config["Config"]),
             host_config=HostConfig.from_wire(host_config),
             network_settings=_settings_from_document(config["NetworkSettings"]),
             state=State(
-                running=state["Running"],
-                paused=state["Paused"],
-                restarting=state["Restarting"],
-                removal_in_progress=state["RemovalInProgress"],
-                dead=state["Dead"],
-                pid=state["Pid"],
-                exit_code=state["ExitCode"],
-                error=state["Error"],
-                started_at=parse_time(state["StartedAt"]),
-                finished_at=parse_time(state["FinishedAt"]),
+                running=_value(state, "Running", bool),
+                paused=_value(state, "Paused", bool),
+                restarting=_value(state, "Restarting", bool),
+                removal_in_progress=_value(state, "RemovalInProgress", bool),
+                dead=_value(state, "Dead", bool),
+                pid=_value(state, "Pid", int),
+                exit_code=_value(state, "ExitCode", int),
+                error=_value(state, "Error", str),
+                started_at=parse_time(_value(state, "StartedAt", str)),
+                finished_at=parse_time(_value(state, "FinishedAt", str)),
             ),
-            log_path=config["LogPath"],
-            hostname_path=config["HostnamePath"],
-            hosts_path=config["HostsPath"],
-            resolv_conf_path=config["ResolvConfPath"],
-            restart_count=config["RestartCount"],
-            has_been_started_before=config["HasBeenStartedBefore"],
-            has_been_manually_stopped=config["HasBeenManuallyStopped"],
+            log_path=_value(config, "LogPath", str),
+            hostname_path=_value(config, "HostnamePath", str),
+            hosts_path=_value(config, "HostsPath", str),
+            resolv_conf_path=_value(config, "ResolvConfPath", str),
+            restart_count=_value(config, "RestartCount", int),
+            has_been_started_before=_value(config, "HasBeenStartedBefore", bool),
+            has_been_manually_stopped=_value(config, "HasBeenManuallyStopped", bool),
         )
 
 

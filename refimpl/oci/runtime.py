@@ -315,10 +315,10 @@ class OciRuntime:
         except UnicodeDecodeError as error:
             raise RuntimeFailure(f"its --version is not UTF-8: {error}") from error
         # "runc version 1.1.5+ds1", "crun version 1.8.1"
-        first_line = result.stdout.partition("\n")[0]
-        if not first_line.strip():
+        words = result.stdout.partition("\n")[0].split()
+        if not words or words[-1] == "version":
             raise RuntimeFailure("its --version prints no version")
-        return first_line.rpartition(" ")[2]
+        return words[-1]
 
 
 def _open_stdio(

@@ -156,6 +156,20 @@ def files_edited_from_inside_are_kept(engine: Stage) -> None:
 
 
 @scenario
+def hosts_with_lines_of_other_editors(engine: Stage) -> None:
+    engine.network("net1", NET1)
+    for name, odd in {
+        "c1": r"10.1.1.1\tmine\r\n\n#10.1.1.2\tc2\n10.1.1.3\tc2\r\n",
+        "c2": r"\n\n10.1.1.4 mine\n10.1.1.5\tmine\tc1\n10.1.1.6\tc1",
+    }.items():
+        engine.run(name)
+        engine.connect(name, "net1")
+        engine.execute(name, "sh", "-c", f"printf '{odd}' >> /etc/hosts")
+    engine.disconnect("c1", "net1")
+    engine.disconnect("c2", "net1")
+
+
+@scenario
 def partial_and_ambiguous_ids(engine: Stage) -> None:
     # of 17 ids two begin with the same of 16 digits
     for number in range(17):

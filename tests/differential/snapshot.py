@@ -104,7 +104,7 @@ def _files(side: Side, document: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> str | None:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_bytes().decode(errors="replace")
     except OSError:
         return None
     return in_any_order(text) if path.name == "hosts" else text
@@ -121,8 +121,9 @@ def in_any_order(hosts: str) -> str:
         names = line.partition("\t")[2]
         return "(several)" if " " in names else names
 
-    by_kind = itertools.groupby(hosts.splitlines(), key=kind)
-    return "".join(f"{line}\n" for _, lines in by_kind for line in sorted(lines))
+    # at newlines only: an engine may leave a carriage return, an empty line, or no last newline
+    by_kind = itertools.groupby(hosts.split("\n"), key=kind)
+    return "\n".join(line for _, lines in by_kind for line in sorted(lines))
 
 
 def _namespaces(side: Side, inspected: dict[str, dict[str, Any]]) -> dict[str, Any]:

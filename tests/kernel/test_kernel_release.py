@@ -4,12 +4,14 @@ Method: iproute2 and ping look; processes stay in the namespace where that is th
 container does that shares the network of one that is stopped.
 """
 
+import errno
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from refimpl.kernel import netns
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.links import RETIRED_GROUP
 from refimpl.kernel.linux import LinuxKernel
@@ -51,6 +53,25 @@ def test_its_ports_are_off_the_bridge_and_down_at_once(
         for plan in plans:
             (link,) = ip("link", "show", plan.host_name)
             assert "UP" not in link["flags"]
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_link(
+    kernel, netns_directory, interface, monkeypatch, links_become
+) -> None:
+    key = str(netns_directory / "key")
+    plan = interface(2)
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(plan,)))
+
+    def fail(key: str) -> None:
+        raise OSError(errno.EBUSY, f"unmount {key}: busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(netns, "unpin", fail)
+        with pytest.raises(OSError, match="busy"):
+            kernel.destroy_sandbox(key, [plan.host_name])
+    links_become({"lo", "ni-br0"})
+    kernel.destroy_sandbox(key, [plan.host_name])
+    assert kernel.sandbox_keys(str(netns_directory)) == ()
 
 
 def test_no_traffic_reaches_a_process_that_stayed_inside(

@@ -136,7 +136,7 @@ def run(sandbox: Sandbox, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def reaches(sandbox: Sandbox, address: str) -> bool:
-    return run(sandbox, "busybox", "ping", "-c1", "-W1", address).returncode == 0
+    return run(sandbox, "busybox", "ping", "-c2", "-W1", address).returncode == 0
 
 
 def lookup(sandbox: Sandbox, name: str) -> list[str]:

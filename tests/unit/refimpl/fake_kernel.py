@@ -47,6 +47,8 @@ class FakeKernel:
         self.host_keys: set[str] = set()
         self.mounts: dict[str, OverlayPlan] = {}
         self.operations: list[str] = []
+        self.told_at_destroy: list[Sequence[str] | None] = []
+        """The host names that `destroy_sandbox` was given."""
         self.fail: dict[str, OSError] = {}
         """The operation of this name fails, once."""
 
@@ -152,6 +154,7 @@ class FakeKernel:
         sandbox.gateway = gateway
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
+        self.told_at_destroy.append(host_names)
         self._do("destroy_sandbox")
         assert key not in self.host_keys, "that would take the host's own links"
         self.sandboxes.pop(key, None)

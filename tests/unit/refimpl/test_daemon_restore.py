@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -245,6 +246,27 @@ def test_a_container_that_cannot_be_loaded_is_named_and_kept(machine, caplog, do
         assert names(machine.boot()) == ["/other", "/spoiled"]
 
 
+@pytest.mark.parametrize(
+    ("value", "odd"),
+    [
+        ('"RestartCount":0', '"RestartCount":null'),
+        ('"StartedAt":"0001-01-01T00:00:00Z"', '"StartedAt":"0001-01-01T00:00:00"'),
+        ('"FinishedAt":"0001-01-01T00:00:00Z"', '"FinishedAt":0'),
+        ('"Name":"/odd"', '"Name":["/odd"]'),
+    ],
+)
+def test_a_container_with_a_value_that_is_none_of_ours_holds_up_no_boot(machine, value, odd):
+    rule = {"RestartPolicy": {"Name": "on-failure"}}
+    container = machine.add("odd", rule, exit_code=1)
+    machine.add("other", ALWAYS)
+    path = Path(container.root, "config.v2.json")
+    text = path.read_text()
+    assert value in text
+    path.write_text(text.replace(value, odd))
+    assert machine.boot().started == ["/other"]
+    assert path.exists()
+
+
 def test_a_create_that_recorded_nothing_is_removed(machine):
     container = machine.add("begun")
     Path(container.root, "config.v2.json").unlink()
@@ -253,12 +275,32 @@ def test_a_create_that_recorded_nothing_is_removed(machine):
     assert not machine.layer(container).exists()
 
 
+def test_a_copy_of_a_containers_folder_is_no_container(machine, caplog):
+    container = machine.add("a")
+    shutil.copytree(container.root, f"{container.root}.bak")
+    (found,) = machine.boot().containers
+    assert found.root == container.root
+    assert f"Container {container.id} is stored at {container.id}.bak" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": 5}'])
+def test_a_container_with_links_that_cannot_be_read_comes_back_without_them(machine, caplog, text):
+    container = machine.add("a")
+    machine.add("b", ALWAYS)
+    Path(container.root, "links.json").write_text(text)
+    daemon = machine.boot()
+    assert names(daemon) == ["/a", "/b"]
+    assert daemon.started == ["/b"]
+    assert f"{container.id} comes back without its links" in caplog.text
+
+
 def test_a_container_without_a_host_config_is_kept_with_an_empty_one(machine):
     container = machine.add("half")
     Path(container.root, "hostconfig.json").unlink()
     daemon = machine.boot()
     assert names(daemon) == ["/half"]
-    daemon.container_inspect("half")
+    mode = daemon.container_inspect("half")["HostConfig"]["NetworkMode"]
+    assert mode == "default"
     assert machine.layer(container).is_dir()
 
 

@@ -52,9 +52,24 @@ def test_deleting_goes_by_the_whole_names_part():
     )
 
 
-def test_deleting_leaves_comments_and_an_unfinished_last_line_alone():
-    content = "# 10.0.0.2\tweb\n10.0.0.3\tother"
+def test_deleting_leaves_comments_alone():
+    content = "# 10.0.0.2\tweb\n10.0.0.3\tother\n"
     assert files.delete_hosts_lines(content, {"web"}.__contains__) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        ("10.0.0.2\tweb\r\n10.0.0.3\tother\r\n", "10.0.0.3\tother\n"),
+        ("\n10.0.0.3\tother\n\n\n10.0.0.2\tweb\n\n", "10.0.0.3\tother\n"),
+        ("10.0.0.3\tother\n10.0.0.2\tweb", "10.0.0.3\tother\n"),
+        ("10.0.0.2\tweb\n10.0.0.3\tother", "10.0.0.3\tother\n"),
+        ("\r", ""),
+        ("", ""),
+    ],
+)
+def test_deleting_reads_and_writes_lines_as_go_does(content, left):
+    assert files.delete_hosts_lines(content, {"web"}.__contains__) == left
 
 
 def test_deleting_nothing_changes_nothing():
@@ -64,6 +79,11 @@ def test_deleting_nothing_changes_nothing():
 def test_deleting_looks_behind_every_tab_of_a_users_line():
     content = "10.0.0.2\tmine\tweb\n10.0.0.3\tweb\tmine\n"
     assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.3\tweb\tmine\n"
+
+
+def test_deleting_leaves_a_line_without_a_tab_before_one_that_goes():
+    content = "10.0.0.2 mine\n10.0.0.3\tweb\n"
+    assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.2 mine\n"
 
 
 def test_an_update_changes_the_address_of_the_first_name_only():

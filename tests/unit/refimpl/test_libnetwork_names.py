@@ -9,6 +9,7 @@ import pytest
 
 from refimpl.errors import Forbidden
 from refimpl.libnetwork.sandbox import Sandbox
+from refimpl.model.network import IPAMPool, NetworkOptions
 from tests.unit.refimpl.libnetwork_world import (
     connect,
     container_id,
@@ -129,3 +130,16 @@ def test_servers_are_asked_from_the_sandbox_and_the_hosts_own_loopback_from_the_
             assert one.type == socket.SOCK_DGRAM
             assert not one.getblocking()
     assert world.kernel.operations[before:] == ["open_socket"]
+
+
+def test_an_address_of_either_family_has_a_name_until_its_endpoint_goes(controller):
+    ipam = (IPAMPool(subnet="10.77.0.0/16"), IPAMPool(subnet="fd00:1::/64"))
+    network = controller.new_network("six", NetworkOptions(ipam=ipam, enable_ipv6=True))
+    sandbox = start(controller, "six", "six")
+    info = sandbox.endpoints()[0].info
+    assert info.ipv4 is not None
+    assert info.ipv6 is not None
+    addresses = [info.ipv4.ip, info.ipv6.ip]
+    assert [network.records.reverse(address) for address in addresses] == ["six", "six"]
+    sandbox.delete()
+    assert [network.records.reverse(address) for address in addresses] == ["", ""]

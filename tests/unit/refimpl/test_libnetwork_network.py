@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from refimpl.errors import EngineError, Forbidden, NotFound, NotServed
+from refimpl.daemon.network_lookup import find_network
+from refimpl.errors import EngineError, Forbidden, InvalidParameter, NotFound, NotServed
+from refimpl.kernel.base import GatewayPlan
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions
@@ -117,6 +120,9 @@ def test_an_ipv6_subnet_without_enable_ipv6_is_shown_and_not_used(world, control
     assert network.create_endpoint("e", EndpointOptions()).info.ipv6 is None
     (bridge,) = (plan for name, plan in world.kernel.bridges.items() if name != "docker0")
     assert [str(address) for address in bridge.addresses] == ["172.18.0.1/16"]
+    start(controller, "web", "n")
+    (sandbox,) = world.kernel.sandboxes.values()
+    assert sandbox.gateway == GatewayPlan(ipv4="172.18.0.1", interface="eth0")
 
 
 # -- refusals ------------------------------------------------------------------------------
@@ -497,3 +503,21 @@ def test_a_link_local_address_goes_on_the_interface_too(world, controller):
         "169.254.7.7/16",
         "fe80::7/64",
     ]
+
+
+def test_networks_of_one_name_are_found_oldest_first_and_one_by_one(controller):
+    first, second, third = (controller.new_network("twin", network_options()) for _ in range(3))
+    assert controller.networks_by_name("twin") == (first, second, third)
+    with pytest.raises(InvalidParameter, match=re.escape("twin is ambiguous (3 matches")):
+        find_network(controller, "twin")
+    assert find_network(controller, second.id) is second
+    first.delete()
+    with pytest.raises(InvalidParameter, match=re.escape("twin is ambiguous (2 matches")):
+        find_network(controller, "twin")
+    third.delete()
+    assert controller.networks_by_name("twin") == (second,)
+    assert find_network(controller, "twin") is second
+    second.delete()
+    assert controller.networks_by_name("twin") == ()
+    with pytest.raises(NotFound):
+        find_network(controller, "twin")

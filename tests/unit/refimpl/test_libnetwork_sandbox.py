@@ -345,6 +345,21 @@ def test_a_live_join_that_the_kernel_refuses_leaves_everything_as_it_was(world, 
     connect(sandbox, named(controller, "aa"))
 
 
+def test_a_live_join_that_cannot_be_undone_is_remembered(world, controller, monkeypatch):
+    sandbox = start(controller, "web", "bb")
+    with monkeypatch.context() as patched:
+        for operation in ("open_resolver", "remove_interface"):
+            patched.setattr(world.kernel, operation, refuse)
+        sandbox.controller.resolver.remove(sandbox.id)
+        sandbox._has_resolver = False  # a first network without names would do, too
+        with pytest.raises(OSError, match="refused"):
+            connect(sandbox, named(controller, "aa"))
+    rows = world.store.load().endpoints.values()
+    assert {row["network_id"] for row in rows} == {named(controller, n).id for n in ("aa", "bb")}
+    sandbox.delete()
+    assert world.kernel.told_at_destroy == [None]
+
+
 def test_an_endpoint_is_in_one_sandbox_at_a_time(controller):
     one, two = start(controller, "one"), start(controller, "two")
     endpoint = named(controller, "aa").create_endpoint("web", EndpointOptions())
@@ -360,6 +375,38 @@ def test_an_endpoint_is_in_one_sandbox_at_a_time(controller):
 
 
 # -- teardown ------------------------------------------------------------------------------
+
+
+def refuse(*_arguments: object) -> None:
+    raise OSError(errno.EIO, "refused")
+
+
+def test_the_kernel_is_told_the_names_of_pairs_only_when_they_are_ours(world, controller):
+    sandbox = start(controller, "web", "bb", "aa")
+    names = {endpoint.host_name for endpoint in sandbox.endpoints()}
+    sandbox.delete()
+    (told,) = world.kernel.told_at_destroy
+    assert set(told) == names
+
+    # a link of a name that we chose may be there already, and is somebody else's then
+    world.kernel.fail["create_sandbox"] = FileExistsError(errno.EEXIST, "exists")
+    with pytest.raises(FileExistsError):
+        start(controller, "web", "aa")
+    assert world.kernel.told_at_destroy[1:] == [None]
+
+
+def test_a_driver_that_fails_at_a_stop_holds_up_nothing(world, controller, monkeypatch):
+    sandbox = start(controller, "web", "aa", "bb")
+    driver = named(controller, "aa").driver
+
+    def fail(network_id: str, endpoint_id: str) -> None:
+        raise EngineError("the driver has failed")
+
+    monkeypatch.setattr(driver, "leave", fail)
+    with pytest.raises(EngineError, match="has failed; the driver has failed"):
+        sandbox.delete()
+    monkeypatch.undo()
+    world.assert_nothing_is_without_owner(controller)
 
 
 def test_after_a_stop_everything_is_free_again(world, controller):

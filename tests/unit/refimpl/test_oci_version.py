@@ -17,6 +17,7 @@ from refimpl.oci.base import RuntimeFailure
     [
         ("exit 0", "its --version prints no version"),
         ("echo; echo version 1", "its --version prints no version"),
+        ("echo 'runc version '", "its --version prints no version"),
         (r"printf 'version \377'", "its --version is not UTF-8: .*"),
         ("echo version 1; exit 3", "does not run: .*exit status 3."),
     ],
