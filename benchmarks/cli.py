@@ -275,7 +275,7 @@ def _run_pytest(
 def _explain(failure: Exception | None) -> None:
     """Say why nothing was measured: in a sentence where it is one, else with the traceback."""
     if failure is None:
-        click.echo("error: interrupted; nothing was measured", err=True)
+        click.echo("error: interrupted", err=True)
         return
     if not isinstance(failure, EXPECTED_FAILURES):
         traceback.print_exception(failure)

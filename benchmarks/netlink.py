@@ -1,6 +1,6 @@
 """The five rtnetlink messages of the kernel floor, packed by hand.
 
-No library on purpose: the floor is the work that cannot be avoided, and every layer between it
+No library on purpose: the floor is the work of the kernel alone, and every layer between it
 and the kernel would be somebody's choice. Only IPv4, only what an allocate needs.
 
 Source: the kernel's include/uapi/linux/{netlink,rtnetlink,if_link,if_addr,veth}.h.

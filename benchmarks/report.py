@@ -28,7 +28,7 @@ HTML_NAME = "benchmarks.html"
 MARKDOWN_NAME = "benchmarks.md"
 TEMPLATES = Path(__file__).parent / "page"
 _SAME_WORK = (Figure.FLOOR, Figure.PEER, Figure.METRIC)
-"""The figures that share a plot: who allocates, and what cannot be avoided."""
+"""The figures that share a plot: who allocates, and the kernel's part of it."""
 
 
 class PageError(Exception):

@@ -146,10 +146,10 @@ class Kernel(Protocol):
 
     # -- sandboxes -------------------------------------------------------------------------
     def expect_sandbox(self) -> None:
-        """Begin ahead what takes longest of a `create_sandbox` that may follow; return at once.
+        """Begin ahead what takes longest of the next `create_sandbox`; return at once.
 
-        It changes nothing that outlives the process or that anybody sees, so that it needs no
-        undoing and may come before the intent is written.
+        What is made ends with the process and is seen by nobody, so that it needs neither a row nor
+        undoing. What may come late of the last `create_sandbox` is done as well.
         """
 
     def create_sandbox(self, plan: SandboxPlan) -> tuple[socket.socket, ...]:

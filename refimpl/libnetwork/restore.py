@@ -247,7 +247,13 @@ def _default_bridge_name(
     number = 0
     while f"netinit{number}" in links:
         number += 1
-    return f"netinit{number}"
+    name = f"netinit{number}"
+    taken = stale.bridge or DEFAULT_BRIDGE_NAME
+    logger.warning(
+        "bridge %s is used by somebody else: the default network is on %s",
+        taken, name,
+    )  # fmt: skip
+    return name
 
 
 def _is_still_ours(controller: Controller, name: str, links: Mapping[str, Link]) -> bool:

@@ -109,5 +109,5 @@ def test_interrupted_run_says_so_and_leaves_nothing(tmp_path, before, end):
     finally:
         process.kill()
     assert process.returncode == 2
-    assert "interrupted; nothing was measured" in errors
+    assert "error: interrupted" in errors
     assert traces() == before

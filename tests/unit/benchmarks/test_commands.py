@@ -27,7 +27,7 @@ def test_interrupted_command_says_so_and_ends_with_2(monkeypatch, name, end):
     monkeypatch.setattr(command, "params", [])
     monkeypatch.setattr(command, "callback", end)
     result = CliRunner().invoke(main, [name])
-    assert (result.exit_code, result.output) == (2, "error: interrupted; nothing was measured\n")
+    assert (result.exit_code, result.output) == (2, "error: interrupted\n")
 
 
 def test_failure_that_nobody_foresaw_shows_where_and_ends_with_2(monkeypatch, capfd):
@@ -44,4 +44,4 @@ def test_failure_that_nobody_foresaw_shows_where_and_ends_with_2(monkeypatch, ca
 def test_interrupted_command_of_the_history_says_so_too(monkeypatch):
     monkeypatch.setattr(report, "callback", interrupt)
     result = CliRunner().invoke(main, ["history", "report"])
-    assert (result.exit_code, result.output) == (2, "error: interrupted; nothing was measured\n")
+    assert (result.exit_code, result.output) == (2, "error: interrupted\n")

@@ -11,7 +11,7 @@ from benchmarks.boot import Boots, boot_once
 from benchmarks.burst import AT_ONCE, Bursts, misses
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.cli import main
-from benchmarks.growth import Growth, Size, measure, render
+from benchmarks.growth import PASSES, Growth, Size, measure, render
 
 
 def size(sandboxes: int, networks: int, *, allocate_s: float = 0.001, kib: int = 1000) -> Size:
@@ -79,7 +79,7 @@ def test_every_second_pass_takes_the_sizes_on_the_way_down(monkeypatch) -> None:
     assert networks[4:6] == [10, 100] == networks[10:12][::-1]
     assert sandboxes[4:6] == sandboxes[10:12] == [10, 10]
     assert crowd.now["sandboxes"] == 0
-    assert [len(each.allocate[USER]) for each in measured.sandboxes] == [5] * 4
+    assert [len(each.allocate[USER]) for each in measured.sandboxes] == [PASSES] * 4
 
 
 def test_every_sample_is_kept() -> None:
