@@ -7,6 +7,7 @@ the allocator asked for), not from the code.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -158,7 +159,7 @@ def _run(prefix: list[str], mode: str, folder: Path, packages: Path) -> str:
             try:
                 output, errors = process.communicate(timeout=TIMEOUT_S)
             except BaseException:
-                if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode:

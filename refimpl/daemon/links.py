@@ -134,8 +134,8 @@ class Links(DaemonCore):
         for alias, child_id in document.items():
             try:
                 self.link_index.link(container.id, alias, self.get_container(child_id))
-            except NotFound:
-                log.warning("container %s, that %s links to, is gone", child_id, container.id)
+            except EngineError as error:
+                log.warning("a link of container %s to %s: %s", container.id, child_id, error)
 
     def setup_linked_containers(self, container: Container) -> list[str]:
         """Return the environment variables that a container's links give it.

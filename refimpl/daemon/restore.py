@@ -135,7 +135,7 @@ class Restoring(Listing, Networks, System):
         """Read a container's documents; None when nothing of it has been recorded, or is any more.
 
         Raises:
-            KeyError, ValueError, OSError: they cannot be read, or are another container's.
+            KeyError, TypeError, ValueError, OSError: they cannot be read, or are another's.
 
         Mirrors: moby daemon/container.go load, container/container.go FromDisk (v20.10).
         """

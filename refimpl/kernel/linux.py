@@ -172,8 +172,6 @@ class LinuxKernel:
                 self._ipv6.set_at_home(self._new_ports.get_nowait(), enabled=False)
             except Empty:
                 return
-            except FileNotFoundError:
-                continue  # it has gone meanwhile
             except OSError as error:
                 logger.warning("a port keeps its IPv6 address: %s", error)
 
@@ -229,17 +227,18 @@ class LinuxKernel:
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
         """Add one interface to a live sandbox and make the default routes those of `gateway`."""
-        inside = self._visitor.inside(key, partial(self._expect_interface, plan))
-        with inside, contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as at_end, contextlib.ExitStack() as undo:
+            if _has_ipv6(plan):
+                undo.callback(self._switch_default_ipv6_off, key)
+            expect = partial(self._expect_interface, plan)
+            inside = at_end.enter_context(self._visitor.inside(key, expect))
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
-            try:
-                with Path(key).open("rb", buffering=0) as namespace:
-                    _add_pairs(self._host, namespace.fileno(), (plan,))
-            finally:
-                if _has_ipv6(plan):
-                    self._visitor.inside(key, partial(self._switch_ipv6_off, ("default",)))
+            with Path(key).open("rb", buffering=0) as namespace:
+                _add_pairs(self._host, namespace.fileno(), (plan,))
             undo.callback(_delete_pairs, self._host, (plan,))
+            if _has_ipv6(plan):
+                self._switch_default_ipv6_off(key)
             self._new_ports.put(plan.host_name)
             inside.run(_set_up_requests(inside.index_of(plan.name), plan))
             _set_default_routes(inside, gateway, before)
@@ -306,6 +305,9 @@ class LinuxKernel:
             netns.unpin(path)
             netns.pin(path)
 
+    def _switch_default_ipv6_off(self, key: str) -> None:
+        self._visitor.inside(key, partial(self._switch_ipv6_off, ("default",)))
+
     # -- run inside a sandbox's namespace, by the visitor --------------------------------------
 
     def _expect_interface(self, plan: InterfacePlan) -> Netlink:
@@ -365,8 +367,10 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
     errors = [answer.error for answer in answers if answer.error is not None]
     if errors:
         pairs = zip(plans, answers, strict=True)
-        _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
-        raise errors[0]
+        try:
+            _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
+        finally:
+            raise errors[0]  # whatever the undoing says
 
 
 def _delete_pairs(host: Netlink, plans: Sequence[InterfacePlan]) -> None:

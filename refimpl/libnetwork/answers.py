@@ -2,9 +2,10 @@
 
 Pure: no sockets here. What it cannot answer itself it hands back to be forwarded.
 
-A question as every stub resolver sends it is read here, and its answer written, without a DNS
-library, since a thousand of them come in a second; whatever else a packet may hold is dnspython's
-to judge. The answers are those of 20.10 to the byte: no EDNS of its own, names not compressed.
+A question as every stub resolver sends it is read here, and the addresses are written, without a
+DNS library, since a thousand of them come in a second; whatever else a packet may hold, and the
+names of reverse answers, are dnspython's. The answers are those of 20.10 to the byte: no EDNS of
+its own, names not compressed.
 
 Mirrors: libnetwork resolver.go and the server of its DNS library (v20.10).
 """

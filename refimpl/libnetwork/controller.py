@@ -226,10 +226,13 @@ class Controller:
         """Delete a network (called by `Network.delete`).
 
         Raises:
+            NotFound: somebody else has deleted it meanwhile.
             Forbidden: it has endpoints.
             OSError: the kernel or the store refused; the network is there still.
         """
         with self._network_changes:
+            if self.network_by_id(network.id) is not network:
+                raise NotFound(f"unknown network {network.name} id {network.id}")
             network.mark_deleted()
             try:
                 # a crash from here on ends with the deletion done at the next start

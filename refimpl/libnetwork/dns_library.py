@@ -1,7 +1,7 @@
-"""What dnspython does for the embedded DNS: whatever is not as every stub resolver sends it.
+"""What dnspython does for the embedded DNS: odd questions, and the names in reverse answers.
 
 A module of its own, because to load dnspython takes a tenth of a boot: `answers` imports it when
-it has the first such question, and the program when the daemon answers, whichever comes first.
+there is the first such question, and the program when the daemon answers, whichever comes first.
 """
 
 from __future__ import annotations

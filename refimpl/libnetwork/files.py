@@ -95,7 +95,8 @@ def delete_hosts_lines(content: str, is_deleted: Callable[[str], bool]) -> str:
 
     Mirrors: etchosts.Delete.
     """
-    if "\r" in content or "\n\n" in content or not content.endswith("\n"):
+    is_tidy = content.endswith("\n") and not content.startswith("\n")
+    if not is_tidy or "\n\n" in content or "\r" in content:
         lines = (line.removesuffix("\r") for line in content.split("\n"))
         content = "".join(f"{line}\n" for line in lines if line)
 

@@ -50,6 +50,8 @@ class Sandbox:
         """The kernel was asked for the namespace: whatever it said, a teardown looks for it."""
         self._knows_its_pairs = False
         """The endpoints' pairs are there and no others, as far as we could see to it."""
+        self._stray_endpoints: list[str] = []
+        """Those whose interface could not be removed: their rows stay until the teardown."""
         self._is_recorded = False
         self._is_deleted = False
         self._has_resolver = False
@@ -321,12 +323,15 @@ class Sandbox:
     def _join_live(self, endpoint: Endpoint) -> None:
         kernel, store = self.controller.kernel, self.controller.store
         with contextlib.ExitStack() as undo:
-            # each undoing step is repeatable, so it is noted before its deed
-            undo.callback(self._undo_join, endpoint)
+            undo.callback(self._undo_row, endpoint)
             store.commit([Put("endpoint", endpoint.id, endpoint.to_row(self.id))])
             plan = self._number(endpoint)
             if plan is not None:
+                # not known before it is done: a link of the name that we chose may be another's
+                before, self._knows_its_pairs = self._knows_its_pairs, False
                 kernel.add_interface(self.key, plan, _gateway_plan(self._endpoints))
+                self._knows_its_pairs = before
+                undo.callback(self._undo_interface, endpoint)
             if _needs_resolver(endpoint) and not self._has_resolver:
                 sockets = kernel.open_resolver(self.key, RESOLVER_ADDRESS)
                 undo.callback(self._remove_resolver)
@@ -335,15 +340,22 @@ class Sandbox:
             self._update_files(endpoint)
             undo.pop_all()
 
-    def _undo_join(self, endpoint: Endpoint) -> None:
-        """Remove an endpoint's interface, then its row; neither when the interface stays."""
+    def _undo_interface(self, endpoint: Endpoint) -> None:
         others = tuple(other for other in self._endpoints if other is not endpoint)
         try:
             self._remove_interface(endpoint, others)
+        except OSError as error:
+            logger.error("while undoing a failed join: %s", error)
+            self._stray_endpoints.append(endpoint.id)
+            self._knows_its_pairs = False
+
+    def _undo_row(self, endpoint: Endpoint) -> None:
+        if endpoint.id in self._stray_endpoints:
+            return
+        try:
             self.controller.store.commit([Delete("endpoint", endpoint.id)])
         except OSError as error:
             logger.error("while undoing a failed join: %s", error)
-            self._knows_its_pairs = False
 
     def _add_resolver(self, sockets: Sequence[socket.socket]) -> None:
         self.controller.resolver.add(self.id, sockets, self)
@@ -387,6 +399,7 @@ class Sandbox:
         if self._is_recorded:
             rows = [Delete("sandbox", self.id)]
             rows += [Delete("endpoint", endpoint.id) for endpoint in self._endpoints]
+            rows += [Delete("endpoint", endpoint_id) for endpoint_id in self._stray_endpoints]
             _attempt(errors, _again, lambda: self.controller.store.commit(rows))
         return errors
 

@@ -264,7 +264,7 @@ class Container:
         """Rebuild a container from its two documents on disk.
 
         Raises:
-            KeyError, ValueError: a document is not one that this engine wrote.
+            KeyError, TypeError, ValueError: a document is not one that this engine wrote.
         """
         state = config["State"]
         return cls(
@@ -317,19 +317,19 @@ def _settings_document(settings: NetworkSettings) -> Document:
 
 
 def _settings_from_document(document: Document) -> NetworkSettings:
-    networks = document["Networks"]
+    networks, ports = document["Networks"], document["Ports"]
     return NetworkSettings(
-        sandbox_id=document["SandboxID"],
-        sandbox_key=document["SandboxKey"],
+        sandbox_id=_value(document, "SandboxID", str),
+        sandbox_key=_value(document, "SandboxKey", str),
         networks=None
         if networks is None
         else {
             name: EndpointState(
                 settings=ENDPOINT_SETTINGS.decode(entry, Place("")),
-                ipam_operational=entry["IPAMOperational"],
+                ipam_operational=_value(entry, "IPAMOperational", bool),
             )
-            for name, entry in networks.items()
+            for name, entry in _value(document, "Networks", dict).items()
         },
-        ports=document["Ports"],
-        is_anonymous_endpoint=document["IsAnonymousEndpoint"],
+        ports=None if ports is None else _value(document, "Ports", dict),
+        is_anonymous_endpoint=_value(document, "IsAnonymousEndpoint", bool),
     )

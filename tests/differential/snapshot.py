@@ -123,7 +123,9 @@ def in_any_order(hosts: str) -> str:
 
     # at newlines only: an engine may leave a carriage return, an empty line, or no last newline
     by_kind = itertools.groupby(hosts.split("\n"), key=kind)
-    return "\n".join(line for _, lines in by_kind for line in sorted(lines))
+    return "\n".join(
+        line for names, lines in by_kind for line in (sorted(lines) if names else lines)
+    )
 
 
 def _namespaces(side: Side, inspected: dict[str, dict[str, Any]]) -> dict[str, Any]:

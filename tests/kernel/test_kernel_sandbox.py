@@ -461,3 +461,29 @@ def test_destroying_the_host_key_keeps_the_hosts_links(
     kernel.destroy_sandbox(key)
     assert not Path(key).exists()
     assert "veth0000002" in names(ip("link"))
+
+
+def test_ipv6_is_off_for_what_a_container_adds_itself(
+    kernel, netns_directory, interface, inside
+) -> None:
+    """As in Docker: `default` is off, and each interface that has IPv6 is on for itself."""
+
+    def switch(name: str) -> str:
+        path = f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
+        return str(inside(key, "cat", path).stdout).strip()
+
+    key = str(netns_directory / "six")
+    six = ip_interface("fd00:30::2/64")
+    first = interface(2)
+    first = first._replace(addresses=(*first.addresses, six))
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(first,), ipv6=True))
+    assert (switch("default"), switch("eth0"), switch("lo")) == ("1", "0", "0")
+
+    other = interface(3, name="eth1")
+    other = other._replace(addresses=(*other.addresses, ip_interface("fd00:31::2/64")))
+    kernel.add_interface(key, other, GatewayPlan())
+    assert (switch("default"), switch("eth1")) == ("1", "0")
+
+    with pytest.raises(FileExistsError):
+        kernel.add_interface(key, other, GatewayPlan())
+    assert (switch("default"), switch("eth0")) == ("1", "0")

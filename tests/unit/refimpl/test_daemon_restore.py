@@ -253,11 +253,17 @@ def test_a_container_that_cannot_be_loaded_is_named_and_kept(machine, caplog, do
         ('"StartedAt":"0001-01-01T00:00:00Z"', '"StartedAt":"0001-01-01T00:00:00"'),
         ('"FinishedAt":"0001-01-01T00:00:00Z"', '"FinishedAt":0'),
         ('"Name":"/odd"', '"Name":["/odd"]'),
+        ('"Ports":null', '"Ports":5'),
+        ('"SandboxID":""', '"SandboxID":[1]'),
+        ('"Networks":null', '"Networks":[]'),
     ],
 )
-def test_a_container_with_a_value_that_is_none_of_ours_holds_up_no_boot(machine, value, odd):
+@pytest.mark.parametrize("running", [False, True])
+def test_a_container_with_a_value_that_is_none_of_ours_holds_up_no_boot(
+    machine, value, odd, running
+):
     rule = {"RestartPolicy": {"Name": "on-failure"}}
-    container = machine.add("odd", rule, exit_code=1)
+    container = machine.add("odd", rule, exit_code=1, running=running)
     machine.add("other", ALWAYS)
     path = Path(container.root, "config.v2.json")
     text = path.read_text()
@@ -283,6 +289,14 @@ def test_a_copy_of_a_containers_folder_is_no_container(machine, caplog):
     assert f"Container {container.id} is stored at {container.id}.bak" in caplog.text
 
 
+def test_a_link_to_what_may_be_several_leads_nowhere(machine):
+    first, second = machine.add("aa", ALWAYS), machine.add("ab", ALWAYS)
+    Path(first.root, "links.json").write_text(json.dumps({"alias": second.id[:2]}))
+    daemon = machine.boot()
+    assert names(daemon) == ["/aa", "/ab"]
+    assert list(daemon.linked_children(first)) == []
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": 5}'])
 def test_a_container_with_links_that_cannot_be_read_comes_back_without_them(machine, caplog, text):
     container = machine.add("a")
@@ -294,7 +308,7 @@ def test_a_container_with_links_that_cannot_be_read_comes_back_without_them(mach
     assert f"{container.id} comes back without its links" in caplog.text
 
 
-def test_a_container_without_a_host_config_is_kept_with_an_empty_one(machine):
+def test_a_container_without_a_host_config_is_kept_on_the_default_network(machine):
     container = machine.add("half")
     Path(container.root, "hostconfig.json").unlink()
     daemon = machine.boot()

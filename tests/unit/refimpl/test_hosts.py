@@ -64,6 +64,8 @@ def test_deleting_leaves_comments_alone():
         ("\n10.0.0.3\tother\n\n\n10.0.0.2\tweb\n\n", "10.0.0.3\tother\n"),
         ("10.0.0.3\tother\n10.0.0.2\tweb", "10.0.0.3\tother\n"),
         ("10.0.0.2\tweb\n10.0.0.3\tother", "10.0.0.3\tother\n"),
+        ("\n10.0.0.3\tother\n", "10.0.0.3\tother\n"),
+        ("\n", ""),
         ("\r", ""),
         ("", ""),
     ],

@@ -505,6 +505,16 @@ def test_a_link_local_address_goes_on_the_interface_too(world, controller):
     ]
 
 
+def test_a_network_is_deleted_once(world, controller, network):
+    network.delete()
+    again = controller.new_network("n", network_options("10.1.0.0/24"))
+    operations = len(world.kernel.operations)
+    with pytest.raises(NotFound, match=f"unknown network {network.name} id {network.id}"):
+        network.delete()
+    assert world.kernel.operations[operations:] == []
+    assert controller.network_by_name("n") is again
+
+
 def test_networks_of_one_name_are_found_oldest_first_and_one_by_one(controller):
     first, second, third = (controller.new_network("twin", network_options()) for _ in range(3))
     assert controller.networks_by_name("twin") == (first, second, third)

@@ -358,6 +358,18 @@ def test_a_live_join_that_cannot_be_undone_is_remembered(world, controller, monk
     assert {row["network_id"] for row in rows} == {named(controller, n).id for n in ("aa", "bb")}
     sandbox.delete()
     assert world.kernel.told_at_destroy == [None]
+    assert world.store.load().endpoints == {}
+
+
+def test_a_live_join_that_fails_removes_nothing_that_it_has_not_made(world, controller):
+    sandbox = start(controller, "web", "bb")
+    world.kernel.fail["add_interface"] = FileExistsError(errno.EEXIST, "exists")
+    before = len(world.kernel.operations)
+    with pytest.raises(FileExistsError):
+        connect(sandbox, named(controller, "aa"))
+    assert world.kernel.operations[before:] == ["add_interface"]
+    sandbox.delete()
+    assert world.kernel.told_at_destroy == [None]
 
 
 def test_an_endpoint_is_in_one_sandbox_at_a_time(controller):
