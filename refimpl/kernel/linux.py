@@ -172,6 +172,8 @@ class LinuxKernel:
                 self._ipv6.set_at_home(self._new_ports.get_nowait(), enabled=False)
             except Empty:
                 return
+            except FileNotFoundError:
+                continue  # it has gone meanwhile: between the opening of the switch and its writing
             except OSError as error:
                 logger.warning("a port keeps its IPv6 address: %s", error)
 
