@@ -173,10 +173,16 @@ class Kernel(Protocol):
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
-        """Unpin a namespace and remove its file; its links are off their bridges and down then.
+        """Unpin a namespace and remove its file; its links are down then.
 
-        The links themselves may go a little later, which takes the kernel long and hinders nobody.
-        Who knows the host's ends of its pairs says them; else they are looked up.
+        The links themselves may go after the next `sweep`, which takes the kernel long and hinders
+        nobody. Who knows the host's ends of its pairs says them; else they are looked up.
+        """
+
+    def sweep(self) -> None:
+        """Have the links deleted that destroyed sandboxes have left; return at once. Never fails.
+
+        What dies before it is found at the next `prepare_host`.
         """
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:

@@ -206,17 +206,13 @@ def delete_link(name: str) -> Request:
 
 
 def retire_link(index: int, name: str) -> Request:
-    """Take a link off its bridge, bring it down and mark it for `delete_retired_links`.
+    """Bring a link down and mark it for `delete_retired_links`.
 
-    By number, which no rename can mislead.
+    It is a port of its bridge until then, of no use to anybody: to take it off would make the
+    kernel wait once more. By number, which no rename can mislead.
     """
-    payload = b"".join(
-        (
-            _LINK.pack(0, 0, index, 0, IFF_UP),
-            attribute(IFLA_MASTER, _NUMBER.pack(0)),
-            attribute(IFLA_GROUP, _NUMBER.pack(RETIRED_GROUP)),
-        )
-    )
+    group = attribute(IFLA_GROUP, _NUMBER.pack(RETIRED_GROUP))
+    payload = _LINK.pack(0, 0, index, 0, IFF_UP) + group
     return Request(RTM_NEWLINK, f"retire link {name}", 0, payload)
 
 

@@ -191,7 +191,7 @@ class LinuxKernel:
         with self._spares.take(Kind(ipv6, plan.resolver_address)) as namespace:
             netns.pin(plan.key, namespace.path)
             try:
-                _add_pairs(self._host, namespace.descriptor, plan.interfaces)
+                self._add_pairs(namespace.descriptor, plan.interfaces)
                 try:
                     self._set_up(namespace.inside, plan, ipv6=ipv6)
                 except BaseException:
@@ -201,6 +201,16 @@ class LinuxKernel:
                 netns.unpin(plan.key)
                 raise
             return namespace.hand_over_sockets()
+
+    def _add_pairs(self, namespace: int, plans: Sequence[InterfacePlan]) -> None:
+        try:
+            _add_pairs(self._host, namespace, plans)
+        except OSError as error:
+            if error.errno != errno.EXFULL:
+                raise
+            # a bridge has room for 1,023 ports, and those on their way out count
+            delete_retired(self._host)
+            _add_pairs(self._host, namespace, plans)
 
     def _set_up(self, inside: Netlink, plan: SandboxPlan, *, ipv6: bool) -> None:
         """Give the interfaces of a new sandbox their addresses, and the sandbox its routes."""
@@ -237,7 +247,7 @@ class LinuxKernel:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
             with Path(key).open("rb", buffering=0) as namespace:
-                _add_pairs(self._host, namespace.fileno(), (plan,))
+                self._add_pairs(namespace.fileno(), (plan,))
             undo.callback(_delete_pairs, self._host, (plan,))
             if _has_ipv6(plan):
                 self._switch_default_ipv6_off(key)
@@ -252,9 +262,9 @@ class LinuxKernel:
         self._visitor.inside(key, partial(self._forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
-        """Unpin a namespace and remove its file; its links are off their bridges and down then.
+        """Unpin a namespace and remove its file; its links are down then, at either end.
 
-        They go a little later: see `reaper`.
+        They go after the next `sweep`: see `reaper`.
 
         Args:
             key: the file.
@@ -266,12 +276,14 @@ class LinuxKernel:
             ports = self._ports_of(key)
         if ports:
             _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
-        try:
-            netns.unpin(key)
-        finally:
-            # not before: it would only be in the way
-            if ports:
-                self._reaper.wake()
+        netns.unpin(key)
+
+    def sweep(self) -> None:
+        """Have the links deleted that destroyed sandboxes have left, and return at once.
+
+        Not by `destroy_sandbox`: who deletes them would be in the way of what comes after it.
+        """
+        self._reaper.wake()
 
     def _ports_named(self, names: Sequence[str]) -> list[int] | None:
         """Return the indices of links; None when one is not there by its name."""

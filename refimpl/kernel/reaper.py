@@ -1,10 +1,10 @@
-"""Links on their way out: detached at once by who removes them, deleted a moment later in batches.
+"""Links on their way out: brought down at once by who removes them, deleted a moment later.
 
 To delete a veth pair the kernel waits until nobody can refer to it any more, some 20 ms, during
-which nothing about it matters to anybody. So whoever removes a link takes away what does matter
-(its place on the bridge, its being up), and marks it by a link group. One thread deletes the whole
-group with one request, as many links as there may be. The mark is the kernel's, so that a link
-whose daemon dies is found at the next boot.
+which nothing about it matters to anybody. So whoever removes a link brings it down, which does
+matter, and marks it by a link group. One thread deletes the whole group with one request, as many
+links as there may be. The mark is the kernel's, so that a link whose daemon dies is found at the
+next boot.
 """
 
 from __future__ import annotations

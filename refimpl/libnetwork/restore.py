@@ -73,6 +73,7 @@ def _remove_sandboxes(controller: Controller, snapshot: Snapshot) -> None:
         except OSError:
             logger.exception("failed to remove stale sandbox at %s", key)
             failed.add(key)
+    controller.kernel.sweep()
     gone.extend(
         Delete("sandbox", sandbox_id)
         for sandbox_id, row in snapshot.sandboxes.items()

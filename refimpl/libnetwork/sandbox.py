@@ -188,6 +188,13 @@ class Sandbox:
         Raises:
             EngineError: every error on the way, joined by "; ".
         """
+        try:
+            self._delete()
+        finally:
+            # last, because who sweeps would be in the way of everything else
+            self.controller.kernel.sweep()
+
+    def _delete(self) -> None:
         with self._lock:
             if self._is_deleted:
                 return

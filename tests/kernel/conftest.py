@@ -65,10 +65,11 @@ def ip() -> Ip:
 
 
 @pytest.fixture
-def links_become(ip: Ip) -> Callable[[set[str]], None]:
-    """Wait until the daemon's namespace has exactly these links: they go after the sandbox."""
+def links_become(ip: Ip, kernel: LinuxKernel) -> Callable[[set[str]], None]:
+    """Sweep, and wait until the daemon's namespace has exactly these links."""
 
     def wait(wanted: set[str]) -> None:
+        kernel.sweep()
         deadline = time.monotonic() + LINKS_GO_S
         while (found := {link["ifname"] for link in ip("link")}) != wanted:
             assert time.monotonic() < deadline, f"links {found}, not {wanted}, for {LINKS_GO_S} s"

@@ -102,7 +102,7 @@ def compose(root: Path, trap: Trap, *, with_runtime: bool) -> Daemon:
     daemon = Daemon(
         Services(
             config=config,
-            kernel=trap.wrap(LinuxKernel(), "kernel"),
+            kernel=trap.wrap(LinuxKernel(), "kernel", uncounted=("close", "sweep")),
             files=trap.wrap(LinuxFiles(), "files"),
             runtime=trap.wrap(runtime, "runtime") if with_runtime else runtime,
             clock=utc_now,

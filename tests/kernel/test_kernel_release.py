@@ -15,8 +15,9 @@ from refimpl.kernel import netns
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.links import RETIRED_GROUP
 from refimpl.kernel.linux import LinuxKernel
-from refimpl.kernel.reaper import Reaper
 
+PORTS_MAX = 1023
+"""The kernel's limit for a bridge."""
 GATEWAY = GatewayPlan(ipv4="172.30.0.1", interface="eth0")
 
 
@@ -36,10 +37,7 @@ def dweller(key: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("known", ["none", "all", "one is renamed"])
-def test_its_ports_are_off_the_bridge_and_down_at_once(
-    kernel, netns_directory, interface, ip, monkeypatch, known
-) -> None:
-    monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
+def test_its_ports_are_down_at_once(kernel, netns_directory, interface, ip, known) -> None:
     key = str(netns_directory / "key")
     plans = tuple(interface(number, name=f"eth{number - 2}") for number in (2, 3))
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=plans))
@@ -49,10 +47,37 @@ def test_its_ports_are_off_the_bridge_and_down_at_once(
         plans = (plans[0]._replace(host_name="ni-renamed"), plans[1])
     with dweller(key):
         kernel.destroy_sandbox(key, None if known == "none" else names)
-        assert ip("link", "show", "master", "ni-br0") == []
         for plan in plans:
             (link,) = ip("link", "show", plan.host_name)
             assert "UP" not in link["flags"]
+
+
+def test_a_full_bridge_has_room_for_who_comes_after_one_that_went(
+    kernel, netns_directory, interface, bridge
+) -> None:
+    """A port on its way out takes a place until it is deleted."""
+    others = range(PORTS_MAX // 2)  # pairs, of which both ends are ports
+    lines = (
+        f"link add ni-{one} master {bridge} type veth peer name ni-{one}p\n"
+        f"link set ni-{one}p master {bridge}\n"
+        for one in others
+    )
+    subprocess.run(["ip", "-batch", "-"], input="".join(lines), text=True, check=True)
+    try:
+        plans = [SandboxPlan(key=str(netns_directory / "own"), interfaces=(interface(2),))]
+        plans += [SandboxPlan(key=str(netns_directory / "two"), interfaces=(interface(3),))]
+        kernel.create_sandbox(plans[0])
+        with pytest.raises(OSError, match="create interface eth0") as refused:
+            kernel.create_sandbox(plans[1])
+        assert refused.value.errno == errno.EXFULL
+        # somebody lives there, or the end of the namespace would delete the pair
+        with dweller(plans[0].key):
+            kernel.destroy_sandbox(plans[0].key, [plans[0].interfaces[0].host_name])
+            kernel.create_sandbox(plans[1])
+    finally:
+        lines = (f"link set ni-{one}{end} group 7\n" for one in others for end in ("", "p"))
+        subprocess.run(["ip", "-batch", "-"], input="".join(lines), text=True, check=True)
+        subprocess.run(["ip", "link", "del", "group", "7"], check=True)
 
 
 def test_a_file_that_cannot_be_removed_keeps_no_link(
@@ -75,9 +100,8 @@ def test_a_file_that_cannot_be_removed_keeps_no_link(
 
 
 def test_no_traffic_reaches_a_process_that_stayed_inside(
-    kernel, netns_directory, interface, monkeypatch
+    kernel, netns_directory, interface
 ) -> None:
-    monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
     key = str(netns_directory / "key")
     plan = SandboxPlan(key=key, interfaces=(interface(2),), gateway=GATEWAY)
     kernel.create_sandbox(plan)
@@ -96,9 +120,8 @@ def test_no_traffic_reaches_a_process_that_stayed_inside(
 
 
 def test_the_next_sandbox_may_have_its_addresses_macs_and_names_at_once(
-    kernel, netns_directory, interface, inside, ip, monkeypatch
+    kernel, netns_directory, interface, inside, ip
 ) -> None:
-    monkeypatch.setattr(Reaper, "wake", lambda reaper: None)
     key = str(netns_directory / "key")
     for number in (2, 3, 4):
         interfaces = (interface(2, host_name=f"veth{number:07x}"),)

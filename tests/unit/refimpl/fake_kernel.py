@@ -49,6 +49,8 @@ class FakeKernel:
         self.operations: list[str] = []
         self.told_at_destroy: list[Sequence[str] | None] = []
         """The host names that `destroy_sandbox` was given."""
+        self.unswept: list[str] = []
+        """What was destroyed since the last `sweep`."""
         self.fail: dict[str, OSError] = {}
         """The operation of this name fails, once."""
 
@@ -155,9 +157,13 @@ class FakeKernel:
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
         self.told_at_destroy.append(host_names)
+        self.unswept.append(key)
         self._do("destroy_sandbox")
         assert key not in self.host_keys, "that would take the host's own links"
         self.sandboxes.pop(key, None)
+
+    def sweep(self) -> None:
+        self.unswept.clear()
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
         keys = {*self.sandboxes, *self.host_keys}

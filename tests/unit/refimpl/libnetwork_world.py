@@ -45,7 +45,7 @@ class World:
             kernel=recorder.wrap(
                 self.kernel,
                 "kernel",
-                uncounted=("close", "links", "host_subnets", "sandbox_keys"),
+                uncounted=("close", "links", "host_subnets", "sandbox_keys", "sweep"),
             ),
             files=recorder.wrap(self.files, "files", uncounted=("read",)),
             store=recorder.wrap(self.store, "store", uncounted=("close", "load")),
@@ -65,6 +65,7 @@ class World:
         """Compare kernel and rows with the controller, which has no sandbox any more."""
         snapshot: Snapshot = self.store.load()
         assert self.kernel.sandboxes == {}
+        assert self.kernel.unswept == []
         assert self.kernel.host_keys <= {f"{NETNS}/default"}
         assert self.kernel.stray_veths == {}
         assert snapshot.sandboxes == {}
