@@ -33,6 +33,7 @@ from refimpl.errors import EngineError
 from refimpl.kernel.base import Link
 from refimpl.kernel.faults import InjectedFault, Moment, Recorder
 from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.links import RETIRED_GROUP
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
@@ -191,14 +192,21 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
 
 
 def _lasting_links(daemon: Daemon) -> tuple[Link, ...]:
-    """Return the host's links, when those off their bridge have gone or had the time to."""
+    """Return the host's links, when those that are retired have gone or had the time to."""
     deadline = time.monotonic() + LINKS_GO_S
-    while True:
-        links = daemon.kernel.links()
-        is_leaving = any(link.kind == "veth" and link.master is None for link in links)
-        if not is_leaving or time.monotonic() > deadline:
-            return links
+    while _retired_links() and time.monotonic() < deadline:
         time.sleep(_INTERVAL_S)
+    return daemon.kernel.links()
+
+
+def _retired_links() -> list[str]:
+    shown = subprocess.run(
+        ["ip", "-j", "link", "show", "group", str(RETIRED_GROUP)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [link["ifname"] for link in json.loads(shown or "[]") if link]
 
 
 def main(directory: str, case: str, number: str, moment: str) -> None:
