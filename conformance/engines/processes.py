@@ -39,8 +39,14 @@ def run_tool(*command: str | Path, check: bool = True) -> str:
 
 
 def make_netns(name: str) -> Path:
-    """Make a network namespace with `lo` up; give its path."""
+    """Make a network namespace with `lo` up, that forwards nothing; give its path.
+
+    It would forward where the machine does, and Docker closes FORWARD only when it was itself that
+    switched forwarding on: a machine that forwards would make it look open.
+    """
     run_tool("ip", "netns", "add", name)
+    switch = "/proc/sys/net/ipv4/ip_forward"
+    run_tool("ip", "netns", "exec", name, "sh", "-c", f"echo 0 > {switch}")
     run_tool("ip", "-n", name, "link", "set", "lo", "up")
     return NETNS_DIR / name
 
