@@ -23,6 +23,7 @@ from tests.unit.refimpl.dns_backend import (
     addresses,
     bound,
     count_descriptors,
+    wait_for,
 )
 
 
