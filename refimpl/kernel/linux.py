@@ -67,6 +67,7 @@ class LinuxKernel:
         self._spares = Spares(self._maker, self._ipv6)
         self._firewall = Firewall(firewall_table)
         self._reaper = Reaper()
+        self._has_retired = False
         self._host = Netlink()
         """For what every start and stop does; what is rare, or long, has a socket of its own."""
         self._new_ports: SimpleQueue[str] = SimpleQueue()
@@ -276,6 +277,7 @@ class LinuxKernel:
             ports = self._ports_of(key)
         if ports:
             _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
+            self._has_retired = True
         netns.unpin(key)
 
     def sweep(self) -> None:
@@ -283,7 +285,9 @@ class LinuxKernel:
 
         Not by `destroy_sandbox`: who deletes them would be in the way of what comes after it.
         """
-        self._reaper.wake()
+        if self._has_retired:
+            self._has_retired = False  # before: what is retired from now on is for the next sweep
+            self._reaper.wake()
 
     def _ports_named(self, names: Sequence[str]) -> list[int] | None:
         """Return the indices of links; None when one is not there by its name."""

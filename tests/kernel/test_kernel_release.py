@@ -15,6 +15,7 @@ from refimpl.kernel import netns
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.links import RETIRED_GROUP
 from refimpl.kernel.linux import LinuxKernel
+from refimpl.kernel.reaper import Reaper
 
 PORTS_MAX = 1023
 """The kernel's limit for a bridge."""
@@ -78,6 +79,24 @@ def test_a_full_bridge_has_room_for_who_comes_after_one_that_went(
         lines = (f"link set ni-{one}{end} group 7\n" for one in others for end in ("", "p"))
         subprocess.run(["ip", "-batch", "-"], input="".join(lines), text=True, check=True)
         subprocess.run(["ip", "link", "del", "group", "7"], check=True)
+
+
+def test_a_sweep_asks_the_kernel_only_where_a_link_is_left(
+    kernel, netns_directory, interface, monkeypatch
+) -> None:
+    woken: list[Reaper] = []
+
+    def wake(reaper: Reaper) -> None:
+        woken.append(reaper)
+
+    monkeypatch.setattr(Reaper, "wake", wake)
+    for interfaces, wakes in (((), 0), ((interface(2),), 1)):
+        key = str(netns_directory / f"key{wakes}")
+        kernel.create_sandbox(SandboxPlan(key=key, interfaces=interfaces))
+        kernel.destroy_sandbox(key)
+        kernel.sweep()
+        kernel.sweep()
+        assert len(woken) == wakes
 
 
 def test_a_file_that_cannot_be_removed_keeps_no_link(
