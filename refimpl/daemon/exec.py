@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from refimpl.daemon.attach import Attaching
 from refimpl.daemon.backend import STDERR, STDOUT, AttachSession, Wire
 from refimpl.daemon.monitor import close_process
-from refimpl.daemon.start import exit_code_of
+from refimpl.daemon.start import exit_code_of, last_of_each
 from refimpl.daemon.stdio import Session, Streams
 from refimpl.daemon.stop import not_running, restarting
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
@@ -163,8 +163,7 @@ class Executing(Attaching):
         if request.tty:
             lines.append("TERM=xterm")
         lines += request.env or []
-        last = {line.partition("=")[0]: line for line in lines}
-        return tuple(line for line in last.values() if "=" in line)
+        return last_of_each(lines)
 
     def _exec_process(self, prepared: Exec) -> ProcessSpec:
         request, container = prepared.request, prepared.container

@@ -6,7 +6,7 @@ Mirrors: moby daemon/{start,oci_linux,monitor}.go containerStart, createSpec, Cl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 
 from refimpl.daemon.core import log
@@ -202,8 +202,7 @@ class Starting(Removing, Networking, Images):
             lines.append("TERM=xterm")
         lines += self.setup_linked_containers(container)
         lines += container.config.env or []
-        last = {line.partition("=")[0]: line for line in lines}
-        return tuple(line for line in last.values() if "=" in line)
+        return last_of_each(lines)
 
     def _network_namespace(self, container: Container) -> str | None:
         """Return the namespace to join: the sandbox's, another container's, or a new one."""
@@ -267,6 +266,15 @@ def translate_start_error(container: Container, failure: OSError) -> EngineError
     if code:
         container.state.exit_code = code
     return error
+
+
+def last_of_each(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return an environment in which the last line of a name counts, and one without `=` unsets it.
+
+    Mirrors: moby container/env.go ReplaceOrAppendEnvVars (v20.10).
+    """
+    last = {line.partition("=")[0]: line for line in lines}
+    return tuple(line for line in last.values() if "=" in line)
 
 
 def exit_code_of(command: str, text: str) -> tuple[int, EngineError]:
