@@ -250,10 +250,7 @@ def _default_bridge_name(
         number += 1
     name = f"netinit{number}"
     taken = stale.bridge or DEFAULT_BRIDGE_NAME
-    logger.warning(
-        "bridge %s is used by somebody else: the default network is on %s",
-        taken, name,
-    )  # fmt: skip
+    logger.warning("bridge %s is another's: the default network is on %s", taken, name)
     return name
 
 
