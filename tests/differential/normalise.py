@@ -93,7 +93,7 @@ class Symbols:
         return text
 
     def filled(self, text: str) -> str:
-        """Put an id's beginning in the place of `{container c1:12}`: the way back."""
+        """Put an id's beginning in the place of `{container ct1:12}`: the way back."""
         ids = {symbol: identifier for identifier, symbol in self._symbols.items()}
         return _PART.sub(lambda part: ids[part["symbol"]][: int(part["length"])], text)
 

@@ -10,7 +10,7 @@ NET1, NET2 = "10.205.1.0/24", "10.205.2.0/24"
 def list_networks_with_filters(engine: Stage) -> None:
     engine.network("net1", NET1, labels={"colour": "blue", "size": "1"})
     engine.network("net2", NET2, internal=True, labels={"colour": "red"})
-    engine.run("c1", host={"network_mode": "net1"})
+    engine.run("ct1", host={"network_mode": "net1"})
     for filters in (
         {},
         {"name": "net"},
@@ -44,22 +44,22 @@ def list_networks_with_filters(engine: Stage) -> None:
 @scenario
 def list_containers_with_filters(engine: Stage) -> None:
     engine.network("net1", NET1)
-    engine.run("c1", host={"network_mode": "net1"}, labels={"colour": "blue"})
-    engine.run("c2", labels={"colour": "red"})
-    engine.create("c3", ("sh", "-c", "exit 3"))
-    engine.start("c3", look=False)
-    engine.wait("c3")
-    engine.create("c4", host={"network_mode": "host"})
-    engine.run("c5")
-    engine.pause("c5")
+    engine.run("ct1", host={"network_mode": "net1"}, labels={"colour": "blue"})
+    engine.run("ct2", labels={"colour": "red"})
+    engine.create("ct3", ("sh", "-c", "exit 3"))
+    engine.start("ct3", look=False)
+    engine.wait("ct3")
+    engine.create("ct4", host={"network_mode": "host"})
+    engine.run("ct5")
+    engine.pause("ct5")
     for filters in (
         {"network": "net1"},
         {"network": "bridge"},
         {"network": "host"},
         {"network": "nowhere"},
         {"network": ["net1", "bridge"]},
-        {"name": "c1"},
-        {"name": "/c1"},
+        {"name": "ct1"},
+        {"name": "/ct1"},
         {"name": "^c"},
         {"name": "^/c[12]$"},
         {"name": "("},
@@ -77,8 +77,8 @@ def list_containers_with_filters(engine: Stage) -> None:
         {"exited": "nonsense"},
         {"ancestor": "netinit/busybox"},
         {"ancestor": "nonsense"},
-        {"before": "c3"},
-        {"since": "c3"},
+        {"before": "ct3"},
+        {"since": "ct3"},
         {"before": "nobody"},
         {"health": "none"},
         {"health": "nonsense"},
@@ -94,26 +94,26 @@ def list_containers_with_filters(engine: Stage) -> None:
     engine.ps(every=False, status="exited")
     engine.request("GET", "/containers/json?limit=2")
     engine.request("GET", "/containers/json?limit=nonsense")
-    engine.ps(id="{container c1:12}")
-    engine.ps(id="{container c1:64}")
+    engine.ps(id="{container ct1:12}")
+    engine.ps(id="{container ct1:64}")
 
 
 @scenario
 def ps_shows_ports_networks_and_status(engine: Stage) -> None:
     engine.network("net1", NET1)
-    engine.create("c1", ports=[80])
+    engine.create("ct1", ports=[80])
     engine.ps()
-    engine.connect("c1", "net1")
-    engine.start("c1")
+    engine.connect("ct1", "net1")
+    engine.start("ct1")
     engine.ps()
-    engine.pause("c1")
+    engine.pause("ct1")
     engine.ps()
-    engine.unpause("c1")
-    engine.kill("c1")
+    engine.unpause("ct1")
+    engine.kill("ct1")
     engine.ps()
-    engine.run("c2", host={"network_mode": "container:c1"})
-    engine.start("c1")
-    engine.run("c2", host={"network_mode": "container:c1"})
+    engine.run("ct2", host={"network_mode": "container:ct1"})
+    engine.start("ct1")
+    engine.run("ct2", host={"network_mode": "container:ct1"})
     engine.ps()
 
 

@@ -38,9 +38,9 @@ def network_create_with_options(engine: Stage) -> None:
     for number in range(3):
         engine.run(f"c{number}", host={"network_mode": "full"})
     engine.create(
-        "c9", host={"network_mode": "full"}, endpoints={"full": {"ipv4_address": "10.204.9.1"}}
+        "ct9", host={"network_mode": "full"}, endpoints={"full": {"ipv4_address": "10.204.9.1"}}
     )
-    engine.start("c9")
+    engine.start("ct9")
     engine.remove_network("plain")
 
 
@@ -58,9 +58,9 @@ def network_create_internal_and_ipv6(engine: Stage) -> None:
     )
     engine.network("six3", "10.204.4.0/24", "fd00:204:3::/64")
     engine.network("six4", "10.204.5.0/24", enable_ipv6=True)
-    engine.run("c1", host={"network_mode": "six2"})
-    engine.connect("c1", "in1")
-    engine.connect("c1", "six3")
+    engine.run("ct1", host={"network_mode": "six2"})
+    engine.connect("ct1", "in1")
+    engine.connect("ct1", "six3")
 
 
 @scenario
@@ -126,19 +126,19 @@ def network_create_option_refusals(engine: Stage) -> None:
         ]
     ):
         engine.network(f"net{number}", f"10.204.{20 + number}.0/24", options={key: value})
-    engine.run("c1", host={"network_mode": "net9"})
-    engine.connect("c1", "net8")
+    engine.run("ct1", host={"network_mode": "net9"})
+    engine.connect("ct1", "net8")
 
 
 @scenario
 def network_remove(engine: Stage) -> None:
     engine.network("net1", NET1)
-    engine.run("c1", host={"network_mode": "net1"})
-    engine.run("c2", host={"network_mode": "net1"})
+    engine.run("ct1", host={"network_mode": "net1"})
+    engine.run("ct2", host={"network_mode": "net1"})
     engine.remove_network("net1")
-    engine.stop("c1")
+    engine.stop("ct1")
     engine.remove_network("net1")
-    engine.disconnect("c2", "net1")
+    engine.disconnect("ct2", "net1")
     engine.remove_network("net1")
     engine.remove_network("net1")
     engine.remove_network("bridge")
@@ -152,13 +152,13 @@ def network_prune(engine: Stage) -> None:
     engine.network("used", NET1)
     engine.network("kept", NET2, labels={"keep": "yes"})
     engine.network("free", "10.204.3.0/24", labels={"free": "yes"})
-    engine.run("c1", host={"network_mode": "used"})
+    engine.run("ct1", host={"network_mode": "used"})
     engine.prune_networks(label="free=yes")
     engine.network("free", "10.204.3.0/24")
     engine.request("POST", "/networks/prune?filters=%7B%22label%21%22%3A%5B%22keep%22%5D%7D")
     engine.request("POST", "/networks/prune?filters=%7B%22until%22%3A%5B%221h%22%5D%7D")
     engine.request("POST", "/networks/prune?filters=%7B%22name%22%3A%5B%22kept%22%5D%7D")
-    engine.stop("c1")
+    engine.stop("ct1")
     engine.prune_networks()
     engine.prune_networks()
 
@@ -168,24 +168,24 @@ def network_with_few_addresses(engine: Stage) -> None:
     engine.network("tiny", "10.204.1.0/29")
     for number in range(7):
         engine.run(f"c{number}", host={"network_mode": "tiny"})
-    engine.stop("c2")
-    engine.start("c6")
-    engine.start("c2")
+    engine.stop("ct2")
+    engine.start("ct6")
+    engine.start("ct2")
 
 
 @scenario
 def network_addresses_come_back(engine: Stage) -> None:
     engine.network("net1", NET1)
     on = {"network_mode": "net1"}
-    for name in ("c1", "c2", "c3"):
+    for name in ("ct1", "ct2", "ct3"):
         engine.run(name, host=on)
-    engine.stop("c1")
-    engine.stop("c2")
-    engine.start("c2")
-    engine.start("c1")
-    engine.remove("c3", force=True)
-    engine.run("c4", host=on, endpoints={"net1": {"ipv4_address": "10.204.1.4"}})
-    engine.run("c5", host=on)
+    engine.stop("ct1")
+    engine.stop("ct2")
+    engine.start("ct2")
+    engine.start("ct1")
+    engine.remove("ct3", force=True)
+    engine.run("ct4", host=on, endpoints={"net1": {"ipv4_address": "10.204.1.4"}})
+    engine.run("ct5", host=on)
 
 
 @scenario

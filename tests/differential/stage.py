@@ -26,6 +26,7 @@ FOR_EVER = ("sleep", "600")
 """As process 1 it has no handler for SIGTERM, so how it ends does not hang on when it is asked."""
 
 _WAIT_S = 20.0
+_HEXADECIMAL = re.compile("[0-9a-f]+")
 _BUILT_IN = {"bridge", "host", "none"}
 
 
@@ -71,13 +72,16 @@ class Stage:
         """Create a container.
 
         Args:
-            name: its name.
+            name: its name; not a hexadecimal number, which may be the beginning of another's id.
             command: its program and arguments.
             host: arguments of the SDK's create_host_config: network_mode, links, dns, ...
             endpoints: by network, the arguments of the SDK's create_endpoint_config.
             look: whether to look at everything afterwards.
             options: further ones of create_container: hostname, labels, ...
         """
+        if _HEXADECIMAL.fullmatch(name):
+            msg = f"the name {name!r} may find another container by its id"
+            raise ValueError(msg)
         api = self._side.api
 
         def call() -> Any:
@@ -309,7 +313,7 @@ class Stage:
             self.steps[-1].seen.update(snapshot(self._side, self._symbols))
 
     def _filled(self, value: Any) -> Any:
-        """Put ids in the place of `{container c1:12}`, however deep it lies."""
+        """Put ids in the place of `{container ct1:12}`, however deep it lies."""
         if isinstance(value, dict):
             return {key: self._filled(entry) for key, entry in value.items()}
         if isinstance(value, list):

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-CONTAINERS = ("web", "db", "app", "job")
+CONTAINERS = ("web", "sql", "app", "job")
+"""No name is a hexadecimal number: while nobody has it, it would find a container by its id."""
+
 NETWORKS = ("alpha", "beta", "gamma", "zeta")
 GHOST = "ghost"
 """A container and a network that nobody makes."""
@@ -17,8 +19,8 @@ GHOST = "ghost"
 ADDRESSES = ("", ".10", ".11", ".1", ".255", "::10", "10.99.0.5", "10.81.1", "nonsense")
 """Static addresses: an ending is completed by the network's subnet."""
 
-ALIASES = ("", "svc", "db", "Upper.Case")
-ENDPOINT_LINKS = ("", "web:peer", "db:peer", "ghost:peer", "a:b:c")
+ALIASES = ("", "svc", "sql", "Upper.Case")
+ENDPOINT_LINKS = ("", "web:peer", "sql:peer", "ghost:peer", "a:b:c")
 SIGNALS = ("KILL", "SIGUSR1", "0", "NONSENSE")
 NEW_NAMES = (*CONTAINERS, "new", "x", "bad name", "")
 _NUMBER = {name: number for number, name in enumerate(NETWORKS, 1)}
@@ -115,8 +117,8 @@ CONTAINER_EXTRAS: dict[str, Callable[[dict[str, Any]], None]] = {
     "expose": _set(ExposedPorts={"80/tcp": {}}),
     "dns": _host_config(Dns=["10.99.0.53"], DnsSearch=["example.org"], DnsOptions=["ndots:2"]),
     "extra hosts": _host_config(ExtraHosts=["one:10.99.0.1", "gate:host-gateway"]),
-    "link": _host_config(Links=["db:store"]),
-    "link to many": _host_config(Links=["db:store", "web:front"]),
+    "link": _host_config(Links=["sql:store"]),
+    "link to many": _host_config(Links=["sql:store", "web:front"]),
     "read-only": _host_config(ReadonlyRootfs=True),
     # what is refused, at create or at start
     "bad hostname": _set(Hostname="bad name"),

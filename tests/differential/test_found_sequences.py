@@ -22,9 +22,9 @@ def state(walked_pair) -> Iterator[Walk]:
 
 
 def test_a_list_shows_a_container_as_it_was_before_its_failed_start_was_undone(state):
-    state.create(container="db", mode="default", extra="plain", address="", alias="")
-    state.connect(network="beta", container="db", address="", alias="", link="")
-    state.start(container="db")
+    state.create(container="sql", mode="default", extra="plain", address="", alias="")
+    state.connect(network="beta", container="sql", address="", alias="", link="")
+    state.start(container="sql")
 
 
 def test_a_list_does_not_show_a_network_whose_live_connect_failed(state):
@@ -75,7 +75,7 @@ def test_a_taken_name_comes_before_a_scope_that_cannot_be(state):
 
 
 def test_a_link_to_a_container_whose_target_is_not_there(state):
-    state.create(container="db", mode="container:ghost", extra="plain", address="", alias="")
+    state.create(container="sql", mode="container:ghost", extra="plain", address="", alias="")
     state.create(container="job", mode="default", extra="link", address="", alias="")
 
 
