@@ -173,7 +173,7 @@ def hosts_with_lines_of_other_editors(engine: Stage) -> None:
 def partial_and_ambiguous_ids(engine: Stage) -> None:
     # of 17 ids two begin with the same of 16 digits
     for number in range(17):
-        engine.create(f"c{number:02}", look=False)
+        engine.create(f"ct{number:02}", look=False)
         engine.network(f"net{number:02}", f"10.203.{number + 10}.0/24", look=False)
     engine.inspect("{container c01:64}")
     engine.inspect("{container c01:12}")

@@ -36,7 +36,7 @@ def network_create_with_options(engine: Stage) -> None:
         check_duplicate=True,
     )
     for number in range(3):
-        engine.run(f"c{number}", host={"network_mode": "full"})
+        engine.run(f"ct{number}", host={"network_mode": "full"})
     engine.create(
         "ct9", host={"network_mode": "full"}, endpoints={"full": {"ipv4_address": "10.204.9.1"}}
     )
@@ -167,7 +167,7 @@ def network_prune(engine: Stage) -> None:
 def network_with_few_addresses(engine: Stage) -> None:
     engine.network("tiny", "10.204.1.0/29")
     for number in range(7):
-        engine.run(f"c{number}", host={"network_mode": "tiny"})
+        engine.run(f"ct{number}", host={"network_mode": "tiny"})
     engine.stop("ct2")
     engine.start("ct6")
     engine.start("ct2")
