@@ -9,7 +9,6 @@ import json
 import os
 import random
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -21,13 +20,13 @@ import click
 import docker
 
 from benchmarks.cases import BRIDGE
+from benchmarks.engines import started_engines
 from benchmarks.figures import percentile, ratio_of_medians
 from benchmarks.machine import describe_machine, load_before_run
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import EngineError
-from conformance.engines.factory import make_engine
-from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT, ManagedEngine
+from conformance.engines.managed import ManagedEngine
 from conformance.image import ensure_image
 
 ENGINES = ("reference", "docker")
@@ -113,22 +112,13 @@ def measure(rounds: int, seed: int) -> list[Bursts]:
         EngineError: an engine could not be had.
     """
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
-    run_id = f"{random.SystemRandom().getrandbits(24):06x}"
+    run_id = f"burst-{random.SystemRandom().getrandbits(24):06x}"
     with ExitStack() as cleanup:
-        prefix = f"{FOLDER_PREFIX}burst-"
-        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=WORKSPACE_ROOT)
-        workspace = Path(cleanup.enter_context(folder))
         slots = []
-        for name in ENGINES:
-            engine = make_engine(name, run_id=f"burst-{run_id}", workspace=workspace)
-            if not isinstance(engine, ManagedEngine):
-                raise EngineError(f"{name}: bursts are for engines that are started here")
-            cleanup.callback(engine.stop)
-            engine.exec_root_in_memory = True
-            engine.start()
+        for engine in cleanup.enter_context(started_engines(ENGINES, run_id=run_id)):
             starters = cleanup.enter_context(closing(Starters(engine, run_id)))
-            starters.burst(Bursts(name))  # the first one is not recorded
-            slots.append((starters, Bursts(name)))
+            starters.burst(Bursts(engine.name))  # the first one is not recorded
+            slots.append((starters, Bursts(engine.name)))
         for _ in range(rounds):
             for starters, found in rng.sample(slots, len(slots)):
                 starters.burst(found)

@@ -26,6 +26,7 @@ from benchmarks.gate.cli import counts, gate, trials
 from benchmarks.growth import growth, read_growth
 from benchmarks.history.cli import history
 from benchmarks.measure import Measurements, Progress, Settings
+from benchmarks.modes import modes
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
 from benchmarks.resolve import dns_command
@@ -99,6 +100,7 @@ main.add_command(growth)
 main.add_command(history)
 main.add_command(burst)
 main.add_command(boot)
+main.add_command(modes)
 main.add_command(trials)
 
 

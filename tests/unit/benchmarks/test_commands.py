@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from benchmarks.cli import main
 from benchmarks.history.cli import report
 
-COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "render", "run", "trials")
+COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "modes", "render", "run", "trials")
 
 
 def interrupt(**_options):
