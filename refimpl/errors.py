@@ -23,6 +23,13 @@ class EngineError(Exception):
     status = 500
 
 
+def message_of(failure: Exception) -> str:
+    """Return what a client is told of a failure: of the machine's, without its number."""
+    if isinstance(failure, OSError) and failure.strerror:
+        return failure.strerror
+    return str(failure) or type(failure).__name__
+
+
 class InvalidParameter(EngineError):
     """The request asks for something that can never work."""
 

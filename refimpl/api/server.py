@@ -26,7 +26,7 @@ from refimpl.api.request import Request, moved_target, parse_target
 from refimpl.api.routes import dispatch
 from refimpl.api.versions import API_VERSION, split_version
 from refimpl.daemon.backend import Backend
-from refimpl.errors import EngineError, InvalidParameter
+from refimpl.errors import EngineError, InvalidParameter, message_of
 from refimpl.limits import API_CLOSE_WAIT_S
 
 _log = logging.getLogger(__name__)
@@ -179,15 +179,13 @@ def _answer_failure(request: Request, answer: Answer, failure: Exception) -> boo
             return False
         answer.error(failure.status, str(failure))
         return True
-    message = str(failure) or type(failure).__name__
     if isinstance(failure, OSError):  # the machine refused, which is no defect of the engine's
-        message = failure.strerror or message
         _log.error("%s %s: %s", request.method, request.path, failure)
     else:
         _log.error("%s %s failed unexpectedly", request.method, request.path, exc_info=failure)
     if answer.started:
         return False
-    answer.error(500, message)
+    answer.error(500, message_of(failure))
     return True
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from refimpl.daemon.attach import Attaching
 from refimpl.daemon.backend import STDERR, STDOUT, AttachSession, Wire
 from refimpl.daemon.monitor import close_process
-from refimpl.daemon.start import exit_code_of, last_of_each
+from refimpl.daemon.start import exit_code_of, replace_or_append_env
 from refimpl.daemon.stdio import Session, Streams
 from refimpl.daemon.stop import not_running, restarting
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
@@ -159,11 +159,8 @@ class Executing(Attaching):
         return prepared.streams.attach(frozenset(wanted), owns_stdin=request.attach_stdin)
 
     def _exec_environment(self, container: Container, request: ExecRequest) -> tuple[str, ...]:
-        lines = list(self._environment(container))
-        if request.tty:
-            lines.append("TERM=xterm")
-        lines += request.env or []
-        return last_of_each(lines)
+        lines = self.create_daemon_environment(container, tty=request.tty)
+        return replace_or_append_env(lines, request.env or [])
 
     def _exec_process(self, prepared: Exec) -> ProcessSpec:
         request, container = prepared.request, prepared.container

@@ -269,7 +269,10 @@ class Networking(Links):
             networks.pop(network.id, None)
             network_options.update_endpoint_network_settings(container, network, endpoint)
             self._join(container, sandbox, endpoint, endpoint_config)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError):
+                # in Docker the kernel refuses the pair before anything is recorded of its endpoint
+                self.clean_operational_data(networks[network.name])
             self._rollback(endpoint, id_or_name)
             raise
 

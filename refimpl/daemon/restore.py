@@ -160,12 +160,14 @@ class Restoring(Listing, Networks, System):
         has_survived = container.id in self.runtime.list()
         self.guarded("end", container, lambda: self.runtime.delete(container.id))
         state = container.state
-        if state.removal_in_progress or state.dead:
-            self.guarded("remove", container, lambda: self.cleanup_container(container, force=True))
-            return
         if state.running:
             state.set_stopped(KILLED if has_survived else GONE, self.clock())
             self.log_container_event(container, "die", {"exitCode": str(state.exit_code)})
+            self.try_checkpoint(container)
+        if state.removal_in_progress:
+            # dead, for its user to remove once more: moby would not know with what else
+            state.removal_in_progress = False
+            state.dead = True
             self.try_checkpoint(container)
         merged = self.config.data("overlay", container.id, "merged")
         self.guarded("unmount", container, lambda: self.kernel.unmount(merged))

@@ -16,7 +16,14 @@ from refimpl.daemon.networking import Networking
 from refimpl.daemon.remove import Removing
 from refimpl.daemon.restart_manager import RestartManager
 from refimpl.daemon.stdio import StdioLoop, Streams
-from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotModified
+from refimpl.errors import (
+    Conflict,
+    EngineError,
+    InvalidParameter,
+    NotFound,
+    NotModified,
+    message_of,
+)
 from refimpl.kernel.base import OverlayPlan
 from refimpl.model.container import Container
 from refimpl.oci.base import ContainerSpec, Mount, Process, ProcessSpec, RuntimeFailure
@@ -120,7 +127,7 @@ class Starting(Removing, Networking, Images):
 
     def _undo_start(self, container: Container, error: Exception) -> None:
         state = container.state
-        state.error = str(error)
+        state.error = message_of(error)
         if state.exit_code == 0:
             state.exit_code = 128
         state.running = state.restarting = state.paused = False
@@ -176,7 +183,7 @@ class Starting(Removing, Networking, Images):
             rootfs=self.config.data("overlay", container.id, "merged"),
             process=ProcessSpec(
                 args=(container.path, *container.args),
-                env=self._environment(container),
+                env=self.create_daemon_environment(container, tty=config.tty),
                 cwd=config.working_dir or "/",
                 user=config.user,
                 tty=config.tty,
@@ -195,14 +202,16 @@ class Starting(Removing, Networking, Images):
             sysctls=dict(host_config.sysctls or {}),
         )
 
-    def _environment(self, container: Container) -> tuple[str, ...]:
-        """Return the daemon's variables, then the links', then the user's, the last one wins."""
+    def create_daemon_environment(self, container: Container, *, tty: bool) -> tuple[str, ...]:
+        """Return the daemon's variables and the links', changed as the container's user says.
+
+        Mirrors: moby container/container_unix.go CreateDaemonEnvironment (v20.10).
+        """
         lines = [DEFAULT_PATH, f"HOSTNAME={container.config.hostname}"]
-        if container.config.tty:
+        if tty:
             lines.append("TERM=xterm")
         lines += self.setup_linked_containers(container)
-        lines += container.config.env or []
-        return last_of_each(lines)
+        return replace_or_append_env(lines, container.config.env or [])
 
     def _network_namespace(self, container: Container) -> str | None:
         """Return the namespace to join: the sandbox's, another container's, or a new one."""
@@ -268,13 +277,23 @@ def translate_start_error(container: Container, failure: OSError) -> EngineError
     return error
 
 
-def last_of_each(lines: Iterable[str]) -> tuple[str, ...]:
-    """Return an environment in which the last line of a name counts, and one without `=` unsets it.
+def replace_or_append_env(defaults: Iterable[str], overrides: Iterable[str]) -> tuple[str, ...]:
+    """Return the defaults with what overrides them in their place, and the rest behind them.
+
+    A line without `=` takes away the last default of its name, and nothing that overrides. Where
+    a name stays more than once, the runtime takes the last.
 
     Mirrors: moby container/env.go ReplaceOrAppendEnvVars (v20.10).
     """
-    last = {line.partition("=")[0]: line for line in lines}
-    return tuple(line for line in last.values() if "=" in line)
+    lines = list(defaults)
+    places = {line.partition("=")[0]: place for place, line in enumerate(lines)}
+    for line in overrides:
+        name, separator, _ = line.partition("=")
+        if name in places:
+            lines[places[name]] = line if separator else ""
+        elif separator:
+            lines.append(line)
+    return tuple(filter(None, lines))
 
 
 def exit_code_of(command: str, text: str) -> tuple[int, EngineError]:

@@ -5,6 +5,7 @@ Mirrors: moby daemon/{kill,stop,pause,unpause,wait}.go, container/state.go Wait 
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable
 
@@ -180,7 +181,7 @@ class Stopping(DaemonCore):
                 "Container %s failed to exit within %d seconds of signal %d - using the force",
                 container.id, seconds, number,
             )  # fmt: skip
-            if is_running(container):
+            with contextlib.suppress(Conflict):  # it ended by itself meanwhile
                 self.kill(container)
         self.log_container_event(container, "stop")
 

@@ -185,6 +185,9 @@ class Kernel(Protocol):
         What dies before it is found at the next `prepare_host`.
         """
 
+    def delete_retired(self) -> None:
+        """Delete the links that destroyed sandboxes have left, and wait until they are gone."""
+
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
         """Return the keys (paths) below a directory: pinned namespaces and left-over files."""
 

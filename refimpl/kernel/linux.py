@@ -289,6 +289,11 @@ class LinuxKernel:
             self._has_retired = False  # before: what is retired from now on is for the next sweep
             self._reaper.wake()
 
+    def delete_retired(self) -> None:
+        """Delete the links that destroyed sandboxes have left, and wait until they are gone."""
+        with Netlink() as host:
+            delete_retired(host)
+
     def _ports_named(self, names: Sequence[str]) -> list[int] | None:
         """Return the indices of links; None when one is not there by its name."""
         try:

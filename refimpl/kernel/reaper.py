@@ -58,4 +58,6 @@ class Reaper:
             try:
                 delete_retired(self._host)
             except OSError:
-                logger.exception("retired links stay until the next sandbox goes")
+                logger.exception(
+                    "retired links stay until the next one is retired, or the next boot"
+                )

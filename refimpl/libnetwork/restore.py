@@ -73,7 +73,8 @@ def _remove_sandboxes(controller: Controller, snapshot: Snapshot) -> None:
         except OSError:
             logger.exception("failed to remove stale sandbox at %s", key)
             failed.add(key)
-    controller.kernel.sweep()
+    # at once: a port on its way out would make its bridge look like somebody else's
+    controller.kernel.delete_retired()
     gone.extend(
         Delete("sandbox", sandbox_id)
         for sandbox_id, row in snapshot.sandboxes.items()

@@ -332,11 +332,16 @@ class Sandbox:
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo_row, endpoint)
             store.commit([Put("endpoint", endpoint.id, endpoint.to_row(self.id))])
+            numbers = dict(self._next_index)
             plan = self._number(endpoint)
             if plan is not None:
                 # not known before it is done: a link of the name that we chose may be another's
                 before, self._knows_its_pairs = self._knows_its_pairs, False
-                kernel.add_interface(self.key, plan, _gateway_plan(self._endpoints))
+                try:
+                    kernel.add_interface(self.key, plan, _gateway_plan(self._endpoints))
+                except OSError:
+                    self._next_index = numbers  # Docker has no number for it yet
+                    raise
                 self._knows_its_pairs = before
                 undo.callback(self._undo_interface, endpoint)
             if _needs_resolver(endpoint) and not self._has_resolver:

@@ -171,3 +171,25 @@ def bridge_exposed_ports_without_publishing(engine: Stage) -> None:
     engine.ps(expose="80")
     engine.ps(expose="53/udp")
     engine.stop("ct1")
+
+
+@scenario
+def environments(engine: Stage) -> None:
+    # what a line without `=` takes away, which of two lines counts, and whose terminal it is
+    makes: dict[str, list[str]] = {
+        "ct1": ["A=1", "A=2", "B=3"],
+        "ct2": ["A=1", "A", "HOSTNAME", "PATH"],
+        "ct3": ["TERM=screen", "PATH=/bin:/usr/bin", "E="],
+    }
+    for name, lines in makes.items():
+        engine.run(name, environment=lines, tty=name == "ct3")
+        engine.environment(name)
+        engine.environment(name, tty=True)
+        engine.environment(name, "A")
+        engine.environment(name, "A=9", "A")
+        engine.environment(name, "N=1", "N", "TERM=mine", tty=True)
+        engine.environment(name, "N=1", "N=2", "B")
+        engine.environment(name, "HOSTNAME=z", "HOSTNAME")
+    engine.run("ct4", tty=True)
+    engine.environment("ct4")
+    engine.environment("ct4", "TERM", tty=True)

@@ -164,6 +164,17 @@ class Stage:
 
         self._step(f"exec {name} {' '.join(command)}", call)
 
+    def environment(self, name: str, *lines: str, tty: bool = False) -> None:
+        """Look at the environment of a command in a container, which has further lines itself."""
+        api = self._side.api
+
+        def call() -> Any:
+            made = api.exec_create(name, ["env"], environment=list(lines), tty=tty)
+            self._symbols.learn(made["Id"], "exec")
+            return api.exec_start(made["Id"]).decode().splitlines()
+
+        self._step(f"exec {'-t ' * tty}{name} env, with {' '.join(lines)}", call, look=False)
+
     def until(self, name: str, words: str, holds: Callable[[dict[str, Any]], bool]) -> None:
         """Wait until a container's inspect document is as wanted; then look."""
 

@@ -13,6 +13,7 @@ import pytest
 from conformance.observe.poll import wait_until
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.linux import LinuxKernel
+from refimpl.kernel.reaper import Reaper
 from refimpl.libnetwork.controller import Controller, ControllerConfig
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
@@ -305,6 +306,22 @@ def test_after_a_crash_everything_is_tidied_up_and_startable_again(
     sandbox = machine.start(again, "web", named(again, "bridge"), restored)
     assert addresses(ip, sandbox)["eth1"] == ["10.231.0.2/24"]
     assert reaches(sandbox, "10.231.0.1")
+
+
+def test_a_port_that_was_renamed_does_not_drive_the_default_network_away(
+    machine, controller, bridge, ip, monkeypatch
+):
+    # whoever deletes links in the background may come too late
+    monkeypatch.setattr(Reaper, "wake", lambda _reaper: None)
+    machine.start(controller, "web", bridge)
+    (port,) = veths(ip)
+    subprocess.run(["ip", "link", "set", port, "name", "by-hand"], check=True)
+    machine.crash(controller)
+
+    again = machine.boot()
+
+    assert veths(ip) == []
+    assert named(again, "bridge").state["bridge"] == bridge.state["bridge"]
 
 
 def test_a_graceful_end_leaves_no_namespace_and_no_mount(machine, controller, user, ip):

@@ -165,6 +165,10 @@ class FakeKernel:
     def sweep(self) -> None:
         self.unswept.clear()
 
+    def delete_retired(self) -> None:
+        self._do("delete_retired")
+        self.unswept.clear()
+
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
         keys = {*self.sandboxes, *self.host_keys}
         return tuple(sorted(key for key in keys if str(Path(key).parent) == directory))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from refimpl.errors import EngineError
 from refimpl.libnetwork.controller import new_id
 from refimpl.model.container import Container
 from refimpl.model.network_mode import NetworkMode
-from refimpl.model.wire_container import Config, HostConfig
+from refimpl.model.wire_container import Config, EndpointSettings, HostConfig
 from tests.unit.refimpl.libnetwork_world import World, network_options
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -172,3 +173,24 @@ def test_the_host_configuration_is_written_as_it_is_each_time(engine: Engine) ->
     assert engine.world.files.writes.count(path) == writes + 1
     container.host_config.dns.append("192.0.2.2")
     assert dns_written() == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_a_live_connect_that_the_kernel_refuses_records_no_address(engine: Engine) -> None:
+    controller = engine.networking.controller()
+    for name in ("full", "other"):
+        controller.new_network(name, network_options(f"10.{len(name)}.0.0/24"))
+    container = engine.container()
+    engine.networking.initialize_networking(container)
+    engine.world.kernel.fail["add_interface"] = OSError(errno.EXFULL, "exchange full")
+    with pytest.raises(OSError, match="exchange full"):
+        engine.networking.connect_to_network(
+            container, "full", EndpointSettings(), update_settings=True
+        )
+    full = (container.network_settings.networks or {})["full"].settings
+    assert (full.endpoint_id, full.ip_address, full.mac_address) == ("", "", "")
+
+    engine.networking.connect_to_network(
+        container, "other", EndpointSettings(), update_settings=True
+    )
+    (sandbox,) = engine.world.kernel.sandboxes.values()
+    assert sorted(sandbox.interfaces) == ["eth0", "eth1"]

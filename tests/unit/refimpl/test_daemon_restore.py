@@ -318,10 +318,16 @@ def test_a_container_without_a_host_config_is_kept_on_the_default_network(machin
     assert machine.layer(container).is_dir()
 
 
-def test_a_removal_that_was_under_way_is_finished(machine):
-    container = machine.add("dead", dead=True)
-    Path(container.root, "hostconfig.json").unlink()
-    assert names(machine.boot()) == []
+@pytest.mark.parametrize("how_far", [{"running": True}, {}, {"dead": True}])
+def test_a_removal_that_was_under_way_leaves_a_dead_container(machine, how_far):
+    # as in Docker: whether links were to go as well is not recorded
+    container = machine.add("web", removal_in_progress=True, **how_far)
+    for _ in range(2):
+        daemon = machine.boot()
+        assert names(daemon) == ["/web"]
+        state = daemon.container_inspect("web")["State"]
+        assert (state["Status"], state["Running"], state["Dead"]) == ("dead", False, True)
+    daemon.container_remove("web")
     assert not Path(container.root).exists()
     assert not machine.layer(container).exists()
 
