@@ -1,6 +1,7 @@
 """The bars: what the reference is held to, each one a ratio of two figures of the same run.
 
-A bar that needs something which the run did not measure (a release, a peer) is left out.
+A bar that needs something which the run did not measure (a release, a peer, enough samples for a
+tail) is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmarks.cases import (
     Case,
     Figure,
 )
-from benchmarks.figures import Ratio, percentiles
+from benchmarks.figures import FEW_SAMPLES, Ratio, percentiles
 from benchmarks.measure import EngineInfo, Measurements
 from benchmarks.ratios import ratio_between, ratio_to_wire, show_number
 
@@ -104,14 +105,15 @@ def make_bars(measurements: Measurements) -> tuple[Bar, ...]:
 def _allocate_bars(measurements: Measurements, ours: Case) -> Iterator[Bar]:
     yield from _compare(measurements, ours, FLOOR_CASE, "allocate to the floor", MAX_TO_FLOOR)
     figures = percentiles(measurements.samples[ours])
-    yield Bar(
-        network=ours.network,
-        what="allocate's p99 to its p50",
-        ours=figures.p99,
-        theirs=figures.p50,
-        limit=MAX_TAIL,
-        ratio=None,
-    )
+    if figures.n >= FEW_SAMPLES:
+        yield Bar(
+            network=ours.network,
+            what="allocate's p99 to its p50",
+            ours=figures.p99,
+            theirs=figures.p50,
+            limit=MAX_TAIL,
+            ratio=None,
+        )
     release = Case(Figure.RELEASE, REFERENCE, ours.network)
     yield from _compare(measurements, release, ours, "release to its own allocate", 1.0)
     for info in measurements.engines:

@@ -22,6 +22,7 @@ import click
 from benchmarks.figures import percentile
 from benchmarks.inprocess import InProcess
 from benchmarks.machine import describe_machine, load_before_run
+from benchmarks.options import json_option, refuse_quick_check
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
 CONTAINERS = 1000
@@ -142,12 +143,7 @@ def fill(directory: str) -> None:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Two boots of each: does it run at all?")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write every sample to this file.",
-)
+@json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if a bar is missed.")
 def boot(*, quick: bool, json_path: Path | None, check: bool) -> None:
     """Measure how long the reference's daemon takes to answer after its start.
@@ -155,6 +151,7 @@ def boot(*, quick: bool, json_path: Path | None, check: bool) -> None:
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
     measured, 3 the command line makes no sense.
     """
+    refuse_quick_check(quick=quick, check=check)
     if os.geteuid() != 0:
         click.echo("error: this starts the daemon; run it as root", err=True)
         sys.exit(2)
@@ -182,7 +179,6 @@ def boot(*, quick: bool, json_path: Path | None, check: bool) -> None:
             click.echo(f"error: nothing was measured: {error}", err=True)
             sys.exit(2)
     if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
         machine = {**describe_machine(), "load": asdict(load)}
         document = {"machine": machine, "boots": [asdict(empty), asdict(full)]}
         json_path.write_text(json.dumps(document, indent=1))

@@ -23,6 +23,7 @@ from benchmarks.cases import BRIDGE
 from benchmarks.engines import started_engines
 from benchmarks.figures import percentile, ratio_of_medians
 from benchmarks.machine import describe_machine, load_before_run
+from benchmarks.options import json_option, refuse_quick_check
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import EngineError
@@ -128,12 +129,7 @@ def measure(rounds: int, seed: int) -> list[Bursts]:
 @click.command()
 @click.option("--quick", is_flag=True, help="A few rounds only: does it run at all?")
 @click.option("--seed", type=int, default=0, show_default=True, help="For the order.")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write every sample to this file.",
-)
+@json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if the reference is the slower one.")
 def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> None:
     """Start eight containers at once, on the reference and on Docker 20.10 in turn.
@@ -143,6 +139,7 @@ def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
     Exit codes: 0 measured (with --check: and both bars met), 1 a bar missed, 2 could not be
     measured, 3 the command line makes no sense.
     """
+    refuse_quick_check(quick=quick, check=check)
     if os.geteuid() != 0:
         click.echo("error: this starts engines; run it as root", err=True)
         sys.exit(2)
@@ -153,7 +150,6 @@ def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
         click.echo(f"error: nothing was measured: {error}", err=True)
         sys.exit(2)
     if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
         document: dict[str, Any] = {
             "machine": {**describe_machine(), "load": asdict(load)},
             "bursts": [asdict(reference), asdict(other)],

@@ -27,6 +27,7 @@ from benchmarks.growth import growth, read_growth
 from benchmarks.history.cli import history
 from benchmarks.measure import Measurements, Progress, Settings
 from benchmarks.modes import modes
+from benchmarks.options import json_option, refuse_quick_check
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
 from benchmarks.resolve import dns_command
@@ -123,12 +124,7 @@ main.add_command(trials)
     "--quick]",
 )
 @click.option("--quick", is_flag=True, help="A few rounds only: does it run at all?")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write pytest-benchmark's JSON, with every sample, to this file.",
-)
+@json_option("Also write pytest-benchmark's JSON, with every sample, to this file.")
 @click.option(
     "--report",
     "report_folder",
@@ -163,6 +159,7 @@ def run(
     """
     if len(set(engines)) != len(engines):
         raise click.UsageError("an --engine is given twice")
+    refuse_quick_check(quick=quick, check=check)
     if os.geteuid() != 0:
         click.echo("error: the benchmarks make network namespaces; run them as root", err=True)
         sys.exit(ExitCode.ERROR)

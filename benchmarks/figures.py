@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+MIN_ROUNDS = 5
+"""With fewer there are too few different draws for an interval."""
+FEW_SAMPLES = 100
+"""With fewer the 99th percentile is the slowest sample, or close to it."""
 MAX_DROPPED = 0.01
 """The share of the resamples that may have no ratio. They would lie beyond an end of the interval,
 so that without them it is too narrow."""
@@ -75,11 +79,12 @@ def ratio_of_medians(
 
     Returns:
         None when a median is not positive: a difference of two starts can be, and a ratio to it
-        says nothing. Likewise when that is so in more than MAX_DROPPED of the resamples.
+        says nothing. Likewise when that is so in more than MAX_DROPPED of the resamples, and when
+        there are fewer than MIN_ROUNDS rounds.
     """
     rounds = min(len(numerator), len(denominator))
     value = _ratio(flatten(numerator), flatten(denominator))
-    if value is None or rounds == 0:
+    if value is None or rounds < MIN_ROUNDS:
         return None
     drawn = []
     for _ in range(resamples):

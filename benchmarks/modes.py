@@ -24,6 +24,7 @@ import click
 from benchmarks.engines import started_engines
 from benchmarks.figures import Ratio, percentile, ratio_of_medians
 from benchmarks.machine import describe_machine, load_before_run
+from benchmarks.options import json_option, refuse_quick_check
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import Engine, EngineError
@@ -220,12 +221,7 @@ def render(found: Sequence[Starts], rows: Sequence[Row]) -> str:
 @click.command()
 @click.option("--quick", is_flag=True, help="A few rounds only: does it run at all?")
 @click.option("--seed", type=int, default=0, show_default=True, help="For the order.")
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write every sample to this file.",
-)
+@json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if the reference is the slower one.")
 def modes(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> None:
     """Start containers in every network mode, for the first time and again, beside Docker 20.10.
@@ -235,6 +231,7 @@ def modes(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
     measured, 3 the command line makes no sense.
     """
+    refuse_quick_check(quick=quick, check=check)
     if os.geteuid() != 0:
         click.echo("error: this starts engines; run it as root", err=True)
         sys.exit(2)
@@ -245,7 +242,6 @@ def modes(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
         click.echo(f"error: nothing was measured: {error}", err=True)
         sys.exit(2)
     if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
         document = {
             "machine": {**describe_machine(), "load": asdict(load)},
             "starts": [asdict(one) for one in found],

@@ -86,7 +86,10 @@ class Run:
             raise PageError(f"{path}: {error}") from error
         if not isinstance(document, dict):
             raise PageError(f"{path}: not the JSON of a run")
-        return cls(document)
+        try:
+            return cls(document)
+        except PageError as error:
+            raise PageError(f"{path}: {error}") from error
 
     @property
     def blocks(self) -> list[Block]:

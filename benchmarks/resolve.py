@@ -28,6 +28,7 @@ from benchmarks.asker import CLIENTS, AnswerError
 from benchmarks.cases import REFERENCE
 from benchmarks.figures import percentile
 from benchmarks.machine import describe_machine, load_before_run
+from benchmarks.options import json_option
 from conformance.engines.base import Engine, EngineError
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
@@ -216,12 +217,7 @@ def render(found: Sequence[Asked]) -> str:
     show_default=True,
     help="How long an engine is asked over one protocol in a round.",
 )
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write the figures to this file.",
-)
+@json_option("Also write the figures to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if the reference misses a bar.")
 def dns_command(
     *,
@@ -248,8 +244,6 @@ def dns_command(
     if check and REFERENCE not in engines:
         click.echo("error: nothing was checked: the bars are the reference's alone", err=True)
         sys.exit(ExitCode.ERROR)
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
     load = load_before_run()
     try:
         found = measure(

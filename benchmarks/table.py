@@ -12,14 +12,12 @@ from rich.table import Table
 
 from benchmarks.bars import make_bars
 from benchmarks.cases import FLOOR_CASE, NETWORK_TITLES, Case, Figure
-from benchmarks.figures import Percentiles, Ratio, percentiles
+from benchmarks.figures import FEW_SAMPLES, Percentiles, Ratio, percentiles
 from benchmarks.measure import Measurements
 from benchmarks.ratios import ratio_between, ratio_to_wire, show_ms, show_ratio
 
 NOISY_FLOOR_RATIO = 2.0
 """On an idle machine the floor's p95 is 1.3 times its p50; beyond this its neighbours were busy."""
-
-FEW_SAMPLES = 100
 RATIO_WIDTH = 19
 
 

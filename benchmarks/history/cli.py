@@ -137,11 +137,16 @@ def report(*, folder: Path, anchor_name: str | None, history_path: Path) -> None
     """Print where the figures changed, and write one page with the plots."""
     module = load("benchmarks.history.report", group="history")
     try:
+        if not history_path.exists():
+            raise HistoryError(f"{history_path}: there is no such file")
         found = module.make_report(read_lines(history_path), _find_anchor(anchor_name))
     except HistoryError as error:
         _end(error)
     click.echo(found.to_text())
-    click.echo(f"wrote {module.write_page(found, folder)}")
+    try:
+        click.echo(f"wrote {module.write_page(found, folder)}")
+    except OSError as error:
+        _end(error)
 
 
 @history.command()
@@ -171,7 +176,7 @@ def _find_anchor(name: str | None) -> Anchor:
     if name is None:
         return anchors[-1]
     for each in anchors:
-        if each.revision.startswith(name):
+        if name and each.revision.startswith(name):
             return each
     raise HistoryError(f"{name}: no anchor begins so; they are in {ANCHORS}")
 

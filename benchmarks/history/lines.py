@@ -6,6 +6,7 @@ A line is never changed and never taken out: a revision that is measured again h
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,21 +104,38 @@ class Line:
         Raises:
             KeyError: something is missing.
             TypeError: there is more in it, or it is no line.
+            ValueError: something in it is not what it should be.
         """
         cases, control = (_cases_from_wire(wire[name]) for name in ("cases", "control"))
-        return cls(**{**wire, "cases": cases, "control": control})
+        line = cls(**{**wire, "cases": cases, "control": control})
+        line._check()
+        return line
+
+    def _check(self) -> None:
+        for name in ("revision", "time", "subject", "anchor", "measured"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is no text")
+        if not isinstance(self.machine.get("cpu"), str):
+            raise ValueError("machine names no cpu")
+        for case, figures in self.cases.items():
+            if set(figures) != set(FIGURES) or set(self.control.get(case, ())) != set(FIGURES):
+                raise ValueError(f"{case}: not the figures {', '.join(FIGURES)}, and its control's")
 
 
 def read_lines(path: Path) -> list[Line]:
     """Return the lines of a history, in the order they were written; no file is an empty one.
 
     Raises:
-        HistoryError: a line cannot be read.
+        HistoryError: the file, or a line of it, cannot be read.
     """
-    if not path.exists():
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
         return []
+    except (OSError, ValueError) as error:
+        raise HistoryError(f"{path}: {error}") from error
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(texts, start=1):
         try:
             lines.append(Line.from_wire(json.loads(text)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -167,6 +185,12 @@ def _cases_to_wire(cases: Cases) -> dict[str, Any]:
 
 def _cases_from_wire(wire: Mapping[str, Any]) -> dict[str, dict[str, Ratio]]:
     return {
-        case: {figure: Ratio(*numbers) for figure, numbers in figures.items()}
+        case: {figure: _ratio_from_wire(numbers) for figure, numbers in figures.items()}
         for case, figures in wire.items()
     }
+
+
+def _ratio_from_wire(numbers: Sequence[float]) -> Ratio:
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{numbers}: not three numbers")
+    return Ratio(*numbers)

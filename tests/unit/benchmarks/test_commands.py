@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli import main
 from benchmarks.history.cli import report
+from benchmarks.options import NewFile
 
 COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "modes", "render", "run", "trials")
 
@@ -45,3 +49,43 @@ def test_interrupted_command_of_the_history_says_so_too(monkeypatch):
     monkeypatch.setattr(report, "callback", interrupt)
     result = CliRunner().invoke(main, ["history", "report"])
     assert (result.exit_code, result.output) == (2, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("command", ["boot", "burst", "dns", "growth", "modes", "run"])
+def test_nothing_is_measured_that_cannot_be_written_down(tmp_path, command):
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(main, [command, "--json", str(tmp_path / "file" / "x.json")])
+    assert result.exit_code == 3
+    assert "Not a directory" in result.output or "File exists" in result.output
+
+
+def test_a_new_file_gets_its_folder_and_is_not_there_before_its_time(tmp_path):
+    path = tmp_path / "new" / "x.json"
+    assert NewFile().convert(str(path), None, None) == path
+    assert path.parent.is_dir()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("command", ["boot", "burst", "growth", "modes", "run"])
+def test_a_quick_run_is_not_checked(command):
+    result = CliRunner().invoke(main, [command, "--quick", "--check"])
+    assert result.exit_code == 3
+    assert "--quick judges no bar" in result.output
+
+
+def test_a_tree_that_does_not_compile_ends_with_2(tmp_path):
+    root = Path(__file__).parents[3]
+    for package in ("benchmarks", "conformance"):
+        (tmp_path / package).symlink_to(root / package)
+    (tmp_path / "refimpl").mkdir()
+    (tmp_path / "refimpl" / "__init__.py").write_text("def (")
+    done = subprocess.run(
+        [sys.executable, "-c", "from benchmarks.__main__ import load_main; load_main()"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "error: nothing was measured: invalid syntax" in done.stderr

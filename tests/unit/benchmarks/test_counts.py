@@ -42,6 +42,14 @@ def test_a_change_is_told_by_figure_and_network():
     assert differences(counted(bridge=10.0), counted(bridge=10.0)) == []
 
 
+def test_bytecodes_of_a_python_that_the_file_does_not_know_are_no_change():
+    golden = {**counted(bridge=10.0), "bytecodes": {"2.7": {"bridge": 1.0}}}
+    assert differences(golden, counted(bridge=10.0)) == []
+    assert differences({**golden, "syscalls": {}}, counted(bridge=10.0)) == [
+        "syscalls on bridge: not known -> 0.4"
+    ]
+
+
 def test_the_smaller_of_two_counts_is_taken_figure_by_figure():
     one, other = counted(bridge=10.0, user=7.0), counted(bridge=9.0, user=8.0)
     assert smallest(one, other)["bytecodes"] == {PYTHON_MINOR: {"bridge": 9.0, "user": 7.0}}

@@ -66,6 +66,12 @@ def test_rounds_are_drawn_together():
     assert (ratio.low, ratio.value, ratio.high) == (2.0, 2.0, 2.0)
 
 
+def test_few_rounds_have_no_interval():
+    rounds = [[1.0], [2.0], [3.0], [4.0], [5.0]]
+    assert ratio_of_medians(rounds, rounds, rng=random.Random(0)) is not None
+    assert ratio_of_medians(rounds[1:], rounds[1:], rng=random.Random(0)) is None
+
+
 @pytest.mark.parametrize(
     ("above", "below"),
     [([[1.0]], [[-0.5]]), ([[-1.0]], [[0.5]]), ([[1.0]], []), ([], [[1.0]])],

@@ -17,8 +17,8 @@ from benchmarks.growth import PASSES, Growth, Size, measure, render
 def size(sandboxes: int, networks: int, *, allocate_s: float = 0.001, kib: int = 1000) -> Size:
     one = Size(sandboxes, networks)
     for network in (BRIDGE, USER):
-        one.allocate[network] = [[allocate_s] * 5] * 3
-        one.release[network] = [[0.002] * 5] * 3
+        one.allocate[network] = [[allocate_s] * 5] * 5
+        one.release[network] = [[0.002] * 5] * 5
     # later passes find what the first one has left in the heap
     one.kib = [kib, 9_000_000, 9_000_000]
     return one
@@ -84,7 +84,7 @@ def test_every_second_pass_takes_the_sizes_on_the_way_down(monkeypatch) -> None:
 
 def test_every_sample_is_kept() -> None:
     document = asdict(growth(size(1000, 8), size(10, 100)))
-    assert document["sandboxes"][1]["allocate"][BRIDGE] == [[0.001] * 5] * 3
+    assert document["sandboxes"][1]["allocate"][BRIDGE] == [[0.001] * 5] * 5
 
 
 def test_throughput_is_that_of_the_median_burst() -> None:

@@ -86,6 +86,31 @@ def test_line_that_cannot_be_read_is_named(tmp_path, text):
         read_lines(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"machine": {}},
+        {"time": 5},
+        {"control": {}},
+        {"cases": {CASE: {CPU: [1, 1, 1]}}},
+        {"cases": {CASE: {CPU: [1, 1, 1], WALL: ["1", "1", "1"]}}},
+        {"cases": {CASE: {CPU: [1, 1, 1], WALL: [float("nan"), 1, 1]}}},
+    ],
+)
+def test_line_with_something_odd_in_it_is_named(tmp_path, change):
+    path = tmp_path / "history.jsonl"
+    path.write_text(json.dumps({**make_line().to_wire(), **change}) + "\n")
+    with pytest.raises(HistoryError, match="line 1"):
+        read_lines(path)
+
+
+def test_history_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(HistoryError, match=r"history\.jsonl"):
+        read_lines(path)
+
+
 def test_own_history_and_anchors_can_be_read():
     anchors = {anchor.revision for anchor in read_anchors(ANCHORS)}
     assert {line.anchor for line in read_lines(HISTORY)} <= anchors

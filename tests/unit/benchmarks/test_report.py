@@ -127,8 +127,8 @@ def grown(tmp_path):
     def size(sandboxes: int, networks: int, allocate_s: float) -> Size:
         one = Size(sandboxes, networks)
         for network in (BRIDGE, USER):
-            one.allocate[network] = [[allocate_s] * 3] * 2
-            one.release[network] = [[0.0015] * 3] * 2
+            one.allocate[network] = [[allocate_s] * 3] * 5
+            one.release[network] = [[0.0015] * 3] * 5
         one.kib = [1000, 1000]
         return one
 
@@ -146,7 +146,7 @@ def test_growth_has_a_part_of_its_own(document, tmp_path, grown):
     assert page.count("<svg") == 4
     assert "sandboxes that are there already" in page
     assert (
-        "| 1000 sandboxes, 8 networks | user network | 6 | 1.10 | 1.10 | 1.1 [1.1 1.1] | 1.50 |"
+        "| 1000 sandboxes, 8 networks | user network | 15 | 1.10 | 1.10 | 1.1 [1.1 1.1] | 1.50 |"
         in text
     )
     for said in (page, text):

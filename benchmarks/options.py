@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class NewFile(click.Path):
+    """A file to be written when all is measured; its folder is made before that.
+
+    So that nobody measures for minutes what can then not be written down.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path, when a file can be written there."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        is_new = not path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+            if is_new:
+                path.unlink()
+        except OSError as error:
+            self.fail(f"{path}: {error.strerror}", param, ctx)
+        return path
+
+
+def json_option(text: str) -> Callable[[Any], Any]:
+    """Return the option `--json FILE`.
+
+    Args:
+        text: what will be in it, as its help says.
+    """
+    return click.option("--json", "json_path", type=NewFile(), metavar="FILE", help=text)
+
+
+def refuse_quick_check(*, quick: bool, check: bool) -> None:
+    """Refuse to judge what was measured only to see that it runs.
+
+    Raises:
+        click.UsageError: both are asked for.
+    """
+    if quick and check:
+        raise click.UsageError("--quick judges no bar, so there is nothing to --check")
