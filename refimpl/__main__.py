@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # the runtime tells its version while the rest of the program is loaded
             root = str(Path(options.exec_root).absolute() / "runtime")
             runtime = meanwhile.submit(find_runtime, root, options.runtime)
+            gc.disable()  # until the API listens: a tenth of the time that all this takes
             from refimpl.program import run  # noqa: PLC0415
 
             run(options, runtime.result, _STOP_SIGNALS)

@@ -65,6 +65,9 @@ def run(
 ) -> None:
     """Compose the engine, serve until a signal ends it, and clean up.
 
+    When it serves, garbage is collected again: while the program is loaded, which makes nothing but
+    what stays, the caller should have switched that off.
+
     Args:
         options: of the command line.
         find_runtime: returns the OCI runtime.
@@ -109,8 +112,11 @@ def run(
         server = Server(daemon, listener)
         at_end.callback(server.close)
         log.info("API listen on %s", listener.path)
-        importlib.import_module("refimpl.libnetwork.dns_library")
+        for library in ("refimpl.daemon.exposition", "refimpl.libnetwork.dns_library"):
+            importlib.import_module(library)  # each says why not before
         # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
+        gc.collect()
         gc.freeze()
+        gc.enable()
         received = signal.sigwait(stop_signals)
         log.info("Processing signal '%s'", signal.Signals(received).name)

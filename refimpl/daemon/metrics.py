@@ -6,32 +6,25 @@ Mirrors: moby daemon/metrics.go (v20.10): `networkActions`, a labelled timer of 
 from __future__ import annotations
 
 import time
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from prometheus_client import (
-    CollectorRegistry,
-    Histogram,
-    disable_created_metrics,
-    start_http_server,
-)
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Histogram
 
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    from refimpl.daemon.exposition import Exposition
 
 
 class NetworkActions:
-    """How long each network action took; a label exists from its first action on."""
+    """How long each network action took; a label exists from its first action on.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        # the engines of the family have no such series
-        disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated in the library
-        self._histogram = Histogram(
-            "engine_daemon_network_actions_seconds",
-            "The number of seconds it takes to process each network action",
-            ["action"],
-            buckets=BUCKETS_S,
-            registry=registry,
-        )
+    Args:
+        histogram: returns what the times go to; asked at the first of each action.
+    """
+
+    def __init__(self, histogram: Callable[[], Histogram]) -> None:
+        self._histogram = histogram
         self._by_action: dict[str, Histogram] = {}
 
     @staticmethod
@@ -41,19 +34,33 @@ class NetworkActions:
 
     def update_since(self, action: str, start: float) -> None:
         """Count one finished action (`allocate`, `connect`, `release`, `update`)."""
+        seconds = time.perf_counter() - start
         timer = self._by_action.get(action)
         if timer is None:
-            timer = self._by_action[action] = self._histogram.labels(action)
-        timer.observe(time.perf_counter() - start)
+            timer = self._by_action[action] = self._histogram().labels(action)
+        timer.observe(seconds)
 
 
 class Metrics:
-    """The registry of one daemon, and the HTTP server that shows it."""
+    """The metrics of one daemon, and the HTTP server that shows them."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.network_actions = NetworkActions(self.registry)
-        self._server: tuple[WSGIServer, Thread] | None = None
+        self._lock = Lock()
+        self._exposition: Exposition | None = None
+        self.network_actions = NetworkActions(lambda: self._exposed().network_actions)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """What the server shows."""
+        return self._exposed().registry
+
+    def _exposed(self) -> Exposition:
+        with self._lock:
+            if self._exposition is None:
+                from refimpl.daemon.exposition import Exposition  # noqa: PLC0415 - it says why
+
+                self._exposition = Exposition()
+            return self._exposition
 
     def serve(self, address: str) -> None:
         """Serve GET /metrics at `host:port`.
@@ -66,15 +73,11 @@ class Metrics:
         if not separator or not port.isdigit():
             raise ValueError(f"invalid metrics address {address!r}: expected HOST:PORT")
         try:
-            self._server = start_http_server(int(port), addr=host, registry=self.registry)
+            self._exposed().serve(host, int(port))
         except OSError as error:
             raise OSError(f"serve metrics at {address}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Stop serving."""
-        if self._server is not None:
-            server, thread = self._server
-            server.shutdown()
-            server.server_close()
-            thread.join()
-            self._server = None
+        if self._exposition is not None:
+            self._exposition.close()
