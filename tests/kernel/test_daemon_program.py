@@ -208,6 +208,32 @@ def test_two_engines_in_one_namespace_have_a_table_each(engine):
     assert other.end(signal.SIGTERM) == 0
 
 
+def test_garbage_is_collected_once_it_serves(engine):
+    look = """
+import gc, os, signal, sys, threading, time
+from refimpl.__main__ import main
+
+def look():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    while not gc.get_freeze_count():
+        was_on = gc.isenabled()
+        time.sleep(0.01)
+    time.sleep(0.1)
+    print("collects:", was_on, "while it is loaded,", gc.isenabled(), "when it serves")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=look).start()
+sys.exit(main(sys.argv[1:]))
+"""
+    command = engine.command()
+    place = command.index("-m")
+    command[place : place + 2] = ["-c", look]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=True
+    )
+    assert done.stdout == "collects: False while it is loaded, True when it serves\n"
+
+
 def test_sigterm_stops_containers_and_keeps_networks(engine):
     engine.start()
     load_image(engine.docker)
