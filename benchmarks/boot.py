@@ -6,7 +6,6 @@ python -m benchmarks boot --json boot.json
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import socket
 import subprocess
@@ -21,8 +20,8 @@ import click
 
 from benchmarks.figures import percentile
 from benchmarks.inprocess import InProcess
-from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option, refuse_quick_check
+from benchmarks.machine import load_before_run
+from benchmarks.options import json_option, refuse_quick_check, require_root, write_samples
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
 CONTAINERS = 1000
@@ -152,9 +151,7 @@ def boot(*, quick: bool, json_path: Path | None, check: bool) -> None:
     measured, 3 the command line makes no sense.
     """
     refuse_quick_check(quick=quick, check=check)
-    if os.geteuid() != 0:
-        click.echo("error: this starts the daemon; run it as root", err=True)
-        sys.exit(2)
+    require_root("this starts the daemon")
     load = load_before_run()
     empty, full = Boots(0), Boots(CONTAINERS)
     with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}boot-", dir=WORKSPACE_ROOT) as name:
@@ -178,10 +175,7 @@ def boot(*, quick: bool, json_path: Path | None, check: bool) -> None:
         except TimeoutError as error:
             click.echo(f"error: nothing was measured: {error}", err=True)
             sys.exit(2)
-    if json_path is not None:
-        machine = {**describe_machine(), "load": asdict(load)}
-        document = {"machine": machine, "boots": [asdict(empty), asdict(full)]}
-        json_path.write_text(json.dumps(document, indent=1))
+    write_samples(json_path, load, boots=[asdict(empty), asdict(full)])
     click.echo(f"{empty.row()}\n{full.row()}")
     sys.exit(1 if check and not (empty.is_met and full.is_met) else 0)
 

@@ -5,8 +5,6 @@ python -m benchmarks burst --json burst.json
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import sys
 import time
@@ -14,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 import docker
@@ -22,8 +19,8 @@ import docker
 from benchmarks.cases import BRIDGE
 from benchmarks.engines import started_engines
 from benchmarks.figures import percentile, ratio_of_medians
-from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option, refuse_quick_check
+from benchmarks.machine import load_before_run
+from benchmarks.options import json_option, refuse_quick_check, require_root, write_samples
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import EngineError
@@ -140,21 +137,14 @@ def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
     measured, 3 the command line makes no sense.
     """
     refuse_quick_check(quick=quick, check=check)
-    if os.geteuid() != 0:
-        click.echo("error: this starts engines; run it as root", err=True)
-        sys.exit(2)
+    require_root("this starts engines")
     load = load_before_run()
     try:
         reference, other = measure(QUICK_ROUNDS if quick else ROUNDS, seed)
     except EngineError as error:
         click.echo(f"error: nothing was measured: {error}", err=True)
         sys.exit(2)
-    if json_path is not None:
-        document: dict[str, Any] = {
-            "machine": {**describe_machine(), "load": asdict(load)},
-            "bursts": [asdict(reference), asdict(other)],
-        }
-        json_path.write_text(json.dumps(document, indent=1))
+    write_samples(json_path, load, bursts=[asdict(reference), asdict(other)])
     rng = random.Random(seed)  # noqa: S311 - resampling
     ratio = ratio_of_medians(reference.walls, other.walls, rng=rng)
     click.echo(f"{reference.row()}\n{other.row()}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
 import random
 import shutil
 import signal
@@ -27,7 +26,7 @@ from benchmarks.growth import growth, read_growth
 from benchmarks.history.cli import history
 from benchmarks.measure import Measurements, Progress, Settings
 from benchmarks.modes import modes
-from benchmarks.options import json_option, refuse_quick_check
+from benchmarks.options import json_option, refuse_quick_check, require_root
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
 from benchmarks.resolve import dns_command
@@ -160,9 +159,7 @@ def run(
     if len(set(engines)) != len(engines):
         raise click.UsageError("an --engine is given twice")
     refuse_quick_check(quick=quick, check=check)
-    if os.geteuid() != 0:
-        click.echo("error: the benchmarks make network namespaces; run them as root", err=True)
-        sys.exit(ExitCode.ERROR)
+    require_root("this makes network namespaces")
     settings = Settings(
         engines=engines,
         peers=tuple(find_peers()),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import random
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from benchmarks.cases import BRIDGE, USER
 from benchmarks.crowd import SANDBOXES_PER_NETWORK
 from benchmarks.figures import Ratio, percentile, ratio_of_medians
 from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option, refuse_quick_check
+from benchmarks.options import json_option, refuse_quick_check, require_root
 from benchmarks.ratios import show_ratio
 from benchmarks.worker import Worker, WorkerError
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
@@ -274,9 +273,7 @@ def growth(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> No
     measured, 3 the command line makes no sense.
     """
     refuse_quick_check(quick=quick, check=check)
-    if os.geteuid() != 0:
-        click.echo("error: this makes network namespaces; run it as root", err=True)
-        sys.exit(ExitCode.ERROR)
+    require_root("this makes network namespaces")
     WORKSPACE_ROOT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}growth-", dir=WORKSPACE_ROOT) as name:
         folder = Path(name)

@@ -9,8 +9,6 @@ to start a container until its answer; its creation, its end and its removal are
 from __future__ import annotations
 
 import enum
-import json
-import os
 import random
 import sys
 import time
@@ -23,8 +21,8 @@ import click
 
 from benchmarks.engines import started_engines
 from benchmarks.figures import Ratio, percentile, ratio_of_medians
-from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option, refuse_quick_check
+from benchmarks.machine import load_before_run
+from benchmarks.options import json_option, refuse_quick_check, require_root, write_samples
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import Engine, EngineError
@@ -47,7 +45,7 @@ class Mode(enum.StrEnum):
 
 
 @dataclass(slots=True)
-class Starts:
+class StartTimes:
     """What was measured of one engine in one mode; seconds, by round.
 
     Attributes:
@@ -94,7 +92,7 @@ class Modes:
                 self._start(self._containers[mode])
             undo.pop_all()
 
-    def take(self, found: Starts) -> None:
+    def take(self, found: StartTimes) -> None:
         """Start a new container, and the one that ran before; note how long each took."""
         new = self._create(f"first-{found.mode.name.lower()}", self._network_modes[found.mode])
         try:
@@ -131,7 +129,7 @@ class Modes:
         self._made.close()
 
 
-def measure(rounds: int, seed: int) -> list[Starts]:
+def measure(rounds: int, seed: int) -> list[StartTimes]:
     """Start both engines and let them start containers in turn, in a new order each round.
 
     Returns:
@@ -146,7 +144,7 @@ def measure(rounds: int, seed: int) -> list[Starts]:
         slots = []
         for engine in cleanup.enter_context(started_engines(ENGINES, run_id=run_id)):
             modes = cleanup.enter_context(closing(Modes(engine, run_id)))
-            slots += [(modes, Starts(engine.name, mode)) for mode in Mode]
+            slots += [(modes, StartTimes(engine.name, mode)) for mode in Mode]
         for _ in range(rounds):
             for modes, found in rng.sample(slots, len(slots)):
                 modes.take(found)
@@ -183,7 +181,7 @@ class Row:
         return f"{self.name:22} {figures} {show_ratio(self.ratio):>22}"
 
 
-def make_rows(found: Sequence[Starts], seed: int) -> list[Row]:
+def make_rows(found: Sequence[StartTimes], seed: int) -> list[Row]:
     """Return the lines of the table: the first starts of every mode, then the later ones."""
     half = len(found) // 2
     rows = []
@@ -203,7 +201,7 @@ def make_rows(found: Sequence[Starts], seed: int) -> list[Row]:
     return rows
 
 
-def render(found: Sequence[Starts], rows: Sequence[Row]) -> str:
+def render(found: Sequence[StartTimes], rows: Sequence[Row]) -> str:
     """Return the table and the verdict as text."""
     ours, theirs = found[0].engine, found[-1].engine
     missed = [row.name for row in rows if not row.is_met]
@@ -232,21 +230,14 @@ def modes(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
     measured, 3 the command line makes no sense.
     """
     refuse_quick_check(quick=quick, check=check)
-    if os.geteuid() != 0:
-        click.echo("error: this starts engines; run it as root", err=True)
-        sys.exit(2)
+    require_root("this starts engines")
     load = load_before_run()
     try:
         found = measure(QUICK_ROUNDS if quick else ROUNDS, seed)
     except (EngineError, ImageError) as error:
         click.echo(f"error: nothing was measured: {error}", err=True)
         sys.exit(2)
-    if json_path is not None:
-        document = {
-            "machine": {**describe_machine(), "load": asdict(load)},
-            "starts": [asdict(one) for one in found],
-        }
-        json_path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    write_samples(json_path, load, starts=[asdict(one) for one in found])
     rows = make_rows(found, seed)
     click.echo(render(found, rows))
     sys.exit(1 if check and not all(row.is_met for row in rows) else 0)

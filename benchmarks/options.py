@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+
+from benchmarks.machine import Load, describe_machine
 
 
 class NewFile(click.Path):
@@ -55,3 +60,17 @@ def refuse_quick_check(*, quick: bool, check: bool) -> None:
     """
     if quick and check:
         raise click.UsageError("--quick judges no bar, so there is nothing to --check")
+
+
+def require_root(doing: str) -> None:
+    """End the program with 2 when it may not do something; `doing` says what that is."""
+    if os.geteuid() != 0:
+        click.echo(f"error: {doing}; run it as root", err=True)
+        sys.exit(2)
+
+
+def write_samples(path: Path | None, load: Load, **samples: Any) -> None:
+    """Write what was measured, and the machine that it was measured on, where it is wanted."""
+    if path is not None:
+        document = {"machine": {**describe_machine(), "load": asdict(load)}, **samples}
+        path.write_text(json.dumps(document, indent=1), encoding="utf-8")

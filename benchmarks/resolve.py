@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import random
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from benchmarks.asker import CLIENTS, AnswerError
 from benchmarks.cases import REFERENCE
 from benchmarks.figures import percentile
 from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option
+from benchmarks.options import json_option, require_root
 from conformance.engines.base import Engine, EngineError
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
@@ -238,9 +237,7 @@ def dns_command(
     """
     if len(set(engines)) != len(engines):
         raise click.UsageError("an --engine is given twice")
-    if os.geteuid() != 0:
-        click.echo("error: the benchmarks make network namespaces; run them as root", err=True)
-        sys.exit(ExitCode.ERROR)
+    require_root("this makes network namespaces")
     if check and REFERENCE not in engines:
         click.echo("error: nothing was checked: the bars are the reference's alone", err=True)
         sys.exit(ExitCode.ERROR)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 import importlib
 import json
-import os
 import random
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import click
 from benchmarks import counts as exact
 from benchmarks.gate.revisions import RevisionError, check_out
 from benchmarks.machine import describe_machine
-from benchmarks.options import json_option
+from benchmarks.options import json_option, require_root
 from benchmarks.worker import WorkerError
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
@@ -53,13 +52,6 @@ def load(module: str, *, group: str = "gate") -> Any:
         sys.exit(ExitCode.ERROR)
 
 
-def require_root() -> None:
-    """End the program when it may not make network namespaces."""
-    if os.geteuid() != 0:
-        click.echo("error: the gate makes network namespaces; run it as root", err=True)
-        sys.exit(ExitCode.ERROR)
-
-
 @click.command()
 @click.argument("base")
 @click.argument("head", required=False)
@@ -87,7 +79,7 @@ def gate(
       3  the command line makes no sense
     docs/gate.md says what red means and how sure it is.
     """
-    require_root()
+    require_root("the gate makes network namespaces")
     job, report = load("benchmarks.gate.job"), load("benchmarks.gate.report")
     chosen = random.SystemRandom().getrandbits(32) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=WORKSPACE_ROOT) as folder:
@@ -153,7 +145,7 @@ def trials(
     """
     module = load("benchmarks.gate.trials")
     if not summary_only:
-        require_root()
+        require_root("the gate makes network namespaces")
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=f"{FOLDER_PREFIX}gate-", dir=WORKSPACE_ROOT
@@ -190,7 +182,7 @@ def counts(*, write: bool) -> None:
       2  could not be counted
       3  the command line makes no sense
     """
-    require_root()
+    require_root("the gate makes network namespaces")
     try:
         if write:
             once, twice = exact.count_allocates(), exact.count_allocates()

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from benchmarks.gate.cli import ExitCode, load, require_root
+from benchmarks.gate.cli import ExitCode, load
 from benchmarks.gate.revisions import (
     Commit,
     RevisionError,
@@ -32,6 +32,7 @@ from benchmarks.history.lines import (
     read_lines,
     write_anchors,
 )
+from benchmarks.options import require_root
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
 
 PREFIX = f"{FOLDER_PREFIX}history-"
@@ -190,7 +191,7 @@ def _measure(
     again: bool,
     counted: bool,
 ) -> Sequence[Any]:
-    require_root()
+    require_root("this makes network namespaces")
     module = load("benchmarks.history.take", group="history")
     try:
         revision = resolve(_find_anchor(anchor_name).revision)  # a shallow clone may not have it

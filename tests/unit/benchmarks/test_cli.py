@@ -110,7 +110,7 @@ def test_without_root_it_says_so(run, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     result = run()
     assert result.exit_code == 2
-    assert "run them as root" in result.output
+    assert "run it as root" in result.output
 
 
 def test_report_and_json_have_the_same_run(run, tmp_path):

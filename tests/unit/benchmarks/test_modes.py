@@ -1,10 +1,10 @@
 """Goal: the table of whole starts says what its samples say, and which mode misses its bar."""
 
-from benchmarks.modes import Mode, Starts, make_rows, render
+from benchmarks.modes import Mode, StartTimes, make_rows, render
 
 
 def starts_of(engine, first_s, again_s):
-    return [Starts(engine, mode, [[first_s]] * 5, [[again_s]] * 5) for mode in Mode]
+    return [StartTimes(engine, mode, [[first_s]] * 5, [[again_s]] * 5) for mode in Mode]
 
 
 def test_first_starts_and_later_ones_have_a_row_in_each_mode():
