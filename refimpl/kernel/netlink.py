@@ -39,6 +39,7 @@ RTM_GETADDR = 22
 RTM_NEWROUTE = 24
 RTM_DELROUTE = 25
 RTM_GETROUTE = 26
+RTM_NEWNSID = 88
 RTM_GETNSID = 90
 
 IFF_UP = 0x1
@@ -75,6 +76,7 @@ IFA_LOCAL = 2
 IFA_BROADCAST = 4
 IFA_FLAGS = 8
 NETNSA_NSID = 1
+NETNSA_FD = 3
 
 _HEADER = struct.Struct("=IHHII")
 _ACKNOWLEDGEMENT = struct.Struct("=IHHIIi")
@@ -277,8 +279,8 @@ class Netlink:
         answer = self._complete(_list_veths())
         if not answer.bodies:
             return []
-        # asked for after the dump, which is what gives a namespace its number here
-        (numbered,) = self.run([_number_namespace(namespace)])
+        # asked for after the dump, which is what gives a namespace its id here, if nobody has
+        (numbered,) = self.run([_get_id(namespace)])
         wanted = _attribute(numbered.bodies[0], _HEADER.size + _NAMESPACE_FIXED_BYTES, NETNSA_NSID)
         offset = _HEADER.size + _LINK_FIXED_BYTES
         return [
@@ -336,9 +338,9 @@ def _list_veths() -> Request:
 
 
 @lru_cache(maxsize=1)
-def _number_namespace(descriptor: int) -> Request:
-    attributes = (("NETNSA_FD", descriptor),)
-    return make_request(RTM_GETNSID, "number a namespace", attributes=attributes)
+def _get_id(namespace: int) -> Request:
+    attributes = (("NETNSA_FD", namespace),)
+    return make_request(RTM_GETNSID, "get the id of a namespace", attributes=attributes)
 
 
 def _read_error(body: bytes, kind: int, flags: int, doing: str) -> OSError | None:

@@ -1,8 +1,9 @@
 """Namespaces made ahead: a start takes one that is ready, and the next one is made after it.
 
-A spare is held by a descriptor only. It has no name and no link but `lo`, so nobody sees it, and
-it ends with the process, however that ends. What is ready in it is what two sandboxes of the same
-kind have in common: IPv6 switched as they need it, `lo` up, the resolver's sockets.
+A spare is held by a descriptor only. It has no name and no link but `lo`, so nobody sees more of it
+than an id in `ip netns list-id`, and it ends with the process, however that ends. What is ready in
+it is what two sandboxes of the same kind have in common: IPv6 switched as they need it, `lo` up,
+the resolver's sockets.
 
 Only kinds that were wanted lately are kept, one spare of each. When several starts come at once,
 all but the first make their namespace themselves.
@@ -21,6 +22,7 @@ from typing import NamedTuple, Self
 from refimpl.kernel import links, netns, resolver
 from refimpl.kernel.ipv6 import Ipv6Switches
 from refimpl.kernel.netlink import Netlink
+from refimpl.kernel.nsids import NamespaceIds
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Namespace:
         inside: a route socket in it.
     """
 
-    def __init__(self, kind: Kind, ipv6: Ipv6Switches) -> None:
+    def __init__(self, kind: Kind, ipv6: Ipv6Switches, ids: NamespaceIds) -> None:
         """Furnish the namespace that the calling thread is in.
 
         Raises:
@@ -69,6 +71,8 @@ class Namespace:
             for one in self._sockets:
                 undo.callback(one.close)
             self.descriptor = netns.open_own()
+            undo.callback(os.close, self.descriptor)
+            ids.give(self.descriptor)
             undo.pop_all()
 
     @property
@@ -101,6 +105,7 @@ class Spares:
     def __init__(self, namespaces: netns.NamespaceThread, ipv6: Ipv6Switches) -> None:
         self._namespaces = namespaces
         self._ipv6 = ipv6
+        self._ids = NamespaceIds()
         self._lock = threading.Lock()
         self._wanted: dict[Kind, None] = {Kind(): None}
         """The kinds to keep, the one wanted last at the end."""
@@ -140,9 +145,10 @@ class Spares:
             left, self._ready = tuple(self._ready.values()), {}
         for visit in left:
             _discard(visit)
+        self._ids.close()
 
     def _begin(self, kind: Kind) -> netns.Visit[Namespace]:
-        return self._namespaces.begin_new(partial(Namespace, kind, self._ipv6))
+        return self._namespaces.begin_new(partial(Namespace, kind, self._ipv6, self._ids))
 
 
 def _discard(visit: netns.Visit[Namespace]) -> None:
