@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gate import interleave
 from benchmarks.gate.cases import CASES, Case
-from benchmarks.gate.interleave import Found, Side
+from benchmarks.gate.interleave import PAIRS_PER_LIFE, Found, Side
 from benchmarks.gate.revisions import Revision
 from benchmarks.gate.rule import Judgement, Verdict, judge
 
 PAIRS = 300
 MORE_PAIRS = 900
+LIMIT_S = 60.0
+"""Until when a job measures on what is unclear. To confirm what is red it takes what it needs."""
 BASE, HEAD, CONTROL = "base", "head", "control"
+API_WAY = "api"
 CONTROL_WAY = "in-process"
 """Where base is also compared with itself; once is enough, and here it is cheapest."""
 
@@ -70,6 +74,29 @@ class Report:
         return Verdict.PASS
 
 
+class Pace:
+    """How long samples take here and now, and how many more there is time for."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin the job's time now; `clock` tells seconds."""
+        self._clock = clock
+        self._deadline_s = clock() + LIMIT_S
+        self._sample_s: dict[str, float] = {}
+
+    @contextmanager
+    def taking(self, way: str, samples: int) -> Iterator[None]:
+        """Take the time of so many samples, process starts and releases included."""
+        began_s = self._clock()
+        yield
+        self._sample_s[way] = (self._clock() - began_s) / samples
+
+    def pairs_of(self, cases: Sequence[Case]) -> int:
+        """Return how many pairs of these cases to take; 0 when there is no time for enough."""
+        pair_s = sum(2 * self._sample_s[case.way] for case in cases)
+        pairs = min(MORE_PAIRS, int((self._deadline_s - self._clock()) / pair_s))
+        return pairs - pairs % PAIRS_PER_LIFE if pairs >= PAIRS else 0
+
+
 def run_job(base: Revision, head: Revision, *, workspace: Path, seed: int, say: Say) -> Report:
     """Compare two revisions that lie ready.
 
@@ -100,8 +127,9 @@ def judge_cases(
     measure: Measure, *, unchanged: bool, seed: int, say: Say
 ) -> tuple[tuple[Outcome, ...], tuple[tuple[Case, Judgement], ...]]:
     """Measure and judge every case, and the control."""
+    pace = Pace()
     controlled = [case for case in CASES if case.way == CONTROL_WAY]
-    others = [case for case in CASES if case.way != CONTROL_WAY]
+    others = [case for case in CASES if case.way == API_WAY]
 
     def judged(found: Found, case: Case, name: str = HEAD) -> Judgement:
         return judge(found[case, BASE], found[case, name], cases=len(CASES), seed=seed)
@@ -112,26 +140,38 @@ def judge_cases(
         return {case: judged(found, case) for case in cases}
 
     say(f"measuring {PAIRS} pairs in process" + (" (control only)" if unchanged else ""))
-    found = measure([BASE, CONTROL] + ([] if unchanged else [HEAD]), controlled, PAIRS)
+    names = [BASE, CONTROL] + ([] if unchanged else [HEAD])
+    with pace.taking(CONTROL_WAY, len(names) * len(controlled) * PAIRS):
+        found = measure(names, controlled, PAIRS)
     controls = tuple((case, judged(found, case, CONTROL)) for case in controlled)
     if unchanged:
         return (), controls
     say(f"measuring {PAIRS} pairs through the API")
-    found = {**found, **measure([BASE, HEAD], others, PAIRS)}
-    return decide({case: judged(found, case) for case in CASES}, again), controls
+    with pace.taking(API_WAY, 2 * len(others) * PAIRS):
+        found = {**found, **measure([BASE, HEAD], others, PAIRS)}
+    first = {case: judged(found, case) for case in CASES}
+    return decide(first, again, pace.pairs_of), controls
 
 
 Again = Callable[[Sequence[Case], int, str], Mapping[Case, Judgement]]
 """Measures cases once more: which, how many pairs, and why in words."""
 
 
-def decide(first: Mapping[Case, Judgement], again: Again) -> tuple[Outcome, ...]:
+def decide(
+    first: Mapping[Case, Judgement], again: Again, pairs_of: Callable[[Sequence[Case]], int]
+) -> tuple[Outcome, ...]:
     """Come to a verdict on every case.
 
     A red measurement is taken once more, and only red twice in a row fails. Where the latest
     measurement cannot exclude the slowdown that a pass must exclude, one larger measurement is
     taken, once: to measure on until it looks right would make any code fail, or pass. Where a case
-    has failed it is not taken, since the job's verdict is known then.
+    has failed it is not taken, since the job's verdict is known then, and neither is it where there
+    is no time for one.
+
+    Args:
+        first: what was measured.
+        again: measures on.
+        pairs_of: tells how large the larger measurement of these cases may be, 0 for none.
     """
     taken = {case: [judgement] for case, judgement in first.items()}
     verdicts: dict[Case, Verdict] = {}
@@ -141,11 +181,7 @@ def decide(first: Mapping[Case, Judgement], again: Again) -> tuple[Outcome, ...]
             for case, judgement in again(cases, pairs, why).items():
                 taken[case].append(judgement)
 
-    for pairs in (PAIRS, MORE_PAIRS):
-        if pairs == MORE_PAIRS:
-            if Verdict.FAIL in verdicts.values():
-                break
-            repeat([case for case in taken if case not in verdicts], pairs, "unclear")
+    def judge_latest() -> None:
         red = [case for case in taken if case not in verdicts and taken[case][-1].red]
         repeat(red, PAIRS, "red")
         for case, judgements in taken.items():
@@ -153,6 +189,12 @@ def decide(first: Mapping[Case, Judgement], again: Again) -> tuple[Outcome, ...]
                 verdicts[case] = Verdict.FAIL
             elif judgements[-1].excludes_slowdown:
                 verdicts.setdefault(case, Verdict.PASS)
+
+    judge_latest()
+    unclear = [case for case in taken if case not in verdicts]
+    if unclear and Verdict.FAIL not in verdicts.values() and (pairs := pairs_of(unclear)):
+        repeat(unclear, pairs, "unclear")
+        judge_latest()
     return tuple(
         Outcome(
             case=case,

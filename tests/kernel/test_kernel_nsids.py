@@ -13,7 +13,6 @@ from refimpl.kernel.base import SandboxPlan
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.kernel.nsids import FIRST_ID, SKIPPED
 
-
 NAMESPACES_GO_S = 10
 
 

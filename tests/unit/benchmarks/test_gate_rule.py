@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="the gate's dependencies are a group of their own")
 
-from benchmarks.gate.cases import CASES
-from benchmarks.gate.job import MORE_PAIRS, PAIRS, decide
+from benchmarks.gate.cases import CASES, Case
+from benchmarks.gate.job import LIMIT_S, MORE_PAIRS, PAIRS, Pace, decide
 from benchmarks.gate.rates import Rate
 from benchmarks.gate.rule import Samples, Thresholds, Verdict, judge
 
@@ -127,7 +127,7 @@ def decide_from(*judgements):
         asked.append(pairs)
         return {case: coming.pop(0) for case in cases}
 
-    (outcome,) = decide({CASE: judgements[0]}, again)
+    (outcome,) = decide({CASE: judgements[0]}, again, lambda _cases: MORE_PAIRS)
     assert coming == []
     assert len(outcome.measurements) == len(judgements)
     return outcome.verdict, asked
@@ -158,9 +158,43 @@ def test_when_a_case_has_failed_an_unclear_one_is_not_measured_on():
         asked.append((tuple(cases), pairs))
         return dict.fromkeys(cases, RED)
 
-    failed, unclear = decide({CASES[0]: RED, CASES[1]: UNCLEAR}, again)
+    failed, unclear = decide({CASES[0]: RED, CASES[1]: UNCLEAR}, again, lambda _cases: MORE_PAIRS)
     assert (failed.verdict, unclear.verdict) == (Verdict.FAIL, Verdict.INCONCLUSIVE)
     assert asked == [((CASES[0],), PAIRS)]
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "pairs"),
+    [
+        (6, MORE_PAIRS),  # 54 s left, and 900 pairs of 2 + 40 ms take 38 s
+        (30, 660),  # 30 s are enough for 714: eleven lives of 60
+        (LIMIT_S - 300 * 0.042 - 0.1, PAIRS),
+        (LIMIT_S - 300 * 0.042 + 0.1, 0),
+        (LIMIT_S + 5, 0),
+    ],
+    ids=str,
+)
+def test_what_is_unclear_is_measured_on_for_as_long_as_a_job_may_take(spent_s, pairs):
+    now = 1000.0
+    pace = Pace(clock=lambda: now)
+    with pace.taking("in-process", 1000):
+        now += 1.0
+    with pace.taking("api", 200):
+        now += 4.0
+    now = 1000.0 + spent_s
+    assert pace.pairs_of([Case("in-process", "user"), Case("api", "user")]) == pairs
+
+
+def test_without_time_for_more_an_unclear_case_stays_so():
+    asked = []
+
+    def again(cases, pairs, _why):
+        asked.append((cases, pairs))
+        return {}
+
+    (outcome,) = decide({CASE: UNCLEAR}, again, lambda _cases: 0)
+    assert asked == []
+    assert (outcome.verdict, outcome.measurements) == (Verdict.INCONCLUSIVE, (UNCLEAR,))
 
 
 def test_rate_has_the_exact_interval():
