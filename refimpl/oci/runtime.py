@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import json
 import os
+import select
 import shutil
 import socket
 import struct
@@ -275,14 +276,14 @@ class OciRuntime:
                 argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/", env=_environment()
             ) as running:
                 try:
-                    code = running.wait(_COMMAND_TIMEOUT_S)
-                except BaseException as error:
-                    running.kill()
-                    if isinstance(error, subprocess.TimeoutExpired):
+                    if not _ends(running.pid, _COMMAND_TIMEOUT_S):
                         raise RuntimeFailure(
                             f"{self.name} did not answer for {_COMMAND_TIMEOUT_S} s"
-                        ) from error
+                        )
+                except BaseException:
+                    running.kill()
                     raise
+                code = running.wait()
             if code != 0:
                 raise RuntimeFailure(_read_failure(log, f"{self.name} ended with status {code}"))
         finally:
@@ -319,6 +320,20 @@ class OciRuntime:
         if not words or words[-1] == "version":
             raise RuntimeFailure("its --version prints no version")
         return words[-1]
+
+
+def _ends(pid: int, timeout_s: float) -> bool:
+    """Wait for a child to end, at most so long; it is left to be reaped.
+
+    (`Popen.wait` with a timeout looks every now and then, in the end every 50 ms.)
+    """
+    pidfd = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+    finally:
+        os.close(pidfd)
 
 
 def _open_stdio(

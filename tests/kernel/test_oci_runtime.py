@@ -6,6 +6,7 @@ Method: the real runtime on a root file system of busybox alone.
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,36 @@ def test_no_runtime_is_said_plainly(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeFailure, match="runc: not installed; crun: not installed"):
         find_runtime(str(tmp_path / "root"))
+
+
+def test_nobody_looks_every_now_and_then_whether_the_runtime_has_ended(
+    runtime, spec, monkeypatch
+) -> None:
+    """A container that starts in 30 ms is not to wait for the next look, 60 ms after the first."""
+    naps: list[float] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", naps.append)
+        process = runtime.run(spec("true"))
+    assert naps == []
+    assert finish(runtime, process) == (0, "", "")
+
+
+def test_runtime_that_does_not_answer_is_killed(tmp_path, monkeypatch) -> None:
+    program = tmp_path / "runc"
+    pid_file = tmp_path / "pid"
+    program.write_text(
+        f"#!/bin/sh\n[ $1 = --version ] && echo runc version 1 && exit\n"
+        f"echo $$ > {pid_file}\nexec sleep 1000\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("refimpl.oci.runtime._COMMAND_TIMEOUT_S", 0.5)
+    with contextlib.closing(OciRuntime(str(program), str(tmp_path / "root"))) as runtime:
+        runtime.prepare()
+        with pytest.raises(RuntimeFailure, match=r"^runc did not answer for 0\.5 s$"):
+            runtime.pause("ni-one")
+        assert list(tmp_path.glob("root-scratch/*")) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
 
 
 # -- exec ------------------------------------------------------------------------------------------
