@@ -75,26 +75,31 @@ class Report:
 
 
 class Pace:
-    """How long samples take here and now, and how many more there is time for."""
+    """How long the processes of a case live here and now, and how many more lives fit in."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin the job's time now; `clock` tells seconds."""
         self._clock = clock
         self._deadline_s = clock() + LIMIT_S
-        self._sample_s: dict[str, float] = {}
+        self._life_s: dict[str, float] = {}
 
     @contextmanager
-    def taking(self, way: str, samples: int) -> Iterator[None]:
-        """Take the time of so many samples, process starts and releases included."""
+    def taking(self, way: str, pairs: int) -> Iterator[None]:
+        """Take the time of so many pairs of all cases of a way."""
         began_s = self._clock()
         yield
-        self._sample_s[way] = (self._clock() - began_s) / samples
+        self._life_s[way] = (self._clock() - began_s) / (pairs / PAIRS_PER_LIFE)
 
     def pairs_of(self, cases: Sequence[Case]) -> int:
-        """Return how many pairs of these cases to take; 0 when there is no time for enough."""
-        pair_s = sum(2 * self._sample_s[case.way] for case in cases)
-        pairs = min(MORE_PAIRS, int((self._deadline_s - self._clock()) / pair_s))
-        return pairs - pairs % PAIRS_PER_LIFE if pairs >= PAIRS else 0
+        """Return how many pairs of these cases to take; 0 when no more fit in than at first.
+
+        One case of a way has less to do in a life than all of them had; how much less is not known,
+        since starting and warming up the processes is a part of it.
+        """
+        life_s = sum(self._life_s[way] for way in {case.way for case in cases})
+        lives = int((self._deadline_s - self._clock()) / life_s)
+        pairs = min(MORE_PAIRS, lives * PAIRS_PER_LIFE)
+        return pairs if pairs > PAIRS else 0
 
 
 def run_job(base: Revision, head: Revision, *, workspace: Path, seed: int, say: Say) -> Report:
@@ -141,13 +146,13 @@ def judge_cases(
 
     say(f"measuring {PAIRS} pairs in process" + (" (control only)" if unchanged else ""))
     names = [BASE, CONTROL] + ([] if unchanged else [HEAD])
-    with pace.taking(CONTROL_WAY, len(names) * len(controlled) * PAIRS):
+    with pace.taking(CONTROL_WAY, PAIRS):
         found = measure(names, controlled, PAIRS)
     controls = tuple((case, judged(found, case, CONTROL)) for case in controlled)
     if unchanged:
         return (), controls
     say(f"measuring {PAIRS} pairs through the API")
-    with pace.taking(API_WAY, 2 * len(others) * PAIRS):
+    with pace.taking(API_WAY, PAIRS):
         found = {**found, **measure([BASE, HEAD], others, PAIRS)}
     first = {case: judged(found, case) for case in CASES}
     return decide(first, again, pace.pairs_of), controls
@@ -165,8 +170,7 @@ def decide(
     A red measurement is taken once more, and only red twice in a row fails. Where the latest
     measurement cannot exclude the slowdown that a pass must exclude, one larger measurement is
     taken, once: to measure on until it looks right would make any code fail, or pass. Where a case
-    has failed it is not taken, since the job's verdict is known then, and neither is it where there
-    is no time for one.
+    has failed it is not taken, since the job's verdict is known then, nor where there is no time.
 
     Args:
         first: what was measured.

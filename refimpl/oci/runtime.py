@@ -276,7 +276,7 @@ class OciRuntime:
                 argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/", env=_environment()
             ) as running:
                 try:
-                    if not _ends(running.pid, _COMMAND_TIMEOUT_S):
+                    if not _ends(running, _COMMAND_TIMEOUT_S):
                         raise RuntimeFailure(
                             f"{self.name} did not answer for {_COMMAND_TIMEOUT_S} s"
                         )
@@ -322,12 +322,19 @@ class OciRuntime:
         return words[-1]
 
 
-def _ends(pid: int, timeout_s: float) -> bool:
-    """Wait for a child to end, at most so long; it is left to be reaped.
+def _ends(running: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait for a child to end, at most so long.
 
     (`Popen.wait` with a timeout looks every now and then, in the end every 50 ms.)
     """
-    pidfd = os.pidfd_open(pid)
+    try:
+        pidfd = os.pidfd_open(running.pid)
+    except OSError:
+        # No descriptor is left, and looking needs none. A runtime that is killed half-way would
+        # leave things that nobody knows of.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(timeout_s)
+        return running.returncode is not None
     try:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)

@@ -5,6 +5,7 @@ Method: `ip link` tells the id of the namespace in which the other end of a port
 """
 
 import contextlib
+import errno
 import time
 
 import pytest
@@ -61,3 +62,24 @@ def test_where_everything_is_taken_the_kernel_chooses(kernel, id_of_new) -> None
         taken = [id_of_new(one) for one in (kernel, *others)]
         assert taken == [FIRST_ID, FIRST_ID - SKIPPED, FIRST_ID - 2 * SKIPPED, 0]
         assert id_of_new(others[-1]) == FIRST_ID - 3 * SKIPPED
+
+
+def test_where_ids_cannot_be_given_the_kernel_chooses(kernel, id_of_new, monkeypatch) -> None:
+    def refuse(_requests):
+        raise PermissionError(errno.EPERM, "give a namespace an id: not permitted")
+
+    monkeypatch.setattr(kernel._spares._ids._host, "run", refuse)
+    assert [id_of_new(kernel), id_of_new(kernel)] == [0, 1]
+
+
+def test_a_namespace_that_fails_at_its_id_leaves_no_descriptor(
+    kernel, id_of_new, open_descriptors, monkeypatch
+) -> None:
+    assert id_of_new(kernel) == FIRST_ID
+    before = open_descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel._spares._ids, "give", lambda _namespace: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            id_of_new(kernel)
+    assert open_descriptors() == before
+    assert id_of_new(kernel) == FIRST_ID - 1

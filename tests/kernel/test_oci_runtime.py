@@ -4,8 +4,10 @@ Method: the real runtime on a root file system of busybox alone.
 """
 
 import contextlib
+import errno
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -277,11 +279,37 @@ def test_nobody_looks_every_now_and_then_whether_the_runtime_has_ended(
 ) -> None:
     """A container that starts in 30 ms is not to wait for the next look, 60 ms after the first."""
     naps: list[float] = []
+    sleep, ours = time.sleep, threading.current_thread()
+
+    def noted(seconds: float) -> None:
+        if threading.current_thread() is ours:
+            naps.append(seconds)
+        sleep(seconds)
+
     with monkeypatch.context() as patched:
-        patched.setattr(time, "sleep", naps.append)
+        patched.setattr(time, "sleep", noted)
         process = runtime.run(spec("true"))
     assert naps == []
     assert finish(runtime, process) == (0, "", "")
+
+
+def test_without_a_descriptor_for_it_the_end_is_waited_for_all_the_same(
+    runtime, spec, monkeypatch
+) -> None:
+    opened = []
+
+    def none_is_left_at_first(pid: int) -> int:
+        opened.append(pid)
+        if len(opened) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return pidfd_open(pid)
+
+    pidfd_open = os.pidfd_open
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pidfd_open", none_is_left_at_first)
+        process = runtime.run(spec("echo", "whole"))
+    assert len(opened) == 2  # the runtime, and then the container's process
+    assert finish(runtime, process) == (0, "whole\n", "")
 
 
 def test_runtime_that_does_not_answer_is_killed(tmp_path, monkeypatch) -> None:
@@ -292,10 +320,10 @@ def test_runtime_that_does_not_answer_is_killed(tmp_path, monkeypatch) -> None:
         f"echo $$ > {pid_file}\nexec sleep 1000\n"
     )
     program.chmod(0o755)
-    monkeypatch.setattr("refimpl.oci.runtime._COMMAND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("refimpl.oci.runtime._COMMAND_TIMEOUT_S", 2)
     with contextlib.closing(OciRuntime(str(program), str(tmp_path / "root"))) as runtime:
         runtime.prepare()
-        with pytest.raises(RuntimeFailure, match=r"^runc did not answer for 0\.5 s$"):
+        with pytest.raises(RuntimeFailure, match=r"^runc did not answer for 2 s$"):
             runtime.pause("ni-one")
         assert list(tmp_path.glob("root-scratch/*")) == []
     with pytest.raises(ProcessLookupError):

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="the gate's dependencies are a group of their own")
 
-from benchmarks.gate.cases import CASES, Case
+from benchmarks.gate.cases import CASES
 from benchmarks.gate.job import LIMIT_S, MORE_PAIRS, PAIRS, Pace, decide
 from benchmarks.gate.rates import Rate
 from benchmarks.gate.rule import Samples, Thresholds, Verdict, judge
@@ -164,25 +164,27 @@ def test_when_a_case_has_failed_an_unclear_one_is_not_measured_on():
 
 
 @pytest.mark.parametrize(
-    ("spent_s", "pairs"),
+    ("cases", "spent_s", "pairs"),
     [
-        (6, MORE_PAIRS),  # 54 s left, and 900 pairs of 2 + 40 ms take 38 s
-        (30, 660),  # 30 s are enough for 714: eleven lives of 60
-        (LIMIT_S - 300 * 0.042 - 0.1, PAIRS),
-        (LIMIT_S - 300 * 0.042 + 0.1, 0),
-        (LIMIT_S + 5, 0),
+        (CASES, 5, MORE_PAIRS),  # 55 s left, and 15 lives of 3.5 s take 52.5
+        (CASES, 30, 480),  # 30 s: eight lives
+        (CASES, LIMIT_S - 6 * 3.5 - 0.1, PAIRS + 60),
+        (CASES, LIMIT_S - 6 * 3.5 + 0.1, 0),  # as many as at first would be a second throw
+        (CASES, LIMIT_S + 5, 0),
+        (CASES[:1], 30, MORE_PAIRS),  # through the API, where a life takes 1.5 s
+        (CASES[1:2], 30, MORE_PAIRS),
+        (CASES[1:2], 35, 720),  # one of the two cases in process: at most the 2 s of both
     ],
-    ids=str,
 )
-def test_what_is_unclear_is_measured_on_for_as_long_as_a_job_may_take(spent_s, pairs):
+def test_what_is_unclear_is_measured_on_for_as_long_as_a_job_may_take(cases, spent_s, pairs):
     now = 1000.0
     pace = Pace(clock=lambda: now)
-    with pace.taking("in-process", 1000):
-        now += 1.0
-    with pace.taking("api", 200):
-        now += 4.0
+    with pace.taking("in-process", PAIRS):
+        now += 10.0
+    with pace.taking("api", PAIRS):
+        now += 7.5
     now = 1000.0 + spent_s
-    assert pace.pairs_of([Case("in-process", "user"), Case("api", "user")]) == pairs
+    assert pace.pairs_of(cases) == pairs
 
 
 def test_without_time_for_more_an_unclear_case_stays_so():
