@@ -20,7 +20,13 @@ from benchmarks.cases import BRIDGE
 from benchmarks.engines import started_engines
 from benchmarks.figures import percentile, ratio_of_medians
 from benchmarks.machine import load_before_run
-from benchmarks.options import json_option, refuse_quick_check, require_root, write_samples
+from benchmarks.options import (
+    json_option,
+    refuse_quick_check,
+    require_root,
+    show_verdict,
+    write_samples,
+)
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import EngineError
@@ -150,7 +156,7 @@ def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
     click.echo(f"{reference.row()}\n{other.row()}")
     click.echo(f"time for all {AT_ONCE}, reference to {other.engine}: {show_ratio(ratio)}")
     missed = misses(reference, other)
-    click.echo("\n".join(f"MISSED: {one}" for one in missed) or "both bars are met")
+    click.echo(show_verdict(missed, quick=quick))
     sys.exit(1 if check and missed else 0)
 
 

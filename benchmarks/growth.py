@@ -25,7 +25,7 @@ from benchmarks.cases import BRIDGE, USER
 from benchmarks.crowd import SANDBOXES_PER_NETWORK
 from benchmarks.figures import Ratio, percentile, ratio_of_medians
 from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option, refuse_quick_check, require_root
+from benchmarks.options import json_option, refuse_quick_check, require_root, show_verdict
 from benchmarks.ratios import show_ratio
 from benchmarks.worker import Worker, WorkerError
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
@@ -35,7 +35,7 @@ NETWORKS = (10, 100)
 SANDBOXES_AMONG_NETWORKS = 10
 PASSES = 12
 SAMPLES_PER_PASS = 100
-"""Enough to last most of a second: for so long a machine may be a third slower than before."""
+"""They take most of a second, as a shared machine may be a third slower for as long as that."""
 WARMUP_S = 1.5
 """How long starts go unrecorded after a change of size: the kernel announces new bridges and frees
 old namespaces for about a second, which is no part of their being there."""
@@ -223,10 +223,8 @@ def make_rows(growth: Growth) -> list[Row]:
 def verdict(growth: Growth) -> list[str]:
     """Return what is said below the table."""
     memory = f"memory: {growth.kib_per_sandbox():.1f} KiB per sandbox"
-    if growth.quick:
-        return [memory, "quick: no bar is judged"]
-    misses = [f"MISSED: {one}" for one in growth.misses()]
-    return [memory, *(misses or ["every bar is met"])]
+    misses = [] if growth.quick else growth.misses()
+    return [memory, *show_verdict(misses, quick=growth.quick).splitlines()]
 
 
 def render(growth: Growth) -> str:

@@ -22,7 +22,13 @@ import click
 from benchmarks.engines import started_engines
 from benchmarks.figures import Ratio, percentile, ratio_of_medians
 from benchmarks.machine import load_before_run
-from benchmarks.options import json_option, refuse_quick_check, require_root, write_samples
+from benchmarks.options import (
+    json_option,
+    refuse_quick_check,
+    require_root,
+    show_verdict,
+    write_samples,
+)
 from benchmarks.ratios import show_ratio
 from benchmarks.starts import LABEL, PREFIX
 from conformance.engines.base import Engine, EngineError
@@ -201,17 +207,15 @@ def make_rows(found: Sequence[StartTimes], seed: int) -> list[Row]:
     return rows
 
 
-def render(found: Sequence[StartTimes], rows: Sequence[Row]) -> str:
+def render(found: Sequence[StartTimes], rows: Sequence[Row], *, quick: bool = False) -> str:
     """Return the table and the verdict as text."""
     ours, theirs = found[0].engine, found[-1].engine
-    missed = [row.name for row in rows if not row.is_met]
+    missed = [f"{row.name}: longer than {theirs}'s" for row in rows if not row.is_met]
     return "\n".join(
         [
             f"{'whole start, p50, p95 ms':22} {ours:>17} {theirs:>19} {'ratio of p50':>22}",
             *map(str, rows),
-            f"MISSED: longer than {theirs}'s: {'; '.join(missed)}"
-            if missed
-            else "every bar is met",
+            show_verdict(missed, quick=quick),
         ]
     )
 
@@ -239,5 +243,5 @@ def modes(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> Non
         sys.exit(2)
     write_samples(json_path, load, starts=[asdict(one) for one in found])
     rows = make_rows(found, seed)
-    click.echo(render(found, rows))
+    click.echo(render(found, rows, quick=quick))
     sys.exit(1 if check and not all(row.is_met for row in rows) else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,13 @@ def refuse_quick_check(*, quick: bool, check: bool) -> None:
     """
     if quick and check:
         raise click.UsageError("--quick judges no bar, so there is nothing to --check")
+
+
+def show_verdict(missed: Sequence[str], *, quick: bool) -> str:
+    """Return what is said of the bars: which are missed, in words, or that none is judged."""
+    if quick:
+        return "quick: no bar is judged"
+    return "\n".join(f"MISSED: {one}" for one in missed) or "every bar is met"
 
 
 def require_root(doing: str) -> None:

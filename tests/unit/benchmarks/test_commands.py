@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from benchmarks.cli import main
 from benchmarks.history.cli import report
-from benchmarks.options import NewFile
+from benchmarks.options import NewFile, show_verdict
 
 COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "modes", "render", "run", "trials")
 
@@ -71,6 +71,20 @@ def test_a_quick_run_is_not_checked(command):
     result = CliRunner().invoke(main, [command, "--quick", "--check"])
     assert result.exit_code == 3
     assert "--quick judges no bar" in result.output
+
+
+@pytest.mark.parametrize(
+    ("missed", "quick", "said"),
+    [
+        ([], False, "every bar is met"),
+        (["p50", "p99"], False, "MISSED: p50\nMISSED: p99"),
+        (["p50"], True, "quick: no bar is judged"),
+        ([], True, "quick: no bar is judged"),
+    ],
+    ids=str,
+)
+def test_bars_are_judged_unless_it_was_quick(missed, quick, said):
+    assert show_verdict(missed, quick=quick) == said
 
 
 def test_a_tree_that_does_not_compile_ends_with_2(tmp_path):

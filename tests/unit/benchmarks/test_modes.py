@@ -27,5 +27,6 @@ def test_a_mode_that_takes_longer_is_named():
     slow = next(one for one in found if one.mode is Mode.HOST)
     slow.again = [[0.11]] * 5
     rows = make_rows(found, seed=1)
-    assert render(found, rows).splitlines()[-1] == "MISSED: longer than docker's: host, again"
+    assert render(found, rows).splitlines()[-1] == "MISSED: host, again: longer than docker's"
     assert [row.name for row in rows if not row.is_met] == ["host, again"]
+    assert render(found, rows, quick=True).splitlines()[-1] == "quick: no bar is judged"
