@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Before an engine has ended so many rows, nothing is said of the time that is left.
 _ROWS_MIN = 3
@@ -12,11 +12,15 @@ _ROWS_MIN = 3
 class _Lane:
     """One engine's part of the run."""
 
-    done: int = 0
+    ended: set[str] = field(default_factory=set)
     began_s: float = 0.0
     ended_s: float = 0.0
     row: str = ""
     row_began_s: float = 0.0
+
+    @property
+    def done(self) -> int:
+        return len(self.ended)
 
 
 class Progress:
@@ -54,9 +58,9 @@ class Progress:
         lane.began_s = lane.began_s or lane.row_began_s
 
     def end(self, engine: str) -> None:
-        """Note that the engine's row has ended."""
+        """Note that the engine's row has ended, or one of the several tests that it has."""
         lane = self._lanes.setdefault(engine, _Lane())
-        lane.done += 1
+        lane.ended.add(lane.row)
         lane.ended_s = self._clock()
         lane.row = ""
 

@@ -48,6 +48,16 @@ def test_slowest_engine_decides():
     assert progress.left_s() == pytest.approx(20)
 
 
+def test_row_of_several_tests_is_one_row():
+    clock = Clock()
+    progress = Progress(["docker"], rows=4, side_by_side=1, clock=clock)
+    for row in ("a", "b", "b", "b", "c"):
+        progress.begin("docker", row)
+        clock.now_s += 2
+        progress.end("docker")
+    assert progress.line() == "3/4, about 5 s left"
+
+
 def test_line_names_what_every_engine_works_on():
     clock = Clock()
     progress = Progress(["a", "b"], rows=10, side_by_side=2, clock=clock)
