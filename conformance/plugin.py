@@ -165,7 +165,7 @@ class Controller:
             return
         line = self._collector.take(taken)
         if self._ticker is not None:
-            self._ticker.end(engine_of(report.nodeid), taken["result"]["behaviour"])
+            self._ticker.end(engine_of(report.nodeid))
             self._ticker.write_line(line)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -57,10 +57,10 @@ class Progress:
         lane.row, lane.row_began_s = row, self._clock()
         lane.began_s = lane.began_s or lane.row_began_s
 
-    def end(self, engine: str, row: str) -> None:
-        """Note that a row has ended on an engine, or one of the several tests that it has."""
+    def end(self, engine: str) -> None:
+        """Note that the engine's row has ended, or one of the several tests that it has."""
         lane = self._lanes.setdefault(engine, _Lane())
-        lane.ended.add(row)
+        lane.ended.add(lane.row)
         lane.ended_s = self._clock()
         lane.row = ""
 

@@ -8,12 +8,13 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
-_GROUP = re.compile(r"<([^<>]+)>([a-z0-9.-]*)")
+# The row is closed, too: the values of its parameters follow it, after a hyphen as rows have them.
+_GROUP = re.compile(r"<([^<>]+)><([a-z0-9.-]*)>")
 
 
 def engine_id(spec: str, behaviour: str = "") -> str:
     """Give the id of the test parameter that names an engine, and the row for who only sees ids."""
-    return f"<{spec}>{behaviour}"
+    return f"<{spec}><{behaviour}>"
 
 
 def engine_of(nodeid: str) -> str:

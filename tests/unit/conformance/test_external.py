@@ -92,7 +92,7 @@ def test_it_is_never_stopped_or_started(method):
 
 
 def test_id_of_a_test_names_engine_and_row():
-    nodeid = f"test_x.py::test_y[{engine_id('unix:///x y.sock', 'init.none.a-b')}]"
+    nodeid = f"test_x.py::test_y[{engine_id('unix:///x y.sock', 'init.none.a-b')}-value]"
     assert (engine_of(nodeid), behaviour_in(nodeid)) == ("unix:///x y.sock", "init.none.a-b")
     assert behaviour_in("test_x.py::test_y") == ""
 
