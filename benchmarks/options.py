@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""What several commands share: options, who may run them, the file of samples, the verdict."""
 
 from __future__ import annotations
 

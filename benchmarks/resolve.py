@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ import click
 from benchmarks.asker import CLIENTS, AnswerError
 from benchmarks.cases import REFERENCE
 from benchmarks.figures import percentile
-from benchmarks.machine import describe_machine, load_before_run
-from benchmarks.options import json_option, require_root
+from benchmarks.machine import load_before_run
+from benchmarks.options import json_option, require_root, write_samples
 from conformance.engines.base import Engine, EngineError
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import FOLDER_PREFIX, WORKSPACE_ROOT
@@ -250,14 +250,7 @@ def dns_command(
         click.echo(f"error: nothing was measured: {error}", err=True)
         sys.exit(ExitCode.ERROR)
     click.echo(render(found))
-    if json_path is not None:
-        document = {
-            "machine": describe_machine(),
-            "load": asdict(load),
-            "clients": CLIENTS,
-            "figures": [asked.to_wire() for asked in found],
-        }
-        json_path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_samples(json_path, load, clients=CLIENTS, figures=[asked.to_wire() for asked in found])
     own = [asked for asked in found if asked.engine.startswith(REFERENCE)]
     if check and not all(asked.is_within_the_bar() for asked in own):
         sys.exit(ExitCode.BAR_MISSED)

@@ -84,11 +84,11 @@ class Pace:
         self._life_s: dict[str, float] = {}
 
     @contextmanager
-    def taking(self, way: str, pairs: int) -> Iterator[None]:
-        """Take the time of so many pairs of all cases of a way."""
+    def taking(self, way: str) -> Iterator[None]:
+        """Take the time of the first pairs of all cases of a way."""
         began_s = self._clock()
         yield
-        self._life_s[way] = (self._clock() - began_s) / (pairs / PAIRS_PER_LIFE)
+        self._life_s[way] = (self._clock() - began_s) * PAIRS_PER_LIFE / PAIRS
 
     def pairs_of(self, cases: Sequence[Case]) -> int:
         """Return how many pairs of these cases to take; 0 when no more fit in than at first.
@@ -146,13 +146,13 @@ def judge_cases(
 
     say(f"measuring {PAIRS} pairs in process" + (" (control only)" if unchanged else ""))
     names = [BASE, CONTROL] + ([] if unchanged else [HEAD])
-    with pace.taking(CONTROL_WAY, PAIRS):
+    with pace.taking(CONTROL_WAY):
         found = measure(names, controlled, PAIRS)
     controls = tuple((case, judged(found, case, CONTROL)) for case in controlled)
     if unchanged:
         return (), controls
     say(f"measuring {PAIRS} pairs through the API")
-    with pace.taking(API_WAY, PAIRS):
+    with pace.taking(API_WAY):
         found = {**found, **measure([BASE, HEAD], others, PAIRS)}
     first = {case: judged(found, case) for case in CASES}
     return decide(first, again, pace.pairs_of), controls

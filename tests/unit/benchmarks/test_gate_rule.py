@@ -179,9 +179,9 @@ def test_when_a_case_has_failed_an_unclear_one_is_not_measured_on():
 def test_what_is_unclear_is_measured_on_for_as_long_as_a_job_may_take(cases, spent_s, pairs):
     now = 1000.0
     pace = Pace(clock=lambda: now)
-    with pace.taking("in-process", PAIRS):
+    with pace.taking("in-process"):
         now += 10.0
-    with pace.taking("api", PAIRS):
+    with pace.taking("api"):
         now += 7.5
     now = 1000.0 + spent_s
     assert pace.pairs_of(cases) == pairs
