@@ -256,7 +256,7 @@ def refuse_published_ports(host_config: HostConfig) -> None:
 
 
 def refuse_unserved(host_config: HostConfig) -> None:
-    """Refuse volumes, which this engine does not have, instead of leaving them out.
+    """Refuse named volumes and mounts, which this engine has not, instead of leaving them out.
 
     Raises:
         NotServed: volumes other than bind mounts of absolute paths.
