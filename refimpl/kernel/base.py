@@ -13,6 +13,7 @@ Errors: `OSError` with the kernel's errno and, in its text, what was being done.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +26,15 @@ Subnet = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgePlan:
-    """A bridge on the host side: its name and its own addresses.
+    """A bridge on the host side: its name and the addresses that it needs.
 
     Its MTU is the smallest of its ports', as the kernel keeps it where nobody sets one.
     """
 
     name: str
     addresses: tuple[Address, ...]
+    given: tuple[Address, ...] = ()
+    """What the engine has given it by now: those that it needs no more go. Any others stay."""
 
 
 class InterfacePlan(NamedTuple):
@@ -119,6 +122,18 @@ class OverlayPlan:
     target: str
 
 
+class InterfaceGone(OSError):
+    """An interface that is to carry a default route is not in the namespace any more.
+
+    Args:
+        interface: Its name.
+    """
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(errno.ENODEV, f"set the default route: there is no interface {interface}")
+        self.interface = interface
+
+
 class Kernel(Protocol):
     """Network namespaces, links, addresses, routes, firewall and mounts of one host namespace."""
 
@@ -134,6 +149,9 @@ class Kernel(Protocol):
 
     def create_bridge(self, plan: BridgePlan) -> None:
         """Create a bridge, or bring an existing one of that name to the plan, and set it up."""
+
+    def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
+        """Take addresses from a link of the host side; no error when it does not have them."""
 
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
@@ -167,10 +185,18 @@ class Kernel(Protocol):
         """Open a non-blocking IPv4 socket in a sandbox; it stays in there, whoever uses it."""
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
-        """Add one interface to a live sandbox and make the default routes those of `gateway`."""
+        """Add one interface to a live sandbox and make the default routes those of `gateway`.
+
+        Raises:
+            InterfaceGone: the gateway's interface is not there; nothing is changed.
+        """
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
-        """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
+        """Remove one interface from a live sandbox and leave the default routes of `gateway`.
+
+        Raises:
+            InterfaceGone: the gateway's interface is not there; the other one is removed.
+        """
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
         """Unpin a namespace and remove its file; its links are down then.

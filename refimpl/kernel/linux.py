@@ -15,7 +15,6 @@ import logging
 import socket
 from collections.abc import Sequence
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -26,6 +25,7 @@ from refimpl.kernel.base import (
     BridgePlan,
     FirewallNetwork,
     GatewayPlan,
+    InterfaceGone,
     InterfacePlan,
     Link,
     OverlayPlan,
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
-_IPV6_LINK_LOCAL = ip_network("fe80::/10")
+_NOT_THERE = frozenset({errno.ENODEV, errno.EADDRNOTAVAIL})
 
 
 class LinuxKernel:
@@ -137,6 +137,20 @@ class LinuxKernel:
             else:
                 raise created.error
             _run_or_undo(host, requests, undo)
+
+    def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
+        """Take addresses from a link of the host side; no error when it does not have them."""
+        with Netlink() as host:
+            try:
+                index = host.index_of(name)
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                return
+            requests = [links.delete_address(index, name, address) for address in addresses]
+            for answer in host.exchange(requests):
+                if answer.error is not None and answer.error.errno not in _NOT_THERE:
+                    raise answer.error
 
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
@@ -416,7 +430,8 @@ def _adjust_bridge(
     index = link["index"]
     has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
     missing = [one for one in plan.addresses if one not in has]
-    surplus = [one for one in has if one not in plan.addresses and not _is_link_local(one)]
+    # an address that the engine has not given it is somebody else's, the host's own perhaps
+    surplus = [one for one in has if one in plan.given and one not in plan.addresses]
     requests = [
         # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
         links.change_link(index, plan.name),
@@ -451,13 +466,24 @@ def _delete_link(netlink: Netlink, name: str) -> None:
 
 def _set_default_routes(inside: Netlink, gateway: GatewayPlan, before: Sequence[Any]) -> None:
     """Make the default routes those of `gateway`: replace what is there, remove the rest."""
-    index = inside.index_of(gateway.interface) if gateway.interface else None
+    index = _gateway_index(inside, gateway)
     unwanted = [
         links.delete_route(route)
         for route in links.default_routes(before)
         if links.router(gateway, route) is None
     ]
     inside.run([*links.new_default_routes(gateway, index), *unwanted])
+
+
+def _gateway_index(inside: Netlink, gateway: GatewayPlan) -> int | None:
+    if not gateway.interface:
+        return None
+    try:
+        return inside.index_of(gateway.interface)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        raise InterfaceGone(gateway.interface) from error
 
 
 def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
@@ -469,10 +495,6 @@ def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
 
 def _has_ipv6(plan: InterfacePlan) -> bool:
     return any(address.version == 6 for address in plan.addresses)
-
-
-def _is_link_local(address: Address) -> bool:
-    return address.version == 6 and address.ip in _IPV6_LINK_LOCAL
 
 
 def _switch_on(path: Path) -> None:

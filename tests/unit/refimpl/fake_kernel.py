@@ -14,9 +14,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from refimpl.kernel.base import (
+    Address,
     BridgePlan,
     FirewallNetwork,
     GatewayPlan,
+    InterfaceGone,
     InterfacePlan,
     Link,
     OverlayPlan,
@@ -96,7 +98,16 @@ class FakeKernel:
         self._do("create_bridge")
         if plan.name not in self.bridges:
             self.own_bridges.add(plan.name)
-        self.bridges[plan.name] = plan
+        there = self.bridges[plan.name].addresses if plan.name in self.bridges else ()
+        stay = [one for one in there if one not in plan.given and one not in plan.addresses]
+        addresses = (*stay, *plan.addresses)
+        self.bridges[plan.name] = BridgePlan(name=plan.name, addresses=addresses)
+
+    def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
+        self._do("take_addresses")
+        if name in self.bridges:
+            left = tuple(one for one in self.bridges[name].addresses if one not in addresses)
+            self.bridges[name] = BridgePlan(name=name, addresses=left)
 
     def delete_link(self, name: str) -> None:
         self._do("delete_link")
@@ -144,6 +155,8 @@ class FakeKernel:
         self._do("add_interface")
         sandbox = self.sandboxes[key]
         assert plan.name not in sandbox.interfaces
+        if gateway.interface not in {None, plan.name, *sandbox.interfaces}:
+            raise InterfaceGone(str(gateway.interface))
         self._check_new((plan,))
         sandbox.interfaces[plan.name] = plan
         sandbox.gateway = gateway
@@ -153,6 +166,8 @@ class FakeKernel:
         sandbox = self.sandboxes[key]
         plan = sandbox.interfaces.pop(name, None)
         assert plan is None or plan.host_name == host_name
+        if gateway.interface not in {None, *sandbox.interfaces}:
+            raise InterfaceGone(str(gateway.interface))
         sandbox.gateway = gateway
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:

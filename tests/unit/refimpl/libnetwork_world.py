@@ -78,7 +78,7 @@ class World:
         assert {rule.bridge for rule in self.kernel.firewall} == bridges
         for network in networks:
             assert network.endpoints() == ()
-            assert network.records.all_names() == ()
+            assert not network.records
             for info in network.pools:
                 own = {info.gateway.ip}
                 first = map(ip_address, map(str, islice(info.pool.subnet.hosts(), 20)))

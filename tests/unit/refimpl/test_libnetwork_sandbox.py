@@ -53,8 +53,7 @@ def named(controller: Controller, name: str) -> Network:
 
 
 def leave(sandbox: Sandbox, network: str) -> None:
-    endpoint = named(sandbox.controller, network).endpoint_by_name("web")
-    assert endpoint is not None
+    endpoint = next(each for each in sandbox.endpoints() if each.network.name == network)
     endpoint.delete(force=True)
 
 
@@ -115,7 +114,6 @@ def test_the_default_route_goes_through_the_head(world, controller):
     sandbox = start(controller, "web", "cc", "a0", "aa")
     gateway = world.kernel.sandboxes[sandbox.key].gateway
     assert (gateway.ipv4, gateway.interface) == ("10.2.0.1", "eth0")
-    assert sandbox.gateway_endpoint() is sandbox.endpoints()[0]
 
 
 def test_an_internal_network_alone_is_a_gateway_too(world, controller):
@@ -144,7 +142,6 @@ def test_a_dual_stack_network_is_the_better_gateway(world, controller):
 def test_none_has_a_namespace_with_nothing_in_it(world, controller):
     sandbox = start(controller, "web", "none")
     assert world.kernel.sandboxes[sandbox.key].interfaces == {}
-    assert sandbox.gateway_endpoint() is None
     assert sandbox.endpoints()[0].info.ipv4 is None
 
 
@@ -208,14 +205,14 @@ def test_on_the_bridge_resolv_conf_has_the_hosts_filtered_servers(world, control
 def test_on_a_user_network_resolv_conf_has_the_embedded_dns(world, controller):
     sandbox = start(controller, "web", "aa")
     assert resolv_conf(world) == ("search example.org\nnameserver 127.0.0.11\noptions ndots:0\n")
-    assert sandbox.upstreams == (Upstream("127.0.0.53", from_host=True), Upstream("10.0.2.3"))
+    assert sandbox.dns.upstreams == (Upstream("127.0.0.53", from_host=True), Upstream("10.0.2.3"))
     assert world.kernel.sandboxes[sandbox.key].resolver_address == "127.0.0.11"
 
 
 def test_without_any_server_on_the_host_googles_are_used(world, controller):
     world.files.content["/etc/resolv.conf"] = b""
     sandbox = start(controller, "web", "aa")
-    assert sandbox.upstreams == (Upstream("8.8.8.8"), Upstream("8.8.4.4"))
+    assert sandbox.dns.upstreams == (Upstream("8.8.8.8"), Upstream("8.8.4.4"))
     start(controller, "two", "bridge")
     assert resolv_conf(world, "two") == "\nnameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
@@ -241,8 +238,8 @@ def test_dns_of_the_user_is_literal_on_the_bridge_and_moves_behind_the_embedded_
     user.populate()
     assert resolv_conf(world, "user") == "search s\nnameserver 127.0.0.11\noptions ndots:2\n"
     # its loopback is the container's, not the host's
-    assert user.upstreams == (Upstream("10.0.0.9"), Upstream("127.0.0.1"))
-    assert user.ndots_set
+    assert user.dns.upstreams == (Upstream("10.0.0.9"), Upstream("127.0.0.1"))
+    assert user.dns.ndots_set
 
 
 def test_host_mode_copies_the_hosts_files(world, controller):
