@@ -12,7 +12,7 @@ from typing import Any
 from refimpl.daemon.core import DEFAULT_NETWORK
 from refimpl.daemon.verify import PORT_MAX, is_ip
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.libnetwork.endpoint import Endpoint, JoinedSandbox
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
 from refimpl.model.container import Container, EndpointState
@@ -58,7 +58,6 @@ def build_create_endpoint_options(
         my_aliases=tuple(ep_config.aliases or ()),
         anonymous=container.network_settings.is_anonymous_endpoint,
         disable_resolution=not NetworkMode(network.name).is_user_defined(),
-        driver_opts=dict(ep_config.driver_opts or {}),
     )
 
 
@@ -169,7 +168,7 @@ def update_join_info(container: Container, network: Network, endpoint: Endpoint)
     settings.ipv6_gateway = str(info.gateway6) if info.gateway6 is not None else ""
 
 
-def get_port_map_info(container: Container, sandbox: Sandbox) -> dict[str, Any]:
+def get_port_map_info(container: Container, sandbox: JoinedSandbox) -> dict[str, Any]:
     """Return what inspect shows as `Ports`: exposed ports, published nowhere.
 
     Only an endpoint with an address of its own exposes ports, so host and none show none.

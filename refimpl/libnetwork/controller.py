@@ -22,8 +22,8 @@ from refimpl.libnetwork.drivers.base import Driver
 from refimpl.libnetwork.drivers.bridge import BridgeDriver
 from refimpl.libnetwork.drivers.single import SingleNetworkDriver
 from refimpl.libnetwork.ipam import PoolAllocator
-from refimpl.libnetwork.leftovers import Leftovers
 from refimpl.libnetwork.ledger import Ledger
+from refimpl.libnetwork.leftovers import Leftovers
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.pools import allocate_pools, check_ipam, release_pools
 from refimpl.libnetwork.resolver import Resolver
@@ -159,6 +159,11 @@ class Controller:
             InvalidParameter, Forbidden, NotFound, EngineError: with 20.10's texts.
             OSError: the kernel or the store refused.
         """
+        network = self._make_network(name, options)
+        self._ledger.write_back()
+        return network
+
+    def _make_network(self, name: str, options: NetworkOptions) -> Network:
         driver = self._check(name, options)
         options = replace(options, ipam_driver=options.ipam_driver or "default")
         network = self._network(self.new_id(), name, self.clock(), options, driver)
@@ -258,6 +263,7 @@ class Controller:
             self._ledger.forget([Delete("network", network.id)])
             release_pools(self._allocator, network.pools)
             self._forget(network)
+        self._ledger.write_back()
 
     def _revive(self, network: Network) -> None:
         """Make a network whole again whose deletion failed half-way."""
@@ -356,8 +362,9 @@ class Controller:
             EngineError, OSError: the default bridge cannot be made.
         """
         self._default_networks.make(
-            lambda name: self.network_by_name(name) is not None, self.new_network
+            lambda name: self.network_by_name(name) is not None, self._make_network
         )
+        self._ledger.write_back()
 
     def close(self) -> None:
         """Delete the sandboxes that are left, stop the resolver, close the store."""

@@ -137,7 +137,7 @@ class DefaultNetworks:
             raise
 
     def _undo_bridge(self, name: str) -> None:
-        """Leave no bridge behind when the engine cannot start; its row stays, for the next start."""
+        """Leave no bridge behind when the engine cannot start; its row stays for the next start."""
         try:
             self._kernel.delete_link(name)
         except OSError:

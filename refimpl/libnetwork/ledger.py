@@ -68,6 +68,14 @@ class Ledger:
         with self._lock:
             self._overdue.update(dict.fromkeys(changes))
 
+    def write_back(self) -> None:
+        """Have what was committed survive damage to what was written last. Never fails."""
+        try:
+            self._store.write_back()
+        except OSError as error:
+            # it is committed all the same, and a later write takes it along
+            logger.warning("%s", error)
+
     def close(self) -> None:
         """Delete what is overdue, and close the store.
 

@@ -182,10 +182,8 @@ def _read_options(row: _Fields) -> NetworkOptions:
 def _read_pool(row: _Fields) -> PoolRow:
     return PoolRow(
         config=_read_request(row.inner("config")),
-        subnet=row.read("subnet", lambda value: _present(parse_cidr(_text(value)))),
-        ip_range=row.read(
-            "range", lambda value: _present(parse_cidr(value)) if _text(value) else None
-        ),
+        subnet=row.read("subnet", _subnet),
+        ip_range=row.read("range", lambda value: None if value == "" else _subnet(value)),
         gateway=row.read("gateway", _address),
     )
 
@@ -296,10 +294,14 @@ def _flat(value: Any) -> dict[str, str | bool | int]:
 
 
 def _address(value: Any) -> IPAddress:
-    return _present(parse_ip(_text(value)))
+    address = parse_ip(_text(value))
+    if address is None:
+        raise ValueError("no address")
+    return address
 
 
-def _present(value: T | None) -> T:
-    if value is None:
-        raise ValueError("it cannot be read")
-    return value
+def _subnet(value: Any) -> Subnet:
+    subnet = parse_cidr(_text(value))
+    if subnet is None:
+        raise ValueError("no subnet")
+    return subnet

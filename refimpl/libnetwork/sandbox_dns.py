@@ -2,7 +2,7 @@
 
 The resolver's thread asks here. Nothing here takes a lock that is held across kernel operations.
 
-Mirrors: libnetwork sandbox.go ResolveName and ResolveIP, sandbox_dns_unix.go startResolver (v20.10).
+Mirrors: libnetwork sandbox.go ResolveName, ResolveIP; sandbox_dns_unix.go startResolver (v20.10).
 """
 
 from __future__ import annotations

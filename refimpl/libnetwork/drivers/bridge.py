@@ -376,11 +376,9 @@ def _bridge_plan(entry: _BridgeNetwork) -> BridgePlan:
 
 def _config_of(network: DriverNetwork, state: DriverState) -> BridgeConfig:
     values = read_options(network.options)
-    values.update(
-        bridge=str(state["bridge"]),
-        is_creator=bool(state["is_creator"]),
-        given=given_addresses(state),
-    )
+    values["bridge"] = str(state["bridge"])
+    values["is_creator"] = bool(state["is_creator"])
+    values["given"] = given_addresses(state)
     return BridgeConfig(**values)
 
 

@@ -48,7 +48,7 @@ class World:
                 uncounted=("close", "links", "host_subnets", "sandbox_keys", "sweep"),
             ),
             files=recorder.wrap(self.files, "files", uncounted=("read",)),
-            store=recorder.wrap(self.store, "store", uncounted=("close", "load")),
+            store=recorder.wrap(self.store, "store", uncounted=("close", "load", "write_back")),
             config=ControllerConfig(netns_directory=NETNS, **config),
         )
         self._controllers.append(controller)

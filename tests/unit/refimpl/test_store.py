@@ -65,7 +65,9 @@ def test_a_failure_of_the_database_is_an_os_error(path):
 def test_a_file_that_is_no_database_is_an_os_error(tmp_path):
     path = tmp_path / "netinit.db"
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(OSError, match="opening the store"):
+    with pytest.raises(
+        OSError, match=r"netinit\.db is damaged: it does not begin as a database; move it away"
+    ):
         SQLiteStore(str(path))
 
 
