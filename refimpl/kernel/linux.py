@@ -48,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
-_NOT_THERE = frozenset({errno.ENODEV, errno.EADDRNOTAVAIL})
 
 
 class LinuxKernel:
@@ -132,11 +131,11 @@ class LinuxKernel:
                 undo = [links.delete_link(plan.name)]
                 index = looked_up.decode()[0]["index"]
                 requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
+                _run_or_undo(host, requests, undo)
             elif created.error.errno == errno.EEXIST and looked_up.error is None:
-                requests, undo = _adjust_bridge(host, plan, looked_up.decode()[0])
+                _adjust_bridge(host, plan, looked_up.decode()[0])
             else:
                 raise created.error
-            _run_or_undo(host, requests, undo)
 
     def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
         """Take addresses from a link of the host side; no error when it does not have them."""
@@ -147,10 +146,9 @@ class LinuxKernel:
                 if error.errno != errno.ENODEV:
                     raise
                 return
-            requests = [links.delete_address(index, name, address) for address in addresses]
-            for answer in host.exchange(requests):
-                if answer.error is not None and answer.error.errno not in _NOT_THERE:
-                    raise answer.error
+            has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
+            host.run([links.delete_address(index, name, one) for one in addresses if one in has])
+            _keep_addresses(host, index, name, [one for one in has if one not in addresses])
 
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
@@ -421,16 +419,13 @@ def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
     ]
 
 
-def _adjust_bridge(
-    host: Netlink, plan: BridgePlan, link: Any
-) -> tuple[list[Request], list[Request]]:
-    """Return the requests that bring a bridge to the plan, and those that undo them."""
+def _adjust_bridge(host: Netlink, plan: BridgePlan, link: Any) -> None:
+    """Bring a bridge that is there to the plan; an address that the engine never gave it stays."""
     if links.kind(link) != "bridge":
         raise OSError(errno.EEXIST, f"create bridge {plan.name}: a link of that name is no bridge")
     index = link["index"]
     has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
     missing = [one for one in plan.addresses if one not in has]
-    # an address that the engine has not given it is somebody else's, the host's own perhaps
     surplus = [one for one in has if one in plan.given and one not in plan.addresses]
     requests = [
         # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
@@ -442,7 +437,19 @@ def _adjust_bridge(
         *(links.delete_address(index, plan.name, one) for one in missing),
         *(links.new_address(index, plan.name, one) for one in surplus),
     ]
-    return requests, undo
+    _run_or_undo(host, requests, undo)
+    if surplus:
+        _keep_addresses(host, index, plan.name, [one for one in has if one not in surplus])
+
+
+def _keep_addresses(host: Netlink, index: int, name: str, addresses: Sequence[Address]) -> None:
+    """Give a link back what it lost by the way.
+
+    The kernel takes every further IPv4 address of a subnet away together with the first one.
+    """
+    for answer in host.exchange([links.new_address(index, name, one) for one in addresses]):
+        if answer.error is not None and answer.error.errno != errno.EEXIST:
+            logger.error("address of %s: %s", name, answer.error)
 
 
 def _run_or_undo(netlink: Netlink, requests: Sequence[Request], undo: Sequence[Request]) -> None:
