@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from refimpl.errors import EngineError, Forbidden
+from refimpl.kernel.base import GatewayPlan
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
@@ -383,6 +384,38 @@ def test_an_endpoint_is_in_one_sandbox_at_a_time(controller):
     endpoint.delete()
 
 
+# -- a link that somebody has deleted by hand ----------------------------------------------
+
+
+def delete_by_hand(world: World, sandbox: Sandbox, name: str) -> None:
+    del world.kernel.sandboxes[sandbox.key].interfaces[name]
+
+
+def test_another_network_is_joined_after_a_link_was_deleted_by_hand(world, controller):
+    sandbox = start(controller, "web", "aa")
+    delete_by_hand(world, sandbox, "eth0")
+    connect(sandbox, named(controller, "bb"))
+    assert inside(world, sandbox) == {"eth1": "10.3.0.2/24"}
+    assert world.kernel.sandboxes[sandbox.key].gateway == GatewayPlan(
+        ipv4="10.3.0.1", interface="eth1"
+    )
+    leave(sandbox, "aa")
+    leave(sandbox, "bb")
+    assert inside(world, sandbox) == {}
+    sandbox.delete()
+    world.assert_nothing_is_without_owner(controller)
+
+
+def test_a_network_is_left_after_every_link_was_deleted_by_hand(world, controller):
+    sandbox = start(controller, "web", "aa", "bb")
+    delete_by_hand(world, sandbox, "eth0")
+    delete_by_hand(world, sandbox, "eth1")
+    leave(sandbox, "bb")
+    leave(sandbox, "aa")
+    sandbox.delete()
+    world.assert_nothing_is_without_owner(controller)
+
+
 # -- teardown ------------------------------------------------------------------------------
 
 
@@ -457,3 +490,12 @@ def test_a_start_after_a_failed_one_has_the_same_address(world, controller):
     with pytest.raises(OSError, match="full"):
         start(controller, "web", "aa")
     assert inside(world, start(controller, "web", "aa")) == {"eth0": "10.2.0.2/24"}
+
+
+def test_an_endpoint_of_a_sandbox_that_was_never_populated_is_given_back(world, controller):
+    """What a live connect of a container makes whose network is disabled (docs/findings.md)."""
+    sandbox = controller.new_sandbox(sandbox_options("web"))
+    connect(sandbox, named(controller, "aa"))
+    controller.sandbox_destroy(container_id("web"))
+    world.assert_nothing_is_without_owner(controller)
+    named(controller, "aa").delete()
