@@ -110,11 +110,13 @@ def fill(path: str) -> None:
     """Leave a store as a daemon that was killed leaves it: its log has not been written back."""
     child = os.fork()
     if child == 0:
-        store = SQLiteStore(path)
-        store.commit([Put("network", f"n{number}", {"v": "x" * 2000}) for number in range(40)])
-        store.write_back()
-        store.commit([Put("sandbox", "s", {"container_id": "c"})])
-        os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            store = SQLiteStore(path)
+            store.commit([Put("network", f"n{number}", {"v": "x" * 2000}) for number in range(40)])
+            store.write_back()
+            store.commit([Put("sandbox", "s", {"container_id": "c"})])
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
 
 
