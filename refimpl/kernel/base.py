@@ -122,16 +122,17 @@ class OverlayPlan:
     target: str
 
 
-class InterfaceGone(OSError):
-    """An interface that is to carry a default route is not in the namespace any more.
+class LinkGone(OSError):
+    """A link that the engine has made is not there any more: somebody has deleted it.
 
     Args:
-        interface: Its name.
+        doing: What was being done.
+        name: Of a bridge, or of an interface in a namespace.
     """
 
-    def __init__(self, interface: str) -> None:
-        super().__init__(errno.ENODEV, f"set the default route: there is no interface {interface}")
-        self.interface = interface
+    def __init__(self, doing: str, name: str) -> None:
+        super().__init__(errno.ENODEV, f"{doing}: there is no link {name}")
+        self.name = name
 
 
 class Kernel(Protocol):
@@ -176,6 +177,9 @@ class Kernel(Protocol):
         Returns:
             The bound sockets of the resolver, first UDP and then TCP (listening), both
             non-blocking, to which port 53 of `plan.resolver_address` leads; empty without one.
+
+        Raises:
+            LinkGone: a bridge is not there; nothing is made.
         """
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
@@ -188,14 +192,14 @@ class Kernel(Protocol):
         """Add one interface to a live sandbox and make the default routes those of `gateway`.
 
         Raises:
-            InterfaceGone: the gateway's interface is not there; nothing is changed.
+            LinkGone: the bridge or the gateway's interface is not there; nothing is changed.
         """
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`.
 
         Raises:
-            InterfaceGone: the gateway's interface is not there; the other one is removed.
+            LinkGone: the gateway's interface is not there; the other one is removed.
         """
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:

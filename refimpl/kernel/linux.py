@@ -25,9 +25,9 @@ from refimpl.kernel.base import (
     BridgePlan,
     FirewallNetwork,
     GatewayPlan,
-    InterfaceGone,
     InterfacePlan,
     Link,
+    LinkGone,
     OverlayPlan,
     SandboxPlan,
     Subnet,
@@ -396,9 +396,13 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
         namespace: a descriptor of where the other ends are to be.
         plans: the interfaces.
     """
-    answers = host.exchange(
-        [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
-    )
+    try:
+        requests = [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            _refuse_missing_bridge(host, plans)
+        raise
+    answers = host.exchange(requests)
     errors = [answer.error for answer in answers if answer.error is not None]
     if errors:
         pairs = zip(plans, answers, strict=True)
@@ -406,6 +410,14 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
             _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
         finally:
             raise errors[0]  # whatever the undoing says
+
+
+def _refuse_missing_bridge(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
+    for plan in plans:
+        try:
+            host.index_of(plan.bridge)
+        except OSError as error:
+            raise LinkGone(f"create interface {plan.name}", plan.bridge) from error
 
 
 def _delete_pairs(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
@@ -490,7 +502,7 @@ def _gateway_index(inside: Netlink, gateway: GatewayPlan) -> int | None:
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
-        raise InterfaceGone(gateway.interface) from error
+        raise LinkGone("set the default route", gateway.interface) from error
 
 
 def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from refimpl.errors import EngineError
-from refimpl.kernel.base import GatewayPlan, InterfaceGone, InterfacePlan, Kernel, SandboxPlan
+from refimpl.kernel.base import GatewayPlan, InterfacePlan, Kernel, LinkGone, SandboxPlan
 from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.files import RESOLVER_ADDRESS
 from refimpl.libnetwork.gateways import gateway_plan
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +72,14 @@ class Namespace:
             self._kernel.host_key(self.key)
             return ()
         self.may_exist = True
-        sockets = self._kernel.create_sandbox(
-            SandboxPlan(
-                key=self.key,
-                interfaces=interfaces,
-                gateway=gateway_plan(endpoints),
-                ipv6=any(endpoint.info.ipv6 is not None for endpoint in endpoints),
-                resolver_address=RESOLVER_ADDRESS if with_resolver else None,
-            )
+        plan = SandboxPlan(
+            key=self.key,
+            interfaces=interfaces,
+            gateway=gateway_plan(endpoints),
+            ipv6=any(endpoint.info.ipv6 is not None for endpoint in endpoints),
+            resolver_address=RESOLVER_ADDRESS if with_resolver else None,
         )
+        sockets = _on_its_bridges(endpoints, lambda: self._kernel.create_sandbox(plan))
         self._knows_its_pairs = True
         return sockets
 
@@ -99,8 +101,11 @@ class Namespace:
         # not known before it is done: a link of the name that we chose may be another's
         before, self._knows_its_pairs = self._knows_its_pairs, False
         try:
-            _through_what_is_there(
-                endpoints, lambda gateway: self._kernel.add_interface(self.key, plan, gateway)
+            _on_its_bridges(
+                (endpoint,),
+                lambda: _through_what_is_there(
+                    endpoints, lambda gateway: self._kernel.add_interface(self.key, plan, gateway)
+                ),
             )
         except OSError:
             self._next_index = numbers  # Docker has no number for it yet
@@ -198,6 +203,20 @@ def again(operation: Callable[[], None]) -> None:
         operation()
 
 
+def _on_its_bridges(endpoints: Sequence[Endpoint], make: Callable[[], T]) -> T:
+    """Make interfaces; a bridge that somebody has deleted by hand is made again for them."""
+    for _ in endpoints:
+        try:
+            return make()
+        except LinkGone as gone:
+            logger.warning("%s: made again", gone)
+            for endpoint in endpoints:
+                plan = endpoint.join_info.interface
+                if plan is not None and plan.bridge == gone.name:
+                    endpoint.network.driver.repair_network(endpoint.network.id)
+    return make()
+
+
 def _through_what_is_there(
     endpoints: Sequence[Endpoint], change: Callable[[GatewayPlan], None]
 ) -> None:
@@ -210,8 +229,7 @@ def _through_what_is_there(
         plan = gateway_plan(endpoints)
         try:
             return change(plan)
-        except InterfaceGone as gone:
-            left = [each for each in endpoints if each.interface_name != gone.interface]
-            if len(left) == len(endpoints):
+        except LinkGone as gone:
+            if gone.name != plan.interface:
                 raise
-            endpoints = left
+            endpoints = [each for each in endpoints if each.interface_name != gone.name]

@@ -374,3 +374,13 @@ def test_another_network_is_joined_after_a_link_was_deleted_by_hand(machine, con
     sandbox.delete()
     user.delete()
     other.delete()
+
+
+def test_a_bridge_that_was_deleted_by_hand_is_made_again(machine, controller, user, ip):
+    bridge = str(user.state["bridge"])
+    on_the_host("ip", "link", "delete", bridge)
+    sandbox = machine.start(controller, "web", user)
+    assert addresses_of(ip, bridge) == {"10.231.0.1/24"}
+    (link,) = (link for link in ip("link", "show", "master", bridge))
+    assert link["ifname"] == user.endpoints()[0].host_name
+    sandbox.delete()

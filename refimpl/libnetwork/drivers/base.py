@@ -109,6 +109,13 @@ class Driver(Protocol):
     ) -> tuple[OSError | EngineError, ...]:
         """Make, at boot, what is missing of several networks; goes on past errors."""
 
+    def repair_network(self, network_id: str) -> None:
+        """Make what is missing of a network, since somebody else has removed it.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+
     def delete_network(self, network_id: str, state: DriverState) -> None:
         """Remove what belongs to the network, whether or not it is known; repeatable."""
 

@@ -174,6 +174,10 @@ class BridgeDriver:
             failures.append(error)
         return tuple(failures)
 
+    def repair_network(self, network_id: str) -> None:
+        """Make the bridge again, with its addresses; the firewall goes by its name."""
+        self._kernel.create_bridge(_bridge_plan(self._networks[network_id]))
+
     def delete_network(self, network_id: str, state: DriverState) -> None:
         """Remove the bridge if the network made it, else what it was given, and the rules."""
         self._remove_bridge(state)

@@ -73,6 +73,9 @@ class SingleNetworkDriver:
                 failures.append(error)
         return tuple(failures)
 
+    def repair_network(self, network_id: str) -> None:
+        """Make nothing: there is nothing that could be missing."""
+
     def delete_network(self, network_id: str, state: DriverState) -> None:
         """Forget the network."""
         with self._lock:

@@ -18,9 +18,9 @@ from refimpl.kernel.base import (
     BridgePlan,
     FirewallNetwork,
     GatewayPlan,
-    InterfaceGone,
     InterfacePlan,
     Link,
+    LinkGone,
     OverlayPlan,
     SandboxPlan,
     Subnet,
@@ -156,7 +156,7 @@ class FakeKernel:
         sandbox = self.sandboxes[key]
         assert plan.name not in sandbox.interfaces
         if gateway.interface not in {None, plan.name, *sandbox.interfaces}:
-            raise InterfaceGone(str(gateway.interface))
+            raise LinkGone("set the route", str(gateway.interface))
         self._check_new((plan,))
         sandbox.interfaces[plan.name] = plan
         sandbox.gateway = gateway
@@ -167,7 +167,7 @@ class FakeKernel:
         plan = sandbox.interfaces.pop(name, None)
         assert plan is None or plan.host_name == host_name
         if gateway.interface not in {None, *sandbox.interfaces}:
-            raise InterfaceGone(str(gateway.interface))
+            raise LinkGone("set the route", str(gateway.interface))
         sandbox.gateway = gateway
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
@@ -211,7 +211,7 @@ class FakeKernel:
         taken = set(self._veths())
         for plan in plans:
             if plan.bridge not in self.bridges:
-                raise OSError(errno.ENODEV, plan.bridge)
+                raise LinkGone("create a pair", plan.bridge)
             if plan.host_name in taken:
                 raise FileExistsError(errno.EEXIST, plan.host_name)
             taken.add(plan.host_name)

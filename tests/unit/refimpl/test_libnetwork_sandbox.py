@@ -416,6 +416,23 @@ def test_a_network_is_left_after_every_link_was_deleted_by_hand(world, controlle
     world.assert_nothing_is_without_owner(controller)
 
 
+def test_a_bridge_that_was_deleted_by_hand_is_made_again_for_the_next_one(world, controller):
+    sandbox = start(controller, "web", "aa")
+    bridges = {name: str(named(controller, name).state["bridge"]) for name in ("aa", "bb", "cc")}
+    before = {name: world.kernel.bridges[name] for name in bridges.values()}
+    del world.kernel.bridges[bridges["bb"]]
+    connect(sandbox, named(controller, "bb"))
+    for name in bridges.values():
+        world.kernel.bridges.pop(name)
+    sandbox.delete()
+    assert set(inside(world, start(controller, "web", "aa", "bb", "cc"))) == {
+        "eth0",
+        "eth1",
+        "eth2",
+    }
+    assert {name: world.kernel.bridges[name] for name in bridges.values()} == before
+
+
 # -- teardown ------------------------------------------------------------------------------
 
 
