@@ -73,8 +73,8 @@ def test_a_network_that_cannot_be_made_takes_ours_off_again(world):
 def test_a_deletion_that_a_crash_cut_off_takes_ours_off_at_boot(world):
     controller = world.boot()
     network = make(controller)
-    world.kernel.fail["take_addresses"] = KeyboardInterrupt()  # type: ignore[assignment]
-    controller._revive = lambda network: None  # type: ignore[method-assign]
+    world.kernel.fail["take_addresses"] = KeyboardInterrupt()
+    controller._revive = lambda network: None
     with pytest.raises(KeyboardInterrupt):
         network.delete()
     again = world.boot()
