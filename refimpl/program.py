@@ -7,15 +7,18 @@ import contextlib
 import gc
 import importlib
 import logging
+import os
 import signal
+import sys
+import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from refimpl.api.server import Listener, Server
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.daemon import Daemon, database_path
-from refimpl.daemon.metrics import Metrics
+from refimpl.daemon.daemon import Daemon, Services, database_path
+from refimpl.daemon.events.metrics import Metrics
 from refimpl.daemon.pid_file import write_pid_file
 from refimpl.errors import EngineError
 from refimpl.kernel.descriptors import raise_descriptor_limit
@@ -98,6 +101,7 @@ def run(
                 kernel=kernel,
                 files=files,
                 runtime=find_runtime(),
+                open_store=lambda: SQLiteStore(database_path(config.data_root)),
                 clock=utc_now,
                 new_id=new_id,
                 metrics=metrics,
@@ -108,15 +112,76 @@ def run(
             write_pid_file(options.pidfile, files)
             at_end.callback(files.remove, options.pidfile)
         claim.remove_other_table()
-        daemon.boot(SQLiteStore(database_path(config.data_root)))
+        daemon.load()
+        boot = Boot(daemon)
         server = Server(daemon, listener)
         at_end.callback(server.close)
         log.info("API listen on %s", listener.path)
-        for library in ("refimpl.daemon.exposition", "refimpl.libnetwork.dns_library"):
+        boot.begin()
+        at_end.callback(boot.end)
+        wait_for_a_signal(stop_signals)
+    if boot.failure is not None:
+        raise boot.failure
+
+
+class Boot:
+    """The part of a boot that runs behind the API, on a thread of its own.
+
+    Attributes:
+        failure: why the engine cannot run; the program is then ended by a SIGTERM to itself.
+    """
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="boot", daemon=True)
+
+    def begin(self) -> None:
+        """Start it."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let it break off, and wait until it has."""
+        self.daemon.begin_shutdown()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self.daemon.restore()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be served
+            self.failure = error
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        for library in ("refimpl.daemon.events.exposition", "refimpl.libnetwork.dns_library"):
             importlib.import_module(library)  # each says why not before
         # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
         gc.collect()
         gc.freeze()
         gc.enable()
-        received = signal.sigwait(stop_signals)
-        log.info("Processing signal '%s'", signal.Signals(received).name)
+        self.daemon.start_again()
+
+
+def wait_for_a_signal(stop_signals: set[signal.Signals]) -> None:
+    """Return when a signal ends the program; SIGUSR1 writes every thread's stack to the log.
+
+    Docker's daemon survives SIGHUP, too, by which it reads its configuration file again. There is
+    none here, so nothing is done.
+    """
+    while True:
+        received = signal.sigwait(stop_signals | {signal.SIGHUP, signal.SIGUSR1})
+        if received in stop_signals:
+            log.info("Processing signal '%s'", signal.Signals(received).name)
+            return
+        if received == signal.SIGUSR1:
+            log.info("stacks of all threads:\n%s", stacks())
+        else:
+            log.info("Got signal to reload configuration, there is none to reload")
+
+
+def stacks() -> str:
+    """Return the stacks of all threads."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )

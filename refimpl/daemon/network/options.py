@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from refimpl.daemon.core import DEFAULT_NETWORK
-from refimpl.daemon.verify import PORT_MAX, is_ip
+from refimpl.daemon.containers.container import Container, EndpointState
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.libnetwork.ipam import is_ip
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
-from refimpl.model.container import Container, EndpointState
+from refimpl.limits import PORT_MAX
 from refimpl.model.network import EndpointOptions
-from refimpl.model.network_mode import NetworkMode
+from refimpl.model.network_mode import DEFAULT_NETWORK, NetworkMode
 from refimpl.model.wire_container import EndpointIPAMConfig, EndpointSettings
 
 _PORT = re.compile(r"[0-9]{1,5}")

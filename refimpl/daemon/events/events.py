@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from refimpl.daemon.backend import Filters, Wire
+from refimpl.daemon.containers.container import Container
 from refimpl.errors import EngineError, InvalidParameter
+from refimpl.libnetwork.network import Network
 
 KEPT = 256
 """How many past events are kept, as in moby (eventsLimit)."""
@@ -97,6 +99,36 @@ class Events:
             for subscription, filters in self._live:
                 if matches(event, filters):
                     subscription.push(event)
+
+    def log_container(
+        self, container: Container, action: str, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """Tell that something happened to a container; its labels are attributes too.
+
+        Mirrors: moby daemon/events.go LogContainerEventWithAttributes (v20.10).
+        """
+        self.log(
+            "container",
+            action,
+            container.id,
+            {
+                **(container.config.labels or {}),
+                **(attributes or {}),
+                "image": container.config.image,
+                "name": container.name.removeprefix("/"),
+            },
+        )
+
+    def log_network(
+        self, network: Network, action: str, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """Tell that something happened to a network (moby: LogNetworkEventWithAttributes)."""
+        self.log(
+            "network",
+            action,
+            network.id,
+            {**(attributes or {}), "name": network.name, "type": network.type},
+        )
 
     def subscribe(self, since: str, until: str, filters: Filters) -> Subscription:
         """Open a subscription, beginning with the past events that `since` asks for.

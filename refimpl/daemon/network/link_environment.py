@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from refimpl.daemon.network_options import normalised_ports
-from refimpl.model.container import Container
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.network.options import normalised_ports
 
 Port = tuple[int, str]
 """Number and protocol."""

@@ -10,6 +10,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from refimpl.model.wire_container import RestartPolicy
 
@@ -119,3 +120,28 @@ class RestartManager:
             then, self._waiting = self._waiting, None
         if then is not None:
             then(go_on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RestartManagers:
+    """The restart managers of all containers that a user has started."""
+
+    _managers: dict[str, RestartManager] = field(default_factory=dict, init=False)
+
+    def begin(self, container_id: str, policy: RestartPolicy) -> None:
+        """Give a container that its user starts a new manager."""
+        self._managers[container_id] = RestartManager(policy)
+
+    def get(self, container_id: str) -> RestartManager | None:
+        """Return a container's manager; None where no user has started it."""
+        return self._managers.get(container_id)
+
+    def cancel(self, container_id: str) -> None:
+        """Restart a container no more."""
+        manager = self._managers.get(container_id)
+        if manager is not None:
+            manager.cancel()
+
+    def forget(self, container_id: str) -> None:
+        """Forget a removed container."""
+        self._managers.pop(container_id, None)

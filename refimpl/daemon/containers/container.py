@@ -1,7 +1,7 @@
 """A container as the daemon holds it: configuration, state, network settings, and its lock.
 
-`Container` is the one mutable thing of the model, as in moby; `lock` guards it. Its two documents
-on disk, `config.v2.json` and `hostconfig.json`, are made here and written by the daemon.
+`Container.lock` guards every field. The two documents on disk, `config.v2.json` and
+`hostconfig.json`, are built here; `lifecycle.checkpoint` writes them.
 
 Mirrors: moby container/{container,state}.go, daemon/network/settings.go (v20.10).
 """
@@ -10,33 +10,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
+from refimpl.model.moments import ZERO_TIME, format_time, parse_time
 from refimpl.model.wire import Document, Place
 from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSettings, HostConfig
 
 T = TypeVar("T")
-ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
-
-
-def format_time(moment: datetime) -> str:
-    """Write a time as Go's RFC3339Nano: no trailing zeros in the fraction, `Z` for UTC."""
-    whole = f"{moment:%Y-%m-%dT%H:%M:%S}" if moment.year >= 1000 else "0001-01-01T00:00:00"
-    fraction = f"{moment.microsecond:06d}".rstrip("0")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
-
-
-def parse_time(text: str) -> datetime:
-    """Read what `format_time` wrote.
-
-    Raises:
-        ValueError: it is something else, or a time without a zone.
-    """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text}: a time without a zone")
-    return moment
 
 
 def _value(document: Document, name: str, kind: type[T]) -> T:
@@ -208,13 +189,17 @@ class Container:
     restart_count: int = 0
     has_been_started_before: bool = False
     has_been_manually_stopped: bool = False
-    has_been_manually_restarted: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     ends: Ends = field(default_factory=Ends, repr=False)
     written_host_config: tuple[HostConfig, bytes] | None = field(default=None, repr=False)
     """A copy of what `hostconfig.json` has, and how it is encoded; None before the first time."""
     listed: Listed | None = None
     """None until it is written down for the first time."""
+
+    def is_running(self) -> bool:
+        """Tell under the lock whether it runs, restarts or is paused."""
+        with self.lock:
+            return self.state.running
 
     def snapshot(self) -> Listed:
         """Return what a list would show now."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.daemon.inspect import Inspecting, mount_documents
-from refimpl.daemon.network_filters import has_labels, matches, verify_filters
-from refimpl.daemon.prune_filters import PruneFilters
-from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
-from refimpl.model.container import Container, State
+from refimpl.daemon.containers.container import Container, State
+from refimpl.daemon.containers.link_index import LinkIndex
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.filters import has_labels, matches, verify_filters
+from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.views.inspect import mount_documents
+from refimpl.errors import EngineError, InvalidParameter, NotFound
 
 _NOT_LISTED = {"Links": None, "Aliases": None, "DriverOpts": None}
 STATUSES = frozenset({"paused", "restarting", "removing", "running", "dead", "created", "exited"})
@@ -27,8 +30,14 @@ _FILTERS = frozenset(
 )  # fmt: skip
 
 
-class Listing(Inspecting):
-    """The part of the daemon that lists containers."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lister:
+    """Lists containers; takes no container's lock, so that none holds up the others."""
+
+    clock: Callable[[], datetime]
+    containers: ContainerRegistry
+    images: ImageStore
+    link_index: LinkIndex
 
     def container_list(
         self, *, all_: bool = False, limit: int = 0, size: bool = False, filters: Filters
@@ -63,7 +72,7 @@ class Listing(Inspecting):
                 raise InvalidParameter(f"Unrecognised filter value for health: {health}")
         for ref in (*filters.get("before", ()), *filters.get("since", ())):
             try:
-                self.get_container(ref)
+                self.containers.get_container(ref)
             except NotFound:
                 raise EngineError(f"no such container {ref}") from None
 
@@ -84,10 +93,10 @@ class Listing(Inspecting):
             "network": lambda wanted: any(one in networks or one in network_ids for one in wanted),
             "ancestor": lambda wanted: any(self._is_ancestor(container, one) for one in wanted),
             "before": lambda wanted: all(
-                container.created < self.get_container(one).created for one in wanted
+                container.created < self.containers.get_container(one).created for one in wanted
             ),
             "since": lambda wanted: all(
-                container.created > self.get_container(one).created for one in wanted
+                container.created > self.containers.get_container(one).created for one in wanted
             ),
             "expose": lambda wanted: any(
                 one in exposed or f"{one}/tcp" in exposed for one in wanted
@@ -117,39 +126,38 @@ class Listing(Inspecting):
             return False
 
     def _row(self, container: Container) -> Wire:
-        with container.lock:
-            listed = container.listed or container.snapshot()
-            ports = []
-            for port in listed.ports:
-                number, _, protocol = port.partition("/")
-                ports.append({"PrivatePort": int(number), "Type": protocol})
-            return {
-                "Id": container.id,
-                "Names": sorted([container.name, *self._link_names(container)]),
-                "Image": self._image_name(container),
-                "ImageID": container.image_id,
-                "Command": _command(container),
-                "Created": int(container.created.timestamp()),
-                "Ports": ports,
-                "Labels": dict(container.config.labels or {}),
-                "State": listed.state.status,
-                "Status": self._status(listed.state),
-                "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
-                "NetworkSettings": {
-                    "Networks": {
-                        # a list leaves these out, as v20.10 does
-                        name: {**endpoint, **_NOT_LISTED}
-                        for name, endpoint in listed.networks.items()
-                    }
-                },
-                "Mounts": mount_documents(container),
-            }
+        listed = container.listed or container.snapshot()
+        ports = []
+        for port in listed.ports:
+            number, _, protocol = port.partition("/")
+            ports.append({"PrivatePort": int(number), "Type": protocol})
+        return {
+            "Id": container.id,
+            "Names": sorted([container.name, *self._link_names(container)]),
+            "Image": self._image_name(container),
+            "ImageID": container.image_id,
+            "Command": _command(container),
+            "Created": int(container.created.timestamp()),
+            "Ports": ports,
+            "Labels": dict(container.config.labels or {}),
+            "State": listed.state.status,
+            "Status": self._status(listed.state),
+            "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
+            "NetworkSettings": {
+                "Networks": {
+                    # a list leaves these out, as v20.10 does
+                    name: {**endpoint, **_NOT_LISTED}
+                    for name, endpoint in listed.networks.items()
+                }
+            },
+            "Mounts": mount_documents(container),
+        }
 
     def _link_names(self, container: Container) -> list[str]:
         names = []
         for alias, parent in self.link_index.parents(container.id):
             try:
-                names.append(f"{self.get_container(parent).name}/{alias}")
+                names.append(f"{self.containers.get_container(parent).name}/{alias}")
             except NotFound:
                 continue
         return names
@@ -175,22 +183,6 @@ class Listing(Inspecting):
         if state.status in fixed:
             return fixed[state.status]
         return f"Exited ({state.exit_code}) {human_duration(now - state.finished_at)} ago"
-
-    def containers_prune(self, filters: Filters) -> Wire:
-        """Remove every container that does not run (moby: ContainersPrune)."""
-        wanted = PruneFilters(filters, self.clock())
-        deleted = []
-        for container in self.containers:
-            labels = container.config.labels or {}
-            if container.state.running or not wanted.allow(labels, container.created):
-                continue
-            try:
-                self.container_remove(container.id)
-            except (Conflict, NotFound, EngineError):
-                continue  # it was started or removed meanwhile
-            deleted.append(container.id)
-        self.events.log("container", "prune", "", {"reclaimed": "0"})
-        return {"ContainersDeleted": deleted or None, "SpaceReclaimed": 0}
 
 
 def _is_running(container: Container) -> bool:

@@ -6,22 +6,23 @@ Mirrors: moby daemon/{create,container,daemon_unix,commit}.go (v20.10).
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from refimpl.daemon import verify
 from refimpl.daemon.backend import Wire
-from refimpl.daemon.image_store import Image
-from refimpl.daemon.names import random_name
-from refimpl.daemon.start import DEFAULT_RUNTIME, Starting
-from refimpl.errors import (
-    Conflict,
-    EngineError,
-    InvalidParameter,
-    NotFound,
-    NotServed,
-)
-from refimpl.model.container import Container, NetworkSettings
+from refimpl.daemon.config import DEFAULT_RUNTIME, DaemonConfig
+from refimpl.daemon.containers import verify
+from refimpl.daemon.containers.binds import parse_bind
+from refimpl.daemon.containers.checkpoint import Checkpoints
+from refimpl.daemon.containers.container import Container, NetworkSettings
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.image_store import Image, ImageStore
+from refimpl.daemon.lifecycle.names import random_name
+from refimpl.daemon.network.links import Links
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
+from refimpl.kernel.base import Files
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire import WireError, decode
 from refimpl.model.wire_container import (
@@ -64,8 +65,24 @@ _CONFIG_FIELDS = frozenset(name.lower() for name in Config().to_wire()) | {
 }
 
 
-class Creating(Starting):
-    """The part of the daemon that creates containers."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Creator:
+    """Creates containers.
+
+    Attributes:
+        fill_in_networks: records the networks that a start will connect.
+    """
+
+    config: DaemonConfig
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    containers: ContainerRegistry
+    images: ImageStore
+    links: Links
+    fill_in_networks: Callable[[Container, dict[str, EndpointSettings] | None], None]
+    checkpoints: Checkpoints
+    files: Files
+    events: Events
 
     def container_create(self, name: str | None, body: Wire) -> tuple[str, list[str]]:
         """Create a container; nothing of it touches the network yet (moby: ContainerCreate).
@@ -97,12 +114,12 @@ class Creating(Starting):
             container.network_settings.is_anonymous_endpoint = not name
             self._create_or_destroy(container, endpoints)
         except BaseException:
-            self.link_index.forget(container_id)
-            self.containers.release(full_name)
+            self.links.link_index.forget(container_id)
+            self.containers.release_name(full_name)
             self.files.remove(self.config.data("containers", container_id))
             raise
         self.containers.add(container)
-        self.log_container_event(container, "create")
+        self.events.log_container(container, "create")
         return container_id, warnings
 
     def _image_of(self, config: Config) -> Image:
@@ -112,13 +129,13 @@ class Creating(Starting):
 
     def _take_name(self, container_id: str, name: str | None) -> str:
         if name:
-            return self.reserve_name(container_id, name)
+            return self.containers.reserve_name(container_id, name)
         for attempt in range(NAME_ATTEMPTS):
             try:
-                return self.reserve_name(container_id, random_name(attempt))
+                return self.containers.reserve_name(container_id, random_name(attempt))
             except Conflict:
                 continue
-        return self.reserve_name(container_id, container_id[:12])
+        return self.containers.reserve_name(container_id, container_id[:12])
 
     def _new_container(
         self,
@@ -153,24 +170,24 @@ class Creating(Starting):
         try:
             self._finish_create(container, endpoints)
         except BaseException:
-            self.log_container_event(container, "destroy")
+            self.events.log_container(container, "destroy")
             raise
 
     def _finish_create(
         self, container: Container, endpoints: Mapping[str, EndpointSettings]
     ) -> None:
         self.files.make_directory(container.root)
-        self.register_links(container, container.host_config)
-        self.update_container_network_settings(container, dict(endpoints))
-        self.save_links(container)
-        self.checkpoint_to(container)
+        self.links.register_links(container, container.host_config)
+        self.fill_in_networks(container, dict(endpoints))
+        self.links.save_links(container)
+        self.checkpoints.checkpoint_to(container)
 
     def _adapt_settings(self, host_config: HostConfig) -> None:
         """Fill in what the daemon decides (moby: adaptContainerSettings)."""
         mode = host_config.network_mode
         if mode.is_container():
             try:
-                target = self.get_container(mode.connected_container())
+                target = self.containers.get_container(mode.connected_container())
                 host_config.network_mode = NetworkMode(f"container:{target.id}")
             except (NotFound, EngineError):
                 pass  # only the start needs it
@@ -262,8 +279,6 @@ def refuse_unserved(host_config: HostConfig) -> None:
         NotServed: volumes other than bind mounts of absolute paths.
     """
     for bind in host_config.binds or []:
-        parts = bind.split(":")
-        if len(parts) not in {2, 3} or not all(PurePath(part).is_absolute() for part in parts[:2]):
-            raise NotServed(f"only bind mounts of absolute paths are served, not {bind!r}")
+        parse_bind(bind)
     if host_config.mounts or host_config.volumes_from:
         raise NotServed("Mounts and VolumesFrom are not served by this engine, Binds are")

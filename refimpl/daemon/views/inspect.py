@@ -5,22 +5,41 @@ Mirrors: moby daemon/inspect.go, daemon/inspect_linux.go (v20.10).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from refimpl.daemon.backend import Wire
-from refimpl.daemon.core import DEFAULT_NETWORK
-from refimpl.daemon.exec import Executing
-from refimpl.model.container import Container, format_time
+from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.containers.binds import parse_bind
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.network.links import Links
+from refimpl.model.moments import format_time
+from refimpl.model.network_mode import DEFAULT_NETWORK
 from refimpl.model.wire_container import EndpointSettings
 
 
-class Inspecting(Executing):
-    """The part of the daemon that describes containers."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inspector:
+    """Describes containers.
+
+    Attributes:
+        running_execs: tells the ids of a container's execs that run, None for none.
+    """
+
+    config: DaemonConfig
+    containers: ContainerRegistry
+    images: ImageStore
+    links: Links
+    running_execs: Callable[[Container], list[str] | None]
 
     def container_inspect(self, ref: str, *, size: bool = False) -> Wire:
         """Describe a container (moby: ContainerInspectCurrent)."""
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         with container.lock:
             host_config = container.host_config.to_wire()
-            host_config["Links"] = self.link_documents(container)
+            host_config["Links"] = self.links.link_documents(container)
             overlay = self.config.data("overlay", container.id)
             document = {
                 "Id": container.id,
@@ -96,18 +115,14 @@ def network_settings_document(container: Container) -> Wire:
 
 def mount_documents(container: Container) -> list[Wire]:
     """Return the bind mounts as inspect and list show them."""
-    documents = []
-    for bind in container.host_config.binds or []:
-        source, destination, *options = bind.split(":")
-        mode = options[0] if options else ""
-        documents.append(
-            {
-                "Type": "bind",
-                "Source": source,
-                "Destination": destination,
-                "Mode": mode,
-                "RW": "ro" not in mode.split(","),
-                "Propagation": "rprivate",
-            }
-        )
-    return documents
+    return [
+        {
+            "Type": "bind",
+            "Source": bind.source,
+            "Destination": bind.destination,
+            "Mode": bind.mode,
+            "RW": not bind.read_only,
+            "Propagation": bind.propagation,
+        }
+        for bind in map(parse_bind, container.host_config.binds or [])
+    ]

@@ -15,8 +15,10 @@ import re
 import signal
 from collections.abc import Iterable
 
+from refimpl.daemon.containers.refusals import HOST_LINKS
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.libnetwork.ipam import parse_ip
+from refimpl.libnetwork.ipam import is_ip
+from refimpl.limits import PORT_MAX
 from refimpl.model.wire_container import (
     Config,
     EndpointSettings,
@@ -25,7 +27,6 @@ from refimpl.model.wire_container import (
     RestartPolicy,
 )
 
-PORT_MAX = 65535
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -73,10 +74,7 @@ def verify_net_mode(config: Config, host_config: HostConfig) -> None:
     if host_config.uts_mode == "host" and config.hostname:
         raise InvalidParameter("conflicting options: hostname and the UTS mode")
     if mode.is_host() and host_config.links:
-        raise InvalidParameter(
-            "conflicting options: host type networking can't be used with links. This would "
-            "result in undefined behavior"
-        )
+        raise InvalidParameter(HOST_LINKS)
 
 
 def _verify_net_container_mode(config: Config, host_config: HostConfig) -> None:
@@ -251,12 +249,6 @@ def verify_endpoint(settings: EndpointSettings) -> None:
     if ipam is not None and ipam.ipv6_address and not is_ip(ipam.ipv6_address, 6):
         raise InvalidParameter(f"invalid IPv6 address: {ipam.ipv6_address}")
     _verify_words("invalid network alias", settings.aliases or [])
-
-
-def is_ip(text: str, version: int | None = None) -> bool:
-    """Tell whether a text is an IP address, of one version if one is given."""
-    address = parse_ip(text)
-    return address is not None and version in (None, address.version)
 
 
 def parse_signal(text: str) -> int:

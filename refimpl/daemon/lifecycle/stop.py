@@ -1,21 +1,27 @@
-"""Waiting for containers, signalling them, stopping and pausing them.
+"""Signalling containers, stopping, pausing and waiting for them.
 
-Mirrors: moby daemon/{kill,stop,pause,unpause,wait}.go, container/state.go Wait (v20.10).
+Mirrors: moby daemon/{kill,stop,pause,unpause,wait}.go (v20.10).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from refimpl.daemon.backend import WaitResult
-from refimpl.daemon.core import DaemonCore, is_running, log
-from refimpl.daemon.restart_manager import RestartManager
-from refimpl.daemon.verify import parse_signal
+from refimpl.daemon.containers.checkpoint import Checkpoints
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.containers.refusals import not_running, restarting
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.containers.verify import parse_signal
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.lifecycle.wait import ContainerWaiter
 from refimpl.errors import Conflict, EngineError, NotModified
-from refimpl.model.container import Container
-from refimpl.oci.base import RuntimeFailure
+from refimpl.oci.base import Runtime, RuntimeFailure
+
+log = logging.getLogger(__name__)
 
 KILL_WAIT_S = 10.0
 """How long a killed process may take to disappear before that is reported."""
@@ -24,48 +30,27 @@ THAW_AFTER_S = 0.5
 _SIGNALS_MAX = 64
 
 
-class ContainerWaiter:
-    """A wait for a container's next end, or for its removal."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stopper:
+    """Ends containers, freezes and thaws them.
 
-    def __init__(self, container: Container, condition: str, *, is_running: bool) -> None:
-        self._ends = container.ends
-        self._at_once = condition == "not-running" and not is_running
-        self._wants_removal = condition == "removed"
-        self._exit_code = container.state.exit_code
-        with self._ends.changed:
-            self._runs = self._ends.runs
+    Attributes:
+        cancel_restart: gives up the restarts of a container, by its id.
+        is_shutting_down: tells whether the daemon itself ends, which no user has asked for.
+    """
 
-    def result(self, timeout_s: float | None) -> WaitResult | None:
-        """Return how it ended, or None when it did not within `timeout_s` seconds."""
-        if self._at_once:
-            return WaitResult(status_code=self._exit_code)
-        with self._ends.changed:
-            if not self._ends.changed.wait_for(self._is_over, timeout_s):
-                return None
-            ended_meanwhile = self._ends.runs > self._runs
-            return WaitResult(
-                status_code=self._ends.exit_code if ended_meanwhile else self._exit_code
-            )
-
-    def _is_over(self) -> bool:
-        if self._wants_removal:
-            return self._ends.is_removed
-        return self._ends.runs > self._runs or self._ends.is_removed
-
-    def close(self) -> None:
-        """Give up; a wait holds nothing."""
-
-
-class Stopping(DaemonCore):
-    """The part of the daemon that ends containers."""
-
-    restart_managers: dict[str, RestartManager]
+    containers: ContainerRegistry
+    checkpoints: Checkpoints
+    runtime: Runtime
+    events: Events
+    cancel_restart: Callable[[str], None]
+    is_shutting_down: Callable[[], bool]
 
     def container_wait(self, ref: str, condition: str) -> ContainerWaiter:
         """Register a wait (moby: ContainerWait)."""
         if condition not in {"next-exit", "removed"}:
             condition = "not-running"  # whatever else is asked for, as in v20.10
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         with container.lock:
             return ContainerWaiter(container, condition, is_running=container.state.running)
 
@@ -73,7 +58,7 @@ class Stopping(DaemonCore):
         """Send a signal, and with SIGKILL wait for the end (moby: ContainerKill)."""
         number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
         try:
-            container = self.get_container(ref)
+            container = self.containers.get_container(ref)
             if not 0 < number <= _SIGNALS_MAX:
                 # Go shows it unsigned
                 raise EngineError(f"The linux daemon does not support signal {number % 2**64}")
@@ -86,8 +71,8 @@ class Stopping(DaemonCore):
 
     def kill(self, container: Container) -> None:
         """End a container for certain, and wait until it has (moby: Kill)."""
-        if not is_running(container):
-            raise not_running(container)
+        if not container.is_running():
+            raise not_running(container.id)
         try:
             end = self.kill_with_signal(container, signal.SIGKILL)
         except Conflict:
@@ -116,27 +101,27 @@ class Stopping(DaemonCore):
         with container.lock:
             state = container.state
             if not state.running:
-                raise not_running(container)
+                raise not_running(container.id)
             stop_signal = container.config.stop_signal
             is_stop = (
                 not stop_signal or number == signal.SIGKILL or parse_signal(stop_signal) == number
             )
-            if not self.shutting_down.is_set():
+            if not self.is_shutting_down():
                 container.has_been_manually_stopped = True
-                self.try_checkpoint(container)
+                self.checkpoints.try_checkpoint(container)
             end = ContainerWaiter(container, "not-running", is_running=True)
             is_restarting = state.restarting
             if not is_restarting:
                 self._deliver(container, number)
                 is_thawed = is_stop and state.paused and self._thaw_killed(container)
-                self.log_container_event(container, "kill", {"signal": str(number)})
+                self.events.log_container(container, "kill", {"signal": str(number)})
                 if is_thawed:
                     # moby hears of it from containerd, once the lock is free (EventResumed)
                     state.paused = False
-                    self.try_checkpoint(container)
-                    self.log_container_event(container, "unpause")
-        if is_stop and container.id in self.restart_managers:
-            self.restart_managers[container.id].cancel()
+                    self.checkpoints.try_checkpoint(container)
+                    self.events.log_container(container, "unpause")
+        if is_stop:
+            self.cancel_restart(container.id)
         return end
 
     def _thaw_killed(self, container: Container) -> bool:
@@ -161,8 +146,8 @@ class Stopping(DaemonCore):
 
     def container_stop(self, ref: str, timeout_s: int | None) -> None:
         """Stop a container (moby: ContainerStop)."""
-        container = self.get_container(ref)
-        if not is_running(container):
+        container = self.containers.get_container(ref)
+        if not container.is_running():
             raise NotModified(f"container {ref} is not running")
         self.stop_container(container, timeout_s)
 
@@ -183,29 +168,29 @@ class Stopping(DaemonCore):
             )  # fmt: skip
             with contextlib.suppress(Conflict):  # it ended by itself meanwhile
                 self.kill(container)
-        self.log_container_event(container, "stop")
+        self.events.log_container(container, "stop")
 
     def container_pause(self, ref: str) -> None:
         """Freeze a container (moby: ContainerPause)."""
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         with container.lock:
             if not container.state.running:
-                raise not_running(container)
+                raise not_running(container.id)
             if container.state.paused:
                 raise Conflict(f"Container {container.id} is already paused")
             if container.state.restarting:
-                raise restarting(container)
+                raise restarting(container.id)
             try:
                 self.runtime.pause(container.id)
             except RuntimeFailure as error:
                 raise EngineError(f"Cannot pause container {container.id}: {error}") from error
             container.state.paused = True
-            self.try_checkpoint(container)
-            self.log_container_event(container, "pause")
+            self.checkpoints.try_checkpoint(container)
+            self.events.log_container(container, "pause")
 
     def container_unpause(self, ref: str) -> None:
         """Thaw a container (moby: ContainerUnpause)."""
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         with container.lock:
             if not container.state.paused:
                 raise EngineError(f"Container {container.id} is not paused")
@@ -214,27 +199,5 @@ class Stopping(DaemonCore):
             except RuntimeFailure as error:
                 raise EngineError(f"Cannot unpause container {container.id}: {error}") from error
             container.state.paused = False
-            self.try_checkpoint(container)
-            self.log_container_event(container, "unpause")
-
-    def try_checkpoint(self, container: Container) -> None:
-        """Write a container's documents where a failure must not stop what is going on."""
-        self.guarded("store", container, lambda: self.checkpoint_to(container))
-
-    @staticmethod
-    def guarded(what: str, container: Container, action: Callable[[], object]) -> None:
-        """Do one step of a teardown; a failure is logged, and the teardown goes on."""
-        try:
-            action()
-        except (OSError, EngineError):
-            log.exception("%s: container %s", what, container.id)
-
-
-def not_running(container: Container) -> Conflict:
-    """Build the refusal for a container that does not run (moby: errNotRunning)."""
-    return Conflict(f"Container {container.id} is not running")
-
-
-def restarting(container: Container) -> Conflict:
-    """Build the refusal for a container between two runs (moby: errContainerIsRestarting)."""
-    return Conflict(f"Container {container.id} is restarting, wait until the container is running")
+            self.checkpoints.try_checkpoint(container)
+            self.events.log_container(container, "unpause")

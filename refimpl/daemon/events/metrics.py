@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram
 
-    from refimpl.daemon.exposition import Exposition
+    from refimpl.daemon.events.exposition import Exposition
 
 
 class NetworkActions:
@@ -57,7 +57,7 @@ class Metrics:
     def _exposed(self) -> Exposition:
         with self._lock:
             if self._exposition is None:
-                from refimpl.daemon.exposition import Exposition  # noqa: PLC0415 - it says why
+                from refimpl.daemon.events.exposition import Exposition  # noqa: PLC0415 - it says why
 
                 self._exposition = Exposition()
             return self._exposition

@@ -8,12 +8,18 @@ from __future__ import annotations
 import os
 import platform
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from refimpl.daemon.backend import EventStream, Filters, Wire
-from refimpl.daemon.core import DaemonCore
-from refimpl.daemon.images import Images
-from refimpl.model.container import format_time
+from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.image_store import ImageStore
+from refimpl.model.moments import format_time
+from refimpl.oci.base import Runtime
 
 API_VERSION = "1.41"
 API_MIN_VERSION = "1.24"
@@ -22,8 +28,16 @@ ENGINE_VERSION = "20.10.24+netinit"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-class System(Images, DaemonCore):
-    """The part of the daemon that answers for the engine as a whole."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class System:
+    """Answers for the engine as a whole."""
+
+    config: DaemonConfig
+    clock: Callable[[], datetime]
+    runtime: Runtime
+    containers: ContainerRegistry
+    images: ImageStore
+    events: Events
 
     def version(self) -> Wire:
         """Answer GET /version."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from refimpl.model.container import Container
+from refimpl.daemon.containers.container import Container
 
 
 class LinkIndex:

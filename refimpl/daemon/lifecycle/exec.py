@@ -5,22 +5,28 @@ Mirrors: moby daemon/exec.go, daemon/exec/exec.go (v20.10).
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from refimpl.daemon.attach import Attaching
 from refimpl.daemon.backend import STDERR, STDOUT, AttachSession, Wire
-from refimpl.daemon.monitor import close_process
-from refimpl.daemon.start import exit_code_of, replace_or_append_env
-from refimpl.daemon.stdio import Session, Streams
-from refimpl.daemon.stop import not_running, restarting
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.containers.guard import Workers
+from refimpl.daemon.containers.refusals import not_running, restarting
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.lifecycle.monitor import UNKNOWN, close_process
+from refimpl.daemon.lifecycle.spec import Specs, replace_or_append_env
+from refimpl.daemon.lifecycle.start_errors import exit_code_of
+from refimpl.daemon.stdio import Session, StdioLoop, Streams
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
-from refimpl.model.container import Container
 from refimpl.model.wire import WireError, decode
 from refimpl.model.wire_container import ExecRequest, ExecStartRequest
-from refimpl.oci.base import Process, ProcessSpec
+from refimpl.oci.base import Process, ProcessSpec, Runtime
 from refimpl.oci.users import UnknownUser
+
+log = logging.getLogger(__name__)
 
 EXEC_FAILED = 126
 """The exit code of a process that the runtime could not start, whatever the reason."""
@@ -56,10 +62,18 @@ class Exec:
         return f"{command[0]} {' '.join(command[1:])}"
 
 
-class Executing(Attaching):
-    """The part of the daemon that runs further processes."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Execs:
+    """The further processes of all containers."""
 
-    execs: dict[str, Exec]
+    new_id: Callable[[], str]
+    containers: ContainerRegistry
+    specs: Specs
+    runtime: Runtime
+    stdio: StdioLoop
+    workers: Workers
+    events: Events
+    execs: dict[str, Exec] = field(default_factory=dict, init=False)
 
     def exec_create(self, ref: str, body: Wire) -> str:
         """Prepare a process (moby: ContainerExecCreate).
@@ -74,7 +88,7 @@ class Executing(Attaching):
             raise InvalidParameter(str(error)) from error
         if not request.cmd:
             raise InvalidParameter("No exec command specified")
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         self._refuse_inactive(container, ref)
         streams = Streams(self.stdio, tty=request.tty, stdin_once=True)
         prepared = Exec(
@@ -93,11 +107,11 @@ class Executing(Attaching):
     def _refuse_inactive(container: Container, ref: str) -> None:
         with container.lock:
             if not container.state.running:
-                raise not_running(container)
+                raise not_running(container.id)
             if container.state.paused:
                 raise Conflict(f"Container {ref} is paused, unpause the container before exec")
             if container.state.restarting:
-                raise restarting(container)
+                raise restarting(container.id)
 
     def _exec(self, exec_id: str) -> Exec:
         try:
@@ -159,7 +173,7 @@ class Executing(Attaching):
         return prepared.streams.attach(frozenset(wanted), owns_stdin=request.attach_stdin)
 
     def _exec_environment(self, container: Container, request: ExecRequest) -> tuple[str, ...]:
-        lines = self.create_daemon_environment(container, tty=request.tty)
+        lines = self.specs.create_daemon_environment(container, tty=request.tty)
         return replace_or_append_env(lines, request.env or [])
 
     def _exec_process(self, prepared: Exec) -> ProcessSpec:
@@ -190,12 +204,16 @@ class Executing(Attaching):
 
     def _exec_ended(self, prepared: Exec) -> Callable[[Process], None]:
         def ended(process: Process) -> None:
-            self._submit(lambda: self._finish_exec(prepared, process))
+            self.workers.submit(lambda: self._finish_exec(prepared, process))
 
         return ended
 
     def _finish_exec(self, prepared: Exec, process: Process) -> None:
-        exit_code = self.runtime.wait(process)
+        try:
+            exit_code = self.runtime.wait(process)
+        except (OSError, EngineError):
+            log.exception("the exit code of exec %s is not known", prepared.id)
+            exit_code = UNKNOWN
         with prepared.lock:
             prepared.running = False
             prepared.exit_code = exit_code
@@ -209,7 +227,7 @@ class Executing(Attaching):
         attributes = {"execID": prepared.id}
         if exit_code is not None:
             attributes["exitCode"] = str(exit_code)
-        self.log_container_event(prepared.container, action, attributes)
+        self.events.log_container(prepared.container, action, attributes)
 
     def exec_inspect(self, exec_id: str) -> Wire:
         """Describe a process (moby: ContainerExecInspect)."""
@@ -256,9 +274,8 @@ class Executing(Attaching):
             if one.container is container and one.running
         ] or None
 
-    def cleanup(self, container: Container) -> None:
-        """Give back what a run had, its execs too (moby: Cleanup)."""
-        super().cleanup(container)
+    def forget(self, container: Container) -> None:
+        """Forget the execs of a run that has ended."""
         for one in list(self.execs.values()):
             if one.container is container:
                 self.execs.pop(one.id, None)
