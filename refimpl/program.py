@@ -29,6 +29,7 @@ from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.limits import DESCRIPTORS_WANTED
 from refimpl.oci.runtime import OciRuntime
+from refimpl.signals import STOP, Signals
 
 log = logging.getLogger("refimpl")
 
@@ -64,7 +65,7 @@ def socket_path(host: str) -> Path:
 def run(
     options: argparse.Namespace,
     find_runtime: Callable[[], OciRuntime],
-    stop_signals: set[signal.Signals],
+    signals: Signals,
 ) -> None:
     """Compose the engine, serve until a signal ends it, and clean up.
 
@@ -74,7 +75,7 @@ def run(
     Args:
         options: of the command line.
         find_runtime: returns the OCI runtime.
-        stop_signals: what ends it; blocked in every thread.
+        signals: what ends it.
 
     Raises:
         EngineError, OSError: it cannot start; the text says why.
@@ -119,7 +120,7 @@ def run(
         log.info("API listen on %s", listener.path)
         boot.begin()
         at_end.callback(boot.end)
-        wait_for_a_signal(stop_signals)
+        wait_for_the_end(signals)
     if boot.failure is not None:
         raise boot.failure
 
@@ -161,21 +162,17 @@ class Boot:
         self.daemon.start_again()
 
 
-def wait_for_a_signal(stop_signals: set[signal.Signals]) -> None:
+def wait_for_the_end(signals: Signals) -> None:
     """Return when a signal ends the program; SIGUSR1 writes every thread's stack to the log.
 
-    Docker's daemon survives SIGHUP, too, by which it reads its configuration file again. There is
-    none here, so nothing is done.
+    SIGHUP makes dockerd read its configuration file again. There is none here.
     """
-    while True:
-        received = signal.sigwait(stop_signals | {signal.SIGHUP, signal.SIGUSR1})
-        if received in stop_signals:
-            log.info("Processing signal '%s'", signal.Signals(received).name)
-            return
+    while (received := signals.wait()) not in STOP:
         if received == signal.SIGUSR1:
             log.info("stacks of all threads:\n%s", stacks())
         else:
             log.info("Got signal to reload configuration, there is none to reload")
+    log.info("Processing signal '%s'", received.name)
 
 
 def stacks() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,6 +58,8 @@ from refimpl.oci.base import Runtime
 DATABASE = "netinit.db"
 RESTORE_WAIT_S = 60.0
 """How long a request waits for the networks to be restored."""
+RESTART_GRACE_S = 3.0
+"""How long after that a request waits for the containers that the boot starts."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,6 +95,8 @@ class Daemon:
             self._locks = undo.pop_all()
         self._shutting_down = threading.Event()
         self._restored = threading.Event()
+        self._settled = threading.Event()
+        self._grace_ends = 0.0
         self._compose_records()
         self._compose_network()
         self._compose_ends()
@@ -352,14 +357,14 @@ class Daemon:
     def _serve(self) -> None:
         """Say which part answers which call of the API.
 
-        What needs the networks, or changes a container, waits until the boot has restored them.
+        What is about containers or networks waits until the boot has brought them back.
         """
         ready = self._when_restored
         self.version = self.system.version
         self.info = self.system.info
         self.events_subscribe = self.system.events_subscribe
-        self.container_list = self.lister.container_list
-        self.container_logs = self.attacher.container_logs
+        self.container_list = ready(self.lister.container_list)
+        self.container_logs = ready(self.attacher.container_logs)
         self.container_create = ready(self.creator.container_create)
         self.container_start = ready(self.starter.container_start)
         self.container_stop = ready(self.stopper.container_stop)
@@ -397,11 +402,22 @@ class Daemon:
     def _when_restored(self, call: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(call)
         def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not self._restored.is_set() and not self._restored.wait(RESTORE_WAIT_S):
-                raise Unavailable("the engine is still restoring what was there: try again")
+            if not self._settled.is_set():
+                self._wait_for_boot()
             return call(*args, **kwargs)
 
         return waiting
+
+    def _wait_for_boot(self) -> None:
+        """Wait until the networks are there and, for a while, until the containers run again.
+
+        Raises:
+            Unavailable: the networks are not there yet.
+        """
+        if not self._restored.wait(RESTORE_WAIT_S):
+            raise Unavailable("the engine is still restoring what was there: try again")
+        if not self._settled.wait(self._grace_ends - time.monotonic()):
+            self._settled.set()  # whoever does not start by now holds up nobody
 
     def load(self) -> None:
         """Prepare the host, and read what the last daemon left: the API can serve then.
@@ -420,12 +436,14 @@ class Daemon:
             EngineError, OSError: the host or the data-root does not allow it.
         """
         self.restorer.restore()
+        self._grace_ends = time.monotonic() + RESTART_GRACE_S
         self._restored.set()
         self.services.kernel.expect_sandbox()
 
     def start_again(self) -> None:
         """Start what its policy wants started, side by side."""
         self.restorer.start_again()
+        self._settled.set()
 
     def boot(self) -> None:
         """Do all of a boot, one step after the other."""
