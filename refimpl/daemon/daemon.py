@@ -122,7 +122,9 @@ class Daemon:
         services, config = self.services, self.services.config
         self.link_index = LinkIndex()
         self.containers = ContainerRegistry(self.link_index)
-        self.checkpoints = Checkpoints(services.files)
+        self.workers = Workers()
+        self.timers = Timers()
+        self.checkpoints = Checkpoints(services.files, self._work_later)
         self.events = Events(services.clock)
         self.image_store = ImageStore(config.data("image"), services.files, services.clock)
         self.images = Images(
@@ -136,8 +138,6 @@ class Daemon:
         self.stdio = StdioLoop()
         self.streams = ContainerStreams(loop=self.stdio, clock=services.clock)
         self.restart_managers = RestartManagers()
-        self.timers = Timers()
-        self.workers = Workers()
 
     def _compose_network(self) -> None:
         """Compose what networks a container: libnetwork's controller, links, the seed."""
@@ -398,6 +398,9 @@ class Daemon:
         self.image_history = self.images.image_history
         self.image_tag = self.images.image_tag
         self.image_remove = ready(self.images.image_remove)
+
+    def _work_later(self, delay_s: float, work: Callable[[], None]) -> None:
+        self.timers.call_later(delay_s, lambda: self.workers.submit(work))
 
     def _when_restored(self, call: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(call)
