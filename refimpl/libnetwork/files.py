@@ -235,7 +235,7 @@ def _check_ndots(option: str) -> None:
     parts = option.split(":")
     if len(parts) != 2:
         raise EngineError(f"invalid ndots option {option}")
-    if re.fullmatch(r"[+-]?[0-9]{1,18}", parts[1]) is None:
+    if re.fullmatch(r"[+-]?[0-9]+", parts[1]) is None:
         raise EngineError(f"invalid number for ndots option: {parts[1]}")
     if int(parts[1]) < 0:
         raise EngineError(f"invalid number for ndots option: {int(parts[1])}")

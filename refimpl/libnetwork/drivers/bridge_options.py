@@ -27,8 +27,6 @@ CONTAINER_IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_INT_DIGITS_MAX = 18
-"""Surely an int of Go's; more is out of the kernel's range either way."""
 _DOTTED_QUAD = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
 
@@ -113,11 +111,6 @@ def _parse_mtu(value: str) -> int:
         raise EngineError(
             f'failed to parse {MTU} value: {value} (strconv.Atoi: parsing "{value}": '
             "invalid syntax)"
-        )
-    if len(value) > _INT_DIGITS_MAX:
-        raise EngineError(
-            f'failed to parse {MTU} value: {value} (strconv.Atoi: parsing "{value}": '
-            "value out of range)"
         )
     mtu_bytes = int(value)
     if mtu_bytes < 0:
