@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from refimpl.kernel import links, mounts, netns, resolver
+from refimpl.kernel import bridges, links, mounts, netns, resolver
 from refimpl.kernel.base import (
     Address,
     BridgePlan,
@@ -126,29 +126,12 @@ class LinuxKernel:
         if any(address.version == 6 for address in plan.addresses):
             _switch_on(_FORWARD_IPV6)
         with Netlink() as host:
-            created, looked_up = host.exchange([links.new_bridge(plan), links.get_link(plan.name)])
-            if created.error is None:
-                undo = [links.delete_link(plan.name)]
-                index = looked_up.decode()[0]["index"]
-                requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
-                _run_or_undo(host, requests, undo)
-            elif created.error.errno == errno.EEXIST and looked_up.error is None:
-                _adjust_bridge(host, plan, looked_up.decode()[0])
-            else:
-                raise created.error
+            bridges.create(host, plan)
 
     def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
         """Take addresses from a link of the host side; no error when it does not have them."""
         with Netlink() as host:
-            try:
-                index = host.index_of(name)
-            except OSError as error:
-                if error.errno != errno.ENODEV:
-                    raise
-                return
-            has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
-            host.run([links.delete_address(index, name, one) for one in addresses if one in has])
-            _keep_addresses(host, index, name, [one for one in has if one not in addresses])
+            bridges.take_addresses(host, name, addresses)
 
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
@@ -429,47 +412,6 @@ def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
         *(links.new_address(index, plan.name, address) for address in plan.addresses),
         links.change_link(index, plan.name),
     ]
-
-
-def _adjust_bridge(host: Netlink, plan: BridgePlan, link: Any) -> None:
-    """Bring a bridge that is there to the plan; an address that the engine never gave it stays."""
-    if links.kind(link) != "bridge":
-        raise OSError(errno.EEXIST, f"create bridge {plan.name}: a link of that name is no bridge")
-    index = link["index"]
-    has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
-    missing = [one for one in plan.addresses if one not in has]
-    surplus = [one for one in has if one in plan.given and one not in plan.addresses]
-    requests = [
-        # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
-        links.change_link(index, plan.name),
-        *(links.delete_address(index, plan.name, one) for one in surplus),
-        *(links.new_address(index, plan.name, one) for one in missing),
-    ]
-    undo = [
-        *(links.delete_address(index, plan.name, one) for one in missing),
-        *(links.new_address(index, plan.name, one) for one in surplus),
-    ]
-    _run_or_undo(host, requests, undo)
-    if surplus:
-        _keep_addresses(host, index, plan.name, [one for one in has if one not in surplus])
-
-
-def _keep_addresses(host: Netlink, index: int, name: str, addresses: Sequence[Address]) -> None:
-    """Give a link back what it lost by the way.
-
-    The kernel takes every further IPv4 address of a subnet away together with the first one.
-    """
-    for answer in host.exchange([links.new_address(index, name, one) for one in addresses]):
-        if answer.error is not None and answer.error.errno != errno.EEXIST:
-            logger.error("address of %s: %s", name, answer.error)
-
-
-def _run_or_undo(netlink: Netlink, requests: Sequence[Request], undo: Sequence[Request]) -> None:
-    try:
-        netlink.run(requests)
-    except OSError:
-        netlink.exchange(undo)
-        raise
 
 
 def _ignore_missing(netlink: Netlink, requests: Sequence[Request]) -> None:

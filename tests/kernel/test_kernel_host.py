@@ -132,6 +132,17 @@ def test_an_address_of_the_same_subnet_stays_when_ours_goes(kernel, ip) -> None:
     assert addresses(ip, "ni-b") == {later, again}
 
 
+def test_two_addresses_of_ours_in_one_subnet_go_together(kernel, ip) -> None:
+    second = ip_interface(f"{FOUR.ip + 1}/{FOUR.network.prefixlen}")
+    host_bridge("192.0.2.10/24")
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR,), given=(FOUR,)))
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(second,), given=(FOUR, second)))
+    assert addresses(ip, "ni-b") == {"192.0.2.10/24", str(second)}
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR, second), given=(FOUR, second)))
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(), given=(FOUR, second)))
+    assert addresses(ip, "ni-b") == {"192.0.2.10/24"}
+
+
 def test_link_that_is_no_bridge_is_not_taken(kernel, ip) -> None:
     add_pair("ni-pair", "10.77.0.1/24")
     with pytest.raises(FileExistsError, match="no bridge"):
