@@ -76,6 +76,28 @@ def test_a_bridge_that_was_deleted_by_hand_is_made_again_for_the_next_one(world,
     assert {name: world.kernel.bridges[name] for name in bridges.values()} == before
 
 
+def test_an_endpoint_that_the_kernel_does_not_let_go_is_in_until_the_next_try(
+    world, controller, monkeypatch
+):
+    sandbox = start(controller, "web", "aa", "bb")
+    (endpoint,) = named(controller, "bb").endpoints()
+
+    def busy(*_arguments: object) -> None:
+        raise OSError(errno.EBUSY, "busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.kernel, "remove_interface", busy)
+        with pytest.raises(OSError, match="busy"):
+            endpoint.leave(sandbox)
+    assert endpoint.sandbox is sandbox
+    assert set(inside(world, sandbox)) == {"eth0", "eth1"}
+    assert endpoint.id in world.store.load().endpoints
+    endpoint.leave(sandbox)
+    endpoint.delete()
+    assert set(inside(world, sandbox)) == {"eth0"}
+    assert endpoint.id not in world.store.load().endpoints
+
+
 # -- teardown ------------------------------------------------------------------------------
 
 
