@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from refimpl.kernel import libc, mounts
+from refimpl.kernel.firewall import Firewall
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.model.network import EndpointOptions
@@ -61,7 +62,7 @@ def machine(disk) -> Iterator[Machine]:
         for key in controller.kernel.sandbox_keys(f"{disk.path}/netns"):
             if not key.endswith("/default"):
                 controller.kernel.destroy_sandbox(key)
-        controller.kernel.remove_firewall()
+        Firewall().remove()
         controller.resolver.close()
         controller.store.close()
         controller.kernel.close()
