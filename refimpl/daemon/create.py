@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from refimpl.daemon import verify
 from refimpl.daemon.backend import Wire
-from refimpl.daemon.image_store import Image
+from refimpl.daemon.images.document import Image
 from refimpl.daemon.names import random_name
 from refimpl.daemon.start import DEFAULT_RUNTIME, Starting
 from refimpl.errors import (

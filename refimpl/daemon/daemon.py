@@ -6,11 +6,13 @@ Mirrors: moby daemon/daemon.go NewDaemon (v20.10).
 from __future__ import annotations
 
 import contextlib
+import functools
 from pathlib import PurePath
 
 from refimpl.daemon.core import Services
 from refimpl.daemon.exec import Exec
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.service import ImageService
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.link_index import LinkIndex
 from refimpl.daemon.restart_manager import RestartManager, Timers
 from refimpl.daemon.restore import Restoring, RootLock
@@ -42,6 +44,14 @@ class Daemon(Restoring):
                 self.files.make_directory(path)
             self.images = ImageStore(self.config.data("image"), self.files, self.clock)
             self._locks = locks.pop_all()
+        self.image_service = ImageService(
+            self.images,
+            clock=self.clock,
+            log_event=functools.partial(self.events.log, "image"),
+            containers_of=lambda image_id: [
+                container for container in self.containers if container.image_id == image_id
+            ],
+        )
         self.link_index = LinkIndex()
         self.restart_managers: dict[str, RestartManager] = {}
         self.streams: dict[str, Streams] = {}

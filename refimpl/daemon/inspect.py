@@ -8,6 +8,7 @@ from __future__ import annotations
 from refimpl.daemon.backend import Wire
 from refimpl.daemon.core import DEFAULT_NETWORK
 from refimpl.daemon.exec import Executing
+from refimpl.errors import NotFound
 from refimpl.model.container import Container, format_time
 from refimpl.model.wire_container import EndpointSettings
 
@@ -60,10 +61,10 @@ class Inspecting(Executing):
         return document
 
     def _lower_directories(self, container: Container) -> tuple[str, ...]:
-        for image in self.images:
-            if image.id == container.image_id:
-                return self.images.layers(image)
-        return ()
+        try:
+            return self.images.layers(container.image_id)
+        except NotFound:
+            return ()
 
 
 def network_settings_document(container: Container) -> Wire:

@@ -6,6 +6,7 @@ Mirrors: moby daemon/{delete,rename,names}.go (v20.10).
 from __future__ import annotations
 
 from refimpl.daemon.core import is_running
+from refimpl.daemon.images.service import ImageService
 from refimpl.daemon.links import Links
 from refimpl.daemon.stdio import Streams
 from refimpl.daemon.stop import Stopping
@@ -18,6 +19,7 @@ class Removing(Stopping, Links):
     """The part of the daemon that removes and renames containers."""
 
     streams: dict[str, Streams]
+    image_service: ImageService
 
     def reserve_name(self, container_id: str, name: str) -> str:
         """Take a name for a container and return it with its slash (moby: reserveName).
@@ -93,6 +95,7 @@ class Removing(Stopping, Links):
         self.streams.pop(container.id, None)
         self.restart_managers.pop(container.id, None)
         self.containers.discard(container)
+        self.image_service.release_unused()
         container.ends.removed()
         self.log_container_event(container, "destroy")
 

@@ -100,6 +100,7 @@ class Restoring(Listing, Networks, System):
                 log.exception("container %s comes back without its links", container.id)
             self._mark_ended(container)
         self._remove_orphans()
+        self.image_service.release_unused()
         controller.sandbox_cleanup()
         controller.init_default_networks()
         self.net_controller = controller

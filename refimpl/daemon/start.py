@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePath
 
 from refimpl.daemon.core import log
-from refimpl.daemon.images import Images
+from refimpl.daemon.images_part import Images
 from refimpl.daemon.logs import JSONFileLog
 from refimpl.daemon.networking import Networking
 from refimpl.daemon.remove import Removing
@@ -158,12 +158,11 @@ class Starting(Removing, Networking, Images):
         overlay = self.config.data("overlay", container.id)
         for name in ("upper", "work", "merged"):
             self.files.make_directory(f"{overlay}/{name}", mode=0o755)
-        image = self.images.get(container.image_id)
         # what an ungraceful shutdown left mounted
         self.kernel.unmount(f"{overlay}/merged")
         self.kernel.mount_overlay(
             OverlayPlan(
-                lower=(*self.images.layers(image), self.images.init_layer),
+                lower=(*self.images.layers(container.image_id), self.images.init_layer),
                 upper=f"{overlay}/upper",
                 work=f"{overlay}/work",
                 target=f"{overlay}/merged",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from refimpl.daemon.backend import EventStream, Filters, Wire
 from refimpl.daemon.core import DaemonCore
-from refimpl.daemon.images import Images
+from refimpl.daemon.images_part import Images
 from refimpl.model.container import format_time
 
 API_VERSION = "1.41"
@@ -72,7 +72,7 @@ class System(Images, DaemonCore):
             "ContainersRunning": running - paused,
             "ContainersPaused": paused,
             "ContainersStopped": len(states) - running,
-            "Images": len(list(self.images)),
+            "Images": len(self.images),
             "Driver": "overlay2",
             "DriverStatus": [],
             "Plugins": {

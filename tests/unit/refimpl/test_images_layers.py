@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from refimpl.daemon.layers import BadArchive, extract_layer
+from refimpl.daemon.images.archive import BadArchive
+from refimpl.daemon.images.layers import extract_layer
 
 Member = tuple[tarfile.TarInfo, bytes]
 

@@ -1,0 +1,1 @@
+"""Images: what imports, loads, keeps, lists and removes them. `service.ImageService` is the door."""
