@@ -1,1 +1,1 @@
-"""Images: what imports, loads, keeps, lists and removes them. `service.ImageService` is the door."""
+"""Images: importing, loading, keeping, listing and removing them. Begin at `service`."""

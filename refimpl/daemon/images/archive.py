@@ -386,7 +386,7 @@ def _nanoseconds(text: bytes) -> int:
 
 
 def _pax_records(content: bytes) -> dict[bytes, bytes]:
-    """Read the records `LENGTH KEY=VALUE\\n` of a pax header."""
+    """Read the records of a pax header: length, key and value, each in a line of its own."""
     records: dict[bytes, bytes] = {}
     at = 0
     while at < len(content):

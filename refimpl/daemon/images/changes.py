@@ -177,7 +177,7 @@ def _workdir(config: Config, text: str) -> None:
 def _onbuild(config: Config, text: str) -> None:
     if not text:
         raise InvalidParameter("ONBUILD requires at least one argument")
-    trigger = text.split()[0].upper()
+    trigger = text.split(maxsplit=1)[0].upper()
     if trigger == "ONBUILD":
         raise InvalidParameter("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
     if trigger in {"FROM", "MAINTAINER"}:

@@ -6,6 +6,8 @@ the engine uses has its type from here on.
 Mirrors: moby image/{image,rootfs}.go, image/tarexport/tarexport.go (v20.10).
 """
 
+# ruff: noqa: RUF009 - `wire` is a field specifier: it returns dataclasses.field
+
 from __future__ import annotations
 
 import hashlib
@@ -225,10 +227,8 @@ class Image:
         """What Docker names each layer together with those below it, lowest first."""
         chain: list[str] = []
         for diff_id in self.diff_ids:
-            below = f"{chain[-1]} {diff_id}" if chain else ""
-            chain.append(
-                f"sha256:{hashlib.sha256(below.encode()).hexdigest()}" if below else diff_id
-            )
+            both = f"{chain[-1]} {diff_id}".encode() if chain else b""
+            chain.append(f"sha256:{hashlib.sha256(both).hexdigest()}" if chain else diff_id)
         return tuple(chain)
 
     @property
