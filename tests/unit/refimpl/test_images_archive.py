@@ -203,8 +203,6 @@ def test_number_of_headers_is_bounded():
 def test_number_of_plain_bytes_is_bounded(data):
     plain = PlainStream(io.BytesIO(data), bytes_max=10_000)
     with pytest.raises(BadArchive, match="too many bytes"):
-        for _ in TarReader(plain):
-            plain.digest()
         plain.digest()
 
 

@@ -185,6 +185,11 @@ def test_odd_configuration_is_loaded_and_shown(fields, world):
     assert again.service.image_inspect("t:1") == world.service.image_inspect("t:1")
 
 
+def test_a_number_that_is_none_is_no_json(world):
+    raw = json.dumps(configuration(LAYER, a=float("nan"))).encode()
+    assert refusal(world, saved(raw, LAYER)) == "invalid image JSON: invalid value NaN"
+
+
 def test_configuration_beyond_the_bound_is_refused_at_import(world):
     changes = [f"ENV A{number}={'x' * 60_000}" for number in range(20)]
     with pytest.raises(EngineError, match="more than 1048576 bytes"):
