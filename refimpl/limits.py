@@ -74,9 +74,12 @@ XZ_MEMORY_BYTES_MAX = 128 << 20
 LAYER_DEPTH_MAX = 400
 """How deep a layer's directories may be nested: removing them must fit into Python's stack."""
 
-IMAGE_DOCUMENT_BYTES_MAX = 1 << 20
-"""One JSON document of an image: to decode it stops all threads for 30 ms at most. An image that
-was built in 127 steps has about 60 KiB."""
+IMAGE_DOCUMENT_BYTES_MAX = 512 << 10
+"""One JSON document of an image. One that was built in 127 steps has about 60 KiB."""
+
+IMAGE_DOCUMENT_VALUES_MAX = 25_000
+"""Values in it, about: its commas and opening brackets. To decode it stops all threads, with both
+bounds for 30 ms at most."""
 
 IMAGE_LAYERS_MAX = 125
 """Layers of one image: maxLayerDepth in moby's layer store."""

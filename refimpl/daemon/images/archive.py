@@ -298,10 +298,10 @@ class TarReader:
         self._headers_left -= 1
         if self._headers_left < 0:
             raise BadArchive("the archive has too many members")
-        plain = sum(block) - sum(block[148:156]) + 8 * ord(" ")
+        told = _number(block[148:156])
+        summed = block[:148] + b" " * 8 + block[156:]
         # some old programs summed signed bytes, as Go knows
-        signed = plain - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
-        if _number(block[148:156]) not in {plain, signed}:
+        if told != sum(summed) and told != sum(summed) - 256 * sum(one > 127 for one in summed):
             raise invalid_header()
         return block
 

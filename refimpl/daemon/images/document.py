@@ -18,7 +18,11 @@ from datetime import datetime
 from typing import Any
 
 from refimpl.errors import EngineError
-from refimpl.limits import IMAGE_DOCUMENT_BYTES_MAX, IMAGE_LAYERS_MAX
+from refimpl.limits import (
+    IMAGE_DOCUMENT_BYTES_MAX,
+    IMAGE_DOCUMENT_VALUES_MAX,
+    IMAGE_LAYERS_MAX,
+)
 from refimpl.model.container import ZERO_TIME
 from refimpl.model.wire import (
     BOOL,
@@ -58,6 +62,8 @@ def decode_json(raw: bytes) -> Any:
     """
     if len(raw) > IMAGE_DOCUMENT_BYTES_MAX:
         raise EngineError(f"invalid image JSON: more than {IMAGE_DOCUMENT_BYTES_MAX} bytes")
+    if sum(map(raw.count, (b",", b"[", b"{"))) > IMAGE_DOCUMENT_VALUES_MAX:
+        raise EngineError(f"invalid image JSON: more than {IMAGE_DOCUMENT_VALUES_MAX} values")
     try:
         value = json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse_constant)
         if b"\\u" in raw:  # half a character cannot be written as UTF-8; Go replaces it too

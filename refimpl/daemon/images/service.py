@@ -5,6 +5,7 @@ Mirrors: moby daemon/images/, image/tarexport/load.go (v20.10).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import BinaryIO
 
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.images import show
+from refimpl.daemon.images.archive import PIECE_BYTES
 from refimpl.daemon.images.changes import apply_changes
 from refimpl.daemon.images.document import Image, ManifestItem, encode_document
 from refimpl.daemon.images.layers import Layer, extract_layer, shown
@@ -21,6 +23,7 @@ from refimpl.daemon.images.remove import ContainersOf, ImageRemover, LogImageEve
 from refimpl.daemon.images.saved import SavedImages
 from refimpl.daemon.images.store import ImageStore
 from refimpl.errors import EngineError, InvalidParameter, NotFound
+from refimpl.limits import ARCHIVE_BYTES_MAX
 from refimpl.model.container import format_time
 from refimpl.model.wire_container import Config
 
@@ -55,7 +58,7 @@ class ImageService:
         apply_changes(config, changes)
         message = message or "Imported from -"
         now = format_time(self._clock())
-        with self._store.scratch() as scratch:
+        with self._store.scratch() as scratch, _read_to_the_end(stream):
             layer = extract_layer(stream, scratch / "layer")
             raw = encode_document(
                 {
@@ -84,7 +87,8 @@ class ImageService:
         """
         del quiet
         with self._store.scratch() as scratch:
-            saved = SavedImages(stream, scratch)
+            with _read_to_the_end(stream):
+                saved = SavedImages(stream, scratch)
             for item in saved.manifest():
                 image = self._load_image(saved, item)
                 for tag in item.repo_tags or ():
@@ -177,6 +181,22 @@ class ImageService:
 
     def _log(self, image: Image, action: str, name: str) -> None:
         self._log_event(action, image.id, {**image.labels, "name": name})
+
+
+@contextlib.contextmanager
+def _read_to_the_end(stream: BinaryIO) -> Iterator[None]:
+    """Read what is left of an archive that is refused: a client that sends it hears why.
+
+    Mirrors: moby pkg/chrootarchive flush (v20.10).
+    """
+    try:
+        yield
+    except EngineError:
+        with contextlib.suppress(EngineError):
+            left = ARCHIVE_BYTES_MAX
+            while left > 0 and (data := stream.read(PIECE_BYTES)):
+                left -= len(data)
+        raise
 
 
 def _load_layer(path: Path, directory: Path, number: int, diff_id: str) -> Layer:

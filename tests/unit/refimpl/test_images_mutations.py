@@ -8,7 +8,6 @@ import gzip
 import lzma
 import tarfile
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import example, given, settings
@@ -95,9 +94,7 @@ def flipped(draw: st.DrawFn) -> bytes:
 @st.composite
 def compressed(draw: st.DrawFn) -> bytes:
     """An archive that is compressed, and then perhaps damaged."""
-    pack: Callable[[bytes], bytes] = draw(
-        st.sampled_from([gzip.compress, lzma.compress, bz2.compress])
-    )
+    pack = draw(st.sampled_from([gzip.compress, lzma.compress, bz2.compress]))
     data = bytearray(pack(draw(flipped())))
     for at, byte in draw(
         st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -152,8 +153,9 @@ def test_malformed_configuration_is_refused_at_load(fields, text, world):
         b'{"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
         b'{"a": ' + b"[" * 500_000,
         json.dumps({"comment": "x" * (1 << 20)}).encode(),
+        json.dumps({"a": [[]] * 50_000, "rootfs": {}}).encode(),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_what_is_no_configuration_is_refused_at_load(raw, world):
     refusal(world, saved(raw, LAYER))
@@ -185,6 +187,11 @@ def test_odd_configuration_is_loaded_and_shown(fields, world):
     assert again.service.image_inspect("t:1") == world.service.image_inspect("t:1")
 
 
+def test_number_of_values_is_bounded(world):
+    raw = json.dumps(configuration(LAYER, a=[[]] * 50_000)).encode()
+    assert refusal(world, saved(raw, LAYER)) == "invalid image JSON: more than 25000 values"
+
+
 def test_a_number_that_is_none_is_no_json(world):
     raw = json.dumps(configuration(LAYER, a=float("nan"))).encode()
     assert refusal(world, saved(raw, LAYER)) == "invalid image JSON: invalid value NaN"
@@ -192,12 +199,21 @@ def test_a_number_that_is_none_is_no_json(world):
 
 def test_configuration_beyond_the_bound_is_refused_at_import(world):
     changes = [f"ENV A{number}={'x' * 60_000}" for number in range(20)]
-    with pytest.raises(EngineError, match="more than 1048576 bytes"):
+    with pytest.raises(EngineError, match="more than 524288 bytes"):
         world.imported(LAYER, changes=changes)
     assert world.left_in("tmp") == world.left_in("layers") == []
 
 
 # --------------------------------------------------------------------------------------- loading
+
+
+@pytest.mark.parametrize("data", [b"garbage" * 100_000, LAYER + b"x" * 10**6])
+def test_refused_archive_is_read_to_its_end(data, world):
+    stream = io.BytesIO(data)
+    with pytest.raises(EngineError):
+        list(world.service.image_load(stream))
+    assert stream.read() == b""
+
 
 MANIFESTS: dict[str, tuple[Any, str]] = {
     "5": (5, "json: cannot unmarshal number into Go value of type []tarexport.manifestItem"),
