@@ -8,6 +8,7 @@ import gzip
 import lzma
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import example, given, settings
@@ -40,6 +41,11 @@ SAVED = saved(
     LAYER,
     tags=["t:1"],
 )
+PACKS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+}
 ARCHIVES = {"layer": LAYER, "saved": SAVED}
 
 texts = st.sampled_from(
@@ -94,8 +100,7 @@ def flipped(draw: st.DrawFn) -> bytes:
 @st.composite
 def compressed(draw: st.DrawFn) -> bytes:
     """An archive that is compressed, and then perhaps damaged."""
-    pack = draw(st.sampled_from([gzip.compress, lzma.compress, bz2.compress]))
-    data = bytearray(pack(draw(flipped())))
+    data = bytearray(PACKS[draw(st.sampled_from(sorted(PACKS)))](draw(flipped())))
     for at, byte in draw(
         st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=2)
     ):
