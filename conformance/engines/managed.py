@@ -20,12 +20,12 @@ import docker.errors
 import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.machine import entering, environment_of, make_machine
 from conformance.engines.processes import (
     NETNS_DIR,
     descendants,
     is_alive,
     kill_all,
-    make_netns,
     processes_in_netns,
     processes_naming,
     remove_cgroups,
@@ -35,7 +35,7 @@ from conformance.engines.processes import (
     shim_sockets,
     start_time,
 )
-from conformance.engines.roots import entering, needs_root, tree_of, why_unprovisioned
+from conformance.engines.roots import needs_root, tree_of, why_unprovisioned
 from conformance.engines.settings import EngineSettings
 from conformance.engines.transport import open_socket, sdk_client
 from conformance.observe.poll import WaitedTooLong, wait_until
@@ -149,13 +149,14 @@ class ManagedEngine:
             self.exec_root.mkdir()
             run_tool("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.exec_root)
         self._record()
-        make_netns(self.netns_name)
         try:
+            make_machine(self.folder, self.netns_name, self.tree, self.hidden_mount)
             self._launch()
-        except EngineError:
+        except EngineError as exc:
             tail = self.log_tail()
             self.stop()
-            raise EngineError(f"{self.name} did not come up; the end of its log:\n{tail}") from None
+            text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
+            raise EngineError(text) from None
 
     def _adopt(self) -> bool:
         """Use a daemon that an earlier run with `--keep` left running."""
@@ -182,9 +183,9 @@ class ManagedEngine:
         self.start_command = self.command_line()
         # setpriv: the daemon gets SIGTERM when the process that runs the rows dies.
         tie = [] if self.keep else ["setpriv", "--pdeathsig", "TERM"]
-        enter = ["nsenter", f"--net=/run/netns/{self.netns_name}"]
-        if self.tree is not None:
-            enter += entering(self.tree, self.folder, self.hidden_mount)
+        # A script's `... &` starts programs that ignore SIGINT, and containers would inherit it.
+        tie += ["env", "--default-signal"]
+        enter = entering(self.folder, self.netns_name)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*tie, *enter, *self.start_command],
@@ -192,8 +193,9 @@ class ManagedEngine:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                cwd="/",
+                umask=0o022,
+                env=environment_of(self.tree),
             )
         self._pid = self._process.pid
         self._record()
