@@ -27,7 +27,7 @@ def tree(request, tmp_path) -> Path | None:
         pytest.skip("needs root")
     if request.param != "a tree":
         return None
-    place = tmp_path / "a tree"
+    place = tmp_path / "a:b, c"  # which an option of mount would read as several
     for name in FOLDERS:
         (place / name).mkdir(parents=True)
     shutil.copy(BUSYBOX, place / "bin" / "busybox")
