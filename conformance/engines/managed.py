@@ -26,6 +26,7 @@ from conformance.engines.processes import (
     descendants,
     is_alive,
     kill_all,
+    make_in,
     processes_in_netns,
     processes_naming,
     remove_cgroups,
@@ -144,7 +145,7 @@ class ManagedEngine:
         if self._adopt():
             return
         self.stop_leftover()
-        self.folder.mkdir(parents=True)
+        make_in(self.folder.parent, self.folder.mkdir)
         if self.exec_root_in_memory:
             self.exec_root.mkdir()
             run_tool("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.exec_root)
