@@ -37,8 +37,8 @@ def make_machine(folder: Path, netns_name: str, tree: Path | None, hidden: str =
     run_tool("mount", "--make-private", place)
     pin = place / "mounts"
     pin.touch()
-    # Nothing that is mounted in there comes out. What this machine unmounts is unmounted there, too,
-    # so that an engine holds nothing of somebody else.
+    # Nothing that is mounted in there comes out. What this machine unmounts goes there as well, so
+    # that an engine holds nothing of somebody else.
     unshare = ["unshare", f"--mount={pin}", "--propagation", "slave"]
     words = ["sh", str(_SCRIPT), str(folder), str(tree or ""), hidden]
     run_tool("nsenter", f"--net={netns}", *unshare, *words)

@@ -107,6 +107,18 @@ def test_stop_leaves_no_trace_and_the_root_as_it_was(bench):
     assert changes_in(bench.engine) == ""
 
 
+def test_killed_engine_comes_back_to_its_own_machine(bench):
+    mounts = Path(f"/proc/{bench.host.inside.pid}/ns/mnt").readlink()
+    run = bench.host.file("/run/ni-kept")
+    run.touch()
+    bench.engine.kill_everything()
+    bench.engine.resume()
+    assert Path(f"/proc/{bench.host.inside.pid}/ns/mnt").readlink() == mounts
+    # a file in a tree's /run; where the engine runs on this machine's files, of this machine's
+    assert bench.host.file("/run/ni-kept").exists()
+    bench.host.file("/run/ni-kept").unlink()
+
+
 def test_killed_engine_leaves_no_trace_when_it_is_stopped(bench):
     container = bench.run()
     pid = container.attrs["State"]["Pid"]

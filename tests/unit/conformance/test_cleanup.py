@@ -40,7 +40,8 @@ def me() -> dict[str, Any]:
 @pytest.fixture
 def hasty_worker(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run's folder that another worker takes away each of the first three times it is made."""
-    workspace, make, taken = root / "netinit-abc123", os.mkdir, []
+    workspace, make = root / "netinit-abc123", os.mkdir
+    taken: list[Any] = []
 
     def make_and_take_away(path: Any, *options: Any) -> None:
         make(path, *options)
