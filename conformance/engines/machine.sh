@@ -65,6 +65,7 @@ if [ -f /run/systemd/resolve/resolv.conf ]; then
 fi
 mkdir -p "./$folder" .old
 mount --rbind "$folder" "./$folder"
+umount -l "./$folder/machine" # the tree once more, within itself
 if [ -n "$hidden" ] && mountpoint -q ".$hidden"; then umount ".$hidden"; fi
 
 # Not chroot: docker import and load refuse to work in one (`remount /, flags: 0x84000: invalid

@@ -133,6 +133,12 @@ def test_engine_in_a_tree_has_run_and_shared_memory_to_itself(machine):
         assert not (place / "ni-mine").exists()
 
 
+def test_engine_sees_no_mount_twice(machine):
+    mounts = [line.split()[1] for line in machine.sees("cat", "/proc/mounts").splitlines()]
+    assert [point for point in mounts if point.endswith("/machine/merged")] == []
+    assert mounts.count("/proc") == 1
+
+
 @pytest.mark.parametrize("tree", ["a tree"], indirect=True)
 def test_tree_has_the_name_servers_behind_systemd_resolved(tree, tmp_path):
     """Docker reads that file where resolv.conf names only systemd's own server."""
@@ -144,7 +150,7 @@ def test_tree_has_the_name_servers_behind_systemd_resolved(tree, tmp_path):
     folder = tmp_path / "folder"
     (folder / "machine").mkdir(parents=True)
     source = Path(make_machine.__code__.co_filename).with_name("machine.sh")
-    run = f'sh {source} "$1" "$2" ""; /bin/busybox cat "$0"'
+    run = f'mount -t tmpfs tmpfs "$1/machine"; sh {source} "$1" "$2" ""; /bin/busybox cat "$0"'
     done = subprocess.run(
         [*words, script + run, str(place / "resolv.conf"), str(place), str(folder), str(tree)],
         capture_output=True,
