@@ -1,7 +1,8 @@
-"""A daemon that the suite starts, in a network namespace and folders of its own.
+"""A daemon that the suite starts, on a machine (`machine.py`) and in folders of its own.
 
-The folder is `<workspace>/<slot>`: data, exec, engine.sock, daemon.log, engine.json. The last one
-lets a later process find the daemon again: to use it (`--keep`) or to clear it away (`clean`).
+The folder is `<workspace>/<slot>`: data, exec, machine, engine.sock, daemon.log, engine.json. The
+last one lets a later process find the daemon again: to use it (`--keep`) or to clear it away
+(`clean`).
 """
 
 import json
