@@ -92,3 +92,6 @@ IMPORT_CHANGES_MAX = 100
 
 IMPORT_CHANGE_CHARACTERS_MAX = 65535
 """One of them: the longest line of buildkit's parser."""
+
+PORT_MAX = 65535
+"""The highest port."""

@@ -44,15 +44,8 @@ _OCTAL = re.compile(rb"[0-7]+")
 class BadArchive(EngineError):
     """An archive that is damaged, beyond a bound, or that would write outside its directory."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Error processing tar file(exit status 1): {reason}")
-
-
-class BadCompression(BadArchive):
-    """An archive whose compression is damaged."""
-
-    def __init__(self, reason: str) -> None:
-        EngineError.__init__(self, f"Error processing tar file({reason}): ")
+    def __init__(self, reason: str, process: str = "exit status 1") -> None:
+        super().__init__(f"Error processing tar file({process}): {reason}")
 
 
 def invalid_header() -> BadArchive:
@@ -141,7 +134,7 @@ class _Inflating:
                 plain = self._inner.decompress(data, size)
             # damaged data makes bz2 raise OSError or ValueError, and zlib and lzma their own
             except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError) as error:
-                raise BadCompression(self._damage) from error
+                raise BadArchive("", self._damage) from error
             if plain:
                 return plain
             if is_end and not self._inner.eof:

@@ -15,6 +15,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from refimpl.errors import EngineError
@@ -23,7 +24,7 @@ from refimpl.limits import (
     IMAGE_DOCUMENT_VALUES_MAX,
     IMAGE_LAYERS_MAX,
 )
-from refimpl.model.container import ZERO_TIME
+from refimpl.model.moments import ZERO_TIME
 from refimpl.model.wire import (
     BOOL,
     INT64,
@@ -246,6 +247,15 @@ class Image:
     def short_id(self) -> str:
         """The 12 characters that messages use."""
         return self.id.removeprefix("sha256:")[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An unpacked layer: where it lies, its diff id, its files' size in bytes."""
+
+    path: Path
+    diff_id: str
+    size_bytes: int
 
 
 def encode_document(document: Document) -> bytes:

@@ -15,7 +15,6 @@ import posixpath
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +31,7 @@ from refimpl.daemon.images.archive import (
     PlainStream,
     TarReader,
 )
+from refimpl.daemon.images.document import Layer
 from refimpl.limits import LAYER_DEPTH_MAX, PATH_BYTES_MAX
 
 WHITEOUT = ".wh."
@@ -39,15 +39,6 @@ OPAQUE = ".wh..wh..opq"
 _LINKS_MAX = 40
 _TIME_NS_MAX = (1 << 63) - 1
 _NO_ID = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """An unpacked layer: where it lies, its diff id, its files' size in bytes."""
-
-    path: Path
-    diff_id: str
-    size_bytes: int
 
 
 def extract_layer(stream: BinaryIO, directory: Path) -> Layer:

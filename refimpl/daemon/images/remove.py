@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.images.document import Image
@@ -15,11 +16,19 @@ from refimpl.daemon.images.references import familiar_name
 from refimpl.daemon.images.store import Deleted, ImageStore
 from refimpl.daemon.prune_filters import PruneFilters
 from refimpl.errors import Conflict, InvalidParameter, NotFound
-from refimpl.model.container import Container
 
 LogImageEvent = Callable[[str, str, Mapping[str, str]], None]
 """Tell of an event: its action, the image's id ("" for none), its attributes."""
-ContainersOf = Callable[[str], Iterable[Container]]
+
+
+class UsedBy(NamedTuple):
+    """A container that was made of an image."""
+
+    id: str
+    is_running: bool
+
+
+ContainersOf = Callable[[str], Iterable[UsedBy]]
 """Return the containers that were made of the image with this id."""
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
@@ -90,7 +99,7 @@ class ImageRemover:
         """
         containers = list(self._containers_of(image.id))
         for container in containers:
-            if container.state.running:
+            if container.is_running:
                 raise Conflict(
                     f"conflict: unable to delete {image.short_id} (cannot be forced) - image is "
                     f"being used by running container {container.id[:12]}"

@@ -16,15 +16,15 @@ from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.images import show
 from refimpl.daemon.images.archive import PIECE_BYTES
 from refimpl.daemon.images.changes import apply_changes
-from refimpl.daemon.images.document import Image, ManifestItem, encode_document
-from refimpl.daemon.images.layers import Layer, extract_layer, shown
+from refimpl.daemon.images.document import Image, Layer, ManifestItem, encode_document
+from refimpl.daemon.images.layers import extract_layer, shown
 from refimpl.daemon.images.references import familiar_name, split_tag
 from refimpl.daemon.images.remove import ContainersOf, ImageRemover, LogImageEvent
 from refimpl.daemon.images.saved import SavedImages
 from refimpl.daemon.images.store import ImageStore
 from refimpl.errors import EngineError, InvalidParameter, NotFound
 from refimpl.limits import ARCHIVE_BYTES_MAX
-from refimpl.model.container import format_time
+from refimpl.model.moments import format_time
 from refimpl.model.wire_container import Config
 
 

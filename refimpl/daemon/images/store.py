@@ -28,12 +28,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from refimpl.daemon.images.document import Image
-from refimpl.daemon.images.layers import Layer
+from refimpl.daemon.images.document import Image, Layer
 from refimpl.daemon.images.references import familiar_name
 from refimpl.errors import EngineError, NotFound
 from refimpl.kernel.base import Files
-from refimpl.model.container import format_time
+from refimpl.model.moments import format_time
 
 log = logging.getLogger(__name__)
 

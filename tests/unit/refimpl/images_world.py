@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from refimpl.daemon.images.remove import UsedBy
 from refimpl.daemon.images.service import ImageService
 from refimpl.daemon.images.store import ImageStore
 from refimpl.kernel.files import LinuxFiles
-from refimpl.model.container import Container
-from refimpl.model.wire_container import Config, HostConfig
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -24,7 +23,7 @@ class ImageWorld:
 
     root: Path
     events: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
-    containers: list[Container] = field(default_factory=list)
+    containers: dict[str, list[UsedBy]] = field(default_factory=dict)
     files: LinuxFiles = field(default_factory=LinuxFiles)
 
     def __post_init__(self) -> None:
@@ -35,9 +34,7 @@ class ImageWorld:
             log_event=lambda action, image_id, attributes: self.events.append(
                 (action, image_id, attributes)
             ),
-            containers_of=lambda image_id: [
-                one for one in self.containers if one.image_id == image_id
-            ],
+            containers_of=lambda image_id: self.containers.get(image_id, []),
         )
 
     def restarted(self) -> ImageWorld:
@@ -57,22 +54,11 @@ class ImageWorld:
         """Load an archive and return what a user is told."""
         return "".join(line["stream"] for line in self.service.image_load(io.BytesIO(data)))
 
-    def container(self, image_id: str, *, running: bool = False) -> Container:
-        """Make a container of an image."""
-        container = Container(
-            id=f"{len(self.containers):064x}",
-            name=f"/c{len(self.containers)}",
-            created=NOW,
-            root="",
-            image_id=image_id,
-            path="sh",
-            args=[],
-            config=Config(),
-            host_config=HostConfig(),
-        )
-        container.state.running = running
-        self.containers.append(container)
-        return container
+    def container(self, image_id: str, *, running: bool = False) -> str:
+        """Let there be a container of an image, and return its id."""
+        container_id = f"{sum(map(len, self.containers.values())):064x}"
+        self.containers.setdefault(image_id, []).append(UsedBy(container_id, running))
+        return container_id
 
     def removed(self, ref: str, *, force: bool = False) -> list[dict[str, Any]]:
         """Remove an image and return the records."""

@@ -378,7 +378,7 @@ def test_last_name_of_a_used_image_is_kept(running, world):
         world.removed("a")
     assert str(refused.value) == (
         'conflict: unable to remove repository reference "a" (must force) - container '
-        f"{container.id[:12]} is using its referenced image {image[7:19]}"
+        f"{container[:12]} is using its referenced image {image[7:19]}"
     )
     assert world.store.names(world.store.get(image)) == ["a:latest"]
 
@@ -398,7 +398,7 @@ def test_image_of_what_runs_is_not_removed_by_id(force, world):
         world.removed(image[7:], force=force)
     assert str(refused.value) == (
         f"conflict: unable to delete {image[7:19]} (cannot be forced) - image is being used by "
-        f"running container {container.id[:12]}"
+        f"running container {container[:12]}"
     )
 
 
@@ -422,14 +422,14 @@ def test_removal_by_id_must_be_forced_where_a_stopped_container_uses_it(world):
         world.removed(image[7:])
     assert str(refused.value) == (
         f"conflict: unable to delete {image[7:19]} (must be forced) - image is being used by "
-        f"stopped container {container.id[:12]}"
+        f"stopped container {container[:12]}"
     )
 
 
 @pytest.mark.parametrize("by", ["name", "id"])
 def test_stopped_container_keeps_its_layers_when_the_image_is_forced_away(by, world):
     image = world.imported(LAYER, repo="a")
-    container = world.container(image)
+    world.container(image)
     gone = world.removed("a" if by == "name" else image[7:], force=True)
     assert gone == [{"Untagged": "a:latest"}, *deleted(world, image)]
     assert world.service.image_list(filters={}) == []
@@ -443,7 +443,7 @@ def test_stopped_container_keeps_its_layers_when_the_image_is_forced_away(by, wo
     assert again.store.layers(image) == (layer,)
     assert Path(layer, "f").exists()
 
-    again.containers.remove(container)
+    again.containers.clear()
     again.service.release_unused()
     assert again.left_in("layers") == again.left_in("removed") == []
     with pytest.raises(NotFound):
