@@ -14,7 +14,9 @@ from refimpl.daemon.image_store import ImageStore
 from refimpl.daemon.link_index import LinkIndex
 from refimpl.daemon.restart_manager import RestartManager, Timers
 from refimpl.daemon.restore import Restoring, RootLock
-from refimpl.daemon.stdio import StdioLoop, Streams
+from refimpl.daemon.streams.attach import Attachments
+from refimpl.daemon.streams.registry import StreamsRegistry
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.libnetwork.controller import Controller, ControllerConfig
 from refimpl.libnetwork.store import Store
 
@@ -44,10 +46,16 @@ class Daemon(Restoring):
             self._locks = locks.pop_all()
         self.link_index = LinkIndex()
         self.restart_managers: dict[str, RestartManager] = {}
-        self.streams: dict[str, Streams] = {}
         self.execs: dict[str, Exec] = {}
         self.timers = Timers()
         self.stdio = StdioLoop()
+        self.streams = StreamsRegistry(self.stdio.resume, self.clock)
+        self.attachments = Attachments(
+            get_container=self.get_container,
+            streams=self.streams,
+            resize=self.runtime.resize,
+            log_event=self.log_container_event,
+        )
 
     def boot(self, store: Store) -> None:
         """Take over what the last daemon left, and be ready.

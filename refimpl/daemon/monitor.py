@@ -43,7 +43,7 @@ class Monitoring(Starting):
         """
         with container.lock:
             exit_code = self.runtime.wait(process)
-            self.container_streams(container).end()
+            self.streams.end(container)
             close_process(process)
             restart_in_s = self._set_ended(container, exit_code)
             is_to_be_removed = (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from refimpl.daemon.core import is_running
 from refimpl.daemon.links import Links
-from refimpl.daemon.stdio import Streams
 from refimpl.daemon.stop import Stopping
+from refimpl.daemon.streams.registry import StreamsRegistry
 from refimpl.daemon.verify import verify_name
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.model.container import Container
@@ -17,7 +17,7 @@ from refimpl.model.container import Container
 class Removing(Stopping, Links):
     """The part of the daemon that removes and renames containers."""
 
-    streams: dict[str, Streams]
+    streams: StreamsRegistry
 
     def reserve_name(self, container_id: str, name: str) -> str:
         """Take a name for a container and return it with its slash (moby: reserveName).
@@ -89,18 +89,11 @@ class Removing(Stopping, Links):
             # last, so that a crash before it leaves a container that can be removed again
             self.files.remove(container.root)
         self.link_index.forget(container.id)
-        self.end_streams(container)
-        self.streams.pop(container.id, None)
+        self.streams.forget(container)
         self.restart_managers.pop(container.id, None)
         self.containers.discard(container)
         container.ends.removed()
         self.log_container_event(container, "destroy")
-
-    def end_streams(self, container: Container) -> None:
-        """End what clients are attached to: there is no process, and none will come."""
-        streams = self.streams.get(container.id)
-        if streams is not None:
-            streams.end()
 
     def _remove_link(self, ref: str) -> None:
         """Remove the link `parent/alias` (moby: rmLink)."""

@@ -11,11 +11,12 @@ from pathlib import PurePath
 
 from refimpl.daemon.core import log
 from refimpl.daemon.images import Images
-from refimpl.daemon.logs import JSONFileLog
 from refimpl.daemon.networking import Networking
 from refimpl.daemon.remove import Removing
 from refimpl.daemon.restart_manager import RestartManager
-from refimpl.daemon.stdio import StdioLoop, Streams
+from refimpl.daemon.streams.json_log import container_log_path
+from refimpl.daemon.streams.log_options import log_options
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.errors import (
     Conflict,
     EngineError,
@@ -48,19 +49,6 @@ class Starting(Removing, Networking, Images):
     def process_ended(self, container: Container) -> Callable[[Process], None]:
         """Return what the stdio loop calls when a container's first process has ended."""
         raise NotImplementedError
-
-    def container_streams(self, container: Container) -> Streams:
-        """Return a container's streams, which live as long as the daemon knows it."""
-        with container.lock:
-            streams = self.streams.get(container.id)
-            if streams is None:
-                streams = self.streams[container.id] = Streams(
-                    self.stdio,
-                    tty=container.config.tty,
-                    stdin_once=container.config.stdin_once,
-                    log=JSONFileLog(log_path(container), self.clock),
-                )
-            return streams
 
     def container_start(self, ref: str) -> None:
         """Start a container at a client's wish (moby: ContainerStart)."""
@@ -101,6 +89,7 @@ class Starting(Removing, Networking, Images):
         self.mount_root(container)
         self.initialize_networking(container)
         spec = self.create_spec(container)
+        log_options(container)  # refuse what no log can be opened with
 
         if reset_restart_manager:
             self.restart_managers[container.id] = RestartManager(
@@ -113,11 +102,11 @@ class Starting(Removing, Networking, Images):
         except UnknownUser as failure:
             raise EngineError(str(failure)) from failure
         except RuntimeFailure as failure:
-            container.log_path = log_path(container)
+            container.log_path = container_log_path(container)
             raise translate_start_error(container, failure) from failure
-        streams = self.container_streams(container)
+        streams = self.streams.of(container)
         streams.begin(process)
-        container.log_path = log_path(container)
+        container.log_path = container_log_path(container)
         container.has_been_manually_restarted = False
         container.state.set_running(process.pid, self.clock())
         container.has_been_started_before = True
@@ -135,7 +124,7 @@ class Starting(Removing, Networking, Images):
         log.info("container %s did not start: %s", container.id, error)
         self.try_checkpoint(container)
         self.cleanup(container)
-        self.end_streams(container)
+        self.streams.end(container)
 
     def remove_automatically(self, container: Container) -> None:
         """Remove a container that was created with AutoRemove and has ended."""
@@ -250,11 +239,6 @@ class Starting(Removing, Networking, Images):
             if source and destination not in taken
         ]
         return files + binds
-
-
-def log_path(container: Container) -> str:
-    """Return where a container's log is written."""
-    return str(PurePath(container.root, f"{container.id}-json.log"))
 
 
 def _bind(text: str) -> Mount:

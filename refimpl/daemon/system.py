@@ -79,7 +79,7 @@ class System(Images, DaemonCore):
                 "Volume": [],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file"],
+                "Log": ["json-file", "local"],
             },
             "MemoryLimit": False,
             "SwapLimit": False,

@@ -15,6 +15,7 @@ import re
 import signal
 from collections.abc import Iterable
 
+from refimpl.daemon.streams.log_options import validate_log_config
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import parse_ip
 from refimpl.model.wire_container import (
@@ -155,9 +156,7 @@ def verify_host_config(host_config: HostConfig) -> None:
     for field, names in (("CapAdd", host_config.cap_add), ("CapDrop", host_config.cap_drop)):
         for name in names or []:
             normalise_capability(name, field)
-    if host_config.log_config.type not in {"", "json-file"}:
-        kind = host_config.log_config.type
-        raise InvalidParameter(f'error looking up logging plugin {kind}: plugin "{kind}" not found')
+    validate_log_config(host_config.log_config)
     for what in (host_config.dns, host_config.dns_search, host_config.dns_options):
         _verify_words("invalid DNS entry", what or [])
 
