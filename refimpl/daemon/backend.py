@@ -165,7 +165,7 @@ class ContainerBackend(Protocol):
     def containers_prune(self, filters: Filters) -> Wire:
         """Remove every container that does not run."""
 
-    def container_logs(
+    def container_logs(  # noqa: PLR0913 - the fields of the query
         self,
         ref: str,
         *,

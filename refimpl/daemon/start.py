@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from pathlib import PurePath
 
 from refimpl.daemon.core import log
 from refimpl.daemon.images import Images

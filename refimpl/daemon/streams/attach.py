@@ -116,7 +116,7 @@ class Attachments:
             self._log_event(container, "attach")
         return session
 
-    def container_logs(
+    def container_logs(  # noqa: PLR0913 - the fields of the query
         self,
         ref: str,
         *,

@@ -21,6 +21,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from refimpl.daemon.streams.log_options import LogLimits
@@ -101,7 +102,7 @@ class LogFiles:
         try:
             descriptor = os.open(self.path, _FLAGS, _MODE)
         except FileNotFoundError:
-            os.mkdir(os.path.dirname(self.path), 0o700)
+            Path(self.path).parent.mkdir(0o700)
             descriptor = os.open(self.path, _FLAGS, _MODE)
         self._size = os.fstat(descriptor).st_size
         # a crash in the middle of a write has left a line without its end
@@ -160,19 +161,19 @@ class LogFiles:
                 self._oldest += 1
 
     def _exists(self, index: int) -> bool:
-        return os.path.exists(self._name(index)) or os.path.exists(self._name(index) + ".gz")
+        return self._name(index).exists() or self._name(index, ".gz").exists()
 
-    def _name(self, index: int) -> str:
-        return f"{self.path}.{index}" if index else self.path
+    def _name(self, index: int, suffix: str = "") -> Path:
+        return Path(f"{self.path}.{index}{suffix}" if index else self.path)
 
     def _move(self, index: int, to: int) -> None:
         for suffix in ("", ".gz") if index else ("",):
             with contextlib.suppress(FileNotFoundError):
                 if to < self.limits.max_files:
-                    os.rename(self._name(index) + suffix, self._name(to) + suffix)
+                    self._name(index, suffix).rename(self._name(to, suffix))
                 else:
                     # a reader that is still in it reads it to its end
-                    os.unlink(self._name(index) + suffix)
+                    self._name(index, suffix).unlink()
 
     # ------------------------------------------------------------------ the compressing thread
 
@@ -190,9 +191,7 @@ class LogFiles:
         while True:
             with self._names:
                 plain = [
-                    index
-                    for index in range(1, self._oldest + 1)
-                    if os.path.exists(self._name(index))
+                    index for index in range(1, self._oldest + 1) if self._name(index).exists()
                 ]
                 if not plain:
                     self._is_compressing = False
@@ -200,7 +199,7 @@ class LogFiles:
                 generation = self.generation - plain[-1]
                 name = self._name(plain[-1])
                 try:
-                    source = open(name, "rb")  # noqa: SIM115 - closed in _compress
+                    source = name.open("rb")
                 except OSError:
                     continue
             try:
@@ -212,16 +211,16 @@ class LogFiles:
                 return
 
     def _compress(self, source: BinaryIO, generation: int) -> None:
-        temporary = f"{self.path}.compressing"
+        temporary = Path(f"{self.path}.compressing")
         with source, gzip.open(temporary, "wb", compresslevel=6) as target:
             shutil.copyfileobj(source, target)
-        os.chmod(temporary, _MODE)
+        temporary.chmod(_MODE)
         with self._names:
-            name = self._name(self.generation - generation)
-            if self.generation - generation < self.limits.max_files and os.path.exists(name):
-                os.rename(temporary, f"{name}.gz")
-                os.rename(name, temporary)  # to unlink a large file takes its time
-        os.unlink(temporary)
+            index = self.generation - generation
+            if index < self.limits.max_files and self._name(index).exists():
+                temporary.rename(self._name(index, ".gz"))
+                self._name(index).rename(temporary)  # to unlink a large file takes its time
+        temporary.unlink()
 
     # ------------------------------------------------------------------------------ the readers
 
@@ -247,7 +246,7 @@ class LogFiles:
 
         def look(generation: int) -> tuple[int, int]:
             try:
-                return generation, os.stat(self.path).st_size
+                return generation, Path(self.path).stat().st_size
             except FileNotFoundError:
                 return generation, 0
 
@@ -278,9 +277,8 @@ class LogFiles:
 
     def _open_index(self, index: int) -> LogFile | None:
         # compressing adds the one name before it takes the other away
-        for name in (self._name(index), f"{self._name(index)}.gz"):
-            with contextlib.suppress(FileNotFoundError):
-                if name.endswith(".gz"):
-                    return gzip.open(name, "rb")
-                return open(name, "rb", buffering=0)
+        with contextlib.suppress(FileNotFoundError):
+            return self._name(index).open("rb", buffering=0)
+        with contextlib.suppress(FileNotFoundError):
+            return gzip.open(self._name(index, ".gz"), "rb")
         return None

@@ -76,7 +76,19 @@ def validate_log_config(config: LogConfig) -> None:
         )
     if driver == NONE:
         return  # Docker looks at no option of it
-    # nobody ever waits for this engine's log, so that both modes come to the same
+    _validate_mode(options)
+    known = _LOCAL_OPTIONS if driver == LOCAL else _JSON_FILE_OPTIONS
+    for name in options:
+        if name not in known | _COMMON_OPTIONS:
+            place = "log driver local" if driver == LOCAL else "json-file log driver"
+            raise InvalidParameter(f"unknown log opt '{name}' for {place}")
+    for name in ("labels-regex", "env-regex"):
+        if options.get(name):
+            raise NotServed(f"log opt '{name}' is not served by this engine")
+
+
+def _validate_mode(options: Mapping[str, str]) -> None:
+    """Check the mode; no container ever waits for this engine's log, so both come to the same."""
     mode = options.get("mode", "")
     if mode not in {"", "blocking", "non-blocking"}:
         raise InvalidParameter(f"logger: logging mode not supported: {mode}")
@@ -89,14 +101,6 @@ def validate_log_config(config: LogConfig) -> None:
             parse_size(options["max-buffer-size"], 1024)
         except ValueError as error:
             raise InvalidParameter(f"error parsing option max-buffer-size: {error}") from None
-    known = _LOCAL_OPTIONS if driver == LOCAL else _JSON_FILE_OPTIONS
-    for name in options:
-        if name not in known | _COMMON_OPTIONS:
-            place = "log driver local" if driver == LOCAL else "json-file log driver"
-            raise InvalidParameter(f"unknown log opt '{name}' for {place}")
-    for name in ("labels-regex", "env-regex"):
-        if options.get(name):
-            raise NotServed(f"log opt '{name}' is not served by this engine")
 
 
 def log_options(container: Container) -> LogOptions:

@@ -1,12 +1,20 @@
-"""A container for the tests of streams, without a daemon."""
+"""A container and a log for the tests of streams, without a daemon."""
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+from refimpl.daemon.streams.json_log import JSONFileLog
+from refimpl.daemon.streams.log_options import LogLimits, LogOptions
+from refimpl.daemon.streams.log_reader import FileLogReader, ReadOptions
 from refimpl.model.container import Container
 from refimpl.model.wire_container import Config, HostConfig, LogConfig
 
+WAIT_S = 20.0
+BOTH = frozenset({1, 2})
 NOW = datetime(2026, 11, 24, 12, 0, 0, 5, tzinfo=UTC)
 
 
@@ -31,3 +39,27 @@ def container(
         config=Config(labels=labels, env=env, tty=tty, open_stdin=True, image="busybox"),
         host_config=HostConfig(log_config=LogConfig(type=log, config=options)),
     )
+
+
+def a_log(
+    directory: Path, *, attributes: dict[str, str] | None = None, **limits: Any
+) -> JSONFileLog:
+    options = LogOptions(limits=LogLimits(**limits), attributes=attributes or {})
+    return JSONFileLog(str(directory / "json.log"), lambda: NOW, options)
+
+
+def reader(log: JSONFileLog, **options: Any) -> FileLogReader:
+    return FileLogReader(log, ReadOptions(**({"streams": BOTH} | options)), tty=False)
+
+
+def read(log: JSONFileLog, **options: Any) -> list[tuple[int, bytes]]:
+    return list(reader(log, **options).read())
+
+
+def texts(log: JSONFileLog, **options: Any) -> list[bytes]:
+    return [text for _, text in read(log, **options)]
+
+
+def join(thread: threading.Thread) -> None:
+    thread.join(WAIT_S)
+    assert not thread.is_alive()

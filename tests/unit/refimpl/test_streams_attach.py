@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def terminal(tmp_path: Path) -> Iterator[World]:
     os.close(secondary)
 
 
-BOTH = {"stdin": True, "stdout": True, "stderr": True}
+BOTH: dict[str, Any] = {"stdin": True, "stdout": True, "stderr": True}
 
 
 def test_the_log_comes_before_what_is_new_and_is_not_held_in_memory(world):

@@ -1,14 +1,12 @@
-"""A container's log: its entries, its files, and how it is read."""
+"""A container's log: its entries, and how they are read."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +14,11 @@ import pytest
 
 from refimpl.daemon.streams import log_files, log_reader
 from refimpl.daemon.streams.json_log import PIECE_BYTES, JSONFileLog
-from refimpl.daemon.streams.log_options import LogLimits, LogOptions
 from refimpl.daemon.streams.log_reader import (
     BLOCK_BYTES,
     ENTRY_BYTES_MAX,
-    FileLogReader,
-    ReadOptions,
 )
-
-WAIT_S = 20.0
-NOW = datetime(2026, 11, 24, 12, 0, 0, 5, tzinfo=UTC)
-BOTH = frozenset({1, 2})
-
-
-def reader(log: JSONFileLog, **options: Any) -> FileLogReader:
-    return FileLogReader(log, ReadOptions(**({"streams": BOTH} | options)), tty=False)
-
-
-def read(log: JSONFileLog, **options: Any) -> list[tuple[int, bytes]]:
-    return list(reader(log, **options).read())
-
-
-def texts(log: JSONFileLog, **options: Any) -> list[bytes]:
-    return [text for _, text in read(log, **options)]
+from tests.unit.refimpl.streams_world import NOW, WAIT_S, a_log, join, read, reader, texts
 
 
 def entry(text: str, stream: str = "stdout") -> str:
@@ -46,26 +26,8 @@ def entry(text: str, stream: str = "stdout") -> str:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., JSONFileLog]:
-    def make(max_bytes: int | None = None, max_files: int = 1, **options: Any) -> JSONFileLog:
-        limits = LogLimits(max_bytes=max_bytes, max_files=max_files, compress="gz" in options)
-        attributes = options.get("attributes", {})
-        return JSONFileLog(
-            str(tmp_path / "json.log"),
-            lambda: NOW,
-            LogOptions(limits=limits, attributes=attributes),
-        )
-
-    return make
-
-
-@pytest.fixture
-def log(make: Callable[..., JSONFileLog]) -> JSONFileLog:
-    return make()
-
-
-def files(log: JSONFileLog) -> list[str]:
-    return sorted(path.name for path in Path(log.files.path).parent.iterdir())
+def log(tmp_path: Path) -> JSONFileLog:
+    return a_log(tmp_path)
 
 
 @pytest.fixture
@@ -88,11 +50,6 @@ def follow() -> Iterator[Callable[[JSONFileLog], tuple[list[bytes], threading.Th
         one.close()
 
 
-def join(thread: threading.Thread) -> None:
-    thread.join(WAIT_S)
-    assert not thread.is_alive()
-
-
 # ----------------------------------------------------------------------------------------- entries
 
 
@@ -110,8 +67,8 @@ def test_log_is_dockers_json_lines(log):
     assert read(log) == [(1, b"one\n"), (2, b"error\n"), (1, b"two")]
 
 
-def test_an_entry_has_its_containers_attributes_and_shows_them_where_wanted(make):
-    log = make(attributes={"x": '1 &="é', "a": "b"})
+def test_an_entry_has_its_containers_attributes_and_shows_them_where_wanted(tmp_path):
+    log = a_log(tmp_path, attributes={"x": '1 &="é', "a": "b"})
     log.write(1, b"one\n")
     assert json.loads(Path(log.files.path).read_text())["attrs"] == {"a": "b", "x": '1 &="é'}
     assert texts(log) == [b"one\n"]
@@ -343,8 +300,7 @@ def test_a_line_of_100_mb_is_skipped_without_being_held(log, caplog):
     assert "1 damaged entries skipped" in caplog.text
 
 
-def test_what_a_crash_tore_is_one_damaged_entry_and_what_follows_is_whole(make, caplog):
-    log = make()
+def test_what_a_crash_tore_is_one_damaged_entry_and_what_follows_is_whole(log, caplog):
     Path(log.files.path).write_text(entry("one\n") + entry("torn\n")[:20])
     assert texts(log) == [b"one\n"]
     log.write(1, b"two\n")
@@ -360,7 +316,7 @@ def test_what_a_full_disk_tore_is_one_damaged_entry(log, monkeypatch, caplog):
     def full(descriptor: int, data: bytes) -> int:
         return write(descriptor, data[: len(data) // 2])
 
-    monkeypatch.setattr(log_files.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     log.write(1, b"lost\n")
     monkeypatch.undo()
     log.write(1, b"two\n")
@@ -417,174 +373,3 @@ def test_a_follower_ends_with_the_first_entry_after_until(log, follow):
     log.write(1, b"one\n")
     join(thread)
     assert seen == []
-
-
-# --------------------------------------------------------------------------------------- the files
-
-
-def test_a_log_rotates_like_dockers(make):
-    """10 entries in files of 100 bytes, each longer than half of it: a file ends with the entry that reaches the size."""
-    log = make(100, 3)
-    for number in range(10):
-        log.write(1, f"{number}\n".encode())
-    log.close()
-    assert files(log) == ["json.log", "json.log.1", "json.log.2"]
-    directory = Path(log.files.path).parent
-    kept = [(directory / name).read_text().count("\n") for name in files(log)]
-    assert kept == [2, 2, 2]
-    assert texts(log) == [f"{number}\n".encode() for number in range(4, 10)]
-
-
-def test_one_chunk_rotates_as_many_entries_one_by_one_do(make, tmp_path):
-    one = make(100, 3)
-    one.write(1, b"".join(f"{number}\n".encode() for number in range(10)))
-    one.close()
-    together = {name: (tmp_path / name).read_bytes() for name in files(one)}
-    for name in files(one):
-        (tmp_path / name).unlink()
-    other = make(100, 3)
-    for number in range(10):
-        other.write(1, f"{number}\n".encode())
-    other.close()
-    assert {name: (tmp_path / name).read_bytes() for name in files(other)} == together
-
-
-def test_a_log_of_one_file_begins_anew(make):
-    log = make(100)
-    for number in range(5):
-        log.write(1, f"{number}\n".encode())
-    log.close()
-    assert files(log) == ["json.log"]
-    assert texts(log) == [b"4\n"]
-
-
-def test_a_later_daemon_goes_on_with_the_files(make):
-    for number in range(4):
-        log = make(100, 3)
-        log.write(1, f"{number}\n".encode() * 2)
-        log.close()
-    assert texts(make(100, 3)) == [b"1\n", b"1\n", b"2\n", b"2\n", b"3\n", b"3\n"]
-
-
-def test_a_chunk_costs_no_more_renames_than_there_are_files(make, monkeypatch):
-    log = make(1, 50)
-    log.write(1, b"x\n" * 1000)
-    renames = 0
-    rename = os.rename
-
-    def counted(source: str, target: str) -> None:
-        nonlocal renames
-        renames += 1
-        rename(source, target)
-
-    monkeypatch.setattr(log_files.os, "rename", counted)
-    log.write(1, b"y\n" * 30_000)
-    log.close()
-    assert renames <= 50
-    assert len(files(log)) == 50
-
-
-@pytest.mark.parametrize("tail", [0, 1, 2, 3, 5, 6, 7, 100])
-@pytest.mark.parametrize("gz", [{}, {"gz": True}], ids=["plain", "compressed"])
-def test_a_tail_goes_back_through_the_files(make, tail, gz):
-    log = make(100, 3, **gz)
-    for number in range(10):
-        log.write(1, f"{number}\n".encode())
-    log.close()
-    if gz:
-        wait_for_compression(log)
-    kept = [f"{number}\n".encode() for number in range(4, 10)]
-    assert texts(log, tail=tail) == (kept[-tail:] if tail else [])
-
-
-def wait_for_compression(log: JSONFileLog) -> None:
-    for thread in threading.enumerate():
-        if thread.name == "log-compress":
-            join(thread)
-    assert [name for name in files(log) if not name.endswith((".gz", "json.log"))] == []
-
-
-def test_older_files_are_compressed_where_that_is_asked(make, tmp_path):
-    log = make(100, 3, gz=True)
-    for number in range(10):
-        log.write(1, f"{number}\n".encode())
-        wait_for_compression(log)
-    log.close()
-    assert files(log) == ["json.log", "json.log.1.gz", "json.log.2.gz"]
-    assert (
-        json.loads(gzip.decompress((tmp_path / "json.log.1.gz").read_bytes()).split(b"\n")[0])[
-            "log"
-        ]
-        == "6\n"
-    )
-    assert texts(log) == [f"{number}\n".encode() for number in range(4, 10)]
-
-
-def test_a_damaged_compressed_file_is_skipped_and_told_of(make, tmp_path, caplog):
-    log = make(100, 3, gz=True)
-    for number in range(6):
-        log.write(1, f"{number}\n".encode())
-    wait_for_compression(log)
-    (tmp_path / "json.log.1.gz").write_bytes(b"\x1f\x8b damaged")
-    assert texts(log) == [b"0\n", b"1\n", b"4\n", b"5\n"]
-    assert texts(log, tail=3) == [b"1\n", b"4\n", b"5\n"]
-    assert "1 damaged entries skipped" in caplog.text
-
-
-@pytest.mark.parametrize("gz", [{}, {"gz": True}], ids=["plain", "compressed"])
-def test_a_follower_goes_on_over_rotations(make, gz):
-    """The writer waits for the follower, so that nothing is rotated away before it is read."""
-    log = make(400, 4, **gz)
-    log.open()
-    total = 2000
-    room = threading.Semaphore(8)
-    seen: list[bytes] = []
-
-    def take() -> None:
-        for _, text in reader(log, follow=True).read():
-            seen.append(text)
-            room.release()
-
-    thread = threading.Thread(target=take, daemon=True)
-    thread.start()
-    for number in range(total):
-        assert room.acquire(timeout=WAIT_S)
-        log.write(1, f"{number}\n".encode())
-    log.close()
-    join(thread)
-    assert seen == [f"{number}\n".encode() for number in range(total)]
-
-
-def test_a_follower_that_is_overtaken_goes_on_with_what_there_is(make):
-    log = make(100, 2)
-    log.open()
-    log.write(1, b"0\n1\n2\n")
-    follower = reader(log, follow=True).read()
-    assert next(follower) == (1, b"0\n")
-    for number in range(3, 21):
-        log.write(1, f"{number}\n".encode())
-    log.close()
-    seen = [int(text) for _, text in follower]
-    assert seen == sorted(seen)
-    assert seen[0] == 1, "the file that it reads is read to its end"
-    assert seen[-3:] == [18, 19, 20]
-
-
-def test_a_reader_of_a_rotated_log_has_one_file_open(make):
-    log = make(100, 100)
-    log.write(1, b"x\n" * 200)
-    before = len(os.listdir("/proc/self/fd"))
-    one = reader(log).read()
-    assert sum(1 for _ in zip(one, range(50), strict=False)) == 50
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
-
-
-def test_a_logs_directory_is_made_with_the_first_output(tmp_path):
-    log = JSONFileLog(str(tmp_path / "local-logs" / "container.log"), lambda: NOW)
-    log.open()
-    assert not (tmp_path / "local-logs").exists()
-    assert read(log) == []
-    log.write(1, b"one\n")
-    log.close()
-    assert texts(log) == [b"one\n"]
-    assert (tmp_path / "local-logs").stat().st_mode & 0o777 == 0o700

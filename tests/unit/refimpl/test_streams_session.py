@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from refimpl.daemon.streams import stdio
+from refimpl.daemon.streams.detach_keys import DetachKeys, parse_detach_keys
 from refimpl.daemon.streams.json_log import JSONFileLog
 from refimpl.daemon.streams.session import BACKLOG_BYTES, EARLY_INPUT_BYTES_MAX, Session, Streams
 from refimpl.daemon.streams.stdio import CHUNK_BYTES, LAST_BYTES_MAX, StdioLoop
@@ -152,7 +155,7 @@ def test_detach_wakes_a_writer_that_waits_for_the_start(make):
     """However the two interleave: a wake before the session's end is no wake."""
     for _ in range(50):
         session = make(stdin_once=True).attach(BOTH, owns_stdin=True)
-        writer = in_thread(lambda session=session: session.write(b"x" * 10_000))
+        writer = in_thread(partial(session.write, b"x" * 10_000))
         session.detach()
         join(writer)
 
@@ -275,6 +278,39 @@ def test_detach_keys_are_not_looked_for_in_input_that_goes_nowhere(make):
     assert not session.ended
 
 
+@pytest.mark.parametrize(
+    ("spec", "keys"),
+    [
+        ("", b"\x10\x11"),
+        ("ctrl-p,ctrl-q", b"\x10\x11"),
+        ("a,b", b"ab"),
+        ("ctrl-@,ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_", b"\x00\x1b\x1c\x1d\x1e\x1f"),
+    ],
+)
+def test_detach_keys_are_read(spec, keys):
+    assert parse_detach_keys(spec) == keys
+
+
+@pytest.mark.parametrize("spec", ["zz", "ctrl-P", "ctrl-", "a,,b", "é"])
+def test_bad_detach_keys_are_refused(spec):
+    with pytest.raises(ValueError, match=re.escape(spec)):
+        parse_detach_keys(spec)
+
+
+def test_the_detach_sequence_is_found_across_reads_and_not_passed_on():
+    keys = DetachKeys(b"\x10\x11")
+    assert keys.feed(b"ab\x10") == (b"ab", False)
+    assert keys.feed(b"\x11cd") == (b"", True)
+
+
+def test_half_a_detach_sequence_is_passed_on_when_it_goes_another_way():
+    keys = DetachKeys(b"\x10\x11")
+    assert keys.feed(b"\x10x") == (b"\x10x", False)
+    assert keys.feed(b"\x10\x10") == (b"\x10", False)
+    assert keys.feed(b"\x11") == (b"", True)
+    assert keys.feed(b"still") == (b"still", False), "what a client types after it has left"
+
+
 # ------------------------------------------------------------------------------------ the terminal
 
 
@@ -310,12 +346,15 @@ def test_a_log_that_cannot_be_written_costs_the_log_and_nothing_else(make, start
 
 
 def test_whatever_a_log_raises_ends_that_log_until_the_next_run(make, start, caplog, tmp_path):
+    calls = 0
+
     def clock() -> datetime:
-        if calls.append(1) or len(calls) == 1:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
             raise RuntimeError("no time")
         return NOW
 
-    calls: list[None] = []
     log = JSONFileLog(str(tmp_path / "log"), clock)
     streams = make(log=log)
     session = streams.attach(BOTH, owns_stdin=False)
@@ -357,7 +396,12 @@ def test_closed_descriptors_do_not_end_the_loop_and_the_end_is_told(loop, make, 
     """A process whose descriptors nobody can watch is still handed to whoever waits for it."""
     reader, writer = os.pipe()
     held, release = threading.Event(), threading.Event()
-    loop._command(lambda: (held.set(), release.wait(WAIT_S)))
+
+    def hold() -> None:
+        held.set()
+        release.wait(WAIT_S)
+
+    loop._command(hold)
     assert held.wait(WAIT_S)
     pidfd = os.pidfd_open(os.getpid())
     told = threading.Event()
