@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
@@ -151,13 +150,21 @@ def test_detached_session_lets_the_process_go_on(make, start):
 # ------------------------------------------------------------------- a session ends with its client
 
 
-def test_detach_wakes_a_writer_that_waits_for_the_start(make):
-    """However the two interleave: a wake before the session's end is no wake."""
-    for _ in range(50):
-        session = make(stdin_once=True).attach(BOTH, owns_stdin=True)
-        writer = in_thread(partial(session.write, b"x" * 10_000))
-        session.detach()
-        join(writer)
+def test_detach_wakes_a_writer_only_when_the_session_has_ended(make):
+    """A wake before that is none: the writer looks, and sleeps on."""
+    streams = make(stdin_once=True)
+    session = streams.attach(BOTH, owns_stdin=True)
+    writer = in_thread(lambda: session.write(b"x" * 10_000))
+    writer.join(0.1)
+    remove = streams.remove
+
+    def remove_and_let_it_look(session: Session) -> None:
+        remove(session)
+        writer.join(0.2)
+
+    streams.remove = remove_and_let_it_look
+    session.detach()
+    join(writer)
 
 
 def test_detach_wakes_a_writer_that_is_waiting_already(make):
