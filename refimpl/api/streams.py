@@ -26,6 +26,8 @@ from refimpl.errors import EngineError
 from refimpl.limits import API_POLL_S
 
 _RECV_BYTES = 32 << 10
+_LAST_INPUT_WAIT_S = 5.0
+"""How long a client may take to notice that its session has ended, and to close."""
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -59,9 +61,11 @@ def pump(
         pass  # the client is gone, and the process does not care
     finally:
         session.detach()
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)  # also ends the input thread's wait
-        inbound.join(timeout=API_POLL_S)
+        # as in Docker what the client still sends is taken: it may be typing, and breaks nothing
+        for how, wait_s in ((socket.SHUT_WR, _LAST_INPUT_WAIT_S), (socket.SHUT_RDWR, API_POLL_S)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(how)
+            inbound.join(timeout=wait_s)
 
 
 def _carry_input(sock: socket.socket, session: AttachSession, early: bytes) -> None:

@@ -125,7 +125,7 @@ class Session:
         if data:
             self._streams.write_stdin(data, lambda: self.ended)
         if has_detached and not self.ended:
-            self.detach()
+            self._leave()  # the client is still there, and reads what is pending
             self._on_detach_keys()
 
     def close_stdin(self) -> None:
@@ -136,10 +136,13 @@ class Session:
     def detach(self) -> None:
         """Leave; the process goes on. Whoever waits in this session's methods is woken."""
         with self.changed:
-            self._is_detached = self.ended = True
+            self._is_detached = True
             self._pending.clear()
             self._pending_bytes = 0
-            self.changed.notify_all()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.end()  # first, so that whoever is woken then sees it
         self._streams.remove(self)
         self._streams.resume()
 

@@ -262,7 +262,10 @@ def test_detach_keys_end_the_session_of_a_terminal(make):
         BOTH, owns_stdin=True, detach_keys=b"\x10\x11", on_detach_keys=lambda: seen.append(1)
     )
     session.write(b"ls\x10")
+    streams.deliver(1, b"ls")
     session.write(b"\x11 and more")
+    streams.deliver(1, b"later")
+    assert list(session.output()) == [(1, b"ls")], "what was there before is still read"
     assert session.ended
     assert seen == [1]
     assert streams._sessions == []
