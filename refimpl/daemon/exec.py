@@ -84,7 +84,10 @@ class Executing(Attaching):
             raise EngineError(f"Invalid escape keys ({request.detach_keys}) provided") from None
         exec_id = self.new_id()
         streams = Streams(
-            self.stdio.resume, tty=request.tty, stdin_once=True, name=f"exec {exec_id[:12]}"
+            self.stdio.resume,
+            tty=request.tty,
+            stdin_once=True,
+            name=f"exec {exec_id[:12]} in container {container.id[:12]}",
         )
         prepared = Exec(
             id=exec_id,

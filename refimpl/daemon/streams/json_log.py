@@ -16,7 +16,14 @@ from pathlib import PurePath
 
 from refimpl.daemon.backend import STDERR, STDOUT
 from refimpl.daemon.streams.log_files import LogFiles
-from refimpl.daemon.streams.log_options import JSON_FILE, LOCAL, NONE, LogOptions, log_options
+from refimpl.daemon.streams.log_options import (
+    DEFAULT_OPTIONS,
+    JSON_FILE,
+    LOCAL,
+    NONE,
+    LogOptions,
+    log_options,
+)
 from refimpl.model.container import Container, format_time
 
 log = logging.getLogger(__name__)
@@ -30,9 +37,8 @@ class JSONFileLog:
     """The log of one container; written by the stdio loop, read by anybody through `files`."""
 
     def __init__(
-        self, path: str, clock: Callable[[], datetime], options: LogOptions | None = None
+        self, path: str, clock: Callable[[], datetime], options: LogOptions = DEFAULT_OPTIONS
     ) -> None:
-        options = options or LogOptions()
         self.files = LogFiles(path, options.limits)
         self.is_active = False
         """True while a process may still write; a follower stops when it is not."""
@@ -48,6 +54,7 @@ class JSONFileLog:
     def open(self) -> None:
         """Begin a run of the container; the file is opened with the first output."""
         self.is_active = True
+        self._has_failed = False
 
     def write(self, stream: int, data: bytes) -> None:
         """Take output as it comes; whole lines, and pieces of overlong ones, are written."""
@@ -91,9 +98,7 @@ class JSONFileLog:
             # clients still get it, and the loop that brought it serves every container
             if not self._has_failed:
                 log.error("Failed to log to %s: %s; output is lost", self.files.path, error)
-            self._has_failed = True
-        else:
-            self._has_failed = False
+            self._has_failed = True  # told once a run: a container could fill the engine's log
 
 
 def _pieces(data: bytes) -> list[bytes]:

@@ -57,7 +57,7 @@ class LogOptions:
     """What each entry tells of its container."""
 
 
-_DEFAULTS = LogOptions()
+DEFAULT_OPTIONS = LogOptions()
 
 
 def validate_log_config(config: LogConfig) -> None:
@@ -112,12 +112,12 @@ def log_options(container: Container) -> LogOptions:
     config = container.host_config.log_config
     options = config.config or {}
     if not options and config.type in ("", JSON_FILE):
-        return _DEFAULTS
+        return DEFAULT_OPTIONS
     try:
         if config.type == LOCAL:
             return LogOptions(limits=_local_limits(options))
         if config.type == NONE:
-            return _DEFAULTS
+            return DEFAULT_OPTIONS
         return LogOptions(
             limits=_json_file_limits(options), attributes=_attributes(container, options)
         )

@@ -216,8 +216,9 @@ class Streams:
             self._stdin = process.stdin if process.console is None else process.console
             if self._stdin is not None:
                 os.set_blocking(self._stdin, False)
-                with contextlib.suppress(OSError):  # it has ended, or closed its input
-                    os.write(self._stdin, self._early)
+                if self._early:
+                    with contextlib.suppress(OSError):  # it has ended, or closed its input
+                        os.write(self._stdin, self._early)
             self._early.clear()
             if self._closes_early:
                 self._close_stdin()

@@ -325,6 +325,22 @@ def test_what_a_full_disk_tore_is_one_damaged_entry(log, monkeypatch, caplog):
     assert caplog.text.count("Failed to log") == 1
 
 
+def test_a_disk_that_is_now_and_then_full_is_told_of_once_a_run(log, monkeypatch, caplog):
+    """Else a container could fill the engine's own log."""
+    write = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        return write(descriptor, data[: len(data) // 2])
+
+    for run in (1, 2):
+        log.open()
+        for number in range(10):
+            monkeypatch.setattr(os, "write", half if number % 2 else write)
+            log.write(1, b"line\n")
+        log.close()
+        assert caplog.text.count("Failed to log") == run
+
+
 # ---------------------------------------------------------------------------------------- following
 
 
