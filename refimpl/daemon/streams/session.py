@@ -181,6 +181,8 @@ class Streams:
         self._early = bytearray()
         self._closes_early = False
         self._is_logging = log is not None
+        self._writing = threading.Lock()
+        """Held while the log is written or closed: a run's end and a removal may meet."""
 
     def attach(
         self,
@@ -244,7 +246,8 @@ class Streams:
         """
         if self.log is not None and self._is_logging:
             try:
-                self.log.write(stream, data)
+                with self._writing:
+                    self.log.write(stream, data)
             except Exception:
                 log.exception("%s: the log failed, output is no longer logged", self.name)
                 self._is_logging = False
@@ -271,7 +274,8 @@ class Streams:
         """End a run: sessions end, the log is complete, input goes nowhere."""
         if self.log is not None:
             try:
-                self.log.close()
+                with self._writing:
+                    self.log.close()
             except Exception:
                 log.exception("%s: the end of the log could not be written", self.name)
         with self._lock:

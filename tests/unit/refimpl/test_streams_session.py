@@ -375,6 +375,26 @@ def test_whatever_a_log_raises_ends_that_log_until_the_next_run(make, start, cap
     assert b"three" in (tmp_path / "log").read_bytes()
 
 
+def test_a_log_is_closed_by_one_at_a_time(make, tmp_path, monkeypatch):
+    """The handling of an end and a removal may both end the streams."""
+    log = JSONFileLog(str(tmp_path / "log"), lambda: NOW)
+    inside, most = 0, 0
+
+    def close() -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        threading.Event().wait(0.05)
+        inside -= 1
+
+    monkeypatch.setattr(log, "close", close)
+    streams = make(log=log)
+    threads = [in_thread(streams.end) for _ in range(3)]
+    for thread in threads:
+        join(thread)
+    assert most == 1
+
+
 def test_a_session_that_fails_is_ended_and_the_others_go_on(make, start, caplog, monkeypatch):
     streams = make()
     broken = streams.attach(BOTH, owns_stdin=False)
