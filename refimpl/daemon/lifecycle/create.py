@@ -22,6 +22,7 @@ from refimpl.daemon.images.document import Image
 from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.names import random_name
 from refimpl.daemon.network.links import Links
+from refimpl.daemon.streams.log_options import validate_log_config
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
 from refimpl.kernel.base import Files
 from refimpl.model.network_mode import NetworkMode
@@ -98,6 +99,7 @@ class Creator:
             warnings.append("Published ports are discarded when using host network mode")
         verify.verify_container_config(config)
         verify.verify_host_config(host_config)
+        validate_log_config(host_config.log_config)
         refuse_unserved(host_config)
         endpoints = verify.verify_networking_config(networking)
         refuse_published_ports(host_config)

@@ -93,7 +93,7 @@ class System:
                 "Volume": [],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file"],
+                "Log": ["json-file", "local"],
             },
             "MemoryLimit": False,
             "SwapLimit": False,
