@@ -4,7 +4,7 @@ A hijacked connection has two directions and so two threads: the connection's ow
 process's output to the client, a second one carries the client's input to the process and notices
 when the client is gone.
 
-Mirrors: moby pkg/stdcopy (the 8-byte frame), pkg/term/proxy.go (detach keys), daemon/attach.go
+Mirrors: moby pkg/stdcopy (the 8-byte frame), daemon/attach.go
 (v20.10).
 """
 
@@ -22,64 +22,17 @@ from contextlib import contextmanager
 from refimpl.api.answer import Answer, ChunkedStream
 from refimpl.api.connection import ClientGone
 from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
-from refimpl.errors import EngineError, InvalidParameter
+from refimpl.errors import EngineError
 from refimpl.limits import API_POLL_S
 
-DEFAULT_DETACH_KEYS = b"\x10\x11"
-"""ctrl-p, ctrl-q."""
-
 _RECV_BYTES = 32 << 10
-_CONTROL_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+_LAST_INPUT_WAIT_S = 5.0
+"""How long a client may take to notice that its session has ended, and to close."""
 
 
 def frame(stream: int, data: bytes) -> bytes:
     """Return bytes framed for a client without a terminal: stream, three zeros, length, data."""
     return struct.pack(">BxxxI", stream, len(data)) + data
-
-
-def parse_detach_keys(spec: str) -> bytes:
-    """Return the bytes of a detach sequence such as `ctrl-p,ctrl-q` or `a,b`.
-
-    Raises:
-        InvalidParameter: `Invalid detach keys (zz) provided`.
-    """
-    if not spec:
-        return DEFAULT_DETACH_KEYS
-    keys = bytearray()
-    for key in spec.split(","):
-        name = key.removeprefix("ctrl-")
-        if key == name and len(key.encode()) == 1:
-            keys += key.encode()
-        elif key != name and len(name) == 1 and "a" <= name <= "z":
-            keys.append(ord(name) - ord("a") + 1)
-        elif key != name and name in _CONTROL_KEYS:
-            keys.append(_CONTROL_KEYS[name])
-        else:
-            raise InvalidParameter(f"Invalid detach keys ({spec}) provided")
-    return bytes(keys)
-
-
-class DetachKeys:
-    """Watches typed bytes for the detach sequence, holding back what may be its beginning."""
-
-    def __init__(self, sequence: bytes) -> None:
-        self._sequence = sequence
-        self._matched = 0
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the bytes that go to the process, and whether the sequence is complete."""
-        passed = bytearray()
-        for byte in data:
-            if byte == self._sequence[self._matched]:
-                self._matched += 1
-                if self._matched == len(self._sequence):
-                    return bytes(passed), True
-                continue
-            passed += self._sequence[: self._matched]
-            self._matched = 1 if byte == self._sequence[0] else 0
-            if not self._matched:
-                passed.append(byte)
-        return bytes(passed), False
 
 
 def pump(
@@ -88,7 +41,6 @@ def pump(
     *,
     early: bytes = b"",
     framed: bool,
-    detach_keys: bytes = b"",
 ) -> None:
     """Carry a session over a hijacked socket until the process or the client is gone.
 
@@ -97,11 +49,9 @@ def pump(
         session: the process's streams; detached when this returns.
         early: input that arrived together with the request.
         framed: whether output is framed by stream number.
-        detach_keys: the sequence that ends the session, b"" for none.
     """
-    keys = DetachKeys(detach_keys) if detach_keys else None
     inbound = threading.Thread(
-        target=_carry_input, args=(sock, session, early, keys), name="api-stdin", daemon=True
+        target=_carry_input, args=(sock, session, early), name="api-stdin", daemon=True
     )
     inbound.start()
     try:
@@ -111,25 +61,18 @@ def pump(
         pass  # the client is gone, and the process does not care
     finally:
         session.detach()
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)  # also ends the input thread's wait
-        inbound.join(timeout=API_POLL_S)
+        # as in Docker what the client still sends is taken: it may be typing, and breaks nothing
+        for how, wait_s in ((socket.SHUT_WR, _LAST_INPUT_WAIT_S), (socket.SHUT_RDWR, API_POLL_S)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(how)
+            inbound.join(timeout=wait_s)
 
 
-def _carry_input(
-    sock: socket.socket, session: AttachSession, early: bytes, keys: DetachKeys | None
-) -> None:
+def _carry_input(sock: socket.socket, session: AttachSession, early: bytes) -> None:
     """Carry the client's input to the process; leave the session when the client is gone."""
     data = early or _receive(sock)
     while data:
-        detach = False
-        if keys is not None:
-            data, detach = keys.feed(data)
-        if data:
-            session.write(data)
-        if detach:
-            session.detach()
-            return
+        session.write(data)
         data = _receive(sock)
     # the client has finished sending; it may be gone, or still be reading
     session.close_stdin()

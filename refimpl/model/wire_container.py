@@ -101,7 +101,7 @@ class RestartPolicy:
 
 @dataclass(slots=True, kw_only=True)
 class LogConfig:
-    """The logging driver; only json-file is served."""
+    """The logging driver and its options (`refimpl.daemon.streams.log_options`)."""
 
     type: str = wire("Type", STRING)
     config: dict[str, str] | None = wire("Config", STRING_MAP)

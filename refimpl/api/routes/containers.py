@@ -119,30 +119,29 @@ def _logs(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
         since=request.text("since"),
         until=request.text("until"),
         timestamps=request.flag("timestamps"),
+        details=request.flag("details"),
         tail=request.text("tail") or "all",
     )
     streams.send_logs(answer, reader)
 
 
 def _attach(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
-    stdin = request.flag("stdin")
     try:
-        detach_keys = streams.parse_detach_keys(request.text("detachKeys"))
         session = backend.container_attach(
             ref,
-            stdin=stdin,
+            stdin=request.flag("stdin"),
             stdout=request.flag("stdout"),
             stderr=request.flag("stderr"),
             logs=request.flag("logs"),
             stream=request.flag("stream"),
+            detach_keys=request.text("detachKeys"),
         )
     except EngineError as exc:
         answer.raw_error(exc.status, str(exc))
         return
     try:
         sock, early = answer.hijack()
-        detach_keys = detach_keys if stdin and session.tty else b""
-        streams.pump(sock, session, early=early, framed=not session.tty, detach_keys=detach_keys)
+        streams.pump(sock, session, early=early, framed=not session.tty)
     finally:
         session.detach()
 

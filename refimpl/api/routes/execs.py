@@ -38,8 +38,7 @@ def _start(backend: Backend, request: Request, answer: Answer, exec_id: str) -> 
         sock.sendall(streams.frame(STDOUT, text) if framed else text)
         return
     if session is not None:
-        detach_keys = b"" if framed else streams.DEFAULT_DETACH_KEYS
-        streams.pump(sock, session, early=early, framed=framed, detach_keys=detach_keys)
+        streams.pump(sock, session, early=early, framed=framed)
 
 
 def _inspect(backend: Backend, _request: Request, answer: Answer, exec_id: str) -> None:

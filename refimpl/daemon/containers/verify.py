@@ -153,9 +153,6 @@ def verify_host_config(host_config: HostConfig) -> None:
     for field, names in (("CapAdd", host_config.cap_add), ("CapDrop", host_config.cap_drop)):
         for name in names or []:
             normalise_capability(name, field)
-    if host_config.log_config.type not in {"", "json-file"}:
-        kind = host_config.log_config.type
-        raise InvalidParameter(f'error looking up logging plugin {kind}: plugin "{kind}" not found')
     for what in (host_config.dns, host_config.dns_search, host_config.dns_options):
         _verify_words("invalid DNS entry", what or [])
 

@@ -17,7 +17,7 @@ from refimpl.daemon.backend import EventStream, Filters, Wire
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.store import ImageStore
 from refimpl.model.moments import format_time
 from refimpl.oci.base import Runtime
 
@@ -86,14 +86,14 @@ class System:
             "ContainersRunning": running - paused,
             "ContainersPaused": paused,
             "ContainersStopped": len(states) - running,
-            "Images": len(list(self.images)),
+            "Images": len(self.images),
             "Driver": "overlay2",
             "DriverStatus": [],
             "Plugins": {
                 "Volume": [],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file"],
+                "Log": ["json-file", "local"],
             },
             "MemoryLimit": False,
             "SwapLimit": False,

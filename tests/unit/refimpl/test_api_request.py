@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from refimpl.api.request import BodyTooLarge, Request, parse_target
-from refimpl.api.streams import DetachKeys, frame, parse_detach_keys
+from refimpl.api.streams import frame
 from refimpl.api.versions import check_version, less_than, split_version
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.limits import API_JSON_BYTES_MAX
@@ -224,36 +224,3 @@ def test_a_client_without_a_version_is_the_newest() -> None:
 
 def test_a_frame_is_stream_zeros_length_data() -> None:
     assert frame(2, b"err\n") == b"\x02\0\0\0\0\0\0\x04err\n"
-
-
-@pytest.mark.parametrize(
-    ("spec", "keys"),
-    [
-        ("", b"\x10\x11"),
-        ("ctrl-p,ctrl-q", b"\x10\x11"),
-        ("a,b", b"ab"),
-        ("ctrl-@,ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_", b"\x00\x1b\x1c\x1d\x1e\x1f"),
-    ],
-)
-def test_detach_keys_are_read(spec: str, keys: bytes) -> None:
-    assert parse_detach_keys(spec) == keys
-
-
-@pytest.mark.parametrize("spec", ["zz", "ctrl-P", "ctrl-", "a,,b", "é"])
-def test_bad_detach_keys_are_refused(spec: str) -> None:
-    with pytest.raises(InvalidParameter) as refused:
-        parse_detach_keys(spec)
-    assert str(refused.value) == f"Invalid detach keys ({spec}) provided"
-
-
-def test_the_detach_sequence_is_found_across_reads_and_not_passed_on() -> None:
-    keys = DetachKeys(b"\x10\x11")
-    assert keys.feed(b"ab\x10") == (b"ab", False)
-    assert keys.feed(b"\x11cd") == (b"", True)
-
-
-def test_half_a_detach_sequence_is_passed_on_when_it_goes_another_way() -> None:
-    keys = DetachKeys(b"\x10\x11")
-    assert keys.feed(b"\x10x") == (b"\x10x", False)
-    assert keys.feed(b"\x10\x10") == (b"\x10", False)
-    assert keys.feed(b"\x11") == (b"", True)

@@ -45,6 +45,9 @@ class NoRuntime:
     def delete(self, container_id: str) -> None:
         """There is nothing to delete."""
 
+    def resize(self, console: int, rows: int, columns: int) -> None:
+        """There is no terminal."""
+
 
 class Recording(Daemon):
     """A daemon whose containers run as soon as they are started."""
