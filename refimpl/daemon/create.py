@@ -23,7 +23,7 @@ from refimpl.errors import (
 )
 from refimpl.model.container import Container, NetworkSettings
 from refimpl.model.network_mode import NetworkMode
-from refimpl.model.wire import WireError, decode
+from refimpl.model.wire import WireError
 from refimpl.model.wire_container import (
     Config,
     CreateRequest,
@@ -199,7 +199,7 @@ def decode_create(body: Wire) -> tuple[Config, HostConfig, NetworkingConfig | No
         EngineError: a value has the wrong type; v20.10 answers that with 500.
     """
     try:
-        request = decode(CreateRequest, body, go_type="runconfig.ContainerConfigWrapper")
+        request = CreateRequest.from_wire(body)
     except WireError as error:
         raise EngineError(str(error)) from error
     config = request.config()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.core import DEFAULT_NETWORK, removal_conflict
-from refimpl.daemon.network_filters import passes, verify_filters
+from refimpl.daemon.network_filters import network_filter, verify_filters
 from refimpl.daemon.network_options import recorded_networks
 from refimpl.daemon.networking import HOST_NETWORK, Networking
 from refimpl.daemon.prune_filters import PruneFilters
@@ -99,10 +99,11 @@ class Networks(Networking):
     def network_list(self, filters: Filters, *, detailed: bool = False) -> list[Wire]:
         """List networks; their containers too where it is to be detailed (moby: GetNetworks)."""
         verify_filters(filters, LIST_FILTERS)
+        passes = network_filter(filters)
         return [
             self._document(network, detailed=detailed)
             for network in self.controller().networks()
-            if passes(network, filters)
+            if passes(network)
         ]
 
     def network_inspect(self, ref: str, *, verbose: bool = False, scope: str = "") -> Wire:

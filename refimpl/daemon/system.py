@@ -13,10 +13,9 @@ from pathlib import Path
 from refimpl.daemon.backend import EventStream, Filters, Wire
 from refimpl.daemon.core import DaemonCore
 from refimpl.daemon.images import Images
+from refimpl.model.api_version import API_VERSION, API_VERSION_MIN
 from refimpl.model.container import format_time
 
-API_VERSION = "1.41"
-API_MIN_VERSION = "1.24"
 ENGINE_VERSION = "20.10.24+netinit"
 """The release whose behaviour this is; clients compare it as a version."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -31,7 +30,7 @@ class System(Images, DaemonCore):
         details = {
             "Version": ENGINE_VERSION,
             "ApiVersion": API_VERSION,
-            "MinAPIVersion": API_MIN_VERSION,
+            "MinAPIVersion": API_VERSION_MIN,
             "GitCommit": "",
             "GoVersion": f"python{platform.python_version()}",
             "Os": "linux",
@@ -47,7 +46,7 @@ class System(Images, DaemonCore):
             "GitCommit": "",
             "GoVersion": details["GoVersion"],
             "KernelVersion": kernel.release,
-            "MinAPIVersion": API_MIN_VERSION,
+            "MinAPIVersion": API_VERSION_MIN,
             "Os": "linux",
         }
         return {

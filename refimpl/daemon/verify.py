@@ -10,13 +10,13 @@ verifyContainerSettings, daemon/create.go verifyNetworkingConfig (v20.10).
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from collections.abc import Iterable
 
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import parse_ip
+from refimpl.model.strconv import quote
 from refimpl.model.wire_container import (
     Config,
     EndpointSettings,
@@ -40,11 +40,6 @@ CAPABILITIES = frozenset(
         "SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
     ).split()
 )
-
-
-def quote(text: str) -> str:
-    """Quote a text as Go's %q does."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def verify_name(name: str) -> None:

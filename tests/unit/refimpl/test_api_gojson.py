@@ -81,12 +81,6 @@ def test_a_whole_document_may_have_nothing_after_it(document: bytes, words: str)
     assert str(refused.value) == words
 
 
-def test_strings_are_quoted_as_strconv_does() -> None:
-    assert gojson.quote("x") == '"x"'
-    assert gojson.quote('a"\n\\\x01é\u2028\U000e0001') == r'"a\"\n\\\x01é\u2028\U000e0001"'
-    assert gojson.quote("it's") == '"it\'s"'
-
-
 def test_a_document_of_the_wrong_kind_names_both_types() -> None:
     for value, kind in (
         ([], "array"),

@@ -16,7 +16,7 @@ import pytest
 from refimpl.api.routes import ROUTES
 from refimpl.api.server import SocketInUse
 from refimpl.errors import Forbidden
-from tests.unit.refimpl.api_fake import FakeBackend, serving
+from tests.unit.refimpl.api_fake import FAKE_INFO, FakeBackend, serving
 from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
 
 
@@ -58,8 +58,17 @@ def test_ping_answers_a_head_request_without_a_body(client: Client) -> None:
 
 
 def test_a_versioned_path_is_the_same_endpoint(client: Client) -> None:
-    assert client.request("GET", "/v1.24/info").json() == {"ID": "fake"}
-    assert client.request("GET", "/v1.41/info").json() == {"ID": "fake"}
+    assert client.request("GET", "/v1.25/info").json() == FAKE_INFO
+    assert client.request("GET", "/v1.41/info").json() == FAKE_INFO
+
+
+def test_an_old_client_is_told_of_the_execution_driver(client: Client) -> None:
+    """As 20.10 does up to API 1.24, with the bare names of the security options."""
+    assert client.request("GET", "/v1.24/info").json() == {
+        "ID": "fake",
+        "ExecutionDriver": "<not supported>",
+        "SecurityOptions": ["seccomp"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,11 +96,11 @@ def test_a_client_that_is_too_new_is_told_the_newest_version(client: Client) -> 
 
 
 def test_a_client_that_is_too_old_is_told_in_plain_text(client: Client) -> None:
-    reply = client.request("GET", "/v1.12/info")
+    reply = client.request("GET", "/v1.11/info")
     assert reply.status == 400
     assert reply.headers["content-type"] == "text/plain; charset=utf-8"
     assert reply.body == (
-        b"client version 1.12 is too old. Minimum supported API version is 1.24, "
+        b"client version 1.11 is too old. Minimum supported API version is 1.12, "
         b"please upgrade your client to a newer version\n"
     )
 
@@ -224,7 +233,10 @@ def test_an_endless_json_body_is_refused_and_the_connection_ended(path: Path) ->
         writer = threading.Thread(target=_write_until_refused, args=(client.sock,))
         writer.start()
         reply = client.reply()
-        assert (reply.status, reply.message) == (413, "http: request body too large")
+        assert (reply.status, reply.message) == (
+            413,
+            "http: request body too large: more than 2097152 bytes",
+        )
         writer.join(WAIT_S)
         assert not writer.is_alive()
 

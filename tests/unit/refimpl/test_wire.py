@@ -104,9 +104,11 @@ def test_names_are_read_in_any_case_and_unknown_ones_ignored():
     assert request.hostname == "h"
 
 
-def test_exact_name_wins_over_another_case():
-    request = decode(CreateRequest, {"Hostname": "right", "hostname": "wrong"}, go_type=WRAPPER)
-    assert request.hostname == "right"
+def test_the_last_of_several_spellings_counts_and_null_does_not():
+    request = decode(CreateRequest, {"Hostname": "one", "hostname": "two"}, go_type=WRAPPER)
+    assert request.hostname == "two"
+    request = decode(CreateRequest, {"hostname": "one", "Hostname": None}, go_type=WRAPPER)
+    assert request.hostname == "one"
 
 
 def test_null_is_the_zero_value():
