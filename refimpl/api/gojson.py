@@ -34,7 +34,9 @@ _ESCAPES = {
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_NESTING = frozenset({list, dict})
 _END = -1
+_INTEGER_CHARACTERS_MAX = 20
 _TOO_DEEP = "exceeded max depth"
 
 
@@ -43,7 +45,7 @@ class GoJSONError(ValueError):
 
 
 class Number(float):
-    """A number that is no integer. It is written as it came: errors of Go's decoder show it."""
+    """A number that is no integer of Go's. It is shown as it came: in errors of Go's decoder."""
 
     __slots__ = ("text",)
     text: str
@@ -104,6 +106,11 @@ def _not_a_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number")  # Python's parser takes NaN, Go's does not
 
 
+def _integer(text: str) -> int | Number:
+    # to convert thousands of digits takes the square of their number; Go's integers have 20
+    return int(text) if len(text) <= _INTEGER_CHARACTERS_MAX else _number(text)
+
+
 def _number(text: str) -> Number:
     number = Number(text)
     if math.isinf(number):
@@ -113,20 +120,20 @@ def _number(text: str) -> Number:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_not_a_number, parse_float=_number)
+_DECODER = json.JSONDecoder(parse_constant=_not_a_number, parse_float=_number, parse_int=_integer)
 
 
 def _depth(value: Any) -> int:
     """Return how deep arrays and objects nest, counted up to just beyond the limit."""
-    level = [value] if isinstance(value, list | dict) else []
+    level = [value] if type(value) in _NESTING else []
     depth = 0
     while level and depth <= JSON_DEPTH_MAX:
         depth += 1
         level = [
             child
             for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, list | dict)
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _NESTING
         ]
     return depth
 
@@ -152,7 +159,7 @@ def _refuse(raw: bytes, error: ValueError, *, whole: bool) -> NoReturn:
         scanner.value()
         if whole:
             scanner.end()
-    # a document too large to scan, or a number with more digits than Python converts
+    # too large to scan
     raise GoJSONError(f"invalid JSON: {error}")
 
 

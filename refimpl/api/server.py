@@ -124,7 +124,7 @@ class Server:
     def _accept(self) -> None:
         """Take clients until the server closes; what goes wrong for one is the end of that one."""
         is_failing = False
-        while not self._closing:
+        while True:
             try:
                 client, _ = self._listener.socket.accept()
             except OSError as exc:
