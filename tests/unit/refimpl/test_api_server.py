@@ -10,12 +10,17 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from refimpl.api import connection
+from refimpl.api import server as server_module
 from refimpl.api.routes import ROUTES
-from refimpl.api.server import SocketInUse
+from refimpl.api.server import Listener, Server, SocketInUse
+from refimpl.daemon.backend import Backend
 from refimpl.errors import Forbidden
+from refimpl.limits import API_HEADERS_MAX, API_PARAMETERS_MAX, JSON_BYTES_MAX
 from tests.unit.refimpl.api_fake import FAKE_INFO, FakeBackend, serving
 from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
 
@@ -219,6 +224,38 @@ def test_a_client_that_waits_for_a_refused_body_gets_the_refusal_at_once(client:
     assert client.rest() == b""
 
 
+@pytest.mark.parametrize("target", ["/images/load", "/images/create?fromSrc=-"])
+def test_an_upload_that_waits_for_it_is_told_to_continue(
+    backend: FakeBackend, client: Client, target: str
+) -> None:
+    """curl asks by itself; a load answers its head before it has read the body."""
+    headers = {"Expect": "100-continue", "Content-Length": "4"}
+    client.send(request_bytes("POST", target, headers=headers))
+    assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100")
+    client.send(b"good")
+    assert client.reply().status == 200
+    assert backend.imported == b"good"
+
+
+def test_a_body_that_is_declared_too_large_is_refused_unread(client: Client) -> None:
+    headers = {"Expect": "100-continue", "Content-Length": str(JSON_BYTES_MAX + 1)}
+    headers["Content-Type"] = "application/json"
+    client.send(request_bytes("POST", "/containers/create", headers=headers))
+    assert client.reply().status == 413
+
+
+def test_a_body_in_chunks_that_is_too_large_is_refused(path: Path) -> None:
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    with Client(path) as client:
+        head = request_bytes("POST", "/containers/create", headers=headers)
+        writer = threading.Thread(target=_write_until_refused, args=(client.sock, head, piece))
+        writer.start()
+        assert client.reply().status == 413
+        writer.join(WAIT_S)
+        assert not writer.is_alive()
+
+
 def test_a_body_of_one_mebibyte_arrives_whole(backend: FakeBackend, client: Client) -> None:
     label = "x" * (1 << 20)
     body = b'{"Image":"b","Labels":{"a":"' + label.encode() + b'"}}'
@@ -241,9 +278,11 @@ def test_an_endless_json_body_is_refused_and_the_connection_ended(path: Path) ->
         assert not writer.is_alive()
 
 
-def _write_until_refused(sock: socket.socket) -> None:
-    piece = b" " * (1 << 16)
+def _write_until_refused(
+    sock: socket.socket, head: bytes = b"", piece: bytes = b" " * (1 << 16)
+) -> None:
     try:
+        sock.sendall(head)
         for _ in range(1 << 14):
             sock.sendall(piece)
     except OSError:
@@ -374,6 +413,29 @@ def test_a_large_header_is_read_and_a_huge_one_refused(path: Path) -> None:
         writer.join(WAIT_S)
 
 
+def test_a_head_with_very_many_lines_is_refused(client: Client) -> None:
+    headers = {f"X-{number}": "a" for number in range(API_HEADERS_MAX)}
+    client.send(request_bytes("GET", "/_ping", headers=headers))
+    assert client.head().status == 431
+
+
+def test_a_query_with_very_many_parameters_is_refused(client: Client) -> None:
+    reply = client.request("GET", "/info?" + "a=1&" * API_PARAMETERS_MAX)
+    assert (reply.status, reply.message) == (400, "more than 1024 parameters in the query")
+    assert client.request("GET", "/_ping").status == 200
+
+
+def test_a_client_that_does_not_finish_its_head_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "API_HEAD_WAIT_S", 0.2)
+    with Client(path) as slow, Client(path) as idle:
+        slow.send(b"GET /_ping HTTP/1.1\r\nHost")
+        assert slow.rest().startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        # who has sent nothing may be silent for as long as it likes
+        assert idle.request("GET", "/_ping").status == 200
+
+
 def test_a_query_with_a_broken_escape_is_named_and_the_connection_kept(client: Client) -> None:
     reply = client.request("GET", "/info?a=%zz")
     assert (reply.status, reply.message) == (400, 'invalid URL escape "%zz"')
@@ -391,6 +453,98 @@ def test_a_hundred_clients_are_served_at_once(path: Path) -> None:
     assert {client.reply().status for client in clients} == {200}
     for client in clients:
         client.sock.close()
+
+
+def test_a_burst_of_clients_is_not_refused(backend: FakeBackend, tmp_path: Path) -> None:
+    """They connect at once while nothing is accepted; without a backlog they get EAGAIN."""
+    listener = Listener(tmp_path / "api.sock")
+    limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    clients = []
+    try:
+        for _ in range(min(1000, limit)):
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            clients.append(client)
+            client.connect(str(listener.path))
+        server = Server(cast("Backend", backend), listener)
+        for client in clients:
+            client.settimeout(WAIT_S)
+            client.sendall(request_bytes("GET", "/_ping", headers={"Connection": "close"}))
+        for client in clients:
+            assert client.recv(1024).startswith(b"HTTP/1.1 200")
+        server.close()
+    finally:
+        for client in clients:
+            client.close()
+        listener.close()
+
+
+def test_a_thread_that_cannot_be_started_is_one_clients_trouble(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "api-client":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with Client(path) as before:
+        assert before.request("GET", "/_ping").status == 200
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            for _ in range(3):
+                with Client(path) as client:
+                    reply = client.reply()
+                    assert reply.status == 503
+                    assert reply.message == (
+                        "the engine can serve no further client: can't start new thread"
+                    )
+                    assert client.rest() == b""
+        assert before.request("GET", "/_ping").status == 200
+        with Client(path) as after:
+            assert after.request("GET", "/_ping").status == 200
+    refusals = [record.getMessage() for record in caplog.records]
+    assert len(refusals) == 1
+    assert f"the client of process {os.getpid()}, user" in refusals[0]
+
+
+def test_one_client_too_many_is_turned_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "API_CLIENTS_MAX", 2)
+    with Client(path) as one, Client(path) as two, Client(path) as three:
+        assert {client.request("GET", "/_ping").status for client in (one, two)} == {200}
+        assert three.reply().status == 503
+
+
+def test_an_accept_that_fails_is_tried_again_and_logged_once(
+    backend: FakeBackend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class OutOfDescriptors:
+        """A listening socket whose first accepts fail."""
+
+        def __init__(self, real: socket.socket) -> None:
+            self.real = real
+            self.failures = 3
+
+        def accept(self) -> object:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.real.accept()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.real, name)
+
+    listener = Listener(tmp_path / "api.sock")
+    listener.socket = cast("socket.socket", OutOfDescriptors(listener.socket))
+    server = Server(cast("Backend", backend), listener)
+    try:
+        with Client(listener.path) as client:
+            assert client.request("GET", "/_ping").status == 200
+    finally:
+        server.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "accept failed: [Errno 24] Too many open files; trying on"
+    ]
 
 
 def test_a_client_that_leaves_without_reading_disturbs_nobody(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -212,7 +215,111 @@ def test_a_failed_attach_is_a_raw_stream_with_a_status(
     )
 
 
+@pytest.mark.parametrize(
+    ("headers", "pieces"),
+    [
+        ({"Content-Length": "2"}, [b"{}"]),
+        ({"Content-Length": "2"}, [b"", b"{}"]),
+        ({"Content-Length": "4"}, [b"{}", b"{}"]),
+        ({"Transfer-Encoding": "chunked"}, [b"2\r\n{}\r\n0\r\n\r\n"]),
+        ({"Transfer-Encoding": "chunked"}, [b"2\r\n{}\r\n", b"0\r\n\r\n"]),
+        ({"Transfer-Encoding": "chunked"}, [b"", b"0\r\n\r\n"]),
+        ({"Transfer-Encoding": "chunked"}, [b"2\r\n{}\r\n"]),
+    ],
+)
+def test_the_body_of_an_attach_is_no_input(
+    backend: FakeBackend, client: Client, headers: dict[str, str], pieces: list[bytes]
+) -> None:
+    """dockerode sends one each time; after the first chunk of an open one it sends bare input."""
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE | headers) + pieces[0])
+    if "Content-Length" in headers:  # the answer waits for a body of a declared length
+        for piece in pieces[1:]:
+            client.send(piece)
+    assert client.head().status == 101
+    if "Transfer-Encoding" in headers:
+        for piece in pieces[1:]:
+            client.send(piece)
+            _wait_until_read(client.sock)
+    client.send(b"typed")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"typed"
+
+
+def _wait_until_read(sock: socket.socket) -> None:
+    """Wait until the server has taken what was sent, so that the next piece comes apart."""
+    deadline = time.monotonic() + WAIT_S
+    while struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_an_attach_whose_body_breaks_off_leaves_the_session(
+    backend: FakeBackend, path: Path
+) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE | {"Content-Length": "9"}))
+    assert backend.session.detached.wait(WAIT_S)
+    assert backend.session.stdin == b""
+
+
+def test_clients_that_hang_up_while_their_process_takes_no_input_leave_no_thread(
+    backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A created container: there is no process yet, so input and output wait, and nobody reads."""
+    sessions = [FakeSession() for _ in range(20)]
+    for session in sessions:
+        monkeypatch.setattr(session, "write", lambda _, one=session: one.detached.wait(WAIT_S * 3))
+    left = iter(sessions)
+    monkeypatch.setattr(backend, "container_attach", lambda *_, **__: next(left), raising=False)
+    with Client(path) as idle:
+        assert idle.request("GET", "/_ping").status == 200
+        before = threading.active_count()
+        clients = [Client(path) for _ in sessions]
+        for client in clients:
+            client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+            client.head()
+            client.send(b"typed too early")
+        for client in clients:
+            client.sock.close()
+        assert all(session.detached.wait(WAIT_S) for session in sessions)
+        deadline = time.monotonic() + WAIT_S
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert threading.active_count() == before
+
+
+def test_input_that_cannot_be_carried_ends_the_session_and_is_logged(
+    backend: FakeBackend,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_data: bytes) -> None:
+        raise RuntimeError("the pipe is on fire")
+
+    monkeypatch.setattr(backend.session, "write", fail)
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    client.send(b"typed")
+    assert client.rest() == b""
+    assert backend.session.detached.is_set()
+    assert "could not be carried" in caplog.text
+
+
 # ------------------------------------------------------------------------------------------ exec
+
+
+def test_an_execs_start_needs_no_end_of_its_body(backend: FakeBackend, client: Client) -> None:
+    """dockerode leaves the body of a start with input open; Go's decoder stops after the value."""
+    headers = UPGRADE | {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    request = request_bytes("POST", "/exec/e/start", headers=headers)
+    client.send(request + b'10\r\n{"Detach":false}\r\n')
+    assert client.head().status == 101
+    client.send(b"typed")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"typed"
 
 
 def test_an_exec_does_not_get_the_requests_body_as_input(
