@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from refimpl.model.wire import Place, WireError, decode
@@ -159,7 +161,7 @@ def test_connect_without_endpoint_configuration_has_none():
 # ---------------------------------------------------------------- host options beside the others
 
 
-def host_config_of(body):
+def host_config_of(body: dict[str, Any]) -> Any:
     return CreateRequest.from_wire({"Image": "i", **body}).host_config
 
 
@@ -235,12 +237,18 @@ def test_wrong_type_of_a_host_option_is_refused_in_gos_words(body, text):
 
 def test_reading_many_objects_asks_each_only_for_what_it_has(monkeypatch):
     """A list of empty objects costs what is in it, not what could be."""
-    body = {"HostConfig": {"PortBindings": {"80/tcp": [{}] * 10_000}}}
-    asked = []
-    refuse = Place.field
-    monkeypatch.setattr(
-        Place, "field", lambda place, *names: asked.append(names) or refuse(place, *names)
-    )
-    bindings = CreateRequest.from_wire(body).host_config.port_bindings
-    assert len(bindings["80/tcp"]) == 10_000
-    assert len(asked) == 2
+    asked: list[tuple[str, str]] = []
+    field = Place.field
+
+    def counting(place: Place, struct: str, name: str) -> Place:
+        asked.append((struct, name))
+        return field(place, struct, name)
+
+    monkeypatch.setattr(Place, "field", counting)
+    host_config = host_config_of({"HostConfig": {"PortBindings": {"80/tcp": [{}] * 10_000}}})
+    assert len(host_config.port_bindings["80/tcp"]) == 10_000
+    assert asked == [
+        ("ContainerConfigWrapper", "Image"),
+        ("ContainerConfigWrapper", "HostConfig"),
+        ("HostConfig", "PortBindings"),
+    ]
