@@ -104,3 +104,6 @@ API_POLL_S = 0.5
 
 API_CLOSE_WAIT_S = 5.0
 """How long the server's end waits for its clients' threads."""
+
+PORT_MAX = 65535
+"""The highest port."""

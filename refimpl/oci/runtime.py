@@ -15,6 +15,7 @@ import json
 import os
 import select
 import shutil
+import signal as signals
 import socket
 import struct
 import subprocess
@@ -60,6 +61,13 @@ def find_runtime(root: str, choice: str | None = None) -> OciRuntime:
         except RuntimeFailure as failure:
             reasons.append(f"{candidate}: {failure}")
     raise RuntimeFailure("no OCI runtime: " + "; ".join(reasons))
+
+
+_STATE_FILES = {
+    "state.json": ("init_process_pid", "init_process_start"),
+    "status": ("pid", "process-start-time"),
+}
+"""Where runc and crun keep a container's state, and how they call its first process in there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +206,29 @@ class OciRuntime:
         if bundle is not None:
             shutil.rmtree(bundle, ignore_errors=True)
         self._specs.pop(container_id, None)
+
+    def end(self, container_id: str) -> None:
+        """Kill the first process of a container that an earlier daemon started, without a wait."""
+        process = self._first_process(container_id)
+        if process is None:
+            return
+        pid, started = process
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                # the pid may be another process's by now
+                if _start_time(pid) == started:
+                    signals.pidfd_send_signal(pidfd, signals.SIGKILL)
+            finally:
+                os.close(pidfd)
+
+    def _first_process(self, container_id: str) -> tuple[int, int] | None:
+        """Return pid and start time (clock ticks since boot) as runc or crun wrote them down."""
+        for name, keys in _STATE_FILES.items():
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                state = json.loads((self._root / container_id / name).read_bytes())
+                return int(state[keys[0]]), int(state[keys[1]])
+        return None
 
     def list(self) -> Sequence[str]:
         """Return the ids that the runtime still knows, after a crash of the daemon."""
@@ -400,6 +431,12 @@ def _write_json(path: Path, value: Any) -> None:
 def _environment() -> dict[str, str]:
     """Return an environment without what concerns the daemon alone, such as NOTIFY_SOCKET."""
     return {"PATH": os.environ.get("PATH", os.defpath)}
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot (proc(5), stat, field 22)."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def _is_hybrid() -> bool:

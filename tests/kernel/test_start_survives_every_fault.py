@@ -82,9 +82,9 @@ def engine(tmp_path: Path) -> Iterator[tuple[Daemon, faulty_engine.Trap]]:
     yield daemon, trap
     trap.disarm()
     daemon.close()
-    daemon.kernel.remove_firewall()
+    daemon.services.kernel.remove_firewall()
     remove_bridges()
-    daemon.kernel.close()
+    daemon.services.kernel.close()
 
 
 @pytest.mark.timeout(300)

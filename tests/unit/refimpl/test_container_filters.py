@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from refimpl.daemon.container_filters import ContainerFilters
+from refimpl.daemon.containers.container import Container, NetworkSettings
+from refimpl.daemon.views.container_filters import ContainerFilters
 from refimpl.errors import EngineError, InvalidParameter, NotFound
-from refimpl.model.container import Container, NetworkSettings
 from refimpl.model.wire_container import Config, HostConfig
 
 START = datetime(2026, 11, 27, tzinfo=UTC)

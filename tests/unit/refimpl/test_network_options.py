@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from refimpl.daemon.network_options import build_create_endpoint_options
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.network.options import build_create_endpoint_options
 from refimpl.errors import EngineError
 from refimpl.libnetwork.network import Network, parse_mac
-from refimpl.model.container import Container
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire_container import Config, EndpointSettings, HostConfig
 

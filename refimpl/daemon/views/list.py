@@ -1,0 +1,137 @@
+"""Listing containers.
+
+Mirrors: moby daemon/list.go, container/view.go, container/state.go String (v20.10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from refimpl.daemon.backend import Filters, Wire
+from refimpl.daemon.containers.container import Container, State
+from refimpl.daemon.containers.link_index import LinkIndex
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.views.container_filters import ContainerFilters
+from refimpl.daemon.views.inspect import mount_documents
+from refimpl.errors import InvalidParameter, NotFound
+
+_NOT_LISTED = {"Links": None, "Aliases": None, "DriverOpts": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lister:
+    """Lists containers; takes no container's lock, so that none holds up the others."""
+
+    clock: Callable[[], datetime]
+    containers: ContainerRegistry
+    images: ImageStore
+    link_index: LinkIndex
+
+    def container_list(
+        self, *, all_: bool = False, limit: int = 0, size: bool = False, filters: Filters
+    ) -> list[Wire]:
+        """List containers, newest first (moby: Containers)."""
+        del size
+        wanted = ContainerFilters(
+            filters, self.containers.get_container, lambda ref: self.images.get(ref).id
+        )
+        wants_all = all_ or limit > 0 or wanted.want_stopped
+        found = [
+            container
+            for container in self.containers
+            if (wants_all or _is_running(container)) and wanted.passes(container)
+        ]
+        found.sort(key=lambda container: container.created, reverse=True)
+        return [self._row(container) for container in (found[:limit] if limit > 0 else found)]
+
+    def _row(self, container: Container) -> Wire:
+        listed = container.listed or container.snapshot()
+        ports = []
+        for port in listed.ports:
+            number, _, protocol = port.partition("/")
+            ports.append({"PrivatePort": int(number), "Type": protocol})
+        return {
+            "Id": container.id,
+            "Names": sorted([container.name, *self._link_names(container)]),
+            "Image": self._image_name(container),
+            "ImageID": container.image_id,
+            "Command": _command(container),
+            "Created": int(container.created.timestamp()),
+            "Ports": ports,
+            "Labels": dict(container.config.labels or {}),
+            "State": listed.state.status,
+            "Status": self._status(listed.state),
+            "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
+            "NetworkSettings": {
+                "Networks": {
+                    # a list leaves these out, as v20.10 does
+                    name: {**endpoint, **_NOT_LISTED}
+                    for name, endpoint in listed.networks.items()
+                }
+            },
+            "Mounts": mount_documents(container),
+        }
+
+    def _link_names(self, container: Container) -> list[str]:
+        names = []
+        for alias, parent in self.link_index.parents(container.id):
+            try:
+                names.append(f"{self.containers.get_container(parent).name}/{alias}")
+            except NotFound:
+                continue
+        return names
+
+    def _image_name(self, container: Container) -> str:
+        """Return the name it was created with, or the image's id if that is another's by now."""
+        try:
+            image = self.images.get(container.config.image)
+        except (NotFound, InvalidParameter):
+            return container.image_id
+        return container.config.image if image.id == container.image_id else container.image_id
+
+    def _status(self, state: State) -> str:
+        """Write the state as `docker ps` shows it."""
+        now = self.clock()
+        if state.restarting:
+            ago = human_duration(now - state.finished_at)
+            return f"Restarting ({state.exit_code}) {ago} ago"
+        if state.running:
+            paused = " (Paused)" if state.paused else ""
+            return f"Up {human_duration(now - state.started_at)}{paused}"
+        fixed = {"removing": "Removal In Progress", "dead": "Dead", "created": "Created"}
+        if state.status in fixed:
+            return fixed[state.status]
+        return f"Exited ({state.exit_code}) {human_duration(now - state.finished_at)} ago"
+
+
+def _is_running(container: Container) -> bool:
+    return (container.listed or container.snapshot()).state.running
+
+
+def _command(container: Container) -> str:
+    words = [f"'{word}'" if " " in word else word for word in container.args]
+    return " ".join([container.path, *words])
+
+
+def human_duration(elapsed: timedelta) -> str:
+    """Write a duration as go-units HumanDuration does."""
+    seconds = int(elapsed.total_seconds())
+    steps = (
+        (1, "Less than a second", 0),
+        (2, "1 second", 0),
+        (60, "{} seconds", 1),
+        (120, "About a minute", 0),
+        (46 * 60, "{} minutes", 60),
+        (90 * 60, "About an hour", 0),
+        (48 * 3600, "{} hours", 3600),
+        (24 * 7 * 2 * 3600, "{} days", 24 * 3600),
+        (24 * 30 * 2 * 3600, "{} weeks", 24 * 7 * 3600),
+        (24 * 365 * 2 * 3600, "{} months", 24 * 30 * 3600),
+    )
+    for limit, text, unit in steps:
+        if seconds < limit:
+            return text.format(seconds // unit) if unit else text
+    return f"{seconds // (24 * 365 * 3600)} years"
