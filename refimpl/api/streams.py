@@ -21,7 +21,7 @@ from refimpl.api.answer import Answer, ChunkedStream
 from refimpl.api.connection import ClientGone, Hijacked
 from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.limits import API_POLL_S
+from refimpl.limits import API_LAST_INPUT_WAIT_S, API_POLL_S
 
 _log = logging.getLogger(__name__)
 
@@ -106,10 +106,15 @@ def pump(
         pass  # the client is gone, and the process does not care
     finally:
         session.detach()
-        with contextlib.suppress(OSError):
-            hijacked.socket.shutdown(socket.SHUT_RDWR)  # also ends the input thread's wait
-        if inbound.ident is not None:
-            inbound.join(timeout=API_POLL_S)
+        # as in Docker what the client still sends is taken: it may be typing, and breaks nothing
+        for how, wait_s in (
+            (socket.SHUT_WR, API_LAST_INPUT_WAIT_S),
+            (socket.SHUT_RDWR, API_POLL_S),
+        ):
+            with contextlib.suppress(OSError):
+                hijacked.socket.shutdown(how)
+            if inbound.ident is not None:
+                inbound.join(timeout=wait_s)
 
 
 def _carry_input(hijacked: Hijacked, session: AttachSession, keys: DetachKeys | None) -> None:

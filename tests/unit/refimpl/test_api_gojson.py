@@ -130,7 +130,7 @@ def test_a_document_with_too_many_members_is_refused(item: bytes) -> None:
 
 def test_a_large_bad_document_is_refused_with_a_plain_sentence() -> None:
     start = b'{"User":"' + b"x" * JSON_EXACT_ERROR_BYTES_MAX + b'",'
-    for end, words in ((b"}", "Expecting property name"), (b'"a":NaN}', "NaN is no number")):
+    for end, words in ((b'"a"}', "Expecting ':'"), (b'"a":NaN}', "NaN is no number")):
         with pytest.raises(gojson.GoJSONError, match=f"^invalid JSON: {words}"):
             gojson.decode(start + end)
     with pytest.raises(gojson.GoJSONError, match="a second value follows the first"):

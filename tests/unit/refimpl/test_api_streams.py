@@ -156,6 +156,19 @@ def test_the_end_of_the_process_is_an_end_and_no_reset_while_input_is_unread(
     blocked.set()
 
 
+def test_a_client_may_still_write_when_its_session_has_ended(
+    backend: FakeBackend, client: Client
+) -> None:
+    """It may be typing: as with Docker that is no broken pipe."""
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    backend.session.end()
+    assert client.rest() == b""
+    assert backend.session.detached.wait(WAIT_S)
+    for _ in range(3):
+        client.send(b"typed\n")
+
+
 def test_a_slow_reader_gets_everything(backend: FakeBackend, client: Client) -> None:
     """More than the socket holds: the server has to wait for the reader, in partial writes."""
     client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
