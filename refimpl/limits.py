@@ -100,7 +100,8 @@ API_HEAD_READ_WAIT_S = 2.0
 """How long to wait for a client to consume the head of a hijacked answer."""
 
 API_LAST_INPUT_WAIT_S = 5.0
-"""How long a client may take to notice that its session has ended, and to close."""
+"""How long a client may take to notice that its session has ended, and to close; and how long a
+process may take to read what a client sent before it left."""
 
 API_POLL_S = 0.5
 """How often a wait or an event stream without news looks whether its client is still there."""

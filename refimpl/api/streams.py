@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 
 from refimpl.api.answer import Answer, ChunkedStream
 from refimpl.api.connection import ClientGone, Hijacked
+from refimpl.api.hang_ups import has_hung_up
 from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.limits import API_LAST_INPUT_WAIT_S, API_POLL_S
@@ -97,8 +98,17 @@ def pump(
     inbound = threading.Thread(
         target=_carry_input, args=(hijacked, session, keys), name="api-stdin", daemon=True
     )
+    late = threading.Timer(API_LAST_INPUT_WAIT_S, session.detach)
+
+    def end() -> None:
+        # what the client sent before it left still comes, if the process takes it in time
+        if inbound.is_alive():
+            late.start()
+        else:
+            session.detach()
+
     try:
-        with hijacked.on_hang_up(session.detach):
+        with hijacked.on_hang_up(end):
             inbound.start()
             for stream, data in session.output():
                 hijacked.socket.sendall(frame(stream, data) if framed else data)
@@ -106,6 +116,7 @@ def pump(
         pass  # the client is gone, and the process does not care
     finally:
         session.detach()
+        late.cancel()
         # as in Docker what the client still sends is taken: it may be typing, and breaks nothing
         for how, wait_s in (
             (socket.SHUT_WR, API_LAST_INPUT_WAIT_S),
@@ -143,6 +154,8 @@ def _carry(hijacked: Hijacked, session: AttachSession, keys: DetachKeys | None) 
         data = _receive(hijacked.socket)
     # the client has finished sending; it may still be reading
     session.close_stdin()
+    if has_hung_up(hijacked.socket):
+        session.detach()
 
 
 def _receive(sock: socket.socket) -> bytes:

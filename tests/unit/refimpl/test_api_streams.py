@@ -14,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from refimpl.api import streams
 from refimpl.daemon.backend import WaitResult
 from refimpl.errors import EngineError
 from tests.unit.refimpl.api_fake import FakeBackend, FakeSession, serving
@@ -280,6 +281,7 @@ def test_clients_that_hang_up_while_their_process_takes_no_input_leave_no_thread
     backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A created container: there is no process yet, so input and output wait, and nobody reads."""
+    monkeypatch.setattr(streams, "API_LAST_INPUT_WAIT_S", 0.2)
     sessions = [FakeSession() for _ in range(20)]
     for session in sessions:
         monkeypatch.setattr(session, "write", lambda _, one=session: one.detached.wait(WAIT_S * 3))
@@ -300,6 +302,30 @@ def test_clients_that_hang_up_while_their_process_takes_no_input_leave_no_thread
         while threading.active_count() > before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert threading.active_count() == before
+
+
+def test_what_a_client_sent_before_it_left_still_comes(
+    backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = backend.session
+    left = threading.Event()
+    was_detached = []
+
+    def write(data: bytes) -> None:
+        assert left.wait(WAIT_S)
+        time.sleep(0.2)  # the hang-up has been seen by now
+        was_detached.append(session.detached.is_set())
+        session.stdin += data
+
+    monkeypatch.setattr(session, "write", write)
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+        client.head()
+        client.send(b"last words")
+    left.set()
+    assert session.detached.wait(WAIT_S)
+    assert (session.stdin, was_detached) == (b"last words", [False])
+    assert session.stdin_closed.is_set()
 
 
 def test_input_that_cannot_be_carried_ends_the_session_and_is_logged(
