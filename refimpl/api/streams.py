@@ -102,10 +102,13 @@ def pump(
 
     def end() -> None:
         # what the client sent before it left still comes, if the process takes it in time
-        if inbound.is_alive():
-            late.start()
-        else:
-            session.detach()
+        try:
+            if inbound.is_alive():
+                late.start()
+                return
+        except RuntimeError:
+            _log.warning("no thread is left to wait for a process to read its input")
+        session.detach()
 
     try:
         with hijacked.on_hang_up(end):
