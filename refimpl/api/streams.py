@@ -111,8 +111,8 @@ def pump(
         session.detach()
 
     try:
+        inbound.start()  # first: a client that has left already has input to be carried, too
         with hijacked.on_hang_up(end):
-            inbound.start()
             for stream, data in session.output():
                 hijacked.socket.sendall(frame(stream, data) if framed else data)
     except OSError:

@@ -328,6 +328,26 @@ def test_what_a_client_sent_before_it_left_still_comes(
     assert session.stdin_closed.is_set()
 
 
+def test_what_a_client_sent_comes_also_if_it_left_before_its_session_began(
+    backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = backend.session
+    write = session.write
+    was_detached = []
+
+    def late_write(data: bytes) -> None:
+        time.sleep(0.1)
+        was_detached.append(session.detached.is_set())
+        write(data)
+
+    monkeypatch.setattr(session, "write", late_write)
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE) + b"last words")
+        client.head()
+    assert session.detached.wait(WAIT_S)
+    assert (session.stdin, was_detached) == (b"last words", [False])
+
+
 def test_input_that_cannot_be_carried_ends_the_session_and_is_logged(
     backend: FakeBackend,
     client: Client,
