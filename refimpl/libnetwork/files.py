@@ -116,9 +116,17 @@ def update_hosts_address(content: str, name: str, address: str) -> str:
 
     Mirrors: etchosts.Update.
     """
-    pattern = re.compile(rf"(\S*)(\t{re.escape(name)})(\s|\.)")
     replacement = _one_line(address)
-    return pattern.sub(lambda match: f"{replacement}{match[2]}{match[3]}", content)
+    parts = []
+    done = 0
+    # a word before the name, looked for from behind: a container can write a line of megabytes,
+    # and to look for it from each of its letters takes the square of its length
+    for match in re.finditer(rf"\t{re.escape(name)}[\s.]", content):
+        before = content[done : match.start()]
+        word = re.split(r"\s", before)[-1]
+        parts += [before[: len(before) - len(word)], replacement, match[0]]
+        done = match.end()
+    return "".join([*parts, content[done:]])
 
 
 @dataclass(frozen=True, slots=True)

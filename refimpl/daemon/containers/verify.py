@@ -10,7 +10,6 @@ verifyContainerSettings, daemon/create.go verifyNetworkingConfig (v20.10).
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from refimpl.daemon.containers.refusals import HOST_LINKS
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import is_ip
 from refimpl.limits import PORT_MAX
+from refimpl.model.strconv import quote
 from refimpl.model.wire_container import (
     Config,
     EndpointSettings,
@@ -41,11 +41,6 @@ CAPABILITIES = frozenset(
         "SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
     ).split()
 )
-
-
-def quote(text: str) -> str:
-    """Quote a text as Go's %q does."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def verify_name(name: str) -> None:

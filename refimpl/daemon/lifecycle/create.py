@@ -26,7 +26,7 @@ from refimpl.daemon.streams.log_options import validate_log_config
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
 from refimpl.kernel.base import Files
 from refimpl.model.network_mode import NetworkMode
-from refimpl.model.wire import WireError, decode
+from refimpl.model.wire import WireError
 from refimpl.model.wire_container import (
     Config,
     CreateRequest,
@@ -216,7 +216,7 @@ def decode_create(body: Wire) -> tuple[Config, HostConfig, NetworkingConfig | No
         EngineError: a value has the wrong type; v20.10 answers that with 500.
     """
     try:
-        request = decode(CreateRequest, body, go_type="runconfig.ContainerConfigWrapper")
+        request = CreateRequest.from_wire(body)
     except WireError as error:
         raise EngineError(str(error)) from error
     config = request.config()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,20 @@ def test_an_update_changes_the_address_of_the_first_name_only():
     assert files.update_hosts_address(content, "db", "10.0.0.7") == (
         "10.0.0.7\tdb web 1234\n10.0.0.9\tweb db\n"
     )
+
+
+@given(st.text(alphabet="ab.\t \n#", max_size=30))
+def test_an_update_is_that_of_mobys_expression(content: str) -> None:
+    expected = re.sub(r"(\S*)(\ta)(\s|\.)", r"X\2\3", content)
+    assert files.update_hosts_address(content, "a", "X") == expected
+
+
+@pytest.mark.timeout(20)
+def test_an_update_takes_time_in_proportion_to_the_file() -> None:
+    """A container writes the file: one word of a megabyte took the square of its length."""
+    content = "a" * 1_000_000 + "\tb\n"
+    assert files.update_hosts_address(content, "b", "10.0.0.2") == "10.0.0.2\tb\n"
+    assert files.update_hosts_address(content, "c", "10.0.0.2") == content
 
 
 def test_an_update_takes_the_name_literally():
