@@ -26,7 +26,16 @@ from refimpl.errors import (
 )
 from refimpl.kernel.base import OverlayPlan
 from refimpl.model.container import Container
-from refimpl.oci.base import ContainerSpec, Mount, Process, ProcessSpec, RuntimeFailure
+from refimpl.oci.base import (
+    MASKED_PATHS,
+    READONLY_PATHS,
+    ContainerSpec,
+    Mount,
+    Process,
+    ProcessSpec,
+    RuntimeFailure,
+)
+from refimpl.oci.security import read_security_options
 from refimpl.oci.users import UnknownUser
 
 _NETWORK_FILES = {
@@ -177,6 +186,7 @@ class Starting(Removing, Networking, Images):
             EngineError: a linked container does not run.
         """
         config, host_config = container.config, container.host_config
+        security = read_security_options(host_config.security_opt or ())
         return ContainerSpec(
             id=container.id,
             bundle=self.config.exec("bundles", container.id),
@@ -199,6 +209,10 @@ class Starting(Removing, Networking, Images):
             cap_add=tuple(host_config.cap_add or ()),
             cap_drop=tuple(host_config.cap_drop or ()),
             privileged=host_config.privileged,
+            masked_paths=_paths(host_config.masked_paths, MASKED_PATHS),
+            readonly_paths=_paths(host_config.readonly_paths, READONLY_PATHS),
+            seccomp_profile=security.seccomp_profile,
+            no_new_privileges=security.no_new_privileges,
             sysctls=dict(host_config.sysctls or {}),
         )
 
@@ -255,6 +269,11 @@ class Starting(Removing, Networking, Images):
 def log_path(container: Container) -> str:
     """Return where a container's log is written."""
     return str(PurePath(container.root, f"{container.id}-json.log"))
+
+
+def _paths(asked: Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths that a client asked for; an empty list is a wish as well."""
+    return default if asked is None else tuple(asked)
 
 
 def _bind(text: str) -> Mount:

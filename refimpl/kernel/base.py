@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import NamedTuple, Protocol
 
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
+
 Address = IPv4Interface | IPv6Interface
 Subnet = IPv4Network | IPv6Network
 
@@ -217,8 +219,8 @@ class Files(Protocol):
     def overwrite(self, path: str, content: bytes) -> None:
         """Change a file in place, keeping its inode: it may be bind-mounted into a container."""
 
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
+        """Return a regular file's content, which may have so many bytes; never wait for it."""
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         """Create a directory and its parents; no error when it is there."""

@@ -99,7 +99,7 @@ class Trap(Recorder):
 def compose(root: Path, trap: Trap, *, with_runtime: bool) -> Daemon:
     """Boot an engine below `root`."""
     config = DaemonConfig(data_root=str(root / "data"), exec_root=str(root / "exec"))
-    runtime = find_runtime(config.exec("runtime"))
+    runtime = find_runtime(config.exec("runtime"), LinuxFiles().read_inside)
     daemon = Daemon(
         Services(
             config=config,

@@ -6,6 +6,7 @@ Method: the real runtime on a root file system of busybox alone.
 import contextlib
 import errno
 import os
+import resource
 import signal
 import threading
 import time
@@ -15,8 +16,9 @@ from typing import Any
 import pytest
 
 from refimpl.kernel.base import SandboxPlan
+from refimpl.kernel.files import LinuxFiles
 from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec, RuntimeFailure
-from refimpl.oci.runtime import OciRuntime, become_subreaper, find_runtime
+from refimpl.oci.runtime import OciRuntime, Timeouts, become_subreaper, find_runtime
 from refimpl.oci.users import UnknownUser
 
 
@@ -27,7 +29,7 @@ def parent_of_orphans() -> None:
 
 def prepared(root: Path) -> OciRuntime:
     """A runtime whose state is in a directory that belongs to nobody else."""
-    runtime = find_runtime(str(root))
+    runtime = find_runtime(str(root), LinuxFiles().read_inside)
     runtime.prepare()
     return runtime
 
@@ -271,7 +273,7 @@ def test_id_in_use_is_refused_and_the_first_container_goes_on(runtime, spec) -> 
 def test_no_runtime_is_said_plainly(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeFailure, match="runc: not installed; crun: not installed"):
-        find_runtime(str(tmp_path / "root"))
+        find_runtime(str(tmp_path / "root"), LinuxFiles().read_inside)
 
 
 def test_nobody_looks_every_now_and_then_whether_the_runtime_has_ended(
@@ -312,22 +314,140 @@ def test_without_a_descriptor_for_it_the_end_is_waited_for_all_the_same(
     assert finish(runtime, process) == (0, "whole\n", "")
 
 
-def test_runtime_that_does_not_answer_is_killed(tmp_path, monkeypatch) -> None:
-    program = tmp_path / "runc"
-    pid_file = tmp_path / "pid"
-    program.write_text(
-        f"#!/bin/sh\n[ $1 = --version ] && echo runc version 1 && exit\n"
-        f"echo $$ > {pid_file}\nexec sleep 1000\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setattr("refimpl.oci.runtime._COMMAND_TIMEOUT_S", 2)
-    with contextlib.closing(OciRuntime(str(program), str(tmp_path / "root"))) as runtime:
+@pytest.fixture
+def fake_runtime(tmp_path):
+    """Build a runtime of which each command is a line of shell, and whose waits are short."""
+    made = []
+
+    def build(*, kill_s: float = 2, **commands: str) -> OciRuntime:
+        program = tmp_path / "fake-runc"
+        arms = "".join(f"{name}) {script};;\n" for name, script in commands.items())
+        program.write_text(
+            "#!/bin/sh\n[ $1 = --version ] && echo runc version 1 && exit\n"
+            f'shift 6\ncase "$1" in\n{arms}*) exec runc --root {tmp_path}/root "$@";;\nesac\n'
+        )
+        program.chmod(0o755)
+        timeouts = Timeouts(command_s=2, kill_s=kill_s, delete_s=2)
+        runtime = OciRuntime(
+            str(program), str(tmp_path / "root"), LinuxFiles().read_inside, timeouts
+        )
         runtime.prepare()
-        with pytest.raises(RuntimeFailure, match=r"^runc did not answer for 2 s$"):
-            runtime.pause("ni-one")
+        made.append(runtime)
+        return runtime
+
+    yield build
+    for runtime in made:
+        for container_id in runtime.list():
+            runtime.delete(container_id)
+        runtime.close()
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "kill", "exec", "run"])
+def test_runtime_that_does_not_end_is_killed_with_its_children(
+    fake_runtime, spec, tmp_path, command, open_descriptors
+) -> None:
+    pids = tmp_path / "pids"
+    runtime = fake_runtime(
+        **{command: f"sleep 1000 & echo $$ $! > {pids}.new; mv {pids}.new {pids}; wait"}
+    )
+    if command in {"kill", "exec"}:
+        process = runtime.run(spec("sleep", "1000"))
+    if command == "kill":
+        process.has_ended = True  # there is nobody to be signalled without the runtime
+    descriptors = open_descriptors()
+    calls = {
+        "pause": lambda: runtime.pause("ni-one"),
+        "resume": lambda: runtime.resume("ni-one"),
+        "kill": lambda: runtime.kill("ni-one", signal.SIGTERM),
+        "exec": lambda: runtime.exec("ni-one", ProcessSpec(args=("/bin/true",))),
+        "run": lambda: runtime.run(spec("true")),
+    }
+    with pytest.raises(RuntimeFailure, match=rf"^fake-runc {command} did not end within 2 s$"):
+        calls[command]()
+    assert open_descriptors() == descriptors
+    assert list(tmp_path.glob("root-scratch/*")) == []
+    for pid in pids.read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+    if command == "run":
+        assert not list((tmp_path / "bundles").iterdir())
+
+
+@pytest.mark.parametrize("script", ["exit 1", "sleep 1000"])
+def test_signal_arrives_without_the_runtime(fake_runtime, spec, script) -> None:
+    runtime = fake_runtime(kill=script)
+    process = runtime.run(spec("sleep", "1000"))
+    runtime.kill("ni-one", signal.SIGKILL)
+    assert runtime.wait(process) == 128 + signal.SIGKILL
+    with pytest.raises(RuntimeFailure, match=r"^fake-runc kill (ended|did not end)"):
+        runtime.kill("ni-one", signal.SIGKILL)
+
+
+@pytest.mark.parametrize("script", ["exit 1", "sleep 1000"])
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_container_is_ended_without_the_runtime(
+    fake_runtime, runtime, spec, tmp_path, script, is_ours
+) -> None:
+    broken = fake_runtime(delete=script)
+    starter = broken if is_ours else runtime
+    process = starter.run(spec("sh", "-c", "sleep 1000 & sleep 1000"))
+    if not is_ours:  # a paused one does not end before it is thawed
+        starter.pause("ni-one")
+    broken.delete("ni-one")
+    assert starter.wait(process) == 128 + signal.SIGKILL
+    assert broken.list() == []
+    assert list((tmp_path / "bundles").iterdir()) == []
+    assert list(Path("/sys/fs/cgroup").glob("**/netinit/ni-one")) == []
+
+
+def test_runtime_that_starts_nothing_is_a_failure(fake_runtime, spec, tmp_path) -> None:
+    runtime = fake_runtime(run="exit 0")
+    with pytest.raises(RuntimeFailure, match="wrote no process id"):
+        runtime.run(spec("true"))
+    assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_runtime_that_is_gone_is_named(fake_runtime, spec, tmp_path) -> None:
+    runtime = fake_runtime()
+    (tmp_path / "fake-runc").unlink()
+    with pytest.raises(RuntimeFailure, match="fake-runc cannot be started: No such file"):
+        runtime.run(spec("true"))
+    assert list((tmp_path / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_start_for_which_too_few_descriptors_are_left_leaves_nothing(
+    runtime, spec, tmp_path, open_descriptors, tty
+) -> None:
+    """Every step of a start fails once, by one more descriptor at a time."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now, failures = open_descriptors(), 0
+    for spare in range(40):
+        held = [os.open("/dev/null", os.O_RDONLY) for _ in range(40)]
+        highest = max(held)
+        for descriptor in held[:spare]:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        try:
+            process = runtime.run(spec("true", tty=tty))
+        except OSError:
+            failures += 1
+        else:
+            break
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for descriptor in held[spare:]:
+                os.close(descriptor)
+        assert open_descriptors() == open_now
+        assert runtime.list() == []
+        assert list(tmp_path.glob("bundles/*")) == []
         assert list(tmp_path.glob("root-scratch/*")) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text()), 0)
+        with pytest.raises(ChildProcessError):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    assert failures > 3
+    if process.console is not None:
+        drain(process.console)
+    assert finish(runtime, process)[0] == 0
 
 
 # -- exec ------------------------------------------------------------------------------------------
@@ -435,7 +555,7 @@ def test_scratch_files_that_a_crash_left_are_removed(tmp_path) -> None:
 
 
 def test_who_only_looks_for_a_runtime_touches_nothing(runtime, spec, tmp_path) -> None:
-    find_runtime(str(tmp_path / "root")).close()
+    find_runtime(str(tmp_path / "root"), LinuxFiles().read_inside).close()
     process = runtime.run(spec("true", tty=True))
     assert process.console is not None
     drain(process.console)

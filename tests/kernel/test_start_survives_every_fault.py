@@ -20,6 +20,7 @@ import pytest
 from refimpl.daemon.daemon import Daemon
 from refimpl.errors import EngineError
 from refimpl.kernel.faults import Moment
+from refimpl.kernel.files import LinuxFiles
 from refimpl.oci.base import RuntimeFailure
 from refimpl.oci.runtime import become_subreaper, find_runtime
 from tests.kernel import faulty_engine
@@ -69,7 +70,7 @@ def remove_bridges() -> None:
 @pytest.fixture(autouse=True)
 def _needs_a_runtime(tmp_path: Path) -> None:
     try:
-        find_runtime(str(tmp_path / "probe")).close()
+        find_runtime(str(tmp_path / "probe"), LinuxFiles().read_inside).close()
     except RuntimeFailure as failure:
         pytest.skip(f"no OCI runtime works here: {failure}")
 

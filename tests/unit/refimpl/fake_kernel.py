@@ -23,6 +23,7 @@ from refimpl.kernel.base import (
     SandboxPlan,
     Subnet,
 )
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
 
 
 @dataclass
@@ -220,7 +221,7 @@ class FakeFiles:
         self._note(path)
         self.content[path] = content
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
         try:
             return self.content[path]
         except KeyError:
