@@ -315,11 +315,7 @@ class OciRuntime:
         self, process: ProcessSpec, command: Sequence[str], arguments: Sequence[str]
     ) -> Process:
         pid_file = self._scratch_path("pid")
-        with (
-            contextlib.ExitStack() as cleanup,
-            contextlib.ExitStack() as childs,
-            contextlib.ExitStack() as undo,
-        ):
+        with contextlib.ExitStack() as cleanup, contextlib.ExitStack() as undo:
             cleanup.callback(pid_file.unlink, missing_ok=True)
             options = ["--pid-file", str(pid_file)]
             listener: socket.socket | None = None
@@ -328,9 +324,8 @@ class OciRuntime:
                 cleanup.callback(path.unlink, missing_ok=True)
                 cleanup.enter_context(listener)
                 options += ["--console-socket", str(path)]
-            stdio = _open_stdio(process, childs, undo)
+            stdio = _open_stdio(process, cleanup, undo)
             self._execute([*command, *options, *arguments], stdio.child)
-            childs.close()  # which leaves a descriptor to read by
             pid = self._read_pid(pid_file)
             undo.callback(_end_process, pid)
             console = self._receive_console(listener) if listener is not None else None
@@ -420,19 +415,19 @@ class OciRuntime:
 
 
 def _open_stdio(
-    process: ProcessSpec, childs: contextlib.ExitStack, undo: contextlib.ExitStack
+    process: ProcessSpec, cleanup: contextlib.ExitStack, undo: contextlib.ExitStack
 ) -> _Stdio:
     """Make the pipes: the child's ends close in any case, the daemon's only when it fails."""
 
     def pipe(*, child_reads: bool) -> tuple[int, int]:
         reader, writer = os.pipe()
         child, kept = (reader, writer) if child_reads else (writer, reader)
-        childs.callback(os.close, child)
+        cleanup.callback(os.close, child)
         undo.callback(os.close, kept)
         return child, kept
 
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    childs.callback(os.close, null)
+    cleanup.callback(os.close, null)
     if process.tty:
         return _Stdio((null, null, null), {})
     stdin = null

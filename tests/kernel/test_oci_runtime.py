@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -57,7 +58,7 @@ def spec(tmp_path, busybox_rootfs):
         return ContainerSpec(
             id=id,
             bundle=str(tmp_path / "bundles" / id),
-            rootfs=str(busybox_rootfs),
+            rootfs=values.pop("rootfs", str(busybox_rootfs)),
             process=ProcessSpec(args=args, **process),
             **values,
         )
@@ -254,6 +255,24 @@ def test_unknown_user_is_refused_before_anything_is_made(runtime, spec, tmp_path
     assert not (tmp_path / "bundles").exists()
 
 
+@pytest.mark.parametrize("name", ["passwd", "group"])
+def test_pipe_at_which_the_runtime_would_wait_is_refused(
+    runtime, spec, tmp_path, busybox_rootfs, name
+) -> None:
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(busybox_rootfs, rootfs, symlinks=True)
+    process = runtime.run(spec("sleep", "1000", rootfs=str(rootfs)))
+    (rootfs / "etc" / name).unlink()
+    os.mkfifo(rootfs / "etc" / name)
+    with pytest.raises(UnknownUser, match=f"the container's /etc/{name} is not a regular file"):
+        runtime.exec("ni-one", ProcessSpec(args=("/bin/true",)))
+    runtime.kill("ni-one", signal.SIGKILL)
+    runtime.wait(process)
+    runtime.delete("ni-one")
+    with pytest.raises(UnknownUser, match=f"the container's /etc/{name} is not a regular file"):
+        runtime.run(spec("true", rootfs=str(rootfs)))
+
+
 def test_missing_namespace_fails_and_leaves_nothing(runtime, spec, tmp_path) -> None:
     with pytest.raises(RuntimeFailure, match="no such file"):
         runtime.run(spec("true", netns=str(tmp_path / "missing")))
@@ -373,6 +392,36 @@ def test_runtime_that_does_not_end_is_killed_with_its_children(
         assert not list((tmp_path / "bundles").iterdir())
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_pipe_at_which_only_the_runtime_waits_holds_up_nobody_for_long(
+    fake_runtime, spec, tmp_path, open_descriptors, is_first
+) -> None:
+    """A container can put it there after it was looked at: here it is mounted over the file."""
+    runtime = fake_runtime()
+    os.mkfifo(tmp_path / "passwd")
+    (tmp_path / "empty").touch()
+    source = tmp_path / ("passwd" if is_first else "empty")
+    mount = Mount(source=str(source), destination="/etc/passwd")
+    command = "run" if is_first else "exec"
+    if not is_first:
+        trap = "mkfifo /tmp/p; mount --bind /tmp/p /etc/passwd; echo; rm /tmp/p; exec sleep 1000"
+        process = runtime.run(spec("sh", "-c", trap, mounts=(mount,), privileged=True))
+        assert os.read(process.stdout, 1) == b"\n"
+    before = open_descriptors()
+    with pytest.raises(RuntimeFailure, match=rf"^fake-runc {command} did not end within 2 s$"):
+        if is_first:
+            runtime.run(spec("true", mounts=(mount,)))
+        else:
+            runtime.exec("ni-one", ProcessSpec(args=("/bin/true",)))
+    assert open_descriptors() == before
+    assert runtime.list() == ([] if is_first else ["ni-one"])
+    if not is_first:
+        runtime.kill("ni-one", signal.SIGKILL)
+        runtime.wait(process)
+    with pytest.raises(ChildProcessError):  # of nobody else either
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
 @pytest.mark.parametrize("script", ["exit 1", "sleep 1000"])
 def test_signal_arrives_without_the_runtime(fake_runtime, spec, script) -> None:
     runtime = fake_runtime(kill=script)
@@ -448,6 +497,58 @@ def test_start_for_which_too_few_descriptors_are_left_leaves_nothing(
     if process.console is not None:
         drain(process.console)
     assert finish(runtime, process)[0] == 0
+
+
+def test_start_during_which_the_last_descriptors_go_leaves_no_bundle(
+    runtime, spec, tmp_path, monkeypatch
+) -> None:
+    """Other threads may have taken all of them by the time that it is undone."""
+    limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+
+    def none_is_left() -> tuple[int, int]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+        while True:
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+
+    monkeypatch.setattr(os, "pipe", none_is_left)
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            runtime.run(spec("true"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in taken:
+            os.close(descriptor)
+    assert len(taken) > 10
+    assert list((tmp_path / "bundles").iterdir()) == []
+    assert list(tmp_path.glob("root-scratch/*")) == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_process_that_was_started_in_vain_is_ended(
+    runtime, spec, tmp_path, monkeypatch, open_descriptors, is_first
+) -> None:
+    """There is no descriptor for it: nobody would hear of its end."""
+    if not is_first:
+        runtime.run(spec("sleep", "1000"))
+    calls: list[int] = []
+
+    def fails_for_the_process(pid: int) -> int:
+        calls.append(pid)
+        if len(calls) == 2:  # the first is the runtime's
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return pidfd_open(pid)
+
+    pidfd_open, descriptors = os.pidfd_open, open_descriptors()
+    monkeypatch.setattr(os, "pidfd_open", fails_for_the_process)
+    with pytest.raises(OSError, match="Too many open files"):
+        if is_first:
+            runtime.run(spec("sleep", "1000"))
+        else:
+            runtime.exec("ni-one", ProcessSpec(args=("/bin/sleep", "1001")))
+    assert not Path(f"/proc/{calls[1]}").exists()
+    assert open_descriptors() == descriptors
+    assert list(tmp_path.glob("root-scratch/*")) == []
+    assert runtime.list() == ([] if is_first else ["ni-one"])
 
 
 # -- exec ------------------------------------------------------------------------------------------
