@@ -5,10 +5,12 @@ Method: the real runtime on a root file system of busybox alone.
 
 import contextlib
 import errno
+import json
 import os
 import resource
 import shutil
 import signal
+import termios
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from refimpl.kernel import libc
 from refimpl.kernel.base import SandboxPlan
 from refimpl.kernel.files import LinuxFiles
 from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec, RuntimeFailure
@@ -35,6 +38,13 @@ def prepared(root: Path) -> OciRuntime:
     return runtime
 
 
+def reap_all() -> None:
+    """Reap the processes that a test did not wait for and that have been killed just now."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
 @pytest.fixture
 def runtime(tmp_path):
     runtime = prepared(tmp_path / "root")
@@ -44,10 +54,7 @@ def runtime(tmp_path):
     assert list((tmp_path / "root").iterdir()) == []
     assert list(tmp_path.glob("root-scratch/*")) == []
     runtime.close()
-    # the processes that a test did not wait for have been killed just now
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
+    reap_all()
 
 
 @pytest.fixture
@@ -130,6 +137,8 @@ def test_process_has_no_descriptor_of_the_daemons(runtime, spec) -> None:
 def test_terminal_is_the_daemons_to_read_write_and_size(runtime, spec) -> None:
     process = runtime.run(spec("sh", "-c", "read x; stty size; tty; exit 3", tty=True))
     assert (process.stdin, process.stdout, process.stderr) == (None, None, None)
+    runtime.resize(process.console, 70000, -1)  # of each the lower 16 bits, as in Docker
+    assert termios.tcgetwinsize(process.console) == (4464, 65535)
     runtime.resize(process.console, 50, 120)
     os.write(process.console, b"\n")
     output = drain(process.console)
@@ -206,6 +215,80 @@ def test_privileged_may_mount(runtime, spec) -> None:
         spec("sh", "-c", "mount -t tmpfs none /tmp && ls -l /dev/null", privileged=True)
     )
     assert finish(runtime, process)[0] == 0
+
+
+def test_namespaces_of_its_own_are_refused_as_docker_refuses_them(runtime, spec) -> None:
+    script = (
+        "unshare -U -n -r true; unshare -n true; unshare -m true;"
+        "(echo a thread or process is none) | cat; chroot / true && echo may change its root"
+    )
+    code, output, errors = finish(runtime, runtime.run(spec("sh", "-c", script)))
+    assert (code, output) == (0, "a thread or process is none\nmay change its root\n")
+    assert errors.count("Operation not permitted") == 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"privileged": True},
+        {"seccomp_profile": "unconfined"},
+        {"cap_add": ("SYS_ADMIN",)},
+    ],
+    ids=str,
+)
+def test_namespaces_of_its_own_for_who_asked(runtime, spec, values) -> None:
+    process = runtime.run(spec("unshare", "-U", "-r", "id", "-u", **values))
+    assert finish(runtime, process) == (0, "0\n", "")
+
+
+def test_profile_of_a_client_holds_for_every_process(runtime, spec) -> None:
+    rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
+    profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
+    process = runtime.run(spec("sleep", "1000", seccomp_profile=profile))
+    for privileged in (False, True):
+        added = ProcessSpec(args=("/bin/mkdir", "/tmp/new"), privileged=privileged)
+        code, _, errors = finish(runtime, runtime.exec("ni-one", added))
+        assert (code, "No space left on device" in errors) == (1, True)
+    runtime.kill("ni-one", signal.SIGKILL)
+    finish(runtime, process)
+
+
+def test_action_that_the_runtime_does_not_know_is_refused_in_its_words(runtime, spec) -> None:
+    with pytest.raises(RuntimeFailure, match="string X is not a valid action for seccomp"):
+        runtime.run(spec("true", seccomp_profile='{"defaultAction":"X"}'))
+    assert runtime.list() == []
+
+
+def test_no_new_privileges_hold_for_every_process(runtime, spec) -> None:
+    look = ("/bin/grep", "NoNewPrivs", "/proc/self/status")
+    process = runtime.run(spec("sh", "-c", "grep NoNewPrivs /proc/self/status; sleep 1000",
+                               no_new_privileges=True))  # fmt: skip
+    assert os.read(process.stdout, 100) == b"NoNewPrivs:\t1\n"
+    added = runtime.exec("ni-one", ProcessSpec(args=look))
+    assert finish(runtime, added) == (0, "NoNewPrivs:\t1\n", "")
+    runtime.kill("ni-one", signal.SIGKILL)
+    finish(runtime, process)
+
+
+@pytest.mark.parametrize(("propagation", "is_seen"), [("rslave", True), ("rprivate", False)])
+def test_propagation_of_a_mount_is_applied(
+    runtime, spec, tmp_path, propagation, is_seen
+) -> None:
+    shared = tmp_path / "shared"
+    (shared / "in").mkdir(parents=True)
+    libc.mount(str(shared), str(shared), None, libc.MS_BIND)
+    libc.mount("none", str(shared), None, 1 << 20)  # MS_SHARED
+    try:
+        mount = Mount(source=str(shared), destination="/tmp", propagation=propagation)
+        process = runtime.run(spec("sh", "-c", "read x; grep -c /tmp/in /proc/mounts; true",
+                                   mounts=(mount,), open_stdin=True))  # fmt: skip
+        libc.mount("none", str(shared / "in"), "tmpfs", 0)
+        os.write(process.stdin, b"\n")
+        assert finish(runtime, process) == (0, f"{int(is_seen)}\n", "")
+    finally:
+        with contextlib.suppress(OSError):
+            libc.umount(str(shared / "in"))
+        libc.umount(str(shared))
 
 
 @pytest.mark.parametrize(
@@ -359,6 +442,7 @@ def fake_runtime(tmp_path):
         for container_id in runtime.list():
             runtime.delete(container_id)
         runtime.close()
+    reap_all()
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "kill", "exec", "run"])
