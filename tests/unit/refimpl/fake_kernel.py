@@ -223,9 +223,12 @@ class FakeFiles:
 
     def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
         try:
-            return self.content[path]
+            content = self.content[path]
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, path) from None
+        if len(content) > bytes_max:
+            raise OSError(errno.EFBIG, f"{path} is larger than {bytes_max} bytes")
+        return content
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         pass
