@@ -169,7 +169,9 @@ class Creating(Starting):
                 list(MASKED_PATHS) if host_config.masked_paths is None else host_config.masked_paths
             )
             host_config.readonly_paths = (
-                list(READONLY_PATHS) if host_config.readonly_paths is None else host_config.readonly_paths
+                list(READONLY_PATHS)
+                if host_config.readonly_paths is None
+                else host_config.readonly_paths
             )
 
 

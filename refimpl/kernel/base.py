@@ -143,9 +143,6 @@ class Kernel(Protocol):
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
 
-    def remove_firewall(self) -> None:
-        """Delete the engine's own table; no error when it is not there."""
-
     # -- sandboxes -------------------------------------------------------------------------
     def expect_sandbox(self) -> None:
         """Begin ahead what takes longest of the next `create_sandbox`; return at once.
@@ -203,8 +200,8 @@ class Kernel(Protocol):
     def unmount(self, target: str) -> None:
         """Unmount (lazily); no error when nothing is mounted there."""
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        """Return the mount points at or below a directory, deepest first."""
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Refuse, with Docker's text, a bind mount whose propagation its source does not allow."""
 
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""

@@ -103,9 +103,7 @@ def open_inside(directory: int, path: str, flags: int) -> int:
     """
     how = _OpenHow(flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
     descriptor = int(
-        _libc.syscall(
-            _OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)
-        )
+        _libc.syscall(_OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
     )
     _check(descriptor, path)
     return descriptor

@@ -127,9 +127,7 @@ class ResolutionFiles:
 
     def _current_hosts(self) -> str:
         if self._is_live:
-            content = self._files.read(
-                self._options.hosts_path, bytes_max=CONTAINER_FILE_BYTES_MAX
-            )
+            content = self._files.read(self._options.hosts_path, bytes_max=CONTAINER_FILE_BYTES_MAX)
             self._hosts = texts.decode(content)
         return self._hosts
 

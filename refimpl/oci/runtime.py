@@ -122,7 +122,7 @@ class OciRuntime:
         program: str,
         root: str,
         read_inside: ReadInside,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - a frozen value
+        timeouts: Timeouts = Timeouts(),
     ) -> None:
         self._root = Path(root)
         self._program = RuntimeProgram(program, self._root)
@@ -271,9 +271,7 @@ class OciRuntime:
         state, bundle = self._root / container_id, self._bundle(container_id)
         if state.exists():
             try:
-                self._command(
-                    "delete", "--force", container_id, timeout_s=self._timeouts.delete_s
-                )
+                self._command("delete", "--force", container_id, timeout_s=self._timeouts.delete_s)
             except OSError as failure:
                 log.warning("container %s is ended without %s: %s",
                             container_id, self.name, failure)  # fmt: skip
@@ -390,9 +388,7 @@ class OciRuntime:
             connection, _ = listener.accept()
             with connection:
                 connection.settimeout(_CONSOLE_TIMEOUT_S)
-                _, descriptors, _, _ = socket.recv_fds(
-                    connection, 4096, 1, socket.MSG_CMSG_CLOEXEC
-                )
+                _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
         except TimeoutError as error:
             raise RuntimeFailure(
                 f"{self.name} sent no terminal within {_CONSOLE_TIMEOUT_S} s"

@@ -84,9 +84,7 @@ def resolve(rootfs: str, user: str, read_inside: ReadInside) -> Identity:
     if group_part:
         gid = _resolve_group(group, group_part)
     elif found is not None:
-        supplementary = [
-            _in_range(one.gid) for one in _groups(group) if found.name in one.members
-        ]
+        supplementary = [_in_range(one.gid) for one in _groups(group) if found.name in one.members]
     others = tuple(one for one in supplementary if one != gid)
     return Identity(uid=uid, gid=gid, additional_gids=(gid, *others))
 

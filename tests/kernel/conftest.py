@@ -19,7 +19,9 @@ import pytest
 
 from refimpl.kernel import libc
 from refimpl.kernel.base import BridgePlan, InterfacePlan
+from refimpl.kernel.firewall import Firewall
 from refimpl.kernel.linux import LinuxKernel
+from tests.mount_table import mounts_below
 
 CLONE_NEWNS = 0x20000
 MS_REC_PRIVATE = 0x44000
@@ -103,7 +105,7 @@ def kernel() -> Iterator[LinuxKernel]:
     for link in kernel.links():
         if link.kind in {"bridge", "veth"}:
             kernel.delete_link(link.name)
-    kernel.remove_firewall()
+    Firewall().remove()
     kernel.close()
 
 
@@ -115,7 +117,7 @@ def netns_directory(tmp_path: Path, kernel: LinuxKernel) -> Iterator[Path]:
     yield directory
     for key in kernel.sandbox_keys(str(directory)):
         kernel.destroy_sandbox(key)
-    assert kernel.mounts_below(str(directory)) == ()
+    assert mounts_below(str(directory)) == ()
 
 
 @pytest.fixture

@@ -31,13 +31,14 @@ from refimpl.daemon.core import Services
 from refimpl.daemon.daemon import Daemon, database_path
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Link
-from refimpl.kernel.faults import InjectedFault, Moment, Recorder
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.links import RETIRED_GROUP
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.oci.runtime import become_subreaper, find_runtime
+from tests.faults import InjectedFault, Moment, Recorder
+from tests.mount_table import mounts_below
 
 T = TypeVar("T")
 NAME = "faulty"
@@ -175,8 +176,8 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
     return {
         "namespaces": sorted(path.name for path in Path(config.exec("netns")).iterdir()),
         "mounts": [
-            *daemon.kernel.mounts_below(config.exec_root),
-            *daemon.kernel.mounts_below(config.data_root),
+            *mounts_below(config.exec_root),
+            *mounts_below(config.data_root),
         ],
         "links": sorted(link.name for link in links),
         "addresses": sorted(str(address) for link in links for address in link.addresses),

@@ -271,9 +271,7 @@ def test_no_new_privileges_hold_for_every_process(runtime, spec) -> None:
 
 
 @pytest.mark.parametrize(("propagation", "is_seen"), [("rslave", True), ("rprivate", False)])
-def test_propagation_of_a_mount_is_applied(
-    runtime, spec, tmp_path, propagation, is_seen
-) -> None:
+def test_propagation_of_a_mount_is_applied(runtime, spec, tmp_path, propagation, is_seen) -> None:
     shared = tmp_path / "shared"
     (shared / "in").mkdir(parents=True)
     libc.mount(str(shared), str(shared), None, libc.MS_BIND)
@@ -491,12 +489,13 @@ def test_pipe_at_which_only_the_runtime_waits_holds_up_nobody_for_long(
         trap = "mkfifo /tmp/p; mount --bind /tmp/p /etc/passwd; echo; rm /tmp/p; exec sleep 1000"
         process = runtime.run(spec("sh", "-c", trap, mounts=(mount,), privileged=True))
         assert os.read(process.stdout, 1) == b"\n"
+    start = {
+        True: lambda: runtime.run(spec("true", mounts=(mount,))),
+        False: lambda: runtime.exec("ni-one", ProcessSpec(args=("/bin/true",))),
+    }[is_first]
     before = open_descriptors()
     with pytest.raises(RuntimeFailure, match=rf"^fake-runc {command} did not end within 2 s$"):
-        if is_first:
-            runtime.run(spec("true", mounts=(mount,)))
-        else:
-            runtime.exec("ni-one", ProcessSpec(args=("/bin/true",)))
+        start()
     assert open_descriptors() == before
     assert runtime.list() == ([] if is_first else ["ni-one"])
     if not is_first:
@@ -624,11 +623,12 @@ def test_process_that_was_started_in_vain_is_ended(
 
     pidfd_open, descriptors = os.pidfd_open, open_descriptors()
     monkeypatch.setattr(os, "pidfd_open", fails_for_the_process)
+    start = {
+        True: lambda: runtime.run(spec("sleep", "1000")),
+        False: lambda: runtime.exec("ni-one", ProcessSpec(args=("/bin/sleep", "1001"))),
+    }[is_first]
     with pytest.raises(OSError, match="Too many open files"):
-        if is_first:
-            runtime.run(spec("sleep", "1000"))
-        else:
-            runtime.exec("ni-one", ProcessSpec(args=("/bin/sleep", "1001")))
+        start()
     assert not Path(f"/proc/{calls[1]}").exists()
     assert open_descriptors() == descriptors
     assert list(tmp_path.glob("root-scratch/*")) == []

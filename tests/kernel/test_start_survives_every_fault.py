@@ -19,10 +19,11 @@ import pytest
 
 from refimpl.daemon.daemon import Daemon
 from refimpl.errors import EngineError
-from refimpl.kernel.faults import Moment
 from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.firewall import Firewall
 from refimpl.oci.base import RuntimeFailure
 from refimpl.oci.runtime import become_subreaper, find_runtime
+from tests.faults import Moment
 from tests.kernel import faulty_engine
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -83,7 +84,7 @@ def engine(tmp_path: Path) -> Iterator[tuple[Daemon, faulty_engine.Trap]]:
     yield daemon, trap
     trap.disarm()
     daemon.close()
-    daemon.kernel.remove_firewall()
+    Firewall().remove()
     remove_bridges()
     daemon.kernel.close()
 

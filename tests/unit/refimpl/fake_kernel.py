@@ -110,9 +110,6 @@ class FakeKernel:
         self._do("apply_firewall")
         self.firewall = tuple(networks)
 
-    def remove_firewall(self) -> None:
-        self.firewall = None
-
     def expect_sandbox(self) -> None:
         """Nothing is to be seen of it."""
 
@@ -185,10 +182,8 @@ class FakeKernel:
         self.host_keys.discard(target)
         self.mounts.pop(target, None)
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        return tuple(
-            sorted((m for m in self.mounts if Path(m).is_relative_to(directory)), reverse=True)
-        )
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Each mount of the host is shared."""
 
     def close(self) -> None:
         pass

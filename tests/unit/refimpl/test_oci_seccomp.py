@@ -9,13 +9,16 @@ import pytest
 from refimpl.errors import EngineError
 from refimpl.oci import capabilities, seccomp
 from refimpl.oci.base import ContainerSpec, ProcessSpec
-from refimpl.oci.security import SecurityOptions, read_security_options
 from refimpl.oci.seccomp import DEFAULT, build_seccomp, read_profile, resolve
+from refimpl.oci.security import SecurityOptions, read_security_options
 from refimpl.oci.spec import build_config
 from refimpl.oci.users import Identity
 
 USUAL = frozenset(capabilities.DEFAULT)
 KERNEL = (6, 1)
+
+DEFAULT_SUM = "623b188187dccbd3f7094ef808ccb068d87f33cdc6b18fe6451e7156d1650382"
+OTHER_SUM = "9bbacc403e1f4a52307bffb507909ad3d65e779e7c77fd78ef8fbf88d26d4135"
 
 
 def default(*more: str, less: str = "", machine: str = "amd64", kernel=KERNEL) -> Any:
@@ -46,8 +49,11 @@ def digest(document: Any) -> str:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (default(), "623b188187dccbd3f7094ef808ccb068d87f33cdc6b18fe6451e7156d1650382"),
-        (default("CAP_SYS_ADMIN", "CAP_SYS_PTRACE", less="CAP_SYS_CHROOT"), "9bbacc403e1f4a52307bffb507909ad3d65e779e7c77fd78ef8fbf88d26d4135"),
+        (default(), DEFAULT_SUM),
+        (
+            default("CAP_SYS_ADMIN", "CAP_SYS_PTRACE", less="CAP_SYS_CHROOT"),
+            OTHER_SUM,
+        ),
     ],
     ids=["default", "other-capabilities"],
 )

@@ -48,7 +48,9 @@ def rootfs(tmp_path: Path) -> Path:
     ],
 )
 def test_user_is_looked_up_in_the_image(rootfs, user, uid, gid, additional) -> None:
-    assert resolve(str(rootfs), user, READ) == Identity(uid=uid, gid=gid, additional_gids=additional)
+    assert resolve(str(rootfs), user, READ) == Identity(
+        uid=uid, gid=gid, additional_gids=additional
+    )
 
 
 @pytest.mark.parametrize(
