@@ -104,7 +104,7 @@ class Process:
     stdout: int | None = None
     stderr: int | None = None
     console: int | None = None
-    has_ended: bool = False
+    has_ended: bool = field(default=False, init=False)
     """It has been reaped: its number may be another's."""
 
 
