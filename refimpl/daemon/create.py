@@ -32,6 +32,7 @@ from refimpl.model.wire_container import (
     NetworkingConfig,
 )
 from refimpl.oci.base import MASKED_PATHS, READONLY_PATHS
+from refimpl.oci.security import read_security_options
 
 SHM_BYTES = 64 * 1024 * 1024
 NAME_ATTEMPTS = 6
@@ -62,6 +63,7 @@ class Creating(Starting):
             warnings.append("Published ports are discarded when using host network mode")
         verify.verify_container_config(config)
         verify.verify_host_config(host_config)
+        read_security_options(host_config.security_opt or ())
         refuse_unserved(host_config)
         endpoints = verify.verify_networking_config(networking)
         refuse_published_ports(host_config)

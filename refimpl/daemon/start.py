@@ -110,6 +110,10 @@ class Starting(Removing, Networking, Images):
         self.mount_root(container)
         self.initialize_networking(container)
         spec = self.create_spec(container)
+        for mount in spec.mounts:
+            if mount.destination not in _NETWORK_FILES:
+                self.files.make_mount_source(mount.source)
+                self.kernel.check_propagation(mount.source, mount.propagation)
 
         if reset_restart_manager:
             self.restart_managers[container.id] = RestartManager(

@@ -222,5 +222,8 @@ class Files(Protocol):
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         """Create a directory and its parents; no error when it is there."""
 
+    def make_mount_source(self, path: str) -> None:
+        """Create a directory that a container is to mount, unless something is there already."""
+
     def remove(self, path: str) -> None:
         """Remove a file or a whole directory; no error when it is not there."""

@@ -98,6 +98,23 @@ class LinuxFiles:
         """Create a directory and its parents; no error when it is there."""
         Path(path).mkdir(mode=mode, parents=True, exist_ok=True)
 
+    def make_mount_source(self, path: str) -> None:
+        """Create a directory that a container is to mount, unless something is there already.
+
+        Raises:
+            OSError: with Docker's text.
+
+        Mirrors: moby volume/mounts/mounts.go MountPoint.Setup (v20.10).
+        """
+        try:
+            Path(path).mkdir(mode=0o755, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            return  # it is a file, or below one, which is for the runtime to refuse
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            text = f"error while creating mount source path '{path}': mkdir {error.filename}"
+            raise OSError(error.errno, f"{text}: {reason}") from error
+
     def remove(self, path: str) -> None:
         """Remove a file or a whole directory; no error when it is not there.
 

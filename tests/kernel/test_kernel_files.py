@@ -108,6 +108,21 @@ def test_directories_are_made_with_parents_and_again(files, tmp_path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
+def test_mount_source_is_made_unless_something_is_there(files, tmp_path) -> None:
+    files.make_mount_source(str(tmp_path / "a/b"))
+    assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == 0o755
+    (tmp_path / "file").write_bytes(b"x")
+    for path in ("a/b", "file", "file/below"):
+        files.make_mount_source(str(tmp_path / path))
+    assert (tmp_path / "file").read_bytes() == b"x"
+    text = (
+        "error while creating mount source path '/proc/nothere/x': mkdir /proc/nothere: "
+        "no such file or directory"
+    )
+    with pytest.raises(OSError, match=text):
+        files.make_mount_source("/proc/nothere/x")
+
+
 def test_remove_takes_files_trees_and_what_is_not_there(files, tmp_path) -> None:
     (tmp_path / "tree/deep").mkdir(parents=True)
     (tmp_path / "tree/deep/file").touch()

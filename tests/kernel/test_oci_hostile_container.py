@@ -103,3 +103,19 @@ def test_a_profile_that_cannot_be_read_is_refused_at_the_start(docker, tmp_path)
         assert (refused.status, "Decoding seccomp profile failed: " in refused.err) == (1, True)
     finally:
         docker("rm", "-f", "profile")
+
+
+def test_a_security_option_that_docker_does_not_know_is_refused_at_create(docker) -> None:
+    refused = docker.run("create", "--security-opt", "label=x", "--security-opt", "foo=x", IMAGE)
+    assert (refused.status, 'invalid --security-opt 2: "foo=x"' in refused.err) == (1, True)
+    assert docker("ps", "-aq") == ""
+
+
+def test_a_directory_to_mount_is_made_when_it_is_missing(docker, tmp_path) -> None:
+    source = tmp_path / "not" / "there"
+    command = ("run", "--rm", "--network", "none", "-v")
+    docker(*command, f"{source}:/x", IMAGE, "touch", "/x/made")
+    assert (source / "made").exists()
+    refused = docker.run(*command, "/proc/nothere:/x", IMAGE, "true")
+    text = "error while creating mount source path '/proc/nothere': mkdir /proc/nothere: no such"
+    assert (refused.status != 0, text in refused.err) == (True, True)

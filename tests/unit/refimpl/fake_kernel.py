@@ -228,6 +228,9 @@ class FakeFiles:
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         pass
 
+    def make_mount_source(self, path: str) -> None:
+        pass
+
     def remove(self, path: str) -> None:
         self.content.pop(path, None)
 
