@@ -197,7 +197,7 @@ def _read_failure(log_file: Path, otherwise: str) -> str:
         for line in file.read(RUNTIME_MESSAGE_BYTES_MAX).decode(errors="replace").split("\n"):
             with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("level") in {"error", "fatal"}:
+                if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):
                     message = str(entry.get("msg", message))
     for prefix in ("runc run failed: ", "runc create failed: ", "exec failed: "):
         message = message.removeprefix(prefix)
