@@ -41,11 +41,7 @@ def kill_all(parent: str, container_id: str, timeout_s: float, *, root: Path = R
     while processes := {pid for group in groups for pid in _processes(group)}:
         for pid in processes:
             _kill(pid, container_id)
-        for group in groups:
-            for file, thawed in _FREEZER_STATES:  # what is frozen does not end
-                with contextlib.suppress(OSError):
-                    if (group / file).exists():
-                        (group / file).write_text(thawed, encoding="ascii")
+        thaw(parent, container_id, root=root)  # what is frozen does not end
         if time.monotonic() > deadline:
             return False
         time.sleep(_LOOK_EVERY_S)
@@ -53,6 +49,15 @@ def kill_all(parent: str, container_id: str, timeout_s: float, *, root: Path = R
         with contextlib.suppress(OSError):
             group.rmdir()
     return True
+
+
+def thaw(parent: str, container_id: str, *, root: Path = ROOT) -> None:
+    """Let the processes of a container go on."""
+    for group in _groups(root, parent, container_id):
+        for file, thawed in _FREEZER_STATES:
+            with contextlib.suppress(OSError):
+                if (group / file).exists():
+                    (group / file).write_text(thawed, encoding="ascii")
 
 
 def _groups(root: Path, parent: str, container_id: str) -> Iterator[Path]:

@@ -134,6 +134,13 @@ def reap(pid: int, timeout_s: float = _END_TIMEOUT_S) -> bool:
     return False
 
 
+def has_ended(pidfd: int, timeout_s: float = 0) -> bool:
+    """Tell whether a process has ended, or does so in time."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
 def _ends(running: subprocess.Popen[bytes], timeout_s: float) -> bool:
     """Wait for a child to end, at most so long.
 
@@ -148,9 +155,7 @@ def _ends(running: subprocess.Popen[bytes], timeout_s: float) -> bool:
             running.wait(timeout_s)
         return running.returncode is not None
     try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(timeout_s * 1000))
+        return has_ended(pidfd, timeout_s)
     finally:
         os.close(pidfd)
 

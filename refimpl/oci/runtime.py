@@ -41,7 +41,7 @@ from refimpl.oci.base import (
     ReadInside,
     RuntimeFailure,
 )
-from refimpl.oci.program import RuntimeProgram, reap
+from refimpl.oci.program import RuntimeProgram, has_ended, reap
 from refimpl.oci.spec import build_config, build_process
 from refimpl.oci.users import resolve
 
@@ -244,10 +244,12 @@ class OciRuntime:
             # until it is marked as ended its descriptor is open
             if started is None or started.process is None or started.process.has_ended:
                 return False
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(started.process.pidfd, number)
-                return True
-            return False
+            if has_ended(started.process.pidfd):
+                return False
+            signal.pidfd_send_signal(started.process.pidfd, number)
+        if number == signal.SIGKILL:  # as runc: what is frozen does not end
+            cgroups.thaw(started.spec.cgroup_parent, container_id)
+        return True
 
     def pause(self, container_id: str) -> None:
         """Freeze a container."""

@@ -510,9 +510,20 @@ def test_signal_arrives_without_the_runtime(fake_runtime, spec, script) -> None:
     runtime = fake_runtime(kill=script)
     process = runtime.run(spec("sleep", "1000"))
     runtime.kill("ni-one", signal.SIGKILL)
+    os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOWAIT)
+    for _ in range(2):  # it has ended, and is reaped
+        with pytest.raises(RuntimeFailure, match=r"^fake-runc kill (ended|did not end)"):
+            runtime.kill("ni-one", signal.SIGKILL)
+        if not process.has_ended:
+            assert runtime.wait(process) == 128 + signal.SIGKILL
+
+
+def test_paused_container_is_killed_without_the_runtime(fake_runtime, spec) -> None:
+    runtime = fake_runtime(kill="exit 1")
+    process = runtime.run(spec("sleep", "1000"))
+    runtime.pause("ni-one")
+    runtime.kill("ni-one", signal.SIGKILL)
     assert runtime.wait(process) == 128 + signal.SIGKILL
-    with pytest.raises(RuntimeFailure, match=r"^fake-runc kill (ended|did not end)"):
-        runtime.kill("ni-one", signal.SIGKILL)
 
 
 @pytest.mark.parametrize("script", ["exit 1", "sleep 1000"])
