@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.exec_root import mount_in_memory
 from benchmarks.inprocess import InProcess
-from refimpl.model.container import Container
+from refimpl.daemon.containers.container import Container
 
 SANDBOXES_PER_NETWORK = 125
 """A bridge of the kernel's has 1,024 ports at most, so a crowd is spread over networks."""
@@ -85,13 +85,14 @@ class Crowd:
         while self._allocated < count:
             container = self._containers[self._allocated]
             with container.lock:
-                daemon.allocate_network(container)
+                daemon.networking.allocate_network(container)
+            self._reference.expect_start()
             self._allocated += 1
         while self._allocated > count:
             self._allocated -= 1
             container = self._containers[self._allocated]
             with container.lock:
-                daemon.release_network(container)
+                daemon.networking.release_network(container)
 
     def _set_containers(self, count: int) -> None:
         """Create the containers that are missing, and the networks that they need."""

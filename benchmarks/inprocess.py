@@ -21,13 +21,12 @@ from benchmarks import worker
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.exec_root import mount_in_memory
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.daemon import Daemon, database_path
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.daemon import Daemon, Services, database_path
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
-from refimpl.model.container import Container
 from refimpl.oci.runtime import find_runtime
 
 IMAGE = "netinit/empty"
@@ -46,11 +45,12 @@ class InProcess:
                 kernel=LinuxKernel(),
                 files=LinuxFiles(),
                 runtime=find_runtime(str(exec_root / "runtime"), LinuxFiles().read_inside),
+                open_store=lambda: SQLiteStore(database_path(str(data_root))),
                 clock=utc_now,
                 new_id=make_id,
             )
         )
-        self.daemon.boot(SQLiteStore(database_path(str(data_root))))
+        self.daemon.boot()
         self._import_image()
         self.daemon.network_create({"Name": USER_NETWORK, "CheckDuplicate": True})
         self._containers = {
@@ -78,7 +78,7 @@ class InProcess:
             name,
             {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network_mode}},
         )
-        return self.daemon.get_container(container_id)
+        return self.daemon.containers.get_container(container_id)
 
     def allocate(self, network: str) -> float:
         """Allocate the network of a container.
@@ -90,15 +90,21 @@ class InProcess:
         self._allocated = container
         with container.lock:
             started = time.perf_counter()
-            self.daemon.allocate_network(container)
-            return time.perf_counter() - started
+            self.daemon.networking.allocate_network(container)
+            seconds = time.perf_counter() - started
+        self.expect_start()
+        return seconds
+
+    def expect_start(self) -> None:
+        """Do what a start does when it is over: let the kernel prepare for the next one."""
+        self.daemon.services.kernel.expect_sandbox()
 
     def release(self) -> None:
         """Release what `allocate` allocated."""
         container, self._allocated = self._allocated, None
         if container is not None:
             with container.lock:
-                self.daemon.release_network(container)
+                self.daemon.networking.release_network(container)
 
     def close(self) -> None:
         """Shut the daemon down."""

@@ -6,7 +6,6 @@ import argparse
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,7 @@ from pathlib import Path
 from refimpl.errors import EngineError
 from refimpl.kernel.files import LinuxFiles
 from refimpl.oci.runtime import become_subreaper, find_runtime
-
-_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+from refimpl.signals import Signals
 
 DESCRIPTION = """\
 The netinit reference implementation: a container engine that gives containers their network the
@@ -96,8 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    # both are for the whole process, and before the first thread
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    signals = Signals()
     become_subreaper()
     try:
         with ThreadPoolExecutor(1) as meanwhile:
@@ -109,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.disable()  # until the API listens: a tenth of the time that all this takes
             from refimpl.program import run  # noqa: PLC0415
 
-            run(options, runtime.result, _STOP_SIGNALS)
+            run(options, runtime.result, signals)
     except (EngineError, OSError, ValueError) as error:
         print(f"netinit could not start: {error}", file=sys.stderr)
         return 1

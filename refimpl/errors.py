@@ -7,7 +7,7 @@
     |- Conflict                409  the state of an object does not allow it
     |- NotModified             304  nothing to do: started already, stopped already
     |- NotServed               501  an endpoint of the Docker API that this engine does not have
-    |- Unavailable             503  what only a member of a swarm can answer
+    |- Unavailable             503  not now: what needs a swarm, or is still being restored
 
 The message is the text that a client sees, word for word Docker's where Docker has one.
 
@@ -67,6 +67,6 @@ class NotServed(EngineError):
 
 
 class Unavailable(EngineError):
-    """The engine is not in the state that the endpoint needs, and never will be."""
+    """The engine is not in the state that the endpoint needs."""
 
     status = 503

@@ -81,3 +81,6 @@ RUNTIME_MESSAGE_BYTES_MAX = 1 << 20
 
 SECCOMP_PROFILE_BYTES_MAX = 1 << 20
 """The longest seccomp profile that a client may bring; Docker's own has 12 KiB."""
+
+PORT_MAX = 65535
+"""The highest port."""

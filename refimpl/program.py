@@ -7,15 +7,18 @@ import contextlib
 import gc
 import importlib
 import logging
+import os
 import signal
+import sys
+import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from refimpl.api.server import Listener, Server
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.daemon import Daemon, database_path
-from refimpl.daemon.metrics import Metrics
+from refimpl.daemon.daemon import Daemon, Services, database_path
+from refimpl.daemon.events.metrics import Metrics
 from refimpl.daemon.pid_file import write_pid_file
 from refimpl.errors import EngineError
 from refimpl.kernel.descriptors import raise_descriptor_limit
@@ -26,6 +29,7 @@ from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.limits import DESCRIPTORS_WANTED
 from refimpl.oci.runtime import OciRuntime
+from refimpl.signals import STOP, Signals
 
 log = logging.getLogger("refimpl")
 
@@ -61,7 +65,7 @@ def socket_path(host: str) -> Path:
 def run(
     options: argparse.Namespace,
     find_runtime: Callable[[], OciRuntime],
-    stop_signals: set[signal.Signals],
+    signals: Signals,
 ) -> None:
     """Compose the engine, serve until a signal ends it, and clean up.
 
@@ -71,7 +75,7 @@ def run(
     Args:
         options: of the command line.
         find_runtime: returns the OCI runtime.
-        stop_signals: what ends it; blocked in every thread.
+        signals: what ends it.
 
     Raises:
         EngineError, OSError: it cannot start; the text says why.
@@ -98,6 +102,7 @@ def run(
                 kernel=kernel,
                 files=files,
                 runtime=find_runtime(),
+                open_store=lambda: SQLiteStore(database_path(config.data_root)),
                 clock=utc_now,
                 new_id=new_id,
                 metrics=metrics,
@@ -108,15 +113,72 @@ def run(
             write_pid_file(options.pidfile, files)
             at_end.callback(files.remove, options.pidfile)
         claim.remove_other_table()
-        daemon.boot(SQLiteStore(database_path(config.data_root)))
+        daemon.load()
+        boot = Boot(daemon)
         server = Server(daemon, listener)
         at_end.callback(server.close)
         log.info("API listen on %s", listener.path)
-        for library in ("refimpl.daemon.exposition", "refimpl.libnetwork.dns_library"):
+        boot.begin()
+        at_end.callback(boot.end)
+        wait_for_the_end(signals)
+    if boot.failure is not None:
+        raise boot.failure
+
+
+class Boot:
+    """The part of a boot that runs behind the API, on a thread of its own.
+
+    Attributes:
+        failure: why the engine cannot run; the program is then ended by a SIGTERM to itself.
+    """
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="boot", daemon=True)
+
+    def begin(self) -> None:
+        """Start it."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let it break off, and wait until it has."""
+        self.daemon.begin_shutdown()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self.daemon.restore()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be served
+            self.failure = error
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        for library in ("refimpl.daemon.events.exposition", "refimpl.libnetwork.dns_library"):
             importlib.import_module(library)  # each says why not before
         # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
         gc.collect()
         gc.freeze()
         gc.enable()
-        received = signal.sigwait(stop_signals)
-        log.info("Processing signal '%s'", signal.Signals(received).name)
+        self.daemon.start_again()
+
+
+def wait_for_the_end(signals: Signals) -> None:
+    """Return when a signal ends the program; SIGUSR1 writes every thread's stack to the log.
+
+    SIGHUP makes dockerd read its configuration file again. There is none here.
+    """
+    while (received := signals.wait()) not in STOP:
+        if received == signal.SIGUSR1:
+            log.info("stacks of all threads:\n%s", stacks())
+        else:
+            log.info("Got signal to reload configuration, there is none to reload")
+    log.info("Processing signal '%s'", received.name)
+
+
+def stacks() -> str:
+    """Return the stacks of all threads."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )

@@ -6,26 +6,34 @@ Mirrors: moby daemon/{attach,logs,resize}.go (v20.10).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from refimpl.daemon.backend import STDERR, STDOUT, AttachSession
-from refimpl.daemon.create import Creating
-from refimpl.daemon.events import parse_moment
+from refimpl.daemon.containers.refusals import not_running, restarting
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events, parse_moment
+from refimpl.daemon.lifecycle.container_streams import ContainerStreams
 from refimpl.daemon.logs import FileLogReader
-from refimpl.daemon.monitor import Monitoring
-from refimpl.daemon.stop import not_running, restarting
 from refimpl.errors import Conflict, InvalidParameter
+from refimpl.oci.base import Runtime
 
 
-class Attaching(Monitoring, Creating):
-    """The part of the daemon that shows a container's output and takes its input."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Attacher:
+    """Shows a container's output and takes its input."""
+
+    containers: ContainerRegistry
+    streams: ContainerStreams
+    runtime: Runtime
+    events: Events
 
     def container_resize(self, ref: str, rows: int, columns: int) -> None:
         """Set the size of a container's terminal (moby: ContainerResize)."""
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         with container.lock:
             if not container.state.running:
-                raise not_running(container)
-            streams = self.container_streams(container)
+                raise not_running(container.id)
+            streams = self.streams.of(container)
             with streams.console() as console:
                 if console is not None:
                     self.runtime.resize(console, rows, columns)
@@ -41,19 +49,19 @@ class Attaching(Monitoring, Creating):
         stream: bool = True,
     ) -> AttachSession:
         """Attach to a container's first process (moby: ContainerAttach)."""
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         with container.lock:
             if container.state.paused:
                 raise Conflict(f"container {ref} is paused, unpause the container before attach")
             if container.state.restarting:
-                raise restarting(container)
+                raise restarting(container.id)
             wanted = frozenset(
                 number for number, is_wanted in ((STDOUT, stdout), (STDERR, stderr)) if is_wanted
             )
-            session = self.container_streams(container).attach(
+            session = self.streams.of(container).attach(
                 wanted, owns_stdin=stdin and container.config.open_stdin
             )
-            self.log_container_event(container, "attach")
+            self.events.log_container(container, "attach")
         if logs:
             for number, line in self.container_logs(ref, stdout=stdout, stderr=stderr).read():
                 session.push(number, line)
@@ -74,10 +82,10 @@ class Attaching(Monitoring, Creating):
         tail: str = "all",
     ) -> FileLogReader:
         """Open a container's log (moby: ContainerLogs)."""
-        container = self.get_container(ref)
+        container = self.containers.get_container(ref)
         if not (stdout or stderr):
             raise InvalidParameter("Bad parameters: you must choose at least one stream")
-        log = self.container_streams(container).log
+        log = self.streams.of(container).log
         if log is None:
             raise InvalidParameter("configured logging driver does not support reading")
         wanted = ((STDOUT, stdout), (STDERR, stderr))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
+DEFAULT_RUNTIME = "runc"
+"""What Docker calls its runtime, whichever program it is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonConfig:

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from refimpl.daemon.layers import extract_layer
 from refimpl.errors import EngineError, InvalidParameter, NotFound
 from refimpl.kernel.base import Files
-from refimpl.model.container import format_time
+from refimpl.model.moments import format_time
 from refimpl.model.wire_container import Config
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"

@@ -9,27 +9,35 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.changes import apply_changes
-from refimpl.daemon.core import DaemonCore
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
 from refimpl.daemon.image_store import Image, ImageStore, familiar_name
 from refimpl.daemon.layers import BadArchive, decompressed
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
-from refimpl.model.container import format_time, parse_time
+from refimpl.model.moments import format_time, parse_time
 from refimpl.model.wire_container import Config
 
 _FILTERS = frozenset({"before", "dangling", "label", "reference", "since"})
 
 
-class Images(DaemonCore):
-    """The part of the daemon that knows images."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Images:
+    """Imports, loads, lists and removes images."""
 
     images: ImageStore
+    scratch: str
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    containers: ContainerRegistry
+    events: Events
 
     def image_import(
         self, stream: BinaryIO, *, repo: str, tag: str, changes: Sequence[str], message: str
@@ -71,7 +79,7 @@ class Images(DaemonCore):
             EngineError: the archive is damaged or no image.
         """
         del quiet
-        with tempfile.TemporaryDirectory(dir=self.config.data("image", "tmp")) as scratch:
+        with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
             members = _unpack_save(stream, Path(scratch))
             try:
                 manifest = json.loads(Path(scratch, members["manifest.json"]).read_bytes())

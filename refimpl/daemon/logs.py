@@ -17,7 +17,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 
 from refimpl.daemon.backend import STDERR, STDOUT
-from refimpl.model.container import format_time, parse_time
+from refimpl.model.moments import format_time, parse_time
 
 log = logging.getLogger(__name__)
 

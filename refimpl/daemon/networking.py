@@ -10,38 +10,45 @@ them, and this does what v20.10 does; the docstrings say where.
 
 from __future__ import annotations
 
+import logging
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePath
 
-from refimpl.daemon import network_options
-from refimpl.daemon.core import DEFAULT_NETWORK, log
-from refimpl.daemon.links import Links
-from refimpl.daemon.network_lookup import get_network_id
+from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.containers.checkpoint import Checkpoints
+from refimpl.daemon.containers.container import Container, EndpointState
+from refimpl.daemon.containers.refusals import HOST_NETWORK, NO_NETWORK, SHARED_NETWORK
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.events.metrics import NetworkActions
+from refimpl.daemon.network import options as network_options
+from refimpl.daemon.network.lookup import find_network, get_network_id
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
-from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.kernel.base import Files
+from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.files import build_hostname
 from refimpl.libnetwork.network import Network
-from refimpl.libnetwork.sandbox import Sandbox
-from refimpl.model.container import Container, EndpointState
-from refimpl.model.network_mode import NetworkMode
+from refimpl.model.network import SandboxOptions
+from refimpl.model.network_mode import DEFAULT_NETWORK, NetworkMode
 from refimpl.model.wire_container import EndpointSettings
 
-SHARED_NETWORK = (
-    "container sharing network namespace with another container or host cannot be connected to "
-    "any other network"
-)
-"""runconfig.ErrConflictSharedNetwork"""
-HOST_NETWORK = "container cannot be disconnected from host network or connected to host network"
-"""runconfig.ErrConflictHostNetwork"""
-NO_NETWORK = (
-    "container cannot be connected to multiple networks with one of the networks in private "
-    "(none) mode"
-)
-"""runconfig.ErrConflictNoNetwork"""
+log = logging.getLogger(__name__)
 
 
-class Networking(Links):
-    """The part of the daemon that connects containers to networks."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Networking:
+    """Connects containers to networks."""
+
+    config: DaemonConfig
+    net_controller: Controller | None
+    containers: ContainerRegistry
+    build_sandbox_options: Callable[[Container], SandboxOptions]
+    checkpoints: Checkpoints
+    files: Files
+    events: Events
+    network_actions: NetworkActions
 
     def initialize_networking(self, container: Container) -> None:
         """Give a container that is being started its network, or another container's.
@@ -79,7 +86,7 @@ class Networking(Links):
             EngineError: it is the container itself.
             Conflict: it does not run, or it is between two runs.
         """
-        nc = self.get_container(connected_container_id)
+        nc = self.containers.get_container(connected_container_id)
         if nc.id == container_id:
             raise EngineError("cannot join own network")
         if not nc.state.running:
@@ -102,6 +109,16 @@ class Networking(Links):
         container.hostname_path = nc.hostname_path
         container.hosts_path = nc.hosts_path
         container.resolv_conf_path = nc.resolv_conf_path
+
+    def build_hostname_file(self, container: Container) -> None:
+        """Write the container's hostname file.
+
+        Mirrors: moby container/container_unix.go BuildHostnameFile (v20.10).
+        """
+        container.hostname_path = str(PurePath(container.root, "hostname"))
+        self.files.write(
+            container.hostname_path, build_hostname(container.config.hostname).encode()
+        )
 
     def allocate_network(self, container: Container) -> None:
         """Connect a container to its networks: endpoints, addresses, a sandbox, its interfaces.
@@ -145,7 +162,7 @@ class Networking(Links):
         # The default network always comes first: only it knows links, links are settings of the
         # sandbox, and the sandbox is made with the first network that is connected.
         default_net_name = DEFAULT_NETWORK
-        recorded = container.network_settings.networks or {}
+        recorded = network_options.recorded_networks(container)
         if default_net_name in recorded:
             n_conf = recorded[default_net_name]
             self.clean_operational_data(n_conf)
@@ -154,6 +171,7 @@ class Networking(Links):
             )
 
         # a copy, because connect_to_network changes container.network_settings.networks
+        recorded = network_options.recorded_networks(container)
         networks = {name: conf for name, conf in recorded.items() if name != default_net_name}
         for net_name, ep_conf in networks.items():
             self.clean_operational_data(ep_conf)
@@ -167,9 +185,8 @@ class Networking(Links):
             network_options.update_sandbox_network_settings(container, sandbox)
         sandbox.populate()
 
-        self.write_host_config(container)
+        self.checkpoints.write_host_config(container)
         self.network_actions.update_since("allocate", start)
-        self.kernel.expect_sandbox()  # for the next start
 
     def update_container_network_settings(
         self, container: Container, endpoints_config: dict[str, EndpointSettings] | None
@@ -268,39 +285,45 @@ class Networking(Links):
             networks[network.name] = EndpointState(settings=endpoint_config)
             networks.pop(network.id, None)
             network_options.update_endpoint_network_settings(container, network, endpoint)
-            self._join(container, sandbox, endpoint, endpoint_config)
-        except Exception as error:
-            if isinstance(error, OSError):
-                # in Docker the kernel refuses the pair before anything is recorded of its endpoint
+
+            if sandbox is None:
+                sandbox = self.controller().new_sandbox(self.build_sandbox_options(container))
+                network_options.update_sandbox_network_settings(container, sandbox)
+            endpoint.options = network_options.build_join_options(endpoint.options, endpoint_config)
+            try:
+                endpoint.join(sandbox)
+            except (EngineError, OSError):
+                # moby makes the interface with the endpoint, before anything is recorded of it
                 self.clean_operational_data(networks[network.name])
-            self._rollback(endpoint, id_or_name)
+                raise
+        except Exception:
+            try:
+                endpoint.delete(force=False)
+            except (EngineError, OSError):
+                log.warning("Could not rollback container connection to network %s", id_or_name)
             raise
 
+        container.network_settings.ports = network_options.get_port_map_info(container, sandbox)
         network_options.update_join_info(container, network, endpoint)
-        self.log_network_event(network, "connect", {"container": container.id})
+        self.events.log_network(network, "connect", {"container": container.id})
         self.network_actions.update_since("connect", start)
 
-    def _join(
-        self,
-        container: Container,
-        sandbox: Sandbox | None,
-        endpoint: Endpoint,
-        endpoint_config: EndpointSettings,
-    ) -> None:
-        """Put an endpoint into its container's sandbox, which the first endpoint makes."""
-        if sandbox is None:
-            sandbox = self.controller().new_sandbox(self.build_sandbox_options(container))
-            network_options.update_sandbox_network_settings(container, sandbox)
-        endpoint.options = network_options.build_join_options(endpoint.options, endpoint_config)
-        endpoint.join(sandbox)
-        container.network_settings.ports = network_options.get_port_map_info(container, sandbox)
+    def controller(self) -> Controller:
+        """Return the network controller where there must be one."""
+        if self.net_controller is None:
+            raise EngineError("network controller is not initialized")
+        return self.net_controller
 
-    @staticmethod
-    def _rollback(endpoint: Endpoint, id_or_name: str) -> None:
-        try:
-            endpoint.delete(force=False)
-        except (EngineError, OSError):
-            log.warning("Could not rollback container connection to network %s", id_or_name)
+    def find_network(self, ref: str) -> Network:
+        """Return a network by full id, by name, or by a unique prefix of its id.
+
+        Mirrors: moby daemon/network.go FindNetwork (v20.10).
+
+        Raises:
+            NotFound: there is none.
+            InvalidParameter: several have this name, or this prefix.
+        """
+        return find_network(self.controller(), ref)
 
     def find_and_attach_network(
         self, id_or_name: str, endpoint_config: EndpointSettings
@@ -382,16 +405,6 @@ class Networking(Links):
 
         networks[network.name] = EndpointState(settings=endpoint_config)
 
-    def build_hostname_file(self, container: Container) -> None:
-        """Write the container's hostname file.
-
-        Mirrors: moby container/container_unix.go BuildHostnameFile (v20.10).
-        """
-        container.hostname_path = str(PurePath(container.root, "hostname"))
-        self.files.write(
-            container.hostname_path, build_hostname(container.config.hostname).encode()
-        )
-
     def release_network(self, container: Container) -> None:
         """Take a stopped container off its networks; goes on past errors, which are logged.
 
@@ -431,7 +444,7 @@ class Networking(Links):
             )
 
         for network in networks:
-            self.log_network_event(network, "disconnect", {"container": container.id})
+            self.events.log_network(network, "disconnect", {"container": container.id})
         self.network_actions.update_since("release", start)
 
     def _release_disabled(self, container: Container) -> None:
@@ -482,4 +495,4 @@ class Networking(Links):
             ) from error
 
         network_options.recorded_networks(container).pop(network.name, None)
-        self.log_network_event(network, "disconnect", {"container": container.id})
+        self.events.log_network(network, "disconnect", {"container": container.id})

@@ -6,13 +6,20 @@ DisconnectFromNetwork, daemon/prune.go NetworksPrune (v20.10).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.daemon.core import DEFAULT_NETWORK, removal_conflict
-from refimpl.daemon.network_filters import passes, verify_filters
-from refimpl.daemon.network_options import recorded_networks
-from refimpl.daemon.networking import HOST_NETWORK, Networking
+from refimpl.daemon.containers.checkpoint import Checkpoints
+from refimpl.daemon.containers.container import Container, EndpointState
+from refimpl.daemon.containers.refusals import HOST_NETWORK, removal_conflict
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.filters import passes, verify_filters
+from refimpl.daemon.network.options import recorded_networks
+from refimpl.daemon.networking import Networking
 from refimpl.daemon.prune_filters import PruneFilters
 from refimpl.errors import (
     Conflict,
@@ -22,11 +29,11 @@ from refimpl.errors import (
     NotFound,
     NotServed,
 )
-from refimpl.libnetwork.controller import NO_SWARM
+from refimpl.libnetwork.controller import NO_SWARM, Controller
 from refimpl.libnetwork.network import Network
-from refimpl.model.container import Container, EndpointState, format_time
+from refimpl.model.moments import format_time
 from refimpl.model.network import NetworkOptions
-from refimpl.model.network_mode import NetworkMode
+from refimpl.model.network_mode import DEFAULT_NETWORK, NetworkMode
 from refimpl.model.wire import WireError, decode
 from refimpl.model.wire_container import EndpointSettings
 from refimpl.model.wire_network import (
@@ -57,8 +64,16 @@ def decode_body(model: type[T], body: Any) -> T:
         raise InvalidParameter(str(error)) from error
 
 
-class Networks(Networking):
-    """The part of the daemon that answers for networks."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Networks:
+    """Makes, lists, connects and removes networks."""
+
+    clock: Callable[[], datetime]
+    containers: ContainerRegistry
+    net_controller: Controller
+    networking: Networking
+    checkpoints: Checkpoints
+    events: Events
 
     def network_create(self, body: Wire) -> tuple[str, str]:
         """Make a network and return its id and a warning (moby: CreateNetwork).
@@ -72,15 +87,15 @@ class Networks(Networking):
         if name in PREDEFINED:
             raise Forbidden(f"operation is not permitted on predefined {name} network ")
         # an empty name stands for the default network here (moby: GetNetworkByName)
-        existing = self.controller().network_by_name(name or DEFAULT_NETWORK)
+        existing = self.net_controller.network_by_name(name or DEFAULT_NETWORK)
         warning = ""
         if existing is not None:
             if request.check_duplicate:
                 raise Conflict(f"network with name {name} already exists")
             warning = f"Network with name {name} (id : {existing.id}) already exists"
         self._refuse_scopes(request)
-        network = self.controller().new_network(name, _options(request))
-        self.log_network_event(network, "create")
+        network = self.net_controller.new_network(name, _options(request))
+        self.events.log_network(network, "create")
         return network.id, warning
 
     def _refuse_scopes(self, request: NetworkCreateRequest) -> None:
@@ -101,7 +116,7 @@ class Networks(Networking):
         verify_filters(filters, LIST_FILTERS)
         return [
             self._document(network, detailed=detailed)
-            for network in self.controller().networks()
+            for network in self.net_controller.networks()
             if passes(network, filters)
         ]
 
@@ -109,7 +124,7 @@ class Networks(Networking):
         """Describe one network with the containers that run on it (moby: getNetwork)."""
         del verbose  # there are no cluster services to tell of
         try:
-            network = self.find_network(ref)
+            network = self.networking.find_network(ref)
         except InvalidParameter as error:
             how = "name" if str(error).endswith("name)") else "ID prefix"
             count = str(error).rpartition("(")[2].partition(" ")[0]
@@ -176,21 +191,21 @@ class Networks(Networking):
         """Connect at once if the container runs, else record it (moby: ConnectToNetwork)."""
         with container.lock:
             if container.state.running:
-                self.connect_to_network(
+                self.networking.connect_to_network(
                     container, id_or_name, endpoint_config, update_settings=True
                 )
             else:
                 if container.state.removal_in_progress or container.state.dead:
-                    raise removal_conflict(container)
+                    raise removal_conflict(container.id)
                 try:
-                    network = self.find_network(id_or_name)
+                    network = self.networking.find_network(id_or_name)
                 except (NotFound, InvalidParameter):
                     recorded_networks(container)[id_or_name] = EndpointState(
                         settings=endpoint_config
                     )
                 else:
-                    self.update_network_config(container, network, endpoint_config, True)
-            self.checkpoint_to(container)
+                    self.networking.update_network_config(container, network, endpoint_config, True)
+            self.checkpoints.checkpoint_to(container)
 
     def network_disconnect(self, ref: str, body: Wire) -> None:
         """Disconnect a container from a network (moby: DisconnectContainerFromNetwork)."""
@@ -209,14 +224,14 @@ class Networks(Networking):
         network: Network | None = None
         missing: EngineError | None = None
         try:
-            network = self.find_network(name)
+            network = self.networking.find_network(name)
             name = network.name
         except (NotFound, InvalidParameter) as error:
             missing = error
         with container.lock:
             if not container.state.running or (missing is not None and force):
                 if container.state.removal_in_progress or container.state.dead:
-                    raise removal_conflict(container)
+                    raise removal_conflict(container.id)
                 networks = recorded_networks(container)
                 if name not in networks:
                     raise EngineError(
@@ -229,19 +244,19 @@ class Networks(Networking):
                 is_host = container.host_config.network_mode.is_host()
                 if is_host and NetworkMode(network.type).is_host():
                     raise InvalidParameter(HOST_NETWORK)
-                self.disconnect_from_network(container, network)
-            self.checkpoint_to(container)
+                self.networking.disconnect_from_network(container, network)
+            self.checkpoints.checkpoint_to(container)
             if network is not None:
-                self.log_network_event(network, "disconnect", {"container": container.id})
+                self.events.log_network(network, "disconnect", {"container": container.id})
 
     def _named(self, ref: str) -> Container:
         if not ref:
             raise InvalidParameter('invalid name or ID supplied: ""')
-        return self.get_container(ref)
+        return self.containers.get_container(ref)
 
     def _delete_endpoint(self, name: str, ref: str) -> None:
         """Delete the endpoint of a container that is gone (moby: ForceEndpointDelete)."""
-        network = self.find_network(ref)
+        network = self.networking.find_network(ref)
         if not name:
             raise EngineError("invalid name: ")
         endpoint = network.endpoint_by_name(name)
@@ -252,7 +267,7 @@ class Networks(Networking):
     def network_remove(self, ref: str) -> None:
         """Remove a network (moby: DeleteNetwork)."""
         try:
-            network = self.find_network(ref)
+            network = self.networking.find_network(ref)
         except InvalidParameter as error:
             # the router looks for it with words of its own (moby: findUniqueNetwork)
             text = str(error).replace("found on name)", "found based on name)")
@@ -263,13 +278,13 @@ class Networks(Networking):
             network.delete()
         except EngineError as error:
             raise type(error)(f"error while removing network: {error}") from error
-        self.log_network_event(network, "destroy")
+        self.events.log_network(network, "destroy")
 
     def networks_prune(self, filters: Filters) -> Wire:
         """Remove every user network that nothing runs on (moby: NetworksPrune)."""
         wanted = PruneFilters(filters, self.clock())
         deleted = []
-        for network in self.controller().networks():
+        for network in self.net_controller.networks():
             if network.name in PREDEFINED or self._is_used(network):
                 continue
             if not wanted.allow(network.options.labels, network.created):

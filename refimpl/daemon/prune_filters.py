@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from refimpl.daemon.backend import Filters
-from refimpl.daemon.network_filters import has_labels, verify_filters
+from refimpl.daemon.filters import has_labels, verify_filters
 from refimpl.errors import EngineError
 
 _KNOWN = frozenset({"label", "label!", "until"})

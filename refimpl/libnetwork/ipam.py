@@ -92,6 +92,12 @@ def parse_ip(text: str) -> IPAddress | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
+def is_ip(text: str, version: int | None = None) -> bool:
+    """Tell whether a text is an IP address, of one version if one is given."""
+    address = parse_ip(text)
+    return address is not None and version in (None, address.version)
+
+
 @lru_cache(maxsize=_KEPT_MAX)
 def _make_interface(version: int, address: int, length: int) -> Interface:
     """Return an address, with what it has worked out about itself if it was given out lately."""

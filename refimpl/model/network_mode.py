@@ -5,6 +5,9 @@ Mirrors: moby api/types/container/{host_config,hostconfig_unix}.go NetworkMode (
 
 from __future__ import annotations
 
+DEFAULT_NETWORK = "bridge"
+"""runconfig.DefaultDaemonNetworkMode().NetworkName() on Linux."""
+
 _PREDEFINED = frozenset({"default", "bridge", "host", "none"})
 
 

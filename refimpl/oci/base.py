@@ -151,6 +151,12 @@ class Runtime(Protocol):
     def delete(self, container_id: str) -> None:
         """Kill what is left of a container and forget it; no error when it is unknown."""
 
+    def end(self, container_id: str) -> None:
+        """Kill the first process of a container that an earlier daemon started, without a wait.
+
+        No error when it has ended or is unknown; `delete` forgets the container.
+        """
+
     def list(self) -> Sequence[str]:
         """Return the ids that the runtime still knows, after a crash of the daemon."""
 

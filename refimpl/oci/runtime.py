@@ -79,6 +79,13 @@ def find_runtime(root: str, read_inside: ReadInside, choice: str | None = None) 
     raise RuntimeFailure("no OCI runtime: " + "; ".join(reasons))
 
 
+_STATE_FILES = {
+    "state.json": ("init_process_pid", "init_process_start"),
+    "status": ("pid", "process-start-time"),
+}
+"""Where runc and crun keep a container's state, and how they call its first process in there."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stdio:
     """Both ends of a process's descriptors: the child's three, and those that the daemon keeps."""
@@ -296,6 +303,29 @@ class OciRuntime:
                 f"{self._timeouts.kill_s:g} s of SIGKILL"
             )
 
+    def end(self, container_id: str) -> None:
+        """Kill the first process of a container that an earlier daemon started, without a wait."""
+        process = self._first_process(container_id)
+        if process is None:
+            return
+        pid, started = process
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                # the pid may be another process's by now
+                if _start_time(pid) == started:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+
+    def _first_process(self, container_id: str) -> tuple[int, int] | None:
+        """Return pid and start time (clock ticks since boot) as runc or crun wrote them down."""
+        for name, keys in _STATE_FILES.items():
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                state = json.loads((self._root / container_id / name).read_bytes())
+                return int(state[keys[0]]), int(state[keys[1]])
+        return None
+
     def list(self) -> Sequence[str]:
         """Return the ids that the runtime still knows, after a crash of the daemon."""
         return sorted(path.name for path in self._root.iterdir() if path.is_dir())
@@ -455,3 +485,9 @@ def _remove_bundle(bundle: Path) -> None:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot (proc(5), stat, field 22)."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return int(stat.rpartition(")")[2].split()[19])

@@ -27,8 +27,7 @@ from typing import Any, TypeVar
 
 from conformance.image import build_archive
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.daemon import Daemon, database_path
+from refimpl.daemon.daemon import Daemon, Services, database_path
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Link
 from refimpl.kernel.files import LinuxFiles
@@ -107,11 +106,12 @@ def compose(root: Path, trap: Trap, *, with_runtime: bool) -> Daemon:
             kernel=trap.wrap(LinuxKernel(), "kernel", uncounted=("close", "sweep")),
             files=trap.wrap(LinuxFiles(), "files"),
             runtime=trap.wrap(runtime, "runtime") if with_runtime else runtime,
+            open_store=lambda: trap.wrap(SQLiteStore(database_path(config.data_root)), "store"),
             clock=utc_now,
             new_id=new_id,
         )
     )
-    daemon.boot(trap.wrap(SQLiteStore(database_path(config.data_root)), "store"))
+    daemon.boot()
     return daemon
 
 
@@ -160,7 +160,7 @@ def stop(daemon: Daemon) -> None:
 
 def left_behind(daemon: Daemon) -> dict[str, Any]:
     """Return everything outside the container's own directory that a start can leave."""
-    config = daemon.config
+    config = daemon.services.config
     links = _lasting_links(daemon)
     with closing(
         sqlite3.connect(f"file:{database_path(config.data_root)}?mode=ro", uri=True)
@@ -172,7 +172,7 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
     rules = subprocess.run(
         ["nft", "list", "ruleset"], capture_output=True, text=True, check=True, timeout=STOP_S
     )
-    container = daemon.get_container(NAME)
+    container = daemon.containers.get_container(NAME)
     return {
         "namespaces": sorted(path.name for path in Path(config.exec("netns")).iterdir()),
         "mounts": [
@@ -186,7 +186,7 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
         "networks": sorted(json.loads(row)["name"] for row in rows["network"]),
         "endpoints": rows["endpoint"],
         "sandboxes": rows["sandbox"],
-        "containers of the runtime": list(daemon.runtime.list()),
+        "containers of the runtime": list(daemon.services.runtime.list()),
         "bundles": sorted(path.name for path in Path(config.exec("bundles")).iterdir()),
         "drafts": sorted(path.name for path in Path(container.root).glob("*.new")),
     }
@@ -197,7 +197,7 @@ def _lasting_links(daemon: Daemon) -> tuple[Link, ...]:
     deadline = time.monotonic() + LINKS_GO_S
     while _retired_links() and time.monotonic() < deadline:
         time.sleep(_INTERVAL_S)
-    return daemon.kernel.links()
+    return daemon.services.kernel.links()
 
 
 def _retired_links() -> list[str]:

@@ -119,3 +119,8 @@ def test_a_directory_to_mount_is_made_when_it_is_missing(docker, tmp_path) -> No
     refused = docker.run(*command, "/proc/nothere:/x", IMAGE, "true")
     text = "error while creating mount source path '/proc/nothere': mkdir /proc/nothere: no such"
     assert (refused.status != 0, text in refused.err) == (True, True)
+
+
+def test_info_says_that_containers_are_filtered(docker) -> None:
+    options = docker("info", "--format", "{{json .SecurityOptions}}")
+    assert json.loads(options) == ["name=seccomp,profile=default"]

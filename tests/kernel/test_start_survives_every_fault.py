@@ -86,7 +86,7 @@ def engine(tmp_path: Path) -> Iterator[tuple[Daemon, faulty_engine.Trap]]:
     daemon.close()
     Firewall().remove()
     remove_bridges()
-    daemon.kernel.close()
+    daemon.services.kernel.close()
 
 
 @pytest.mark.timeout(300)

@@ -6,20 +6,24 @@ import errno
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.link_index import LinkIndex
-from refimpl.daemon.metrics import Metrics
+from refimpl.daemon.containers.checkpoint import Checkpoints
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.containers.link_index import LinkIndex
+from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.events.events import Events
+from refimpl.daemon.events.metrics import Metrics
+from refimpl.daemon.network.links import Links
+from refimpl.daemon.network.sandbox_options import SandboxSettings
 from refimpl.daemon.networking import Networking
 from refimpl.errors import EngineError
 from refimpl.libnetwork.controller import new_id
-from refimpl.model.container import Container
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire_container import Config, EndpointSettings, HostConfig
 from tests.unit.refimpl.libnetwork_world import World, network_options
@@ -59,18 +63,23 @@ class Engine:
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     world, metrics = World(), Metrics()
-    services = Services(
-        config=DaemonConfig(data_root="/data", exec_root="/run/x"),
-        kernel=world.kernel,
+    config = DaemonConfig(data_root="/data", exec_root="/run/x")
+    link_index = LinkIndex()
+    containers = ContainerRegistry(link_index)
+    controller = world.boot()
+    links = Links(link_index=link_index, containers=containers, files=world.files)
+    networking = Networking(
+        config=config,
+        net_controller=controller,
+        containers=containers,
+        build_sandbox_options=SandboxSettings(
+            config=config, net_controller=controller, links=links
+        ).build_sandbox_options,
+        checkpoints=Checkpoints(world.files, lambda delay_s, work: None),
         files=world.files,
-        runtime=None,  # type: ignore[arg-type]  # the network comes before the process
-        clock=lambda: NOW,
-        new_id=new_id,
-        metrics=metrics,
+        events=Events(lambda: NOW),
+        network_actions=metrics.network_actions,
     )
-    networking = Networking(services)
-    networking.link_index = LinkIndex()
-    networking.net_controller = world.boot()
     yield Engine(world, networking, metrics)
     world.close()
 
@@ -89,10 +98,9 @@ def refuse_as_the_kernel_does(container_id: str) -> None:
 
 def test_without_a_controller_nothing_is_done(engine: Engine) -> None:
     container = engine.container()
-    engine.networking.net_controller = None
     writes, operations = list(engine.world.files.writes), list(engine.world.kernel.operations)
 
-    engine.networking.allocate_network(container)
+    replace(engine.networking, net_controller=None).allocate_network(container)
 
     assert container.network_settings.networks is None
     assert container.network_settings.sandbox_id == ""
@@ -161,7 +169,7 @@ def test_the_host_configuration_is_written_as_it_is_each_time(engine: Engine) ->
     path = f"{container.root}/hostconfig.json"
 
     def dns_written() -> list[str]:
-        engine.networking.write_host_config(container)
+        engine.networking.checkpoints.write_host_config(container)
         written: list[str] = json.loads(engine.world.files.text(path))["Dns"]
         return written
 

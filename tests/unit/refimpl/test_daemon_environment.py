@@ -6,7 +6,7 @@ scenario `environments`), before the runtime takes the last of each name.
 
 import pytest
 
-from refimpl.daemon.start import replace_or_append_env
+from refimpl.daemon.lifecycle.spec import replace_or_append_env
 
 
 @pytest.mark.parametrize(

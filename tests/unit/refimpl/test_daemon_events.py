@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from refimpl.daemon.events import KEPT, Events
+from refimpl.daemon.events.events import KEPT, Events
 from refimpl.errors import EngineError, InvalidParameter
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

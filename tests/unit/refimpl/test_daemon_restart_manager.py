@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from refimpl.daemon.restart_manager import MAX_TIMEOUT_S, RestartManager, Timers
+from refimpl.daemon.lifecycle.restart_manager import MAX_TIMEOUT_S, RestartManager, Timers
 from refimpl.model.wire_container import RestartPolicy
 
 

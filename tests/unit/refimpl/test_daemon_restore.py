@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.core import Services
-from refimpl.daemon.daemon import Daemon
+from refimpl.daemon.containers.container import Container, NetworkSettings
+from refimpl.daemon.daemon import Daemon, Services
 from refimpl.errors import EngineError
 from refimpl.kernel.files import LinuxFiles
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
-from refimpl.model.container import Container, NetworkSettings
 from refimpl.model.wire_container import Config, HostConfig
 from tests.unit.refimpl.fake_kernel import FakeKernel
 
@@ -40,6 +39,9 @@ class NoRuntime:
     def list(self) -> Sequence[str]:
         return ()
 
+    def end(self, container_id: str) -> None:
+        """There is nothing to end."""
+
     def delete(self, container_id: str) -> None:
         """There is nothing to delete."""
 
@@ -50,10 +52,9 @@ class Recording(Daemon):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self.started: list[str] = []
-
-    def start_container(self, container: Container, *, reset_restart_manager: bool) -> None:
-        del reset_restart_manager
-        self.started.append(container.name)
+        self.restorer = dataclasses.replace(
+            self.restorer, start_container=lambda container: self.started.append(container.name)
+        )
 
 
 class Machine:
@@ -71,6 +72,7 @@ class Machine:
                 kernel=self.kernel,
                 files=LinuxFiles(),
                 runtime=NoRuntime(),  # type: ignore[arg-type]  # a boot asks for no more
+                open_store=lambda: SQLiteStore(":memory:"),
                 clock=utc_now,
                 new_id=new_id,
             )
@@ -79,7 +81,7 @@ class Machine:
     def boot(self) -> Recording:
         """Boot a daemon, end it, and return it for a look at what it knows."""
         with closing(self.daemon()) as daemon:
-            daemon.boot(SQLiteStore(":memory:"))
+            daemon.boot()
         return daemon
 
     def add(self, name: str, host_config: dict[str, Any] | None = None, **facts: Any) -> Container:
@@ -102,7 +104,7 @@ class Machine:
         Path(container.root).mkdir(parents=True)
         self.layer(container).mkdir(parents=True)
         with closing(self.daemon()) as daemon:
-            daemon.checkpoint_to(container)
+            daemon.checkpoints.checkpoint_to(container)
         return container
 
     def layer(self, container: Container) -> Path:
@@ -294,7 +296,7 @@ def test_a_link_to_what_may_be_several_leads_nowhere(machine):
     Path(first.root, "links.json").write_text(json.dumps({"alias": second.id[:2]}))
     daemon = machine.boot()
     assert names(daemon) == ["/aa", "/ab"]
-    assert list(daemon.linked_children(first)) == []
+    assert list(daemon.links.linked_children(first)) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": 5}'])
@@ -305,7 +307,7 @@ def test_a_container_with_links_that_cannot_be_read_comes_back_without_them(mach
     daemon = machine.boot()
     assert names(daemon) == ["/a", "/b"]
     assert daemon.started == ["/b"]
-    assert f"{container.id} comes back without its links" in caplog.text
+    assert f"load links: container {container.id}" in caplog.text
 
 
 def test_a_container_without_a_host_config_is_kept_on_the_default_network(machine):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from refimpl.daemon.stop import Stopping
+from refimpl.daemon.containers.container import Container
+from refimpl.daemon.lifecycle.stop import Stopper
 from refimpl.errors import Conflict
-from refimpl.model.container import Container
 from refimpl.model.wire_container import Config, HostConfig
 
 
@@ -18,11 +18,8 @@ class Deaf:
         del timeout_s
 
 
-class Racing(Stopping):
-    """A daemon whose container ends just before it is killed."""
-
-    def __init__(self) -> None:
-        self.announced: list[str] = []
+class Racing(Stopper):
+    """A part whose container ends just before it is killed."""
 
     def kill_with_signal(self, container: Container, number: int) -> Any:
         del container, number
@@ -31,9 +28,16 @@ class Racing(Stopping):
     def kill(self, container: Container) -> None:
         raise Conflict(f"Container {container.id} is not running")
 
-    def log_container_event(self, container: Container, action: str, *_: Any) -> None:
+
+class Announced:
+    """Events that are only kept."""
+
+    def __init__(self) -> None:
+        self.actions: list[str] = []
+
+    def log_container(self, container: Container, action: str, *_: Any) -> None:
         del container
-        self.announced.append(action)
+        self.actions.append(action)
 
 
 def test_a_container_that_ends_before_its_kill_is_stopped() -> None:
@@ -49,6 +53,15 @@ def test_a_container_that_ends_before_its_kill_is_stopped() -> None:
         host_config=HostConfig(),
     )
     container.state.set_running(1, container.created)
-    daemon = Racing()
-    daemon.stop_container(container, 0)
-    assert daemon.announced == ["stop"]
+    events: Any = Announced()
+    unused: Any = None
+    stopper = Racing(
+        containers=unused,
+        checkpoints=unused,
+        runtime=unused,
+        events=events,
+        cancel_restart=unused,
+        is_shutting_down=unused,
+    )
+    stopper.stop_container(container, 0)
+    assert events.actions == ["stop"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from refimpl.daemon import verify
-from refimpl.daemon.create import decode_create, refuse_published_ports
+from refimpl.daemon.containers import verify
+from refimpl.daemon.lifecycle.create import decode_create, refuse_published_ports
 from refimpl.errors import EngineError, InvalidParameter, NotServed
 from refimpl.model.wire_container import (
     Config,

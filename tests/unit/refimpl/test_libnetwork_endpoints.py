@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from refimpl.daemon.network_lookup import find_network
+from refimpl.daemon.network.lookup import find_network
 from refimpl.errors import EngineError, Forbidden, InvalidParameter, NotFound
 from refimpl.libnetwork.network import Network
 from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions

@@ -1,0 +1,1 @@
+"""The containers that the daemon knows, and what is checked and written of each."""

@@ -1,0 +1,1 @@
+"""How a container is created, started, stopped, restored and removed."""

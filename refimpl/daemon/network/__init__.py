@@ -1,0 +1,1 @@
+"""What networks a container: networks, links, options."""
