@@ -144,5 +144,29 @@ IMPORT_CHANGES_MAX = 100
 IMPORT_CHANGE_CHARACTERS_MAX = 65535
 """One of them: the longest line of buildkit's parser."""
 
+CONTAINER_FILE_BYTES_MAX = 1 << 20
+"""The largest file of a container that is read (passwd, group, hosts, resolv.conf). Its root can
+make it any size; Docker reads all of it."""
+
+ENGINE_FILE_BYTES_MAX = 128 << 20
+"""The largest of the engine's own documents that is read: what a request of API_JSON_BYTES_MAX
+asked for is recorded in JSON, where a byte can take six."""
+
+RUNTIME_COMMAND_TIMEOUT_S = 60.0
+"""How long a command of the OCI runtime may take before it is killed, with its children."""
+
+RUNTIME_KILL_TIMEOUT_S = 5.0
+"""How long the OCI runtime may take to send a signal before the engine sends it itself."""
+
+RUNTIME_DELETE_TIMEOUT_S = 20.0
+"""How long the OCI runtime may take to end and forget a container before the engine does it; runc
+itself waits up to 10 s for the processes."""
+
+RUNTIME_MESSAGE_BYTES_MAX = 1 << 20
+"""How much of the OCI runtime's log of one command is read: its end, where the error is."""
+
+SECCOMP_PROFILE_BYTES_MAX = 1 << 20
+"""The longest seccomp profile that a client may bring; Docker's own has 12 KiB."""
+
 PORT_MAX = 65535
 """The highest port."""

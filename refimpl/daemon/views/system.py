@@ -138,9 +138,12 @@ class System:
             "LiveRestoreEnabled": False,
             "Isolation": "",
             "InitBinary": "",
-            "SecurityOptions": [],
+            "SecurityOptions": self._security_options(),
             "Warnings": None,
         }
+
+    def _security_options(self) -> list[str]:
+        return ["name=seccomp,profile=default"] if self.runtime.has_seccomp else []
 
     def events_subscribe(
         self, *, since: str = "", until: str = "", filters: Filters

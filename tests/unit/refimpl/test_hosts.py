@@ -85,6 +85,29 @@ def test_deleting_looks_behind_every_tab_of_a_users_line():
     assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.3\tweb\tmine\n"
 
 
+def test_what_a_user_wrote_into_one_line_costs_no_more_than_its_length():
+    """A mebibyte of it; each took hours when it was looked at from each of its characters."""
+    word, tabs = "a" * (1 << 20), "\t" * (1 << 20)
+    assert files.update_hosts_address(word, "db", "10.0.0.7") == word
+    asked = 0
+
+    def is_deleted(name: str) -> bool:
+        nonlocal asked
+        asked += len(name)
+        return name == "db"
+
+    content = f"x\t{tabs}\n10.0.0.2\tdb\n"
+    assert files.delete_hosts_lines(content, is_deleted) == f"x\t{tabs}\n"
+    assert asked < 10 << 20
+
+
+def test_updating_goes_on_behind_a_word_that_was_updated():
+    content = "10.0.0.2\tdb\n10.0.0.2\tdb web\n"
+    assert files.update_hosts_address(content, "db", "10.0.0.7") == (
+        "10.0.0.7\tdb\n10.0.0.7\tdb web\n"
+    )
+
+
 def test_deleting_leaves_a_line_without_a_tab_before_one_that_goes():
     content = "10.0.0.2 mine\n10.0.0.3\tweb\n"
     assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.2 mine\n"
