@@ -1,8 +1,8 @@
 """Streams that live longer than an answer: attached terminals, followed logs, waits and events.
 
 A hijacked connection has two directions and so two threads: the connection's own carries the
-process's output to the client, a second one carries the client's input to the process and notices
-when the client is gone.
+process's output to the client, a second one carries the client's input to the process. Either may
+wait for the process for ever, so the end of the client ends the session from outside (hang_ups).
 
 Mirrors: moby pkg/stdcopy (the 8-byte frame), daemon/attach.go
 (v20.10).
@@ -11,23 +11,22 @@ Mirrors: moby pkg/stdcopy (the 8-byte frame), daemon/attach.go
 from __future__ import annotations
 
 import contextlib
-import os
-import select
+import logging
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from refimpl.api.answer import Answer, ChunkedStream
-from refimpl.api.connection import ClientGone
+from refimpl.api.connection import ClientGone, Hijacked
+from refimpl.api.hang_ups import has_hung_up
 from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
 from refimpl.errors import EngineError
-from refimpl.limits import API_POLL_S
+from refimpl.limits import API_LAST_INPUT_WAIT_S, API_POLL_S
+
+_log = logging.getLogger(__name__)
 
 _RECV_BYTES = 32 << 10
-_LAST_INPUT_WAIT_S = 5.0
-"""How long a client may take to notice that its session has ended, and to close."""
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -35,52 +34,71 @@ def frame(stream: int, data: bytes) -> bytes:
     return struct.pack(">BxxxI", stream, len(data)) + data
 
 
-def pump(
-    sock: socket.socket,
-    session: AttachSession,
-    *,
-    early: bytes = b"",
-    framed: bool,
-) -> None:
-    """Carry a session over a hijacked socket until the process or the client is gone.
+def pump(hijacked: Hijacked, session: AttachSession, *, framed: bool) -> None:
+    """Carry a session over a hijacked connection until the process or the client is gone.
 
     Args:
-        sock: the client's socket, its head sent and consumed.
+        hijacked: the client.
         session: the process's streams; detached when this returns.
-        early: input that arrived together with the request.
         framed: whether output is framed by stream number.
     """
     inbound = threading.Thread(
-        target=_carry_input, args=(sock, session, early), name="api-stdin", daemon=True
+        target=_carry_input, args=(hijacked, session), name="api-stdin", daemon=True
     )
-    inbound.start()
+    late = threading.Timer(API_LAST_INPUT_WAIT_S, session.detach)
+
+    def end() -> None:
+        # what the client sent before it left still comes, if the process takes it in time
+        try:
+            if inbound.is_alive():
+                late.start()
+                return
+        except RuntimeError:
+            _log.warning("no thread is left to wait for a process to read its input")
+        session.detach()
+
     try:
-        for stream, data in session.output():
-            sock.sendall(frame(stream, data) if framed else data)
+        inbound.start()  # first: a client that has left already has input to be carried, too
+        with hijacked.on_hang_up(end):
+            for stream, data in session.output():
+                hijacked.socket.sendall(frame(stream, data) if framed else data)
     except OSError:
         pass  # the client is gone, and the process does not care
     finally:
         session.detach()
+        late.cancel()
         # as in Docker what the client still sends is taken: it may be typing, and breaks nothing
-        for how, wait_s in ((socket.SHUT_WR, _LAST_INPUT_WAIT_S), (socket.SHUT_RDWR, API_POLL_S)):
+        for how, wait_s in (
+            (socket.SHUT_WR, API_LAST_INPUT_WAIT_S),
+            (socket.SHUT_RDWR, API_POLL_S),
+        ):
             with contextlib.suppress(OSError):
-                sock.shutdown(how)
-            inbound.join(timeout=wait_s)
+                hijacked.socket.shutdown(how)
+            if inbound.ident is not None:
+                inbound.join(timeout=wait_s)
 
 
-def _carry_input(sock: socket.socket, session: AttachSession, early: bytes) -> None:
-    """Carry the client's input to the process; leave the session when the client is gone."""
-    data = early or _receive(sock)
+def _carry_input(hijacked: Hijacked, session: AttachSession) -> None:
+    """Carry the client's input to the process, to its end; a failure ends the session."""
+    try:
+        _carry(hijacked, session)
+    except Exception:  # noqa: BLE001 - a thread's failure is seen by nobody else
+        _log.exception("a client's input could not be carried to its process")
+        session.detach()
+
+
+def _carry(hijacked: Hijacked, session: AttachSession) -> None:
+    data = hijacked.early or _receive(hijacked.socket)
+    if data and data == hijacked.ending:
+        data = _receive(hijacked.socket)
+    data = data.removeprefix(hijacked.ending)
     while data:
         session.write(data)
-        data = _receive(sock)
-    # the client has finished sending; it may be gone, or still be reading
+        data = _receive(hijacked.socket)
+    # the client has finished sending; it may still be reading
     session.close_stdin()
-    poller = select.poll()
-    with contextlib.suppress(OSError, ValueError):
-        poller.register(sock, 0)
-        poller.poll()
-    session.detach()
+    if has_hung_up(hijacked.socket):
+        session.detach()
 
 
 def _receive(sock: socket.socket) -> bytes:
@@ -90,37 +108,12 @@ def _receive(sock: socket.socket) -> bytes:
         return b""
 
 
-@contextmanager
-def watched(sock: socket.socket, on_gone: Callable[[], None]) -> Iterator[None]:
-    """Call `on_gone` from another thread when the client closes during the block.
-
-    Nothing is read from the socket: a next request may already be in it.
-    """
-    wake = os.eventfd(0)
-
-    def watch() -> None:
-        poller = select.poll()
-        poller.register(wake, select.POLLIN)
-        poller.register(sock, 0)
-        if wake not in dict(poller.poll()):
-            on_gone()
-
-    thread = threading.Thread(target=watch, name="api-watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        os.eventfd_write(wake, 1)
-        thread.join()
-        os.close(wake)
-
-
 def send_logs(answer: Answer, reader: LogReader) -> None:
     """Answer with a log: framed by stream number, raw for a container with a terminal."""
     with (
         contextlib.closing(reader),
         answer.stream() as out,
-        watched(answer.client_socket, reader.close),
+        answer.on_hang_up(reader.close),
     ):
         try:
             for stream, data in reader.read():

@@ -249,6 +249,9 @@ class ImageBackend(Protocol):
     ) -> Iterator[Wire]:
         """Make an image of a root file system's tar stream; yields progress, last the id."""
 
+    def image_pull(self, name: str, tag: str) -> Iterator[Wire]:
+        """Fetch an image from a registry; there is none, so it is never found."""
+
     def image_load(self, stream: BinaryIO, *, quiet: bool = False) -> Iterator[Wire]:
         """Load what `docker save` wrote; yields progress."""
 

@@ -397,6 +397,7 @@ class Daemon:
         self.network_remove = ready(self.networks.network_remove)
         self.networks_prune = ready(self.networks.networks_prune)
         self.image_import = self.images.image_import
+        self.image_pull = self.images.image_pull
         self.image_load = self.images.image_load
         self.image_list = self.images.image_list
         self.image_inspect = self.images.image_inspect

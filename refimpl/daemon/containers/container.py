@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from refimpl.limits import STOP_TIMEOUT_S_MAX
 from refimpl.model.moments import ZERO_TIME, format_time, parse_time
 from refimpl.model.wire import Document, Place
 from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSettings, HostConfig
@@ -216,7 +217,8 @@ class Container:
 
     def stop_timeout_s(self) -> int:
         """Return how long a stop waits before it kills: its own setting, or 10 seconds."""
-        return 10 if self.config.stop_timeout is None else self.config.stop_timeout
+        asked = self.config.stop_timeout
+        return 10 if asked is None else min(asked, STOP_TIMEOUT_S_MAX)
 
     def document(self) -> Document:
         """Return `config.v2.json`."""

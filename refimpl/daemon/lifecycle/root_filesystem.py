@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refimpl.daemon.config import DaemonConfig
+from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.images.store import ImageStore
 from refimpl.kernel.base import Files, Kernel, OverlayPlan
@@ -37,6 +38,17 @@ class RootFilesystems:
                 target=f"{overlay}/merged",
             )
         )
+
+    def prepare_binds(self, container: Container) -> None:
+        """Make the directories to be bound that are missing (moby: setupMounts).
+
+        Raises:
+            OSError: one cannot be made, or does not propagate mounts as was asked; with Docker's
+                text.
+        """
+        for bind in map(parse_bind, container.host_config.binds or []):
+            self.files.make_mount_source(bind.source)
+            self.kernel.check_propagation(bind.source, bind.propagation)
 
     def unmount(self, container: Container) -> None:
         """Unmount it, if it is mounted."""

@@ -15,7 +15,14 @@ from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.network.joined import namespace_owner
 from refimpl.daemon.network.links import Links
 from refimpl.libnetwork.controller import Controller
-from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec
+from refimpl.oci.base import (
+    MASKED_PATHS,
+    READONLY_PATHS,
+    ContainerSpec,
+    Mount,
+    ProcessSpec,
+)
+from refimpl.oci.security import read_security_options
 
 _NETWORK_FILES = {
     "/etc/resolv.conf": "resolv_conf_path",
@@ -42,6 +49,7 @@ class Specs:
             EngineError: a linked container does not run.
         """
         config, host_config = container.config, container.host_config
+        security = read_security_options(host_config.security_opt or ())
         return ContainerSpec(
             id=container.id,
             bundle=self.config.exec("bundles", container.id),
@@ -64,6 +72,10 @@ class Specs:
             cap_add=tuple(host_config.cap_add or ()),
             cap_drop=tuple(host_config.cap_drop or ()),
             privileged=host_config.privileged,
+            masked_paths=_paths(host_config.masked_paths, MASKED_PATHS),
+            readonly_paths=_paths(host_config.readonly_paths, READONLY_PATHS),
+            seccomp_profile=security.seccomp_profile,
+            no_new_privileges=security.no_new_privileges,
             sysctls=dict(host_config.sysctls or {}),
         )
 
@@ -102,7 +114,12 @@ class Specs:
         """Return the three files (moby: NetworkMounts) and the user's bind mounts."""
         read_only = container.host_config.readonly_rootfs
         binds = [
-            Mount(source=bind.source, destination=bind.destination, read_only=bind.read_only)
+            Mount(
+                source=bind.source,
+                destination=bind.destination,
+                read_only=bind.read_only,
+                propagation=bind.propagation,
+            )
             for bind in map(parse_bind, container.host_config.binds or [])
         ]
         taken = {mount.destination for mount in binds}
@@ -116,6 +133,11 @@ class Specs:
             if source and destination not in taken
         ]
         return files + binds
+
+
+def _paths(asked: Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths that a client asked for; an empty list is a wish as well."""
+    return default if asked is None else tuple(asked)
 
 
 def replace_or_append_env(defaults: Iterable[str], overrides: Iterable[str]) -> tuple[str, ...]:

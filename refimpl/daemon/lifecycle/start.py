@@ -102,6 +102,7 @@ class Starter:
         self.initialize_networking(container)
         spec = self.specs.create_spec(container)
         log_options(container)  # refuse what no log can be opened with
+        self.root_filesystems.prepare_binds(container)
 
         if reset_restart_manager:
             self.restart_managers.begin(container.id, container.host_config.restart_policy)
