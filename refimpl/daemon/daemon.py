@@ -48,7 +48,7 @@ from refimpl.daemon.root_lock import RootLock
 from refimpl.daemon.stdio import StdioLoop
 from refimpl.daemon.views.inspect import Inspector
 from refimpl.daemon.views.list import Lister
-from refimpl.daemon.views.system import System
+from refimpl.daemon.views.system import System, load_engine_id
 from refimpl.errors import Unavailable
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.controller import Controller, ControllerConfig
@@ -347,6 +347,7 @@ class Daemon:
         )
         self.system = System(
             config=config,
+            engine_id=load_engine_id(services.files, config.data("engine-id")),
             clock=services.clock,
             runtime=services.runtime,
             containers=self.containers,

@@ -50,8 +50,11 @@ class EndpointIPAMConfig:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no address at all was asked for."""
-        return not (self.ipv4_address or self.ipv6_address or self.link_local_ips)
+        """Tell whether no address of its own was asked for; further link-local ones are none.
+
+        Mirrors: moby daemon/container_operations.go hasUserDefinedIPAddress (v20.10).
+        """
+        return not (self.ipv4_address or self.ipv6_address)
 
 
 @dataclass(slots=True, kw_only=True)

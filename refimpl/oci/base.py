@@ -14,6 +14,8 @@ class Mount:
     source: str
     destination: str
     read_only: bool = False
+    propagation: str = "rprivate"
+    """Which mounts below it are seen on the other side: an option of mount(8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

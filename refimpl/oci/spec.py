@@ -145,7 +145,7 @@ def _mount(destination: str, kind: str, source: str, options: list[str]) -> Json
 
 
 def _bind_mount(mount: Mount) -> Json:
-    options = ["rbind", "rprivate", "ro" if mount.read_only else "rw"]
+    options = ["rbind", mount.propagation, "ro" if mount.read_only else "rw"]
     return _mount(mount.destination, "bind", mount.source, options)
 
 

@@ -16,6 +16,7 @@ from refimpl.daemon.containers.guard import Workers
 from refimpl.daemon.containers.refusals import not_running, restarting
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
+from refimpl.daemon.lifecycle.abandon import abandon
 from refimpl.daemon.lifecycle.monitor import UNKNOWN, close_process
 from refimpl.daemon.lifecycle.spec import Specs, replace_or_append_env
 from refimpl.daemon.lifecycle.start_errors import exit_code_of
@@ -145,24 +146,33 @@ class Execs:
             self._refuse_inactive(prepared.container, prepared.container.id)
             self._log_exec_event(prepared, f"exec_start: {prepared.command_line}")
             process = self.runtime.exec(prepared.container.id, self._exec_process(prepared))
-        except (OSError, EngineError) as failure:
+            self._watch(prepared, process)
+        except Exception as failure:
             told = self._exec_failed(prepared, failure)
             if options.detach:
                 raise told from failure
             session.push(STDOUT, f"{told}\r\n".encode())
             prepared.streams.end()
             return session
-        prepared.pid = process.pid
-        prepared.console = process.console
         prepared.started.set()
-        prepared.streams.begin(process)
-        if not prepared.request.attach_stdin:
-            prepared.streams.close_stdin(lambda: False)
-        self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
         if options.detach:
             session.detach()
             return None
         return session
+
+    def _watch(self, prepared: Exec, process: Process) -> None:
+        """Read a process that was started; it is killed where that fails."""
+        prepared.pid = process.pid
+        prepared.console = process.console
+        try:
+            prepared.streams.begin(process)
+            if not prepared.request.attach_stdin:
+                prepared.streams.close_stdin(lambda: False)
+            self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
+        except BaseException:
+            prepared.streams.end()
+            abandon(process, self.runtime)
+            raise
 
     @staticmethod
     def _attach_exec(prepared: Exec) -> Session:
@@ -193,6 +203,7 @@ class Execs:
         """Record that a process could not be started, and return what the client is told."""
         with prepared.lock:
             prepared.running = False
+            prepared.console = None
             prepared.exit_code = EXEC_FAILED
         prepared.started.set()
         if isinstance(failure, EngineError):

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.network.joined import namespace_owner
@@ -102,8 +101,13 @@ class Specs:
         """Return the three files (moby: NetworkMounts) and the user's bind mounts."""
         read_only = container.host_config.readonly_rootfs
         binds = [
-            Mount(source=bind.source, destination=bind.destination, read_only=bind.read_only)
-            for bind in map(parse_bind, container.host_config.binds or [])
+            Mount(
+                source=bind.source,
+                destination=bind.destination,
+                read_only=bind.read_only,
+                propagation=bind.propagation or "rprivate",
+            )
+            for bind in container.binds
         ]
         taken = {mount.destination for mount in binds}
         for mount in binds:
@@ -115,7 +119,8 @@ class Specs:
             for destination, source in sources.items()
             if source and destination not in taken
         ]
-        return files + binds
+        # what lies deeper comes later, so that nothing is hidden (moby: sort.Sort(mounts(ms)))
+        return sorted(files + binds, key=lambda mount: mount.destination.count("/"))
 
 
 def replace_or_append_env(defaults: Iterable[str], overrides: Iterable[str]) -> tuple[str, ...]:

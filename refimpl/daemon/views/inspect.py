@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from refimpl.daemon.backend import Wire
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.image_store import ImageStore
@@ -122,7 +121,7 @@ def mount_documents(container: Container) -> list[Wire]:
             "Destination": bind.destination,
             "Mode": bind.mode,
             "RW": not bind.read_only,
-            "Propagation": bind.propagation,
+            "Propagation": bind.shown_propagation,
         }
-        for bind in map(parse_bind, container.host_config.binds or [])
+        for bind in container.binds
     ]
