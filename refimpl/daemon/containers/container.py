@@ -255,7 +255,7 @@ class Container:
         return Listed(
             state=replace(self.state),
             networks={
-                name: entry.settings.to_wire() for name, entry in (settings.networks or {}).items()
+                name: _listed(entry.settings) for name, entry in (settings.networks or {}).items()
             },
             ports=tuple(settings.ports or ()),
         )
@@ -361,6 +361,14 @@ def _read_state(stored: _Stored) -> State:
         started_at=stored.moment("StartedAt"),
         finished_at=stored.moment("FinishedAt"),
     )
+
+
+def _listed(settings: EndpointSettings) -> Document:
+    """Return an endpoint as a list shows it: without link-local addresses."""
+    document = settings.to_wire()
+    if document["IPAMConfig"]:
+        document["IPAMConfig"].pop("LinkLocalIPs", None)
+    return document
 
 
 def _settings_document(settings: NetworkSettings) -> Document:
