@@ -137,6 +137,32 @@ def test_another_kind_of_address_is_refused(engine):
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "code", "complaint"),
+    [
+        ("--dns", "foo", 2, "foo is not an ip address"),
+        ("--metrics-addr", "127.0.0.1:99999", 2, "expected HOST:PORT"),
+        ("--bip", "1.2.3", 2, "invalid CIDR address: 1.2.3"),
+        ("--host", "unix:///proc/nothere/x", 1, "No such file or directory"),
+        ("--pidfile", "/proc/nothere/x", 1, "No such file or directory"),
+        ("--data-root", "/dev/null/x", 1, "Not a directory"),
+        ("--exec-root", "/dev/null/x", 1, "Not a directory"),
+        ("--runtime", "nothere", 1, "not installed"),
+        ("--metrics-addr", "192.0.2.1:9323", 1, "Cannot assign requested address"),
+    ],
+)
+def test_value_that_does_not_work_is_refused_with_its_flag(engine, flag, value, code, complaint):
+    refused = subprocess.run(
+        engine.command(flag, value), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == code
+    assert f"{flag}" in refused.stderr.splitlines()[-1]
+    assert complaint in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+    assert not (engine.folder / "engine.sock").exists()
+    assert engine.links() == {"lo"}
+
+
 @pytest.mark.parametrize("shared", ["data-root", "exec-root"])
 def test_second_daemon_on_a_root_is_refused(engine, shared):
     engine.start()
@@ -172,6 +198,7 @@ def test_pid_file_of_a_daemon_that_lives_is_left_to_it(engine):
 def test_start_that_is_refused_leaves_nothing(engine, taken):
     metrics = ("--metrics-addr", "127.0.0.1:9323")
     engine.start(*metrics)
+    engine.docker("network", "ls")  # answered once the networks are there
     links, tables = engine.links(), engine.tables()
     options = {
         "socket": (),
@@ -179,9 +206,9 @@ def test_start_that_is_refused_leaves_nothing(engine, taken):
     }[taken]
     second = engine.second(*options)
     assert second.returncode == 1
-    assert {"socket": "another engine listens", "metrics": "--metrics-addr 127.0.0.1:9323: "}[taken] in (
-        second.stderr
-    )
+    assert {"socket": "another engine listens", "metrics": "--metrics-addr 127.0.0.1:9323: "}[
+        taken
+    ] in (second.stderr)
     assert "Traceback" not in second.stderr
     assert not (engine.folder / "second.sock").exists()
     assert not (engine.folder / "data2").exists()

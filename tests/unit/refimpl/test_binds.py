@@ -38,7 +38,7 @@ def test_bind_is_read(text, source, destination, is_read_only, propagation):
     (bind,) = parse(text)
     assert (bind.source, bind.destination) == (source, destination)
     assert (bind.read_only, bind.shown_propagation) == (is_read_only, propagation)
-    assert bind.mode == (text.split(":") + [""])[2]
+    assert bind.mode == ":".join(text.split(":")[2:])
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_bind_is_read(text, source, destination, is_read_only, propagation):
         ),
         (
             "b",
-            'invalid mount config for type "volume": invalid mount path: \'b\' mount path must be '
+            "invalid mount config for type \"volume\": invalid mount path: 'b' mount path must be "
             "absolute",
         ),
         (
             "/a:b:ro",
-            'invalid mount config for type "bind": invalid mount path: \'b\' mount path must be '
+            "invalid mount config for type \"bind\": invalid mount path: 'b' mount path must be "
             "absolute",
         ),
         (

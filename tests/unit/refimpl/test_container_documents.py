@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from refimpl.daemon.containers.container import Container, EndpointState, NetworkSettings
+from refimpl.daemon.lifecycle.spec import Specs
 from refimpl.libnetwork.controller import utc_now
+from refimpl.model.binds import parse_binds
 from refimpl.model.wire_container import Config, EndpointSettings, HostConfig
+from tests.unit.refimpl.test_daemon_restore import Machine
 
 ROOT = "/var/lib/netinit/containers/1"
 
@@ -126,3 +129,46 @@ def test_a_host_configuration_that_is_none_is_refused(host_config, fault):
     changed = written | host_config if isinstance(host_config, dict) else host_config
     with pytest.raises(ValueError, match=rf"^hostconfig\.json: {fault}"):
         Container.from_documents(ROOT, config, changed)
+
+
+def test_a_container_that_cannot_be_read_hides_no_other(tmp_path, caplog):
+    machine = Machine(tmp_path)
+    machine.add("good", {"Binds": ["/srv:/h:ro,z"]})
+    machine.add("bad", {"Binds": ["/srv:/h:ro,rw"]})
+    daemon = machine.boot()
+    listed = daemon.container_list(all_=True, limit=0, size=False, filters={})
+    assert [(one["Names"], one["Mounts"][0]["RW"]) for one in listed] == [(["/good"], False)]
+    assert daemon.container_inspect("good")["Mounts"][0]["Mode"] == "ro,z"
+    assert "hostconfig.json: Binds: invalid mode: ro,rw" in caplog.text
+
+
+def test_mounts_are_made_in_an_order_in_which_none_hides_another():
+    container = Container.from_documents(ROOT, *documents())
+    container.hosts_path, container.hostname_path = "/c/hosts", "/c/hostname"
+    container.binds = parse_binds(
+        ["/1:/a/b/c", "/2:/a:rslave", "/3:/etc:ro", "/4:/etc/hostname", "/:/all"],
+        tmpfs=None,
+        daemon_root="/var/lib/netinit",
+    )
+    mounts = Specs._mounts(container)
+    assert [(mount.source, mount.destination) for mount in mounts] == [
+        ("/2", "/a"),
+        ("/3", "/etc"),
+        ("/", "/all"),
+        ("/c/hosts", "/etc/hosts"),
+        ("/4", "/etc/hostname"),
+        ("/1", "/a/b/c"),
+    ]
+    assert container.hostname_path == "/4"
+    asked = {mount.source: (mount.propagation, mount.read_only) for mount in mounts}
+    assert (asked["/2"], asked["/3"], asked["/"]) == (
+        ("rslave", False), ("rprivate", True), ("rprivate", False)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [0, 5, -1])
+def test_a_pointer_to_zero_is_shown(value):
+    shown = Config(stop_timeout=value).to_wire()
+    assert shown["StopTimeout"] == value
+    assert "StopTimeout" not in Config().to_wire()
+    assert HostConfig(init=False).to_wire()["Init"] is False

@@ -39,9 +39,7 @@ def test_the_kernels_switches_threads_and_processors_are_read(tmp_path):
     forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
     bridging = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
     assert info["IPv4Forwarding"] == (forwarding == "1")
-    assert info["BridgeNfIptables"] == (
-        bridging.exists() and bridging.read_text().strip() == "1"
-    )
+    assert info["BridgeNfIptables"] == (bridging.exists() and bridging.read_text().strip() == "1")
     assert 1 <= info["NGoroutines"] <= threading.active_count() + 1
     assert info["NCPU"] == len(os.sched_getaffinity(0))
     assert info["DefaultRuntime"] in info["Runtimes"]

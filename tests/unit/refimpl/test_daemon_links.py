@@ -43,9 +43,7 @@ class World:
             args=[],
             config=Config(hostname=f"{name}.host", exposed_ports={"80/tcp": {}}),
             host_config=HostConfig(network_mode=NetworkMode(mode)),
-            network_settings=NetworkSettings(
-                networks={"bridge": EndpointState(settings=endpoint)}
-            ),
+            network_settings=NetworkSettings(networks={"bridge": EndpointState(settings=endpoint)}),
         )
         container.state.set_running(1, utc_now())
         self.containers.reserve_name(container.id, name)

@@ -34,7 +34,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 def open_descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 class ProcessRuntime:
@@ -182,10 +182,12 @@ def test_a_start_that_fails_behind_its_process_leaves_nothing(world, monkeypatch
         "streams": (world.streams, "begin"),
     }[step]
     begin = world.streams.begin
-    if step == "streams":  # it fails behind what it takes
-        monkeypatch.setattr(target, name, lambda process: (begin(process), fails()))
-    else:
-        monkeypatch.setattr(target, name, fails)
+
+    def fails_behind(process: Process) -> None:
+        begin(process)
+        raise FULL
+
+    monkeypatch.setattr(target, name, fails_behind if step == "streams" else fails)
     with pytest.raises(OSError, match="No space left"):
         world.starter().container_start(world.container.id)
     (child,) = world.runtime.processes

@@ -69,9 +69,14 @@ def test_values_are_taken():
 
 @pytest.mark.parametrize(
     "failure",
-    [FileNotFoundError(2, "No such file", "/x"), ValueError("No such file"), OverflowError("No such file")],
+    [
+        FileNotFoundError(2, "No such file", "/x"),
+        ValueError("No such file"),
+        OverflowError("No such file"),
+        EngineError("No such file"),
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_what_fails_later_names_its_flag(failure):
     with pytest.raises(EngineError) as refusal, naming("--pidfile", "/x"):
         raise failure
