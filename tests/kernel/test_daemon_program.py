@@ -53,6 +53,7 @@ class Engine:
             )
         until("the engine answers", lambda: answers(sock) or process.poll() is not None)
         assert process.poll() is None, self.log()
+        self.docker("network", "ls")  # answered once the networks are restored
 
     def end(self, number: int) -> int:
         """Send a signal and return the exit code."""
@@ -198,7 +199,6 @@ def test_pid_file_of_a_daemon_that_lives_is_left_to_it(engine):
 def test_start_that_is_refused_leaves_nothing(engine, taken):
     metrics = ("--metrics-addr", "127.0.0.1:9323")
     engine.start(*metrics)
-    engine.docker("network", "ls")  # answered once the networks are there
     links, tables = engine.links(), engine.tables()
     options = {
         "socket": (),
