@@ -58,5 +58,40 @@ API_POLL_S = 0.5
 API_CLOSE_WAIT_S = 5.0
 """How long the server's end waits for its clients' threads."""
 
+ARCHIVE_HEADER_BYTES_MAX = 1 << 20
+"""One extended header of a tar archive: maxSpecialFileSize in Go's archive/tar."""
+
+ARCHIVE_HEADERS_MAX = 1_000_000
+"""Headers of one archive. A full desktop's root file system has 400,000 files; each directory is
+remembered until the end."""
+
+ARCHIVE_BYTES_MAX = 64 << 30
+"""Plain bytes of one archive, so that a small compressed one cannot fill any disk."""
+
+XZ_MEMORY_BYTES_MAX = 128 << 20
+"""What unpacking xz may allocate; `xz -9` needs 65 MiB, a hostile header asks for 4 GiB."""
+
+LAYER_DEPTH_MAX = 400
+"""How deep a layer's directories may be nested: removing them must fit into Python's stack."""
+
+IMAGE_DOCUMENT_BYTES_MAX = 512 << 10
+"""One JSON document of an image. One that was built in 127 steps has about 60 KiB."""
+
+IMAGE_DOCUMENT_VALUES_MAX = 25_000
+"""Values in it, about: its commas and opening brackets. To decode it stops all threads, with both
+bounds for 30 ms at most."""
+
+IMAGE_LAYERS_MAX = 125
+"""Layers of one image: maxLayerDepth in moby's layer store."""
+
+PATH_BYTES_MAX = 4096
+"""The longest path that the kernel takes, and that an error shows: PATH_MAX."""
+
+IMPORT_CHANGES_MAX = 100
+"""Instructions that one import may carry; each may expose every port."""
+
+IMPORT_CHANGE_CHARACTERS_MAX = 65535
+"""One of them: the longest line of buildkit's parser."""
+
 PORT_MAX = 65535
 """The highest port."""

@@ -255,6 +255,9 @@ class ImageBackend(Protocol):
     def image_remove(self, ref: str, *, force: bool = False, prune: bool = True) -> list[Wire]:
         """Remove a name of an image, and the image with its last name."""
 
+    def images_prune(self, filters: Filters) -> Wire:
+        """Remove every image without a name that no container uses; see moby's ImagesPrune."""
+
 
 class Backend(SystemBackend, ContainerBackend, NetworkBackend, ImageBackend, Protocol):
     """Everything the API serves; `refimpl.daemon.daemon.Daemon` is the one implementation."""

@@ -23,8 +23,9 @@ from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.events.metrics import Metrics
-from refimpl.daemon.image_store import ImageStore
-from refimpl.daemon.images import Images
+from refimpl.daemon.images.remove import UsedBy
+from refimpl.daemon.images.service import ImageService
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.cleanup import Cleanup
 from refimpl.daemon.lifecycle.container_streams import ContainerStreams
 from refimpl.daemon.lifecycle.create import Creator
@@ -122,22 +123,24 @@ class Daemon:
         services, config = self.services, self.services.config
         self.link_index = LinkIndex()
         self.containers = ContainerRegistry(self.link_index)
-        self.checkpoints = Checkpoints(services.files)
+        self.workers = Workers()
+        self.timers = Timers()
+        self.checkpoints = Checkpoints(services.files, self._work_later)
         self.events = Events(services.clock)
         self.image_store = ImageStore(config.data("image"), services.files, services.clock)
-        self.images = Images(
-            images=self.image_store,
-            scratch=config.data("image", "tmp"),
+        self.images = ImageService(
+            self.image_store,
             clock=services.clock,
-            new_id=services.new_id,
-            containers=self.containers,
-            events=self.events,
+            log_event=functools.partial(self.events.log, "image"),
+            containers_of=lambda image_id: [
+                UsedBy(container.id, container.state.running)
+                for container in self.containers
+                if container.image_id == image_id
+            ],
         )
         self.stdio = StdioLoop()
         self.streams = ContainerStreams(loop=self.stdio, clock=services.clock)
         self.restart_managers = RestartManagers()
-        self.timers = Timers()
-        self.workers = Workers()
 
     def _compose_network(self) -> None:
         """Compose what networks a container: libnetwork's controller, links, the seed."""
@@ -236,6 +239,7 @@ class Daemon:
             events=self.events,
             network_actions=services.metrics.network_actions,
             sandbox_destroy=self.net_controller.sandbox_destroy,
+            release_images=self.images.release_unused,
         )
 
     def _compose_starts(self) -> None:
@@ -399,6 +403,10 @@ class Daemon:
         self.image_history = self.images.image_history
         self.image_tag = self.images.image_tag
         self.image_remove = ready(self.images.image_remove)
+        self.images_prune = ready(self.images.images_prune)
+
+    def _work_later(self, delay_s: float, work: Callable[[], None]) -> None:
+        self.timers.call_later(delay_s, lambda: self.workers.submit(work))
 
     def _when_restored(self, call: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(call)
@@ -429,6 +437,7 @@ class Daemon:
         self.services.kernel.prepare_host()
         self.services.runtime.prepare()
         self.restorer.load()
+        self.images.release_unused()
 
     def restore(self) -> None:
         """Bring the networks back, and let the requests that wait for them go on.

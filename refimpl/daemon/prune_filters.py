@@ -19,6 +19,7 @@ _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _SECONDS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
 }  # fmt: skip
+_UNTIL_CHARACTERS_MAX = 100
 _STAMP = re.compile(r"\d{1,11}(\.\d+)?", re.ASCII)
 
 
@@ -52,7 +53,9 @@ def _until(texts: Sequence[str], now: datetime) -> datetime | None:
     if not texts:
         return None
     text = texts[0]
-    moment = _before(text, now) or _seconds(text) or _date(text)
+    moment = None
+    if len(text) <= _UNTIL_CHARACTERS_MAX:  # the patterns take long for thousands of digits
+        moment = _before(text, now) or _seconds(text) or _date(text)
     if moment is None:
         raise EngineError(f'failed to parse value as time or duration: "{text}"')
     return moment

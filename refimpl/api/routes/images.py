@@ -13,7 +13,7 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import Backend, Wire
-from refimpl.daemon.image_store import familiar_name
+from refimpl.daemon.images.references import familiar_name
 from refimpl.errors import NotFound, NotServed
 
 
@@ -71,10 +71,15 @@ def _remove(backend: Backend, request: Request, answer: Answer, name: str) -> No
     answer.json(backend.image_remove(name, force=request.flag("force"), prune=prune))
 
 
+def _prune(backend: Backend, request: Request, answer: Answer) -> None:
+    answer.json(backend.images_prune(request.filters()))
+
+
 ROUTES = (
     route("GET", "/images/json", _list),
     route("POST", "/images/create", _create),
     route("POST", "/images/load", _load),
+    route("POST", "/images/prune", _prune),
     route("GET", "/images/{name}/json", _inspect),
     route("GET", "/images/{name}/history", _history),
     route("POST", "/images/{name}/tag", _tag),

@@ -41,7 +41,6 @@ _ENDPOINTS = {
         "/grpc",
         "/auth",
         "/images/{name}/push",
-        "/images/prune",
         "/volumes/create",
         "/plugins/pull",
         "/plugins/create",

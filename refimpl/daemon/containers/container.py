@@ -241,6 +241,8 @@ class Container:
     ends: Ends = field(default_factory=Ends, repr=False)
     written_host_config: tuple[HostConfig, bytes] | None = field(default=None, repr=False)
     """A copy of what `hostconfig.json` has, and how it is encoded; None before the first time."""
+    is_unwritten: bool = False
+    """Whether the documents on disk are older than this, because a write failed."""
     listed: Listed | None = None
     """None until it is written down for the first time."""
 

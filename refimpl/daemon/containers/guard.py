@@ -33,6 +33,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="daemon")
+        self._pool.submit(lambda: None)  # one thread at least, for when no more can be started
 
     def submit(self, work: Callable[[], None]) -> None:
         """Do something soon, on a thread of the pool; a failure is logged."""
@@ -43,7 +44,11 @@ class Workers:
             except Exception:
                 log.exception("background work failed")
 
-        self._pool.submit(logged)
+        try:
+            self._pool.submit(logged)
+        except RuntimeError as error:
+            # the work is queued all the same, and done by a thread that there is
+            log.warning("no more worker can be started: %s", error)
 
     def close(self) -> None:
         """Wait until everything that was submitted is done."""

@@ -17,7 +17,8 @@ from refimpl.daemon.containers.checkpoint import Checkpoints
 from refimpl.daemon.containers.container import Container, NetworkSettings
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.image_store import Image, ImageStore
+from refimpl.daemon.images.document import Image
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.names import random_name
 from refimpl.daemon.network.links import Links
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
@@ -101,31 +102,28 @@ class Creator:
         endpoints = verify.verify_networking_config(networking)
         refuse_published_ports(host_config)
 
-        image = self._image_of(config)
-        merge_image_config(config, image.config)
-        command = [*(config.entrypoint or []), *(config.cmd or [])]
-        if not command or not command[0]:
-            raise InvalidParameter("No command specified")
-
-        container_id = self.new_id()
-        full_name = self._take_name(container_id, name)
-        try:
-            container = self._new_container(container_id, full_name, config, host_config, image)
-            container.network_settings.is_anonymous_endpoint = not name
-            self._create_or_destroy(container, endpoints)
-        except BaseException:
-            self.links.link_index.forget(container_id)
-            self.containers.release_name(full_name)
-            self.files.remove(self.config.data("containers", container_id))
-            raise
-        self.containers.add(container)
-        self.events.log_container(container, "create")
-        return container_id, warnings
-
-    def _image_of(self, config: Config) -> Image:
         if not config.image:
             raise InvalidParameter("No command specified")
-        return self.images.get(config.image)
+        with self.images.using(config.image) as image:
+            merge_image_config(config, image.config)
+            command = [*(config.entrypoint or []), *(config.cmd or [])]
+            if not command or not command[0]:
+                raise InvalidParameter("No command specified")
+
+            container_id = self.new_id()
+            full_name = self._take_name(container_id, name)
+            try:
+                container = self._new_container(container_id, full_name, config, host_config, image)
+                container.network_settings.is_anonymous_endpoint = not name
+                self._create_or_destroy(container, endpoints)
+            except BaseException:
+                self.links.link_index.forget(container_id)
+                self.containers.release_name(full_name)
+                self.files.remove(self.config.data("containers", container_id))
+                raise
+            self.containers.add(container)
+            self.events.log_container(container, "create")
+            return container_id, warnings
 
     def _take_name(self, container_id: str, name: str | None) -> str:
         if name:

@@ -32,6 +32,7 @@ class Remover:
 
     Attributes:
         kill: ends a container that runs.
+        release_images: deletes the layers that a removed image left for its last container.
         sandbox_destroy: gives back a container's sandbox, if it still has one.
         update_network: gives the sandbox of a container that lost a link the others.
     """
@@ -49,6 +50,7 @@ class Remover:
     events: Events
     network_actions: NetworkActions
     sandbox_destroy: Callable[[str], None]
+    release_images: Callable[[], None]
 
     def container_remove(
         self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False
@@ -106,6 +108,7 @@ class Remover:
         self.streams.forget(container)
         self.restart_managers.forget(container.id)
         self.containers.discard(container)
+        self.release_images()
         container.ends.removed()
         self.events.log_container(container, "destroy")
 

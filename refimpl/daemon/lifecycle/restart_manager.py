@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from refimpl.model.wire_container import RestartPolicy
+
+log = logging.getLogger(__name__)
 
 BACKOFF_FACTOR = 2
 DEFAULT_TIMEOUT_S = 0.1
@@ -22,22 +25,20 @@ STABLE_S = 10.0
 
 
 class Timers:
-    """One thread that calls what is due; a call must be short."""
+    """One thread that calls what is due; a call must be short, and its failure is logged."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+        self._thread.start()
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
         """Call something in `delay_s` seconds."""
         with self._changed:
             heapq.heappush(self._due, (time.monotonic() + delay_s, next(self._numbers), call))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
-                self._thread.start()
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -45,8 +46,7 @@ class Timers:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while True:
@@ -58,7 +58,10 @@ class Timers:
                     self._changed.wait(self._due[0][0] - now if self._due else None)
                     continue
                 _, _, call = heapq.heappop(self._due)
-            call()
+            try:
+                call()
+            except Exception:
+                log.exception("what was due failed")
 
 
 class RestartManager:

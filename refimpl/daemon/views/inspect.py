@@ -12,8 +12,9 @@ from refimpl.daemon.backend import Wire
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.network.links import Links
+from refimpl.errors import NotFound
 from refimpl.model.moments import format_time
 from refimpl.model.network_mode import DEFAULT_NETWORK
 from refimpl.model.wire_container import EndpointSettings
@@ -78,10 +79,10 @@ class Inspector:
         return document
 
     def _lower_directories(self, container: Container) -> tuple[str, ...]:
-        for image in self.images:
-            if image.id == container.image_id:
-                return self.images.layers(image)
-        return ()
+        try:
+            return self.images.layers(container.image_id)
+        except NotFound:
+            return ()
 
 
 def network_settings_document(container: Container) -> Wire:

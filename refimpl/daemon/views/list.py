@@ -15,7 +15,7 @@ from refimpl.daemon.containers.container import Container, State
 from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.filters import has_labels, matches, verify_filters
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.views.inspect import mount_documents
 from refimpl.errors import EngineError, InvalidParameter, NotFound
 

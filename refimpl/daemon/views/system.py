@@ -22,7 +22,7 @@ from refimpl.daemon.backend import EventStream, Filters, Wire
 from refimpl.daemon.config import DEFAULT_RUNTIME, DaemonConfig
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.store import ImageStore
 from refimpl.kernel.base import Files
 from refimpl.model.moments import format_time
 from refimpl.oci.base import Runtime
@@ -100,7 +100,7 @@ class System:
             "ContainersRunning": running - paused,
             "ContainersPaused": paused,
             "ContainersStopped": len(states) - running,
-            "Images": len(list(self.images)),
+            "Images": len(self.images),
             "Driver": "overlay2",
             "DriverStatus": [],
             "Plugins": {

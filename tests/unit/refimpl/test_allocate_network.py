@@ -75,7 +75,7 @@ def engine() -> Iterator[Engine]:
         build_sandbox_options=SandboxSettings(
             config=config, net_controller=controller, links=links
         ).build_sandbox_options,
-        checkpoints=Checkpoints(world.files),
+        checkpoints=Checkpoints(world.files, lambda delay_s, work: None),
         files=world.files,
         events=Events(lambda: NOW),
         network_actions=metrics.network_actions,

@@ -61,6 +61,7 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
         ("POST", "/networks/n/disconnect", b"{}", ("network_disconnect", "n", {})),
         ("DELETE", "/networks/n", None, ("network_remove", "n")),
         ("POST", "/networks/prune", None, ("networks_prune", {})),
+        ("POST", "/images/prune", None, ("images_prune", {})),
         ("GET", "/images/json?all=1", None, ("image_list", {"all_": True, "filters": {}})),
         ("GET", "/images/i/history", None, ("image_history", "i")),
         ("POST", "/images/a/b/tag?repo=c&tag=d", None, ("image_tag", "a/b", "c", "d")),
