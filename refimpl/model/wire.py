@@ -106,8 +106,11 @@ STRING = _scalar("string", str, "")
 BOOL = _scalar("bool", bool, False)
 INT = _integer("int", -(2**63), 2**63 - 1)
 INT64 = _integer("int64", -(2**63), 2**63 - 1)
+DURATION = _integer("time.Duration", -(2**63), 2**63 - 1)
+"""In nanoseconds."""
 UINT = _integer("uint", 0, 2**64 - 1)
 UINT16 = _integer("uint16", 0, 2**16 - 1)
+UINT64 = _integer("uint64", 0, 2**64 - 1)
 ANY = Kind("interface {}", lambda: None, lambda value, place: value)
 
 

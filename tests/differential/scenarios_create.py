@@ -1,5 +1,7 @@
 """What a create takes and refuses: bind mounts, links' aliases, addresses, signals, times."""
 
+from typing import Any
+
 from tests.differential.scenario import scenario
 from tests.differential.stage import Stage
 
@@ -34,6 +36,21 @@ TAKEN_BINDS = (
     "//srv:/h:",
     "/etc/hostname:/etc/hosts:ro,z",
     "/:/h",
+)
+
+WRONG_TYPES: tuple[dict[str, Any], ...] = (
+    {"Ulimits": "x"},
+    {"Ulimits": [{"Name": "nofile", "Hard": 2**63}]},
+    {"Ulimits": [{"Name": "nofile", "Soft": 1.5}]},
+    {"Devices": [{"PathOnHost": 5}]},
+    {"Devices": {}},
+    {"DeviceRequests": [{"Count": "all"}]},
+    {"DeviceRequests": [{"Capabilities": [["gpu"], "gpu"]}]},
+    {"BlkioWeightDevice": [{"Path": "/dev/a", "Weight": 70000}]},
+    {"BlkioDeviceReadBps": [{"Path": "/dev/a", "Rate": -1}]},
+    {"BlkioDeviceWriteIOps": "x"},
+    {"ConsoleSize": [1, -1]},
+    {"PidsLimit": "x"},
 )
 
 
@@ -118,4 +135,16 @@ def host_options_out_of_range(engine: Stage) -> None:
     engine.create("ct2", host={"runtime": "kata"})
     engine.create("ct3", host={"oom_score_adj": 2**70})
     engine.create("ct4", host={"shm_size": 2**64})
-    engine.create("ct5", host={"runtime": "runc"})
+    for options in WRONG_TYPES:
+        engine.request("POST", "/containers/create", {"Image": "nothere", "HostConfig": options})
+    for check in ("x", {"Interval": "1s"}, {"Retries": 2**63}, {"Test": "x"}, {"Timeout": 1.5}):
+        engine.request("POST", "/containers/create", {"Image": "nothere", "Healthcheck": check})
+    engine.create(
+        "ct5",
+        host={
+            "runtime": "runc",
+            "ulimits": [{"Name": "nofile", "Soft": 5, "Hard": 6}],
+            "device_write_bps": [{"Path": "/dev/null", "Rate": 5}],
+        },
+        healthcheck={"test": ["NONE"], "retries": 3},
+    )
