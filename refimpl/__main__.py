@@ -12,6 +12,7 @@ from pathlib import Path
 
 from refimpl.errors import EngineError
 from refimpl.flags import parse_arguments
+from refimpl.kernel.files import LinuxFiles
 from refimpl.oci.runtime import become_subreaper, find_runtime
 from refimpl.signals import Signals
 
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ThreadPoolExecutor(1) as meanwhile:
             # the runtime tells its version while the rest of the program is loaded
             root = str(Path(options.exec_root).absolute() / "runtime")
-            runtime = meanwhile.submit(find_runtime, root, options.runtime)
+            runtime = meanwhile.submit(
+                find_runtime, root, LinuxFiles().read_inside, options.runtime
+            )
             gc.disable()  # until the API listens: a tenth of the time that all this takes
             from refimpl.program import run  # noqa: PLC0415
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import ParamSpec, TypeVar
 
-from refimpl.daemon.attach import Attacher
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.checkpoint import Checkpoints
 from refimpl.daemon.containers.guard import Workers
@@ -27,7 +26,6 @@ from refimpl.daemon.images.remove import UsedBy
 from refimpl.daemon.images.service import ImageService
 from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.cleanup import Cleanup
-from refimpl.daemon.lifecycle.container_streams import ContainerStreams
 from refimpl.daemon.lifecycle.create import Creator
 from refimpl.daemon.lifecycle.exec import Execs
 from refimpl.daemon.lifecycle.monitor import Monitor
@@ -46,7 +44,9 @@ from refimpl.daemon.network.sandbox_options import SandboxSettings
 from refimpl.daemon.networking import Networking
 from refimpl.daemon.networks import Networks
 from refimpl.daemon.root_lock import RootLock
-from refimpl.daemon.stdio import StdioLoop
+from refimpl.daemon.streams.attach import Attachments
+from refimpl.daemon.streams.registry import StreamsRegistry
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.daemon.views.inspect import Inspector
 from refimpl.daemon.views.list import Lister
 from refimpl.daemon.views.system import System, load_engine_id
@@ -139,7 +139,7 @@ class Daemon:
             ],
         )
         self.stdio = StdioLoop()
-        self.streams = ContainerStreams(loop=self.stdio, clock=services.clock)
+        self.streams = StreamsRegistry(self.stdio.resume, services.clock)
         self.restart_managers = RestartManagers()
 
     def _compose_network(self) -> None:
@@ -198,6 +198,7 @@ class Daemon:
         )
         self.specs = Specs(
             config=config,
+            kernel=services.kernel,
             containers=self.containers,
             net_controller=self.net_controller,
             links=self.links,
@@ -253,6 +254,7 @@ class Daemon:
             specs=self.specs,
             runtime=services.runtime,
             streams=self.streams,
+            stdio=self.stdio,
             restart_managers=self.restart_managers,
             checkpoints=self.checkpoints,
             events=self.events,
@@ -305,11 +307,11 @@ class Daemon:
             ),
             events=self.events,
         )
-        self.attacher = Attacher(
-            containers=self.containers,
+        self.attachments = Attachments(
+            get_container=self.containers.get_container,
             streams=self.streams,
-            runtime=services.runtime,
-            events=self.events,
+            resize=services.runtime.resize,
+            log_event=self.events.log_container,
         )
 
     def _compose_boot(self) -> None:
@@ -369,7 +371,7 @@ class Daemon:
         self.info = self.system.info
         self.events_subscribe = self.system.events_subscribe
         self.container_list = ready(self.lister.container_list)
-        self.container_logs = ready(self.attacher.container_logs)
+        self.container_logs = ready(self.attachments.container_logs)
         self.container_create = ready(self.creator.container_create)
         self.container_start = ready(self.starter.container_start)
         self.container_stop = ready(self.stopper.container_stop)
@@ -381,9 +383,9 @@ class Daemon:
         self.container_rename = ready(self.renamer.container_rename)
         self.container_remove = ready(self.remover.container_remove)
         self.containers_prune = ready(self.remover.containers_prune)
-        self.container_resize = ready(self.attacher.container_resize)
+        self.container_resize = ready(self.attachments.container_resize)
         self.container_inspect = ready(self.inspector.container_inspect)
-        self.container_attach = ready(self.attacher.container_attach)
+        self.container_attach = ready(self.attachments.container_attach)
         self.exec_create = ready(self.execs.exec_create)
         self.exec_exists = self.execs.exec_exists
         self.exec_start = self.execs.exec_start
@@ -397,6 +399,7 @@ class Daemon:
         self.network_remove = ready(self.networks.network_remove)
         self.networks_prune = ready(self.networks.networks_prune)
         self.image_import = self.images.image_import
+        self.image_pull = self.images.image_pull
         self.image_load = self.images.image_load
         self.image_list = self.images.image_list
         self.image_inspect = self.images.image_inspect

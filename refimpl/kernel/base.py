@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import NamedTuple, Protocol
 
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
+
 Address = IPv4Interface | IPv6Interface
 Subnet = IPv4Network | IPv6Network
 
@@ -141,9 +143,6 @@ class Kernel(Protocol):
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
 
-    def remove_firewall(self) -> None:
-        """Delete the engine's own table; no error when it is not there."""
-
     # -- sandboxes -------------------------------------------------------------------------
     def expect_sandbox(self) -> None:
         """Begin ahead what takes longest of the next `create_sandbox`; return at once.
@@ -201,8 +200,8 @@ class Kernel(Protocol):
     def unmount(self, target: str) -> None:
         """Unmount (lazily); no error when nothing is mounted there."""
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        """Return the mount points at or below a directory, deepest first."""
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Refuse, with Docker's text, a bind mount whose propagation its source does not allow."""
 
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""
@@ -217,11 +216,14 @@ class Files(Protocol):
     def overwrite(self, path: str, content: bytes) -> None:
         """Change a file in place, keeping its inode: it may be bind-mounted into a container."""
 
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
+        """Return a regular file's content, which may have so many bytes; never wait for it."""
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         """Create a directory and its parents; no error when it is there."""
+
+    def make_mount_source(self, path: str) -> None:
+        """Create a directory that a container is to mount, unless something is there already."""
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole directory; no error when it is not there."""

@@ -147,10 +147,6 @@ class LinuxKernel:
         """Make the engine's own nftables table say exactly this, in one transaction."""
         self._firewall.apply(networks)
 
-    def remove_firewall(self) -> None:
-        """Delete the engine's own table; no error when it is not there."""
-        self._firewall.remove()
-
     # -- sandboxes -------------------------------------------------------------------------
 
     def expect_sandbox(self) -> None:
@@ -368,9 +364,9 @@ class LinuxKernel:
         """Unmount (lazily); no error when nothing is mounted there."""
         mounts.unmount(target)
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        """Return the mount points at or below a directory, deepest first."""
-        return mounts.mounts_below(directory)
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Refuse a bind mount whose propagation its source does not allow."""
+        mounts.check_propagation(source, propagation)
 
 
 # -- batches -------------------------------------------------------------------------------------

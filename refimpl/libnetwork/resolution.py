@@ -17,6 +17,7 @@ from ipaddress import IPv4Address
 from refimpl.kernel.base import Files
 from refimpl.libnetwork import files as texts
 from refimpl.libnetwork.upstream import Upstream
+from refimpl.limits import CONTAINER_FILE_BYTES_MAX
 from refimpl.model.network import SandboxOptions
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,8 @@ class ResolutionFiles:
 
     def _current_hosts(self) -> str:
         if self._is_live:
-            self._hosts = texts.decode(self._files.read(self._options.hosts_path))
+            content = self._files.read(self._options.hosts_path, bytes_max=CONTAINER_FILE_BYTES_MAX)
+            self._hosts = texts.decode(content)
         return self._hosts
 
     def _change_hosts(self, content: str) -> None:
@@ -170,7 +172,9 @@ class ResolutionFiles:
 
     def _current_resolv_conf(self) -> str:
         if self._is_live:
-            content = self._files.read(self._options.resolv_conf_path)
+            content = self._files.read(
+                self._options.resolv_conf_path, bytes_max=CONTAINER_FILE_BYTES_MAX
+            )
             self._resolv_conf = texts.decode(content)
         return self._resolv_conf
 

@@ -156,9 +156,15 @@ class Sandbox:
             undo.pop_all()
 
     def update_hosts_entry(self, name: str, address: str) -> None:
-        """Change the address in the hosts lines that name `name` (a linked container moved)."""
+        """Change the address in the hosts lines that name `name` (a linked container moved).
+
+        What this container has made of its file hinders only itself: a failure is logged.
+        """
         with self._lock:
-            self.files.update_entry(name, address)
+            try:
+                self.files.update_entry(name, address)
+            except OSError as error:
+                logger.warning("hosts of container %s: %s", self.container_id, error)
 
     def refresh(self, options: SandboxOptions) -> None:
         """Take other options: build the files anew, and open what the links now ask for.

@@ -211,16 +211,13 @@ def struct(model: type[T], *, go_type: str) -> Kind:
 
 def _fill(model: type[T], value: Mapping[str, Any], place: Place, struct_name: str) -> T:
     """Fill a model from an object; a name that is given twice counts as its last value."""
-    given = {key.lower(): one for key, one in value.items()}
-    given.update(value)
+    by_name = _fields_of(model).by_name  # type: ignore[arg-type]  # a class is hashable
     arguments = {}
-    for field in dataclasses.fields(model):  # type: ignore[arg-type]  # a model is a dataclass
-        name = field.metadata.get("wire")
-        if name is None:
-            continue
-        found = given.get(name, given.get(name.lower()))
-        kind: Kind = field.metadata["kind"]
-        arguments[field.name] = kind.decode(found, place.field(struct_name, name))
+    for key, one in value.items():
+        field = by_name.get(key) or by_name.get(key.lower())
+        if field is not None and one is not None:
+            name, attribute, kind = field
+            arguments[attribute] = kind.decode(one, place.field(struct_name, name))
     return model(**arguments)
 
 
@@ -271,6 +268,8 @@ class _Fields:
     """The pointers that are marked `omitempty`."""
     encoders: tuple[tuple[str, Callable[[Any], Any]], ...]
     """By name, for the fields that are not written as they are; none has null to write."""
+    by_name: Mapping[str, tuple[str, str, Kind]]
+    """By name as it is and in lower case: the name, the attribute and the kind."""
 
 
 @cache
@@ -289,4 +288,9 @@ def _fields_of(model: type) -> _Fields:
             for name, field in zip(names, fields, strict=True)
             if field.metadata["kind"].encode is not _as_it_is
         ),
+        {
+            key: (name, field.name, field.metadata["kind"])
+            for name, field in zip(names, fields, strict=True)
+            for key in (name, name.lower())
+        },
     )

@@ -10,7 +10,7 @@ Mirrors: moby api/types/container/{config,host_config}.go, api/types/network/net
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from refimpl.model.network_mode import NetworkMode
@@ -107,7 +107,7 @@ class RestartPolicy:
 
 @dataclass(slots=True, kw_only=True)
 class LogConfig:
-    """The logging driver; only json-file is served."""
+    """The logging driver and its options (`refimpl.daemon.streams.log_options`)."""
 
     type: str = wire("Type", STRING)
     config: dict[str, str] | None = wire("Config", STRING_MAP)
@@ -351,9 +351,51 @@ class CreateRequest(Config):
         omitempty=True,
     )
 
+    cpuset: str = wire("Cpuset", STRING, omitempty=True)
+
+    @classmethod
+    def from_wire(cls, document: Document | None) -> CreateRequest:
+        """Build a request from its document.
+
+        Clients of before API 1.18 give the host configuration's fields beside the portable ones
+        and not in an object of their own (moby: ContainerConfigWrapper.getHostConfig). With such
+        an object only five of them count.
+
+        Raises:
+            WireError: a value has the wrong type.
+        """
+        go_type = "runconfig.ContainerConfigWrapper"
+        request = decode(cls, document, go_type=go_type)
+        outer = {
+            key: value for key, value in (document or {}).items() if key.lower() in _HOST_FIELDS
+        }
+        if outer:
+            beside = decode(HostConfig, outer, go_type=go_type)
+            request.host_config = _merged(request.host_config, beside)
+        if request.host_config is not None and not request.host_config.cpuset_cpus:
+            request.host_config.cpuset_cpus = request.cpuset
+        return request
+
     def config(self) -> Config:
         """Return the portable part alone."""
         return Config.from_wire(Config.to_wire(self))
+
+
+_HOST_FIELDS = frozenset(
+    field.metadata["wire"].lower() for field in fields(HostConfig) if "wire" in field.metadata
+)
+
+
+def _merged(inner: HostConfig | None, beside: HostConfig) -> HostConfig:
+    """Return the host configuration, completed by what stands beside it."""
+    if inner is None:
+        return beside
+    inner.memory = inner.memory or beside.memory
+    inner.memory_swap = inner.memory_swap or beside.memory_swap
+    inner.cpu_shares = inner.cpu_shares or beside.cpu_shares
+    inner.cpuset_cpus = inner.cpuset_cpus or beside.cpuset_cpus
+    inner.volume_driver = inner.volume_driver or beside.volume_driver
+    return inner
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,17 +13,15 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import Backend, Wire
-from refimpl.daemon.images.references import familiar_name
-from refimpl.errors import NotFound, NotServed
+from refimpl.errors import NotServed
 
 
 def _create(backend: Backend, request: Request, answer: Answer) -> None:
     if image := request.text("fromImage"):
-        name = familiar_name(image, request.text("tag"))
-        raise NotFound(
-            f"pull access denied for {name}: this engine has no registry to pull from; "
-            "use docker load or docker import"
-        )
+        progress = backend.image_pull(image, request.text("tag"))
+        with answer.stream("application/json") as out:
+            streams.send_progress(out, progress)
+        return
     if (source := request.text("fromSrc")) != "-":
         raise NotServed(f"this engine imports an image from the request only, not from {source!r}")
     progress = backend.image_import(

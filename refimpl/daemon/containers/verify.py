@@ -10,7 +10,6 @@ verifyContainerSettings, daemon/create.go verifyNetworkingConfig (v20.10).
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 
@@ -19,6 +18,7 @@ from refimpl.daemon.containers.refusals import HOST_LINKS
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import is_ip
 from refimpl.limits import PORT_MAX
+from refimpl.model.strconv import quote
 from refimpl.model.wire_container import (
     Config,
     EndpointSettings,
@@ -26,25 +26,11 @@ from refimpl.model.wire_container import (
     NetworkingConfig,
     RestartPolicy,
 )
+from refimpl.oci.capabilities import BY_NUMBER
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
-CAPABILITIES = frozenset(
-    "CAP_" + name
-    for name in (
-        "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN "
-        "DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE "
-        "MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON "
-        "SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE "
-        "SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
-    ).split()
-)
-
-
-def quote(text: str) -> str:
-    """Quote a text as Go's %q does."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def verify_name(name: str) -> None:
@@ -150,9 +136,6 @@ def verify_host_config(host_config: HostConfig) -> None:
     for field, names in (("CapAdd", host_config.cap_add), ("CapDrop", host_config.cap_drop)):
         for name in names or []:
             normalise_capability(name, field)
-    if host_config.log_config.type not in {"", "json-file"}:
-        kind = host_config.log_config.type
-        raise InvalidParameter(f'error looking up logging plugin {kind}: plugin "{kind}" not found')
     dns, search, options = host_config.dns, host_config.dns_search, host_config.dns_options
     for entry in (*(dns or ()), *(search or ()), *(options or ())):
         verify_word("DNS entry", entry)
@@ -215,7 +198,7 @@ def normalise_capability(name: str, field: str) -> str:
     if upper == "ALL":
         return upper
     full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
-    if full not in CAPABILITIES:
+    if full not in BY_NUMBER:
         raise InvalidParameter(f'invalid {field}: unknown capability: "{full}"')
     return full
 

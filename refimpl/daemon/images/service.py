@@ -79,6 +79,18 @@ class ImageService:
         self._log(image, "import", image.id)
         yield {"status": image.id}
 
+    def image_pull(self, name: str, tag: str) -> Iterator[Wire]:
+        """Refuse a pull (moby: PullImage).
+
+        Raises:
+            InvalidParameter: the name is none.
+            NotFound: there is no registry.
+        """
+        raise NotFound(
+            f"pull access denied for {familiar_name(name, tag)}: this engine has no registry to "
+            "pull from; use docker load or docker import"
+        )
+
     def image_load(self, stream: BinaryIO, *, quiet: bool = False) -> Iterator[Wire]:
         """Load what `docker save` wrote (moby: LoadImage); `quiet` changes nothing here.
 

@@ -21,11 +21,12 @@ from refimpl.daemon.images.document import Image
 from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.names import random_name
 from refimpl.daemon.network.links import Links
+from refimpl.daemon.streams.log_options import validate_log_config
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
 from refimpl.kernel.base import Files
 from refimpl.model.binds import parse_binds
 from refimpl.model.network_mode import NetworkMode
-from refimpl.model.wire import WireError, decode
+from refimpl.model.wire import WireError
 from refimpl.model.wire_container import (
     Config,
     CreateRequest,
@@ -33,27 +34,10 @@ from refimpl.model.wire_container import (
     HostConfig,
     NetworkingConfig,
 )
+from refimpl.oci.base import MASKED_PATHS, READONLY_PATHS
+from refimpl.oci.security import read_security_options
 
 SHM_BYTES = 64 * 1024 * 1024
-MASKED_PATHS = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-]
-READONLY_PATHS = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-]
 NAME_ATTEMPTS = 6
 _CONFIG_FIELDS = frozenset(name.lower() for name in Config().to_wire()) | {
     "exposedports",
@@ -98,6 +82,8 @@ class Creator:
             warnings.append("Published ports are discarded when using host network mode")
         verify.verify_container_config(config)
         verify.verify_host_config(host_config)
+        validate_log_config(host_config.log_config)
+        read_security_options(host_config.security_opt or ())
         refuse_unserved(host_config)
         endpoints = verify.verify_networking_config(networking)
         refuse_published_ports(host_config)
@@ -203,10 +189,12 @@ class Creator:
         host_config.console_size = host_config.console_size or [0, 0]
         if not host_config.privileged:
             host_config.masked_paths = (
-                MASKED_PATHS if host_config.masked_paths is None else host_config.masked_paths
+                list(MASKED_PATHS) if host_config.masked_paths is None else host_config.masked_paths
             )
             host_config.readonly_paths = (
-                READONLY_PATHS if host_config.readonly_paths is None else host_config.readonly_paths
+                list(READONLY_PATHS)
+                if host_config.readonly_paths is None
+                else host_config.readonly_paths
             )
 
 
@@ -218,7 +206,7 @@ def decode_create(body: Wire) -> tuple[Config, HostConfig, NetworkingConfig | No
         EngineError: a value has the wrong type; v20.10 answers that with 500.
     """
     try:
-        request = decode(CreateRequest, body, go_type="runconfig.ContainerConfigWrapper")
+        request = CreateRequest.from_wire(body)
     except WireError as error:
         raise EngineError(str(error)) from error
     config = request.config()

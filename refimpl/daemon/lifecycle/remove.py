@@ -17,11 +17,11 @@ from refimpl.daemon.containers.guard import guarded
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.events.metrics import NetworkActions
-from refimpl.daemon.lifecycle.container_streams import ContainerStreams
 from refimpl.daemon.lifecycle.restart_manager import RestartManagers
 from refimpl.daemon.lifecycle.root_filesystem import RootFilesystems
 from refimpl.daemon.network.links import Links
 from refimpl.daemon.prune_filters import PruneFilters
+from refimpl.daemon.streams.registry import StreamsRegistry
 from refimpl.errors import Conflict, EngineError, NotFound
 from refimpl.kernel.base import Files
 
@@ -45,7 +45,7 @@ class Remover:
     files: Files
     links: Links
     update_network: Callable[[Container], None]
-    streams: ContainerStreams
+    streams: StreamsRegistry
     restart_managers: RestartManagers
     events: Events
     network_actions: NetworkActions

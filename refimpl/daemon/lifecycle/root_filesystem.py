@@ -38,6 +38,17 @@ class RootFilesystems:
             )
         )
 
+    def prepare_binds(self, container: Container) -> None:
+        """Make the directories to be bound that are missing (moby: setupMounts).
+
+        Raises:
+            OSError: one cannot be made, or does not propagate mounts as was asked; with Docker's
+                text.
+        """
+        for bind in container.binds:
+            self.files.make_mount_source(bind.source)
+            self.kernel.check_propagation(bind.source, bind.propagation or "rprivate")
+
     def unmount(self, container: Container) -> None:
         """Unmount it, if it is mounted."""
         self.kernel.unmount(self.merged(container))

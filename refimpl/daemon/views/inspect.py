@@ -14,6 +14,7 @@ from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.network.links import Links
+from refimpl.daemon.views.mounts import mount_documents
 from refimpl.errors import NotFound
 from refimpl.model.moments import format_time
 from refimpl.model.network_mode import DEFAULT_NETWORK
@@ -111,18 +112,3 @@ def network_settings_document(container: Container) -> Wire:
         "MacAddress": default.mac_address,
         "Networks": {name: entry.settings.to_wire() for name, entry in networks.items()},
     }
-
-
-def mount_documents(container: Container) -> list[Wire]:
-    """Return the bind mounts as inspect and list show them."""
-    return [
-        {
-            "Type": "bind",
-            "Source": bind.source,
-            "Destination": bind.destination,
-            "Mode": bind.mode,
-            "RW": not bind.read_only,
-            "Propagation": bind.shown_propagation,
-        }
-        for bind in container.binds
-    ]

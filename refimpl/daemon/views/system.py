@@ -24,11 +24,10 @@ from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.images.store import ImageStore
 from refimpl.kernel.base import Files
+from refimpl.model.api_version import API_VERSION, API_VERSION_MIN
 from refimpl.model.moments import format_time
 from refimpl.oci.base import Runtime
 
-API_VERSION = "1.41"
-API_MIN_VERSION = "1.24"
 ENGINE_VERSION = "20.10.24+netinit"
 """The release whose behaviour this is; clients compare it as a version."""
 _LIMITS = (
@@ -59,7 +58,7 @@ class System:
         details = {
             "Version": ENGINE_VERSION,
             "ApiVersion": API_VERSION,
-            "MinAPIVersion": API_MIN_VERSION,
+            "MinAPIVersion": API_VERSION_MIN,
             "GitCommit": "",
             "GoVersion": f"python{platform.python_version()}",
             "Os": "linux",
@@ -75,7 +74,7 @@ class System:
             "GitCommit": "",
             "GoVersion": details["GoVersion"],
             "KernelVersion": kernel.release,
-            "MinAPIVersion": API_MIN_VERSION,
+            "MinAPIVersion": API_VERSION_MIN,
             "Os": "linux",
         }
         return {
@@ -107,7 +106,7 @@ class System:
                 "Volume": [],
                 "Network": ["bridge", "host", "null"],
                 "Authorization": None,
-                "Log": ["json-file"],
+                "Log": ["json-file", "local"],
             },
             **dict.fromkeys(_LIMITS, False),
             "IPv4Forwarding": _is_on("net/ipv4/ip_forward"),
@@ -153,9 +152,12 @@ class System:
             "Isolation": "",
             "InitBinary": "",
             "RuncCommit": {"ID": self.runtime.version, "Expected": self.runtime.version},
-            "SecurityOptions": [],
+            "SecurityOptions": self._security_options(),
             "Warnings": None,
         }
+
+    def _security_options(self) -> list[str]:
+        return ["name=seccomp,profile=default"] if self.runtime.has_seccomp else []
 
     def events_subscribe(
         self, *, since: str = "", until: str = "", filters: Filters

@@ -27,6 +27,7 @@ from refimpl.libnetwork.drivers.base import (
 from refimpl.libnetwork.ipam import overlaps
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.network import LinkTarget
+from refimpl.model.strconv import parse_bool, parse_int
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,6 @@ INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
 MTU = "com.docker.network.driver.mtu"
 CONTAINER_IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _PORT_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 _DOTTED_QUAD = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
@@ -375,23 +374,17 @@ def _read_options(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parse_bool(label: str, value: str) -> bool:
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise EngineError(
-        f'failed to parse {label} value: {value} (strconv.ParseBool: parsing "{value}": '
-        "invalid syntax)"
-    )
+    try:
+        return parse_bool(value)
+    except ValueError as error:
+        raise EngineError(f"failed to parse {label} value: {value} ({error})") from None
 
 
 def _parse_mtu(value: str) -> int:
-    if re.fullmatch(r"[+-]?[0-9]+", value) is None:
-        raise EngineError(
-            f'failed to parse {MTU} value: {value} (strconv.Atoi: parsing "{value}": '
-            "invalid syntax)"
-        )
-    mtu_bytes = int(value)
+    try:
+        mtu_bytes = parse_int(value)
+    except ValueError as error:
+        raise EngineError(f"failed to parse {MTU} value: {value} ({error})") from None
     if mtu_bytes < 0:
         raise EngineError(f"invalid MTU number: {mtu_bytes}")
     # 0 is "not said", as in Go

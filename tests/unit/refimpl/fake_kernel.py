@@ -23,6 +23,7 @@ from refimpl.kernel.base import (
     SandboxPlan,
     Subnet,
 )
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
 
 
 @dataclass
@@ -109,9 +110,6 @@ class FakeKernel:
         self._do("apply_firewall")
         self.firewall = tuple(networks)
 
-    def remove_firewall(self) -> None:
-        self.firewall = None
-
     def expect_sandbox(self) -> None:
         """Nothing is to be seen of it."""
 
@@ -184,10 +182,8 @@ class FakeKernel:
         self.host_keys.discard(target)
         self.mounts.pop(target, None)
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        return tuple(
-            sorted((m for m in self.mounts if Path(m).is_relative_to(directory)), reverse=True)
-        )
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Each mount of the host is shared."""
 
     def close(self) -> None:
         pass
@@ -220,13 +216,19 @@ class FakeFiles:
         self._note(path)
         self.content[path] = content
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
         try:
-            return self.content[path]
+            content = self.content[path]
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, path) from None
+        if len(content) > bytes_max:
+            raise OSError(errno.EFBIG, f"{path} is larger than {bytes_max} bytes")
+        return content
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
+        pass
+
+    def make_mount_source(self, path: str) -> None:
         pass
 
     def remove(self, path: str) -> None:

@@ -7,12 +7,12 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
-from refimpl.kernel.faults import Recorder
 from refimpl.libnetwork.controller import Controller, ControllerConfig
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
 from refimpl.libnetwork.store import Snapshot, SQLiteStore
 from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions, SandboxOptions
+from tests.faults import Recorder
 from tests.unit.refimpl.fake_kernel import FakeFiles, FakeKernel
 
 NETNS = "/run/x/netns"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
@@ -142,7 +143,25 @@ def test_a_container_that_cannot_be_read_hides_no_other(tmp_path, caplog):
     assert "hostconfig.json: Binds: invalid mode: ro,rw" in caplog.text
 
 
-def test_mounts_are_made_in_an_order_in_which_none_hides_another():
+class Mounted:
+    """A kernel whose root directory is mounted as shared, or not."""
+
+    def __init__(self, *, is_shared: bool) -> None:
+        self.is_shared = is_shared
+
+    def check_propagation(self, source: str, propagation: str) -> None:
+        assert (source, propagation) == ("/", "rslave")
+        if not self.is_shared:
+            raise OSError(errno.EINVAL, "it is not a shared or slave mount")
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_mounts_are_made_in_an_order_in_which_none_hides_another(is_shared):
+    unused: Any = None
+    kernel: Any = Mounted(is_shared=is_shared)
+    specs = Specs(
+        config=unused, kernel=kernel, containers=unused, net_controller=unused, links=unused
+    )
     container = Container.from_documents(ROOT, *documents())
     container.hosts_path, container.hostname_path = "/c/hosts", "/c/hostname"
     container.binds = parse_binds(
@@ -150,7 +169,7 @@ def test_mounts_are_made_in_an_order_in_which_none_hides_another():
         tmpfs=None,
         daemon_root="/var/lib/netinit",
     )
-    mounts = Specs._mounts(container)
+    mounts = specs._mounts(container)
     assert [(mount.source, mount.destination) for mount in mounts] == [
         ("/2", "/a"),
         ("/3", "/etc"),
@@ -162,7 +181,7 @@ def test_mounts_are_made_in_an_order_in_which_none_hides_another():
     assert container.hostname_path == "/4"
     asked = {mount.source: (mount.propagation, mount.read_only) for mount in mounts}
     assert (asked["/2"], asked["/3"], asked["/"]) == (
-        ("rslave", False), ("rprivate", True), ("rprivate", False)
+        ("rslave", False), ("rprivate", True), ("rslave" if is_shared else "rprivate", False)
     )  # fmt: skip
 
 

@@ -24,8 +24,9 @@ from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.lifecycle.exec import EXEC_FAILED, Execs
 from refimpl.daemon.lifecycle.restart_manager import RestartManagers
 from refimpl.daemon.lifecycle.start import Starter
-from refimpl.daemon.logs import JSONFileLog
-from refimpl.daemon.stdio import StdioLoop, Streams
+from refimpl.daemon.streams.json_log import JSONFileLog
+from refimpl.daemon.streams.session import Streams
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.model.wire_container import Config, HostConfig
 from refimpl.oci.base import Process, ProcessSpec
@@ -84,15 +85,12 @@ class Recorder:
 class OneStreams:
     """The registry of one container's streams."""
 
-    def __init__(self, streams: Streams, loop: StdioLoop) -> None:
-        self.streams, self.loop = streams, loop
+    def __init__(self, streams: Streams) -> None:
+        self.streams = streams
 
     def of(self, container: Container) -> Streams:
         del container
         return self.streams
-
-    def watch(self, *arguments: Any) -> None:
-        self.loop.watch(*arguments)
 
     def end(self, container: Container) -> None:
         del container
@@ -106,7 +104,7 @@ class World:
         self.loop = StdioLoop()
         self.runtime = ProcessRuntime()
         self.log = JSONFileLog(str(folder / "log"), utc_now)
-        self.streams = Streams(self.loop, tty=False, stdin_once=False, log=self.log)
+        self.streams = Streams(self.loop.resume, tty=False, stdin_once=False, log=self.log)
         self.recorder = Recorder()
         self.ended = threading.Event()
         self.container = Container(
@@ -132,7 +130,8 @@ class World:
             "initialize_networking": lambda _container: None,
             "specs": anything,
             "runtime": self.runtime,
-            "streams": OneStreams(self.streams, self.loop),
+            "streams": OneStreams(self.streams),
+            "stdio": self.loop,
             "restart_managers": RestartManagers(),
             "checkpoints": anything,
             "events": anything,

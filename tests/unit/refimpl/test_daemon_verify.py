@@ -116,6 +116,14 @@ def test_absent_mode_becomes_default():
     assert decode_create({"Image": "i"})[1].network_mode == "default"
 
 
+def test_options_beside_the_others_are_checked_and_kept():
+    assert decode_create({"Image": "i", "NetworkMode": "none"})[1].network_mode.is_none()
+    with pytest.raises(InvalidParameter, match="invalid container format"):
+        decode_create({"Image": "i", "NetworkMode": "container:"})
+    with pytest.raises(InvalidParameter, match="Config cannot be empty"):
+        decode_create({"NetworkMode": "none"})
+
+
 def test_wrong_type_is_a_server_error_as_in_20_10():
     with pytest.raises(EngineError) as refusal:
         decode_create({"Hostname": 5})

@@ -277,6 +277,33 @@ def test_a_new_address_of_a_linked_container_reaches_the_linkers_hosts(world, co
     assert hosts(world) == "172.17.0.5\tdb 1234 name\n"
 
 
+def test_what_a_linker_made_of_its_hosts_does_not_hinder_the_linked_container(
+    world, controller, caplog
+):
+    linker = controller.new_sandbox(sandbox_options())
+    linker.populate()
+    world.files.content["/c/web/hosts"] = b"#" * ((1 << 20) + 1)
+    controller.new_sandbox(
+        sandbox_options("db", parent_updates=((container_id("web"), "db", "172.17.0.5"),))
+    )
+    assert "/c/web/hosts is larger than 1048576 bytes" in caplog.text
+
+
+def test_a_container_whose_hosts_is_endless_leaves_its_network_all_the_same(
+    world, controller, caplog
+):
+    sandbox = start(controller, "web", "aa", "bb")
+    world.files.content["/c/web/hosts"] = b"#" * ((1 << 20) + 1)
+    leave(sandbox, "aa")
+    assert inside(world, sandbox) == {"eth1": "10.3.0.2/24"}
+    assert "/c/web/hosts is larger than 1048576 bytes" in caplog.text
+    with pytest.raises(OSError, match="/c/web/hosts is larger than 1048576 bytes"):
+        connect(sandbox, named(controller, "aa"))
+    assert inside(world, sandbox) == {"eth1": "10.3.0.2/24"}
+    sandbox.delete()
+    assert world.kernel.sandboxes == {}
+
+
 # -- live ----------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The end of a process that was started and that the daemon then cannot look after."""
+"""The end of a process, a container's first or an exec."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from refimpl.oci.base import Process, Runtime
 
 log = logging.getLogger(__name__)
 
+UNKNOWN = 255
+"""The exit code of a process whose own one nobody has seen."""
 ABANDON_WAIT_S = 10.0
 """How long a killed process may take to disappear before it is left unreaped."""
+
+
+def close_process(process: Process) -> None:
+    """Close what is left of a process's descriptors after its end."""
+    for descriptor in (process.pidfd, process.console):
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def abandon(process: Process, runtime: Runtime) -> None:
