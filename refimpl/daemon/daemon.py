@@ -49,7 +49,7 @@ from refimpl.daemon.streams.registry import StreamsRegistry
 from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.daemon.views.inspect import Inspector
 from refimpl.daemon.views.list import Lister
-from refimpl.daemon.views.system import System
+from refimpl.daemon.views.system import System, load_engine_id
 from refimpl.errors import Unavailable
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.controller import Controller, ControllerConfig
@@ -198,6 +198,7 @@ class Daemon:
         )
         self.specs = Specs(
             config=config,
+            kernel=services.kernel,
             containers=self.containers,
             net_controller=self.net_controller,
             links=self.links,
@@ -352,6 +353,7 @@ class Daemon:
         )
         self.system = System(
             config=config,
+            engine_id=load_engine_id(services.files, config.data("engine-id")),
             clock=services.clock,
             runtime=services.runtime,
             containers=self.containers,

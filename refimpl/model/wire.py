@@ -56,6 +56,8 @@ class Kind:
     zero: Callable[[], Any]
     decode: Callable[[Any, Place], Any]
     encode: Callable[[Any], Any] = _as_it_is
+    is_pointer: bool = False
+    """Whether only null is empty: a pointer to 0 or false is not."""
 
 
 def json_type(value: Any) -> str:
@@ -104,8 +106,11 @@ STRING = _scalar("string", str, "")
 BOOL = _scalar("bool", bool, False)
 INT = _integer("int", -(2**63), 2**63 - 1)
 INT64 = _integer("int64", -(2**63), 2**63 - 1)
+DURATION = _integer("time.Duration", -(2**63), 2**63 - 1)
+"""In nanoseconds."""
 UINT = _integer("uint", 0, 2**64 - 1)
 UINT16 = _integer("uint16", 0, 2**16 - 1)
+UINT64 = _integer("uint64", 0, 2**64 - 1)
 ANY = Kind("interface {}", lambda: None, lambda value, place: value)
 
 
@@ -160,7 +165,7 @@ def pointer(item: Kind) -> Kind:
     def encode_pointer(value: Any) -> Any:
         return None if value is None else item.encode(value)
 
-    return Kind(item.go_type, lambda: None, decode_pointer, encode_pointer)
+    return Kind(item.go_type, lambda: None, decode_pointer, encode_pointer, is_pointer=True)
 
 
 def _decode_str_slice(value: Any, place: Place) -> Any:
@@ -233,6 +238,9 @@ def encode(value: Any) -> Document:
     for name in fields.omitempty:
         if not document[name]:
             del document[name]
+    for name in fields.omit_null:
+        if document[name] is None:
+            del document[name]
     for name, encode_field in fields.encoders:
         one = document.get(name)
         if one is not None:
@@ -256,6 +264,8 @@ class _Fields:
     names: tuple[str, ...]
     read: Callable[[Any], tuple[Any, ...]]
     omitempty: tuple[str, ...]
+    omit_null: tuple[str, ...]
+    """The pointers that are marked `omitempty`."""
     encoders: tuple[tuple[str, Callable[[Any], Any]], ...]
     """By name, for the fields that are not written as they are; none has null to write."""
     by_name: Mapping[str, tuple[str, str, Kind]]
@@ -267,10 +277,12 @@ def _fields_of(model: type) -> _Fields:
     fields = [field for field in dataclasses.fields(model) if "wire" in field.metadata]
     names = tuple(field.metadata["wire"] for field in fields)
     read = attrgetter(*(field.name for field in fields))
+    omitted = [field for field in fields if field.metadata["omitempty"]]
     return _Fields(
         names,
         read if len(fields) > 1 else lambda value: (read(value),),
-        tuple(field.metadata["wire"] for field in fields if field.metadata["omitempty"]),
+        tuple(field.metadata["wire"] for field in omitted if not field.metadata["kind"].is_pointer),
+        tuple(field.metadata["wire"] for field in omitted if field.metadata["kind"].is_pointer),
         tuple(
             (name, field.metadata["kind"].encode)
             for name, field in zip(names, fields, strict=True)

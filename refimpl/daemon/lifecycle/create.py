@@ -13,7 +13,6 @@ from datetime import datetime
 from refimpl.daemon.backend import Wire
 from refimpl.daemon.config import DEFAULT_RUNTIME, DaemonConfig
 from refimpl.daemon.containers import verify
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.checkpoint import Checkpoints
 from refimpl.daemon.containers.container import Container, NetworkSettings
 from refimpl.daemon.containers.registry import ContainerRegistry
@@ -25,6 +24,7 @@ from refimpl.daemon.network.links import Links
 from refimpl.daemon.streams.log_options import validate_log_config
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
 from refimpl.kernel.base import Files
+from refimpl.model.binds import parse_binds
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire import WireError
 from refimpl.model.wire_container import (
@@ -161,6 +161,10 @@ class Creator:
         self, container: Container, endpoints: Mapping[str, EndpointSettings]
     ) -> None:
         self.files.make_directory(container.root)
+        host_config = container.host_config
+        container.binds = parse_binds(
+            host_config.binds, tmpfs=host_config.tmpfs, daemon_root=self.config.data_root
+        )
         self.links.register_links(container, container.host_config)
         self.fill_in_networks(container, dict(endpoints))
         self.links.save_links(container)
@@ -259,12 +263,10 @@ def refuse_published_ports(host_config: HostConfig) -> None:
 
 
 def refuse_unserved(host_config: HostConfig) -> None:
-    """Refuse named volumes and mounts, which this engine has not, instead of leaving them out.
+    """Refuse mounts and other containers' volumes, instead of leaving them out.
 
     Raises:
-        NotServed: volumes other than bind mounts of absolute paths.
+        NotServed: there are some.
     """
-    for bind in host_config.binds or []:
-        parse_bind(bind)
     if host_config.mounts or host_config.volumes_from:
         raise NotServed("Mounts and VolumesFrom are not served by this engine, Binds are")

@@ -17,7 +17,7 @@ from refimpl.daemon.containers.guard import Workers
 from refimpl.daemon.containers.refusals import not_running, restarting
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.lifecycle.process import UNKNOWN, close_process
+from refimpl.daemon.lifecycle.process import UNKNOWN, abandon, close_process
 from refimpl.daemon.lifecycle.spec import Specs, replace_or_append_env
 from refimpl.daemon.lifecycle.start_errors import exit_code_of
 from refimpl.daemon.streams.detach_keys import parse_detach_keys
@@ -159,23 +159,32 @@ class Execs:
             self._refuse_inactive(prepared.container, prepared.container.id)
             self._log_exec_event(prepared, f"exec_start: {prepared.command_line}")
             process = self.runtime.exec(prepared.container.id, self._exec_process(prepared))
-        except (OSError, EngineError) as failure:
+            self._watch(prepared, process)
+        except Exception as failure:
             told = self._exec_failed(prepared, failure)
             if options.detach:
                 raise told from failure
             session.push(STDOUT, f"{told}\r\n".encode())
             prepared.streams.end()
             return session
-        prepared.pid = process.pid
         prepared.started.set()
-        prepared.streams.begin(process)
-        if not prepared.request.attach_stdin:
-            prepared.streams.close_stdin()
-        self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
         if options.detach:
             session.detach()
             return None
         return session
+
+    def _watch(self, prepared: Exec, process: Process) -> None:
+        """Read a process that was started; it is killed where that fails."""
+        prepared.pid = process.pid
+        try:
+            prepared.streams.begin(process)
+            if not prepared.request.attach_stdin:
+                prepared.streams.close_stdin()
+            self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
+        except BaseException:
+            prepared.streams.end()
+            abandon(process, self.runtime)
+            raise
 
     def _attach_exec(self, prepared: Exec) -> Session:
         request = prepared.request

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.images.store import ImageStore
 from refimpl.kernel.base import Files, Kernel, OverlayPlan
@@ -46,9 +45,9 @@ class RootFilesystems:
             OSError: one cannot be made, or does not propagate mounts as was asked; with Docker's
                 text.
         """
-        for bind in map(parse_bind, container.host_config.binds or []):
+        for bind in container.binds:
             self.files.make_mount_source(bind.source)
-            self.kernel.check_propagation(bind.source, bind.propagation)
+            self.kernel.check_propagation(bind.source, bind.propagation or "rprivate")
 
     def unmount(self, container: Container) -> None:
         """Unmount it, if it is mounted."""

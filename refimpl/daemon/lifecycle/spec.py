@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.network.joined import namespace_owner
 from refimpl.daemon.network.links import Links
+from refimpl.kernel.base import Kernel
 from refimpl.libnetwork.controller import Controller
+from refimpl.model.binds import Bind
 from refimpl.oci.base import (
     MASKED_PATHS,
     READONLY_PATHS,
@@ -38,6 +39,7 @@ class Specs:
     """Builds the specifications of containers and the environments of their processes."""
 
     config: DaemonConfig
+    kernel: Kernel
     containers: ContainerRegistry
     net_controller: Controller
     links: Links
@@ -109,8 +111,7 @@ class Specs:
     def _has_sandbox(self, container: Container) -> bool:
         return self.net_controller.get_sandbox(container.id) is not None
 
-    @staticmethod
-    def _mounts(container: Container) -> list[Mount]:
+    def _mounts(self, container: Container) -> list[Mount]:
         """Return the three files (moby: NetworkMounts) and the user's bind mounts."""
         read_only = container.host_config.readonly_rootfs
         binds = [
@@ -118,9 +119,9 @@ class Specs:
                 source=bind.source,
                 destination=bind.destination,
                 read_only=bind.read_only,
-                propagation=bind.propagation,
+                propagation=self._propagation(bind),
             )
-            for bind in map(parse_bind, container.host_config.binds or [])
+            for bind in container.binds
         ]
         taken = {mount.destination for mount in binds}
         for mount in binds:
@@ -132,7 +133,22 @@ class Specs:
             for destination, source in sources.items()
             if source and destination not in taken
         ]
-        return files + binds
+        # what lies deeper comes later, so that nothing is hidden (moby: sort.Sort(mounts(ms)))
+        return sorted(files + binds, key=lambda mount: mount.destination.count("/"))
+
+    def _propagation(self, bind: Bind) -> str:
+        """Return how mounts below a bind mount are seen on the other side.
+
+        With the daemon's data it is `rslave`, so that what the daemon unmounts goes there, too,
+        where the host's own mount allows that (moby: WithMounts).
+        """
+        if bind.propagation or not bind.holds_daemon_root:
+            return bind.propagation or "rprivate"
+        try:
+            self.kernel.check_propagation(bind.source, "rslave")
+        except OSError:
+            return "rprivate"
+        return "rslave"
 
 
 def _paths(asked: Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:

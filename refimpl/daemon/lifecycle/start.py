@@ -17,6 +17,7 @@ from refimpl.daemon.containers.guard import guarded
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.lifecycle.cleanup import Cleanup
+from refimpl.daemon.lifecycle.process import abandon
 from refimpl.daemon.lifecycle.restart_manager import RestartManagers
 from refimpl.daemon.lifecycle.root_filesystem import RootFilesystems
 from refimpl.daemon.lifecycle.spec import Specs
@@ -115,15 +116,27 @@ class Starter:
         except RuntimeFailure as failure:
             container.log_path = container_log_path(container)
             raise translate_start_error(container, failure) from failure
-        streams = self.streams.of(container)
-        streams.begin(process)
         container.log_path = container_log_path(container)
+        try:
+            self._watch(container, process)
+        except BaseException:
+            guarded("end streams", container, lambda: self.streams.end(container))
+            abandon(process, self.runtime)
+            raise
         container.state.set_running(process.pid, self.clock())
         container.has_been_started_before = True
         self.checkpoints.try_checkpoint(container)
-        self.stdio.watch(process, streams, lambda ended: self.process_ended(container, ended))
         self.events.log_container(container, "start")
-        self.expect_start()
+        guarded("expect start", container, self.expect_start)
+
+    def _watch(self, container: Container, process: Process) -> None:
+        """Open the log and read the process; from the end of this on its end is noticed.
+
+        What the end leads to waits for the container's lock, and so for the rest of the start.
+        """
+        streams = self.streams.of(container)
+        streams.begin(process)
+        self.stdio.watch(process, streams, lambda ended: self.process_ended(container, ended))
 
     def _undo_start(self, container: Container, error: Exception) -> None:
         state = container.state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from refimpl.daemon.backend import Wire
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 
 
@@ -16,7 +15,7 @@ def mount_documents(container: Container) -> list[Wire]:
             "Destination": bind.destination,
             "Mode": bind.mode,
             "RW": not bind.read_only,
-            "Propagation": bind.propagation,
+            "Propagation": bind.shown_propagation,
         }
-        for bind in map(parse_bind, container.host_config.binds or [])
+        for bind in container.binds
     ]

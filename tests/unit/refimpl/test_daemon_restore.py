@@ -32,6 +32,7 @@ class NoRuntime:
 
     name = "none"
     version = "0"
+    has_seccomp = False
 
     def prepare(self) -> None:
         """There is nothing to prepare."""
