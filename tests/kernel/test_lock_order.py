@@ -31,8 +31,8 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 NETNS = f"ni-locks-{os.getpid()}"
 ROUNDS = 4
 IMAGE = "locks-busybox:latest"
-MADE = re.compile(r"\b(threading\.(R?Lock|Condition)|Lock)\b")
-"""How the source makes a lock."""
+MADE = re.compile(r"\b(threading\.(R?Lock\b|Condition\((?!self))|Lock\b)")
+"""How the source makes a lock; a condition on a lock of its owner is no other one."""
 Pair = tuple[str, str]
 """A lock that is held, and what is asked for meanwhile."""
 
@@ -75,9 +75,7 @@ def made_in_the_source() -> set[str]:
                     target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                     name = target.attr if isinstance(target, ast.Attribute) else None
                     name = target.id if isinstance(target, ast.Name) else name
-                    if name and re.search(
-                        r"\b(R?Lock|Condition)\b(\(\)|,|\(threading)", ast.unparse(node.value)
-                    ):
+                    if name and MADE.search(ast.unparse(node.value)):
                         found.add(f"{owner.name}.{name}")
     return found - SIGNALS
 
