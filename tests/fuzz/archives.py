@@ -27,7 +27,9 @@ def _tar(*members: tarfile.TarInfo, pax: dict[str, str] | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", **more: Any) -> tarfile.TarInfo:
+def _member(
+    name: str, kind: bytes = tarfile.REGTYPE, link: str = "", **more: Any
+) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, link
     member.size = len(_FILE) if kind == tarfile.REGTYPE else 0

@@ -54,6 +54,7 @@ class Field:
         self.docker = docker
         self.collects = collects
         self.found: dict[str, tuple[str, list[Shot]]] = {}
+        self.differences: dict[str, tuple[str, Shot]] = {}
         self.tally: Counter[str] = Counter()
         self.known = Known()
         self.history: list[Shot] = []
@@ -97,15 +98,17 @@ class Field:
         began = time.monotonic()
         outcome = self.reference.shoot(shot)
         took_ms = int((time.monotonic() - began) * 1000)
-        open("/tmp/w/fuzz.times","a").write(f"{took_ms} {repr(shot)[:150]} {outcome.kind} {outcome.status}\n")
+        open("/tmp/w/fuzz.times", "a").write(
+            f"{took_ms} {repr(shot)[:150]} {outcome.kind} {outcome.status}\n"
+        )
         docker = pending.result() if pending is not None else None
         self.known.learn(shot, outcome)
         self.tally["shots"] += 1
         self.tally[f"{outcome.status // 100}xx" if outcome.status else outcome.kind] += 1
         for fault in self._faults(shot, outcome, docker):
             self._report(fault)
-        if docker is not None and docker.status // 100 != outcome.status // 100:
-            self.tally["other than Docker"] += 1
+        if docker is not None:
+            self._compare(shot, outcome, docker)
 
     def _faults(self, shot: Shot, outcome: Outcome, docker: Outcome | None) -> Iterator[str]:
         endpoint = endpoint_of(shot.method, shot.target) if shot.raw is None else None
@@ -125,11 +128,23 @@ class Field:
             yield f"a ping took more than {PING_WAIT_S:.0f} s"
             self.watch.slowest_ping_s = 0.0
 
+    def _compare(self, shot: Shot, outcome: Outcome, docker: Outcome) -> None:
+        """Note an answer of another kind than Docker's; that is no fault here, but worth a look."""
+        kinds = {outcome.status // 100, docker.status // 100}
+        if len(kinds) == 1 or 0 in kinds:
+            return
+        endpoint = endpoint_of(shot.method, shot.target) if shot.raw is None else None
+        said = f"{outcome.status} {outcome.message[:200]}; Docker: {docker.status} {docker.message[:200]}"
+        text = f"{endpoint.name if endpoint else '*'}: {said}"
+        self.differences.setdefault(_kind(text), (text, shot))
+
     def _is_dockers(self, route: str, outcome: Outcome, docker: Outcome | None) -> bool:
         if any(e.covers(route, outcome.status, outcome.message) for e in self._entries):
             return True
         if docker is not None and docker.status == outcome.status:
-            self.tally[f"for the table: {route} {docker.status} {_kind(docker.message[:300])}\n"] += 1
+            self.tally[
+                f"for the table: {route} {docker.status} {_kind(docker.message[:300])}\n"
+            ] += 1
             return True
         return False
 
@@ -177,7 +192,7 @@ def _kind(fault: str) -> str:
     if places:
         error = [line for line in fault.splitlines() if re.match(r"\w[\w.]*(:|$)", line)]
         return f"{places[-1]} {error[-1].partition(':')[0] if error else ''}"
-    fault = fault.partition("; Docker: ")[0].partition(" (it holds")[0]
+    fault = fault.partition(" (it holds")[0]
     return re.sub(r'"[^"]*"|\b[0-9a-f]{12,64}\b|\d+', "*", fault)
 
 

@@ -137,9 +137,7 @@ class Watch:
         """Count now."""
         inside = self._side.engine.inside()
         process = Path(f"/proc/{inside.pid}")
-        status = dict(
-            line.split(":", 1) for line in (process / "status").read_text().splitlines()
-        )
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
         return Counts(
             threads=int(status["Threads"]),
             descriptors=sum(1 for _ in (process / "fd").iterdir()),

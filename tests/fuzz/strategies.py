@@ -192,9 +192,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
         ("all", "size", "force", "v", "link", "follow", "stdout", "stderr", "stdin", "stream"),
         values.BOOLEANS,
     ),
-    **dict.fromkeys(
-        ("logs", "timestamps", "noprune", "quiet", "verbose"), values.BOOLEANS
-    ),
+    **dict.fromkeys(("logs", "timestamps", "noprune", "quiet", "verbose"), values.BOOLEANS),
     "filters": values.FILTERS,
     "detachKeys": _DETACH_KEYS,
     "changes": _CHANGES,
@@ -289,7 +287,9 @@ def odd_text(draw: st.DrawFn, known: Known) -> Shot:
     how = draw(st.sampled_from(sorted(documents.SPOILERS)))
     document = _document_for(endpoint) or documents.EXEC
     body = documents.SPOILERS[how](documents.encoded(document))
-    headers = draw(st.sampled_from([*[JSON] * 8, (), *((header,) for header in values.HEADERS[:8])]))
+    headers = draw(
+        st.sampled_from([*[JSON] * 8, (), *((header,) for header in values.HEADERS[:8])])
+    )
     return Shot(endpoint.method, draw(_path(endpoint, known)), body, headers, odd=f"body: {how}")
 
 
@@ -303,7 +303,12 @@ def odd_framing(draw: st.DrawFn, known: Known) -> Shot:
         body = archives.layers()["good"]
     body = draw(st.sampled_from([body, body, b"", b"{}", b"x"]))
     return Shot(
-        endpoint.method, draw(_path(endpoint, known)), body, JSON, framing, odd=f"framing: {framing}"
+        endpoint.method,
+        draw(_path(endpoint, known)),
+        body,
+        JSON,
+        framing,
+        odd=f"framing: {framing}",
     )
 
 
@@ -328,7 +333,9 @@ def odd_target(draw: st.DrawFn, known: Known) -> Shot:
     if what == "method":
         method = draw(st.sampled_from(values.METHODS))
     elif what == "version":
-        path = draw(st.sampled_from(values.VERSIONS)) + endpoint.path.replace("{", "").replace("}", "")
+        path = draw(st.sampled_from(values.VERSIONS)) + endpoint.path.replace("{", "").replace(
+            "}", ""
+        )
     elif what == "name" and "{" in endpoint.path:
         head, _, rest = endpoint.path.partition("{")
         path = head + draw(st.sampled_from(values.ODD_REFS)) + rest.partition("}")[2]

@@ -6,44 +6,32 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.shots import Shot
 
 PATH = Path(__file__).with_name("docker_5xx.toml")
-_METHOD = re.compile("[A-Z]+|[*]")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of request and its answer.
+    """One kind of request and its answer; the file says what its fields mean."""
 
-    Attributes:
-        route: as in the routing table, `POST /containers/{ref}/start`; `*` = any.
-        odd: what is odd about such a request.
-        status: what Docker 20.10 answers.
-        message: a pattern for the whole text of the answer.
-        reason: why it is no fault of the reference's.
-        example: a request that gets it whatever there is; "" = it needs some state, or it is an
-            answer of the reference's own.
-        body: of the example.
-        engine: "docker" or, for what only the reference refuses, "reference".
-    """
-
-    route: str
+    routes: tuple[str, ...]
     odd: str
     status: int
-    message: str
+    message: re.Pattern[str]
     reason: str
-    example: str = ""
-    body: str | None = None
-    engine: str = "docker"
+    example: str
+    body: str | None
+    engine: str
 
     def covers(self, route: str, status: int, message: str) -> bool:
         """Say whether an answer is of this kind."""
         return (
             self.status == status
-            and self.route in {"*", route}
-            and re.fullmatch(self.message, message.strip(), re.DOTALL) is not None
+            and not {"*", route}.isdisjoint(self.routes)
+            and self.message.fullmatch(message.strip()) is not None
         )
 
     def shot(self) -> Shot:
@@ -51,10 +39,25 @@ class Entry:
         method, target = self.example.split(" ", 1)
         if self.body is None:
             return Shot(method, target)
-        headers = (("Content-Type", "application/json"),)
-        return Shot(method, target, self.body.encode(), headers)
+        return Shot(method, target, self.body.encode(), (("Content-Type", "application/json"),))
 
 
-def load() -> list[Entry]:
+def load(path: Path = PATH) -> list[Entry]:
     """Read the table."""
-    return [Entry(**entry) for entry in tomllib.loads(PATH.read_text("utf-8"))["answer"]]
+    document = tomllib.loads(path.read_text("utf-8"))
+    return [_entry(row, document["patterns"]) for row in document["answer"]]
+
+
+def _entry(row: dict[str, Any], patterns: dict[str, str]) -> Entry:
+    message = re.sub(r"<(\w+)>", lambda match: patterns[match[1]], row["message"])
+    routes = row["route"]
+    return Entry(
+        routes=tuple(routes) if isinstance(routes, list) else (routes,),
+        odd=row["odd"],
+        status=row["status"],
+        message=re.compile(message, re.DOTALL),
+        reason=row["reason"],
+        example=row.get("example", ""),
+        body=row.get("body"),
+        engine=row.get("engine", "docker"),
+    )
