@@ -22,7 +22,7 @@ STOP_WAIT_S = 3.0
 
 PING_EVERY_S = 0.05
 SETTLE_S = 20.0
-"""How long threads and descriptors may take to go once nothing uses them, on a loaded machine."""
+"""How long threads and descriptors may take to go, on a loaded machine."""
 
 _NOBODY = "0" * 64
 _BUILT_IN = {"bridge", "host", "none"}
@@ -116,9 +116,15 @@ class Counts:
 class Watch:
     """The reference's process: what it holds, what it logs, and whether it still answers."""
 
-    def __init__(self, side: Side) -> None:
-        """Begin to ask for pings."""
+    def __init__(self, side: Side, settle_s: float) -> None:
+        """Begin to ask for pings.
+
+        Args:
+            side: the reference.
+            settle_s: how long threads and descriptors may take to go once nothing uses them.
+        """
         self._side = side
+        self._settle_s = settle_s
         self._log = side.engine.log_path.open("rb")
         self._answering = threading.Lock()
         self._end = threading.Event()
@@ -150,7 +156,7 @@ class Watch:
         Args:
             before: what was held; None = wait until two counts with a pause between are alike.
         """
-        deadline = time.monotonic() + SETTLE_S
+        deadline = time.monotonic() + self._settle_s
         with self._answering:
             earlier = None
             while True:

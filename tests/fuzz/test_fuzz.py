@@ -62,7 +62,7 @@ def fuzz(field: Field, count: int, *, begins_with: int, shortens: bool = False) 
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
         verbosity=Verbosity.normal,
-        max_examples=-(-count // SHOTS_A_RUN) + 2,
+        max_examples=-(-count // SHOTS_A_RUN) + 1,
         stateful_step_count=SHOTS_A_RUN,
         phases=phases,
     )
