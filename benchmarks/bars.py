@@ -32,7 +32,7 @@ MAX_TAIL = 3.0
 
 MAX_TO_DOCKER: tuple[tuple[str, float], ...] = (("23.0", 1 / 4), ("27.0", 1 / 8))
 """Before which release of Docker, and the largest share of its allocate that ours may take."""
-MAX_TO_NEWEST_DOCKER = 1 / 20
+MAX_TO_NEWEST_DOCKER = 1 / 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ class InProcess:
                 config=DaemonConfig(data_root=str(data_root), exec_root=str(exec_root)),
                 kernel=LinuxKernel(),
                 files=LinuxFiles(),
-                runtime=find_runtime(str(exec_root / "runtime")),
+                runtime=find_runtime(str(exec_root / "runtime"), LinuxFiles().read_inside),
                 open_store=lambda: SQLiteStore(database_path(str(data_root))),
                 clock=utc_now,
                 new_id=make_id,

@@ -20,7 +20,7 @@ from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.daemon import Daemon, Services, database_path
 from refimpl.daemon.events.metrics import Metrics
 from refimpl.daemon.pid_file import write_pid_file
-from refimpl.errors import EngineError
+from refimpl.flags import metrics_address, naming, socket_path
 from refimpl.kernel.descriptors import raise_descriptor_limit
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.firewall import TableClaim
@@ -50,18 +50,6 @@ def configure(options: argparse.Namespace) -> DaemonConfig:
     )
 
 
-def socket_path(host: str) -> Path:
-    """Return the path of a unix:// address.
-
-    Raises:
-        EngineError: it is an address of another kind.
-    """
-    scheme, separator, path = host.partition("://")
-    if separator and scheme != "unix":
-        raise EngineError(f"cannot listen on {host}: only unix:// sockets are served")
-    return Path(path if separator else host)
-
-
 def run(
     options: argparse.Namespace,
     find_runtime: Callable[[], OciRuntime],
@@ -85,23 +73,31 @@ def run(
 
     with contextlib.ExitStack() as at_end:
         # what can be refused comes before the kernel is touched: a failed start leaves nothing
-        listener = Listener(socket_path(options.host))
+        with naming("--host", options.host):
+            listener = Listener(socket_path(options.host))
         at_end.callback(listener.close)
         metrics = Metrics()
         at_end.callback(metrics.close)
         if options.metrics_addr:
-            metrics.serve(options.metrics_addr)
+            with naming("--metrics-addr", options.metrics_addr):
+                metrics.serve(*metrics_address(options.metrics_addr))
         claim = TableClaim(config.data_root)
         at_end.callback(claim.release)
         kernel = LinuxKernel(firewall_table=claim.table)
         at_end.callback(kernel.close)
         files = LinuxFiles()
+        for flag, root in (("--data-root", config.data_root), ("--exec-root", config.exec_root)):
+            with naming(flag, root):
+                files.make_directory(root)
+        chosen = naming("--runtime", options.runtime) if options.runtime else None
+        with chosen or contextlib.nullcontext():
+            runtime = find_runtime()
         daemon = Daemon(
             Services(
                 config=config,
                 kernel=kernel,
                 files=files,
-                runtime=find_runtime(),
+                runtime=runtime,
                 open_store=lambda: SQLiteStore(database_path(config.data_root)),
                 clock=utc_now,
                 new_id=new_id,
@@ -110,7 +106,8 @@ def run(
         )
         at_end.callback(daemon.close)
         if options.pidfile:
-            write_pid_file(options.pidfile, files)
+            with naming("--pidfile", options.pidfile):
+                write_pid_file(options.pidfile, files)
             at_end.callback(files.remove, options.pidfile)
         claim.remove_other_table()
         daemon.load()

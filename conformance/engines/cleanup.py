@@ -26,7 +26,12 @@ from conformance.engines.managed import (
     read_record,
     workspace_of,
 )
-from conformance.engines.processes import is_alive, remove_empty_cgroups, start_time
+from conformance.engines.processes import (
+    is_alive,
+    make_in,
+    remove_empty_cgroups,
+    start_time,
+)
 from conformance.image import REPOSITORY
 from conformance.labels import RUN_LABEL
 from conformance.observe.poll import WaitedTooLong
@@ -37,7 +42,6 @@ SHARED_CGROUPS = ("libpod_parent/conmon", "libpod_parent")
 
 def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Path:
     """Write down that a run makes objects on an engine of somebody else; give the record."""
-    workspace.mkdir(parents=True, exist_ok=True)
     number = len(list(workspace.glob("external-*.json")))
     record = {
         "address": engine.address,
@@ -47,7 +51,7 @@ def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Pat
         "owner_start": start_time(os.getpid()),
     }
     path = workspace / f"external-{number}-{os.getpid()}.json"
-    path.write_text(json.dumps(record), encoding="utf-8")
+    make_in(workspace, lambda: path.write_text(json.dumps(record), encoding="utf-8"))
     return path
 
 

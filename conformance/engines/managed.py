@@ -1,7 +1,8 @@
-"""A daemon that the suite starts, in a network namespace and folders of its own.
+"""A daemon that the suite starts, on a machine (`machine.py`) and in folders of its own.
 
-The folder is `<workspace>/<slot>`: data, exec, engine.sock, daemon.log, engine.json. The last one
-lets a later process find the daemon again: to use it (`--keep`) or to clear it away (`clean`).
+The folder is `<workspace>/<slot>`: data, exec, machine, engine.sock, daemon.log, engine.json. The
+last one lets a later process find the daemon again: to use it (`--keep`) or to clear it away
+(`clean`).
 """
 
 import json
@@ -20,12 +21,13 @@ import docker.errors
 import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.machine import entering, environment_of, make_machine
 from conformance.engines.processes import (
     NETNS_DIR,
     descendants,
     is_alive,
     kill_all,
-    make_netns,
+    make_in,
     processes_in_netns,
     processes_naming,
     remove_cgroups,
@@ -35,7 +37,7 @@ from conformance.engines.processes import (
     shim_sockets,
     start_time,
 )
-from conformance.engines.roots import entering, needs_root, tree_of, why_unprovisioned
+from conformance.engines.roots import needs_root, tree_of, why_unprovisioned
 from conformance.engines.settings import EngineSettings
 from conformance.engines.transport import open_socket, sdk_client
 from conformance.observe.poll import WaitedTooLong, wait_until
@@ -144,18 +146,19 @@ class ManagedEngine:
         if self._adopt():
             return
         self.stop_leftover()
-        self.folder.mkdir(parents=True)
+        make_in(self.folder.parent, self.folder.mkdir)
         if self.exec_root_in_memory:
             self.exec_root.mkdir()
             run_tool("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.exec_root)
         self._record()
-        make_netns(self.netns_name)
         try:
+            make_machine(self.folder, self.netns_name, self.tree, self.hidden_mount)
             self._launch()
-        except EngineError:
+        except EngineError as exc:
             tail = self.log_tail()
             self.stop()
-            raise EngineError(f"{self.name} did not come up; the end of its log:\n{tail}") from None
+            text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
+            raise EngineError(text) from None
 
     def _adopt(self) -> bool:
         """Use a daemon that an earlier run with `--keep` left running."""
@@ -182,9 +185,9 @@ class ManagedEngine:
         self.start_command = self.command_line()
         # setpriv: the daemon gets SIGTERM when the process that runs the rows dies.
         tie = [] if self.keep else ["setpriv", "--pdeathsig", "TERM"]
-        enter = ["nsenter", f"--net=/run/netns/{self.netns_name}"]
-        if self.tree is not None:
-            enter += entering(self.tree, self.folder, self.hidden_mount)
+        # A script's `... &` starts programs that ignore SIGINT, and containers would inherit it.
+        tie += ["env", "--default-signal"]
+        enter = entering(self.folder, self.netns_name)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*tie, *enter, *self.start_command],
@@ -192,8 +195,9 @@ class ManagedEngine:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                cwd="/",
+                umask=0o022,
+                env=environment_of(self.tree),
             )
         self._pid = self._process.pid
         self._record()

@@ -10,14 +10,18 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from conformance.engines.base import EngineError
 from conformance.observe.poll import INTERVAL_S, wait_until
 
 NETNS_DIR = Path("/run/netns")
 CGROUP_TIMEOUT_S = 3
+# More than any run has workers that could end meanwhile.
+MAKE_ATTEMPTS = 100
+T = TypeVar("T")
 SHIM_SOCKETS = Path("/run/containerd/s")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -228,6 +232,23 @@ def mounts_under(folder: Path) -> list[Path]:
         if point == str(folder) or point.startswith(prefix):
             points.append(Path(point))
     return sorted(points, key=lambda path: len(path.parts), reverse=True)
+
+
+def make_in(run_folder: Path, make: Callable[[], T]) -> T:
+    """Make something in a run's folder; the folder is made where it is not there.
+
+    A worker that ends takes the folder away if it is empty, so it may go between its making and
+    that of the first thing in it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for _ in range(MAKE_ATTEMPTS):
+        with contextlib.suppress(FileExistsError):
+            run_folder.mkdir(parents=True)
+        with contextlib.suppress(FileNotFoundError):
+            return make()
+    raise FileNotFoundError(f"{run_folder} is taken away again and again")
 
 
 def remove_folder(folder: Path) -> None:

@@ -21,7 +21,6 @@ from conformance.versions import matches, parse_condition
 CACHE_VARIABLE = "NETINIT_CACHE"
 MARKER = "root.json"
 TREE = "root"
-_ENTER_ROOT = Path(__file__).with_name("enter_root.sh")
 _VERSION_WORD = re.compile(r"\d+\.\d+[^\s,]*")
 
 
@@ -109,15 +108,3 @@ def own_version(program: str) -> str:
     )
     found = _VERSION_WORD.search(done.stdout)
     return found[0] if done.returncode == 0 and found else ""
-
-
-def entering(tree: Path, folder: Path, hidden: str = "") -> list[str]:
-    """Give the words before a command that let it run in a tree, in a mount namespace of its own.
-
-    Args:
-        tree: the engine's tree.
-        folder: the engine's own folder, which it sees at the same path.
-        hidden: a mount of this machine that it must not see; "" = none.
-    """
-    unshare = ["unshare", "--mount", "--propagation", "private"]
-    return [*unshare, "sh", str(_ENTER_ROOT), str(tree), str(folder), hidden]

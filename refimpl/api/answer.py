@@ -6,13 +6,12 @@ HijackConnection, and the 101/200 heads of postContainersAttach and postContaine
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from typing import Any
 
-from refimpl.api.connection import Connection, encode_json
+from refimpl.api.connection import Connection, Hijacked, encode_json
 from refimpl.api.request import Request
 from refimpl.api.versions import less_than
 
@@ -76,7 +75,7 @@ class Answer:
         yield ChunkedStream(self._connection)
         self._connection.end_body()
 
-    def hijack(self) -> tuple[socket.socket, bytes]:
+    def hijack(self) -> Hijacked:
         """Hand over the socket after a 101, or after a 200 to a client that asked for none."""
         if "upgrade" in self._request.headers:
             lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {RAW_STREAM}"]
@@ -97,10 +96,9 @@ class Answer:
         """Return whether there is still somebody to answer."""
         return self._connection.is_client_gone()
 
-    @property
-    def client_socket(self) -> socket.socket:
-        """The client's socket, for watching whether the client is still there."""
-        return self._connection.client_socket
+    def on_hang_up(self, on_gone: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `on_gone` from another thread if the client leaves during the block."""
+        return self._connection.on_hang_up(on_gone)
 
     def _whole(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         bodiless = status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}

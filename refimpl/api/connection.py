@@ -19,19 +19,29 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
 import h11
 
+from refimpl.api.hang_ups import HangUps, has_hung_up
 from refimpl.api.request import BodyError
-from refimpl.limits import API_DRAIN_BYTES_MAX, API_HEAD_BYTES_MAX, API_HEAD_READ_WAIT_S
+from refimpl.limits import (
+    API_DRAIN_BYTES_MAX,
+    API_HEAD_BYTES_MAX,
+    API_HEAD_READ_WAIT_S,
+    API_HEAD_WAIT_S,
+    API_LINGER_S,
+)
 
 _log = logging.getLogger(__name__)
 
 _RECV_BYTES = 64 << 10
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class ClientGone(Exception):
@@ -70,18 +80,47 @@ class Body(io.RawIOBase):
         return count
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hijacked:
+    """A connection that no longer speaks HTTP.
+
+    Attributes:
+        socket: the client's, its head sent and consumed.
+        early: input that arrived together with the request.
+        ending: the end of the request's body, which may still come before the input.
+        on_hang_up: registers what is to happen when the client leaves during a block.
+    """
+
+    socket: socket.socket
+    early: bytes
+    ending: bytes
+    on_hang_up: Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
 class Connection:
     """An accepted socket, speaking HTTP/1.1."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, hang_ups: HangUps) -> None:
         self._socket = sock
+        self._hang_ups = hang_ups
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=API_HEAD_BYTES_MAX)
         self._waits_for_continue = False
+        self._is_chunked = False
+        self._lingers = False
 
     @property
-    def client_socket(self) -> socket.socket:
-        """The socket, for watching; bytes go through this connection."""
-        return self._socket
+    def name(self) -> str:
+        """Who the client is, for the log."""
+        try:
+            peer = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        except OSError:
+            return "a client that is gone"
+        process, user, _ = struct.unpack("3i", peer)
+        return f"the client of process {process}, user {user}"
+
+    def on_hang_up(self, on_gone: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `on_gone` from another thread if the client leaves during the block."""
+        return self._hang_ups.watch(self._socket, on_gone)
 
     # ------------------------------------------------------------------------------- requests
 
@@ -89,11 +128,11 @@ class Connection:
         """Wait for the next request's head; None when the client has no more.
 
         Raises:
-            ProtocolError: what came is not a request.
+            ProtocolError: what came is not a request, or its head does not come to an end.
             ClientGone: the connection broke.
         """
         try:
-            event = self._next_event()
+            event = self._next_event(within_s=API_HEAD_WAIT_S)
         except h11.RemoteProtocolError as exc:
             raise _protocol_error(exc) from exc
         if not isinstance(event, h11.Request):
@@ -101,6 +140,7 @@ class Connection:
         if event.http_version not in {b"1.0", b"1.1"}:
             raise ProtocolError(505, "unsupported protocol version")
         self._waits_for_continue = self._h11.they_are_waiting_for_100_continue
+        self._is_chunked = any(name == b"transfer-encoding" for name, _ in event.headers)
         return event
 
     def receive_body(self) -> bytes:
@@ -111,9 +151,7 @@ class Connection:
         """
         if self._h11.their_state is not h11.SEND_BODY:
             return b""
-        if self._waits_for_continue:
-            self._waits_for_continue = False
-            self._send_events(h11.InformationalResponse(status_code=100, headers=[]))
+        self._ask_to_go_on()
         try:
             event = self._next_event()
         except h11.RemoteProtocolError as exc:
@@ -139,6 +177,7 @@ class Connection:
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
             return True
+        self._lingers = True
         return False
 
     # -------------------------------------------------------------------------------- answers
@@ -149,7 +188,11 @@ class Connection:
         self._send_events(_response(status, headers), *data, h11.EndOfMessage())
 
     def send_head(self, status: int, headers: Mapping[str, str]) -> None:
-        """Send the head of an answer whose body goes out in chunks."""
+        """Send the head of an answer whose body goes out in chunks, and may go out while it comes.
+
+        So a client that waits for 100-continue gets that first.
+        """
+        self._ask_to_go_on()
         self._send_events(_response(status, headers))
 
     def send_body(self, data: bytes) -> None:
@@ -168,13 +211,28 @@ class Connection:
         else:
             body = line = f"{line}: {error.text}" if error.text else line
         head = "Content-Type: text/plain; charset=utf-8\r\nConnection: close"
+        self._lingers = True
         with contextlib.suppress(OSError):
             self._socket.sendall(f"HTTP/1.1 {line}\r\n{head}\r\n\r\n{body}".encode())
 
+    def refuse(self, message: str) -> None:
+        """Answer 503 before any request is read, without waiting for the client, and hang up."""
+        body = encode_json({"message": message})
+        head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close"
+        answer = f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n\r\n".encode() + body
+        with contextlib.suppress(OSError):
+            self._socket.send(answer, socket.MSG_DONTWAIT)
+        self.close()
+
     # ---------------------------------------------------------------------------------- hijack
 
-    def hijack(self, head: bytes) -> tuple[socket.socket, bytes]:
-        """Send a raw head and hand over the socket, with the bytes that followed the request.
+    def hijack(self, head: bytes) -> Hijacked:
+        """Send a raw head and hand over the socket.
+
+        What is left of the request's body is not input: dockerode sends one with each attach.
+        Docker drops what came in the same packet as the head; here that is a whole body of a
+        declared length, and of a body in chunks what has come and an empty last chunk. The rest of
+        such a body stays input, because clients go on with bare input after the first chunk.
 
         Returns only when the client has consumed the head (or after `API_HEAD_READ_WAIT_S`): the
         docker SDK loses output that arrives in the same read as the head (docker-py#3332).
@@ -182,17 +240,29 @@ class Connection:
         Raises:
             ClientGone: there is no client any more.
         """
-        early, _ = self._h11.trailing_data
+        early, ending = self._after_request()
         try:
             self._socket.sendall(head)
         except OSError as exc:
             raise ClientGone from exc
         self._wait_until_head_is_read()
-        return self._socket, bytes(early)
+        return Hijacked(socket=self._socket, early=early, ending=ending, on_hang_up=self.on_hang_up)
+
+    def _after_request(self) -> tuple[bytes, bytes]:
+        """Return the input that has come, and what may come before any further input."""
+        if self._h11.their_state is h11.SEND_BODY:
+            if self._is_chunked:
+                return b"", _LAST_CHUNK
+            try:
+                while self.receive_body():
+                    pass
+            except BodyError as exc:
+                raise ClientGone from exc
+        return bytes(self._h11.trailing_data[0]), b""
 
     def is_client_gone(self) -> bool:
         """Return whether the client closed its end; one that only finished sending is there."""
-        return _has_hung_up(self._socket)
+        return has_hung_up(self._socket)
 
     def abort(self) -> None:
         """End the connection from another thread: blocked reads and writes return."""
@@ -201,22 +271,46 @@ class Connection:
 
     def close(self) -> None:
         """Close. What the client sent is read away, or it would see a reset, not an end."""
+        if self._lingers and not self._waits_for_continue:
+            self._linger()
         self.abort()
         with contextlib.suppress(OSError):
             while self._socket.recv(_RECV_BYTES, socket.MSG_DONTWAIT):
                 pass
         self._socket.close()
 
+    def _linger(self) -> None:
+        """Read a client on that is still sending, so that it comes to read its answer."""
+        deadline = time.monotonic() + API_LINGER_S
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            while _is_readable(self._socket, deadline) and self._socket.recv(_RECV_BYTES):
+                pass
+
     # -------------------------------------------------------------------------------- the wire
 
-    def _next_event(self) -> Any:
+    def _next_event(self, *, within_s: float | None = None) -> Any:
+        """Return the next event; `within_s` is from its first byte to its last."""
+        deadline = None
+        has_begun = within_s is not None and bool(self._h11.trailing_data[0])
         while (event := self._h11.next_event()) is h11.NEED_DATA:
+            if within_s is not None and has_begun:
+                deadline = deadline or time.monotonic() + within_s
+                if not _is_readable(self._socket, deadline):
+                    raise ProtocolError(408)
             try:
                 data = self._socket.recv(_RECV_BYTES)
             except OSError as exc:
                 raise ClientGone from exc
             self._h11.receive_data(data)
+            has_begun = True
         return event
+
+    def _ask_to_go_on(self) -> None:
+        """Tell a client that waits for it to send its body."""
+        if self._waits_for_continue:
+            self._waits_for_continue = False
+            self._send_events(h11.InformationalResponse(status_code=100, headers=[]))
 
     def _send_events(self, *events: Any) -> None:
         data = b"".join(self._h11.send(event) or b"" for event in events)
@@ -228,7 +322,7 @@ class Connection:
     def _wait_until_head_is_read(self) -> None:
         deadline = time.monotonic() + API_HEAD_READ_WAIT_S
         pause = 0.0001
-        while time.monotonic() < deadline and not _has_hung_up(self._socket):
+        while time.monotonic() < deadline and not has_hung_up(self._socket):
             unread = fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0" * 4)
             if struct.unpack("i", unread)[0] == 0:
                 return
@@ -249,13 +343,10 @@ def encode_json(value: Any) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"
 
 
-def _has_hung_up(sock: socket.socket) -> bool:
+def _is_readable(sock: socket.socket, deadline: float) -> bool:
     poller = select.poll()
-    try:
-        poller.register(sock, 0)  # POLLHUP is reported unasked
-    except (OSError, ValueError):
-        return True
-    return bool(poller.poll(0))
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
 def _protocol_error(exc: h11.RemoteProtocolError) -> ProtocolError:

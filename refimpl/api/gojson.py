@@ -2,7 +2,11 @@
 
 Docker's clients show the text of a decoding error as it is, so it has to be Go's. Python's parser
 reads well-formed documents; only a document that it refuses is scanned again, byte by byte, for
-the place and the words.
+the place and the words, and only a small one.
+
+Python's parser holds the interpreter, and with it every thread, from the first byte to the last.
+How long that is depends on the number of values more than on the number of bytes, so both have a
+limit, which is checked before.
 
 Mirrors: Go encoding/json scanner.go (its error texts are unchanged from Go 1.8 to 1.19).
 """
@@ -10,8 +14,11 @@ Mirrors: Go encoding/json scanner.go (its error texts are unchanged from Go 1.8 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, NoReturn
+
+from refimpl.limits import JSON_DEPTH_MAX, JSON_EXACT_ERROR_BYTES_MAX, JSON_MEMBERS_MAX
 
 _WHITESPACE = b" \t\r\n"
 _ESCAPES = {
@@ -26,13 +33,26 @@ _ESCAPES = {
     0x5C: "\\\\",
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_NESTING = frozenset({list, dict})
 _END = -1
-_DEPTH_MAX = 10_000
-"""Go's own limit of nesting; Python's recursion limit ends the same documents earlier."""
+_INTEGER_CHARACTERS_MAX = 20
+_TOO_DEEP = "exceeded max depth"
 
 
 class GoJSONError(ValueError):
     """A document that Go's decoder refuses; the text is Go's."""
+
+
+class Number(float):
+    """A number that is no integer of Go's. It is shown as it came: in errors of Go's decoder."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __str__(self) -> str:
+        """Return the text of the document."""
+        return self.text
 
 
 def decode(raw: bytes, *, whole: bool = False) -> Any:
@@ -42,19 +62,28 @@ def decode(raw: bytes, *, whole: bool = False) -> Any:
 
     Raises:
         GoJSONError: `EOF` for an empty document, `unexpected EOF` for a truncated one (with
-            `whole`: `unexpected end of JSON input`), `invalid character ...` for the rest.
+            `whole`: `unexpected end of JSON input`), `invalid character ...` for the rest; a
+            document with too many members, or nested too deep.
     """
+    openers = raw.count(b"[") + raw.count(b"{")
+    if openers + raw.count(b",") > JSON_MEMBERS_MAX:
+        raise GoJSONError(f"json: more than {JSON_MEMBERS_MAX} members")
     text = raw.decode("utf-8", "replace").lstrip(" \t\r\n")
     try:
         value, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        _refuse(raw, whole=whole)
-    rest = text[end:] if whole else ""
-    if rest.strip(" \t\r\n"):
-        _refuse(raw, whole=True)
-    if isinstance(value, int | float):
+    except GoJSONError:
+        raise
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        _refuse(raw, error, whole=whole)
+    if openers > JSON_DEPTH_MAX and _depth(value) > JSON_DEPTH_MAX:
+        raise _too_deep()
+    if whole and text[end:].strip(" \t\r\n"):
+        _refuse(raw, ValueError("a second value follows the first"), whole=True)
+    if isinstance(value, int | float) and len(raw) <= JSON_EXACT_ERROR_BYTES_MAX:
         _Scanner(raw, whole=whole).value()  # `1.x`: Python stops before the dot, Go does not
-    return _without_surrogates(value) if "\\u" in text else value
+    return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
 
 
 def kind(value: Any) -> str:
@@ -74,10 +103,39 @@ def cannot_unmarshal(value: Any, go_type: str) -> GoJSONError:
 
 
 def _not_a_number(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and Infinity: Python's parser takes them, Go's does not
+    raise ValueError(f"{constant} is no number")  # Python's parser takes NaN, Go's does not
 
 
-_DECODER = json.JSONDecoder(parse_constant=_not_a_number)
+def _integer(text: str) -> int | Number:
+    # to convert thousands of digits takes the square of their number; Go's integers have 20
+    return int(text) if len(text) <= _INTEGER_CHARACTERS_MAX else _number(text)
+
+
+def _number(text: str) -> Number:
+    number = Number(text)
+    if math.isinf(number):
+        shown = text if len(text) <= 64 else f"{text[:64]}..."
+        raise GoJSONError(f"json: cannot unmarshal number {shown} into Go value of type float64")
+    number.text = text
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_not_a_number, parse_float=_number, parse_int=_integer)
+
+
+def _depth(value: Any) -> int:
+    """Return how deep arrays and objects nest, counted up to just beyond the limit."""
+    level = [value] if type(value) in _NESTING else []
+    depth = 0
+    while level and depth <= JSON_DEPTH_MAX:
+        depth += 1
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _NESTING
+        ]
+    return depth
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -91,13 +149,18 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def _refuse(raw: bytes, *, whole: bool) -> NoReturn:
-    scanner = _Scanner(raw, whole=whole)
-    scanner.value()
-    if whole:
-        scanner.end()
-    # Python refused what Go takes: the nesting is deeper than Python's stack
-    raise GoJSONError("invalid character '[' exceeded max depth")
+def _too_deep() -> GoJSONError:
+    return GoJSONError(f"invalid character '[' {_TOO_DEEP}")
+
+
+def _refuse(raw: bytes, error: ValueError, *, whole: bool) -> NoReturn:
+    if len(raw) <= JSON_EXACT_ERROR_BYTES_MAX:
+        scanner = _Scanner(raw, whole=whole)
+        scanner.value()
+        if whole:
+            scanner.end()
+    # too large to scan
+    raise GoJSONError(f"invalid JSON: {error}")
 
 
 class _Scanner:
@@ -131,8 +194,8 @@ class _Scanner:
         char = self._next_after_space()
         if char in b"[{":
             closers.append(0x5D if char == 0x5B else 0x7D)
-            if len(closers) > _DEPTH_MAX:
-                self._invalid("exceeded max depth", back=1)
+            if len(closers) > JSON_DEPTH_MAX:
+                self._invalid(_TOO_DEEP, back=1)
             return True
         if char == 0x22:
             self._string()
@@ -254,21 +317,3 @@ def quote_char(byte: int) -> str:
     if 0x80 <= byte <= 0xA0 or byte == 0xAD:
         return f"'\\u{byte:04x}'"
     return f"'{chr(byte)}'"
-
-
-def quote(text: str) -> str:
-    """Return a string as Go's strconv.Quote: in double quotes, control characters escaped."""
-    escaped = []
-    for char in text:
-        code = ord(char)
-        if char == '"':
-            escaped.append('\\"')
-        elif code != 0x27 and code in _ESCAPES:
-            escaped.append(_ESCAPES[code])
-        elif code < 0x20 or code == 0x7F:
-            escaped.append(f"\\x{code:02x}")
-        elif not char.isprintable():
-            escaped.append(f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
-        else:
-            escaped.append(char)
-    return '"' + "".join(escaped) + '"'

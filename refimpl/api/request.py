@@ -5,22 +5,30 @@ Mirrors: moby api/server/httputils/{form,httputils}.go, api/types/filters/parse.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from refimpl.api import gojson
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.limits import API_JSON_BYTES_MAX
+from refimpl.limits import (
+    API_PARAMETERS_MAX,
+    FILTERS_BYTES_MAX,
+    JSON_BYTES_MAX,
+    STOP_TIMEOUT_S_MAX,
+)
+from refimpl.model.strconv import parse_bool, parse_int
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}")
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
 _PARAMETER = re.compile(r"\s*[^\s=;]+\s*=\s*(\"[^\"]*\"|[^\s;\"]+)\s*\Z")
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_WHOLE_VALUE_TRIES = 8
+_WHOLE_VALUE_BYTES = 4096
+_READ_BYTES = 64 << 10
 
 Status = Callable[[str], EngineError]
 """An error class: which status a decoding error has differs from endpoint to endpoint."""
@@ -31,7 +39,7 @@ class BodyError(EngineError):
 
 
 class BodyTooLarge(EngineError):
-    """A JSON body beyond `API_JSON_BYTES_MAX`."""
+    """A JSON body beyond `JSON_BYTES_MAX`."""
 
     status = 413
 
@@ -52,7 +60,7 @@ class Request:
     path: str
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
-    body: BinaryIO
+    body: io.BufferedReader
     version: str = ""
     moved: str = ""
 
@@ -79,39 +87,51 @@ class Request:
             EngineError: of the class `error`, `strconv.Atoi: parsing "x": invalid syntax` or
                 `value out of range`.
         """
-        text = self.text(name)
-        if not _INTEGER.match(text):
-            raise error(f"strconv.Atoi: parsing {gojson.quote(text)}: invalid syntax")
-        # the length first: Python refuses to convert thousands of digits, Go says "out of range"
-        if len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 63:
-            raise error(f"strconv.Atoi: parsing {gojson.quote(text)}: value out of range")
-        return int(text)
+        try:
+            return parse_int(self.text(name))
+        except ValueError as exc:
+            raise error(str(exc)) from None
 
     def integer_or_none(self, name: str, error: Status = EngineError) -> int | None:
         """Return a parameter as `integer` does, None when it is absent or empty."""
         return self.integer(name, error) if self.text(name) else None
 
+    def timeout_s(self, name: str) -> int | None:
+        """Return a time to wait, None when it is absent; a negative one is for ever."""
+        value = self.integer_or_none(name)
+        return None if value is None else max(-1, min(value, STOP_TIMEOUT_S_MAX))
+
+    def terminal_size(self) -> tuple[int, int]:
+        """Return the rows and columns `h` and `w`, of 16 bits each, as the kernel takes them.
+
+        Raises:
+            InvalidParameter: one of them is no number.
+        """
+        rows, columns = (self.integer(name, InvalidParameter) for name in ("h", "w"))
+        return rows & 0xFFFF, columns & 0xFFFF
+
     def strict_flag(self, name: str) -> bool:
         """Return a parameter as strconv.ParseBool does, False when it is absent or empty."""
         text = self.text(name)
-        if not text or text in _FALSE:
-            return False
-        if text in _TRUE:
-            return True
-        why = f"strconv.ParseBool: parsing {gojson.quote(text)}: invalid syntax"
-        raise InvalidParameter(f"invalid value for {name}: {text}: {why}")
+        try:
+            return bool(text) and parse_bool(text)
+        except ValueError as exc:
+            raise InvalidParameter(f"invalid value for {name}: {text}: {exc}") from None
 
     def filters(self, error: Status = EngineError) -> dict[str, list[str]]:
         """Return the `filters` parameter, in either of its encodings, as name to values.
 
         Raises:
             EngineError: of the class `error`, with the text of Go's decoder for a map of maps.
+            InvalidParameter: longer than `FILTERS_BYTES_MAX`.
         """
-        text = self.text("filters")
-        if not text:
+        raw = self.text("filters").encode("utf-8", "replace")
+        if not raw:
             return {}
+        if len(raw) > FILTERS_BYTES_MAX:
+            raise InvalidParameter(f"filters are longer than {FILTERS_BYTES_MAX} bytes")
         try:
-            return _filters(gojson.decode(text.encode("utf-8", "replace"), whole=True))
+            return _filters(gojson.decode(raw, whole=True))
         except gojson.GoJSONError as exc:
             raise error(str(exc)) from None
 
@@ -163,10 +183,25 @@ class Request:
             )
 
     def _read_json(self) -> bytes:
-        raw = self.body.read(API_JSON_BYTES_MAX + 1)
-        if len(raw) > API_JSON_BYTES_MAX:
-            raise BodyTooLarge("http: request body too large")
-        return raw
+        """Read the body, or of a body in chunks what is one value: some clients do not end it."""
+        if self.content_length > JSON_BYTES_MAX:
+            raise _too_large()
+        raw = bytearray()
+        tries = _WHOLE_VALUE_TRIES if self.content_length < 0 else 0
+        while piece := self.body.read1(_READ_BYTES):
+            raw += piece
+            if len(raw) > JSON_BYTES_MAX:
+                raise _too_large()
+            if tries and len(raw) <= _WHOLE_VALUE_BYTES and raw.rstrip().endswith(b"}"):
+                tries -= 1
+                with contextlib.suppress(gojson.GoJSONError):
+                    gojson.decode(bytes(raw))
+                    break
+        return bytes(raw)
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"http: request body too large: more than {JSON_BYTES_MAX} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +217,7 @@ def parse_target(target: str) -> Target:
 
     Raises:
         ValueError: a target that is no path.
-        InvalidParameter: a query with a broken escape, in Go's words.
+        InvalidParameter: a query with a broken escape, in Go's words, or too many parameters.
     """
     if target.startswith(("http://", "https://")):
         target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
@@ -191,6 +226,8 @@ def parse_target(target: str) -> Target:
         raise ValueError(f"no path: {target!r}")
     if bad := _BAD_ESCAPE.search(query):
         raise InvalidParameter(f'invalid URL escape "{bad.group()}"')
+    if query.count("&") >= API_PARAMETERS_MAX:
+        raise InvalidParameter(f"more than {API_PARAMETERS_MAX} parameters in the query")
     values = parse_qs(query, keep_blank_values=True, errors="replace")
     return Target(unquote(path, errors="replace"), values)
 

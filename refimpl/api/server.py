@@ -22,18 +22,25 @@ import h11
 
 from refimpl.api.answer import Answer
 from refimpl.api.connection import Body, ClientGone, Connection, ProtocolError
+from refimpl.api.hang_ups import HangUps
 from refimpl.api.request import Request, moved_target, parse_target
 from refimpl.api.routes import dispatch
-from refimpl.api.versions import API_VERSION, split_version
+from refimpl.api.versions import split_version
 from refimpl.daemon.backend import Backend
 from refimpl.errors import EngineError, InvalidParameter, message_of
-from refimpl.limits import API_CLOSE_WAIT_S
+from refimpl.limits import (
+    API_ACCEPT_PAUSE_S,
+    API_BACKLOG,
+    API_CLIENTS_MAX,
+    API_CLOSE_WAIT_S,
+    API_HEADERS_MAX,
+)
+from refimpl.model.api_version import API_VERSION
 
 _log = logging.getLogger(__name__)
 
 SOCKET_MODE = 0o660
 SOCKET_GROUP = "docker"
-_BACKLOG = 128
 
 
 class SocketInUse(EngineError):
@@ -64,7 +71,7 @@ class Listener:
             self._inode = path.stat().st_ino
             with contextlib.suppress(KeyError, PermissionError):
                 os.chown(path, -1, grp.getgrnam(SOCKET_GROUP).gr_gid)
-            self.socket.listen(_BACKLOG)
+            self.socket.listen(API_BACKLOG)
         except BaseException:
             self.socket.close()
             raise
@@ -89,8 +96,10 @@ class Server:
         self._backend = backend
         self._listener = listener
         self._headers = standard_headers(backend)
+        self._hang_ups = HangUps()
         self._lock = threading.Lock()
         self._clients: dict[Connection, threading.Thread] = {}
+        self._is_refusing = False
         self._closing = False
         self._acceptor = threading.Thread(target=self._accept, name="api-accept", daemon=True)
         self._acceptor.start()
@@ -110,27 +119,56 @@ class Server:
         deadline = time.monotonic() + API_CLOSE_WAIT_S
         for _, thread in clients:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._hang_ups.close()
 
     def _accept(self) -> None:
+        """Take clients until the server closes; what goes wrong for one is the end of that one."""
+        is_failing = False
         while True:
             try:
                 client, _ = self._listener.socket.accept()
             except OSError as exc:
                 if self._closing or self._listener.socket.fileno() == -1:
                     return
-                _log.error("accept failed: %s", exc)
-                time.sleep(0.05)  # out of file descriptors: let clients finish
+                if not is_failing:
+                    _log.error("accept failed: %s; trying on", exc)
+                is_failing = True
+                time.sleep(API_ACCEPT_PAUSE_S)
                 continue
-            connection = Connection(client)
-            thread = threading.Thread(
-                target=self._serve, args=(connection,), name="api-client", daemon=True
-            )
-            with self._lock:
-                if self._closing:
-                    connection.close()
-                    return
-                self._clients[connection] = thread
-            thread.start()
+            is_failing = False
+            connection = Connection(client, self._hang_ups)
+            try:
+                self._begin(connection)
+            except Exception as exc:  # noqa: BLE001 - the acceptor outlives every client
+                self._refuse(connection, exc)
+
+    def _begin(self, connection: Connection) -> None:
+        """Give a client its thread.
+
+        Raises:
+            RuntimeError: there are too many clients, or threads.
+        """
+        thread = threading.Thread(
+            target=self._serve, args=(connection,), name="api-client", daemon=True
+        )
+        with self._lock:
+            if self._closing:
+                connection.close()
+                return
+            if len(self._clients) >= API_CLIENTS_MAX:
+                raise RuntimeError(f"more than {API_CLIENTS_MAX} clients are connected")
+            self._clients[connection] = thread
+        thread.start()
+        self._is_refusing = False
+
+    def _refuse(self, connection: Connection, reason: Exception) -> None:
+        """Turn a client away; of a row of them the first is logged."""
+        with self._lock:
+            self._clients.pop(connection, None)
+        if not self._is_refusing:
+            _log.error("%s is refused: %s", connection.name, reason)
+        self._is_refusing = True
+        connection.refuse(f"the engine can serve no further client: {reason}")
 
     def _serve(self, connection: Connection) -> None:
         try:
@@ -141,7 +179,7 @@ class Server:
         except ProtocolError as exc:
             connection.send_protocol_error(exc)
         except Exception:  # noqa: BLE001 - one client's trouble must not end the engine
-            _log.exception("a connection ended with an unexpected failure")
+            _log.exception("%s: the connection ended with an unexpected failure", connection.name)
         finally:
             connection.close()
             with self._lock:
@@ -202,6 +240,8 @@ def standard_headers(backend: Backend) -> dict[str, str]:
 
 def _read_request(connection: Connection, head: h11.Request) -> tuple[Request, EngineError | None]:
     """Return the request, and why it must be refused before any route sees it."""
+    if len(head.headers) > API_HEADERS_MAX:
+        raise ProtocolError(431)
     target = head.target.decode("latin-1")
     refused = None
     try:

@@ -1,35 +1,32 @@
 """Streams that live longer than an answer: attached terminals, followed logs, waits and events.
 
 A hijacked connection has two directions and so two threads: the connection's own carries the
-process's output to the client, a second one carries the client's input to the process and notices
-when the client is gone.
+process's output to the client, a second one carries the client's input to the process. Either may
+wait for the process for ever, so the end of the client ends the session from outside (hang_ups).
 
-Mirrors: moby pkg/stdcopy (the 8-byte frame), pkg/term/proxy.go (detach keys), daemon/attach.go
+Mirrors: moby pkg/stdcopy (the 8-byte frame), daemon/attach.go
 (v20.10).
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import select
+import logging
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from refimpl.api.answer import Answer, ChunkedStream
-from refimpl.api.connection import ClientGone
+from refimpl.api.connection import ClientGone, Hijacked
+from refimpl.api.hang_ups import has_hung_up
 from refimpl.daemon.backend import STDERR, AttachSession, EventStream, LogReader, Waiter, WaitResult
-from refimpl.errors import EngineError, InvalidParameter
-from refimpl.limits import API_POLL_S
+from refimpl.errors import EngineError
+from refimpl.limits import API_LAST_INPUT_WAIT_S, API_POLL_S
 
-DEFAULT_DETACH_KEYS = b"\x10\x11"
-"""ctrl-p, ctrl-q."""
+_log = logging.getLogger(__name__)
 
 _RECV_BYTES = 32 << 10
-_CONTROL_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -37,107 +34,71 @@ def frame(stream: int, data: bytes) -> bytes:
     return struct.pack(">BxxxI", stream, len(data)) + data
 
 
-def parse_detach_keys(spec: str) -> bytes:
-    """Return the bytes of a detach sequence such as `ctrl-p,ctrl-q` or `a,b`.
-
-    Raises:
-        InvalidParameter: `Invalid detach keys (zz) provided`.
-    """
-    if not spec:
-        return DEFAULT_DETACH_KEYS
-    keys = bytearray()
-    for key in spec.split(","):
-        name = key.removeprefix("ctrl-")
-        if key == name and len(key.encode()) == 1:
-            keys += key.encode()
-        elif key != name and len(name) == 1 and "a" <= name <= "z":
-            keys.append(ord(name) - ord("a") + 1)
-        elif key != name and name in _CONTROL_KEYS:
-            keys.append(_CONTROL_KEYS[name])
-        else:
-            raise InvalidParameter(f"Invalid detach keys ({spec}) provided")
-    return bytes(keys)
-
-
-class DetachKeys:
-    """Watches typed bytes for the detach sequence, holding back what may be its beginning."""
-
-    def __init__(self, sequence: bytes) -> None:
-        self._sequence = sequence
-        self._matched = 0
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the bytes that go to the process, and whether the sequence is complete."""
-        passed = bytearray()
-        for byte in data:
-            if byte == self._sequence[self._matched]:
-                self._matched += 1
-                if self._matched == len(self._sequence):
-                    return bytes(passed), True
-                continue
-            passed += self._sequence[: self._matched]
-            self._matched = 1 if byte == self._sequence[0] else 0
-            if not self._matched:
-                passed.append(byte)
-        return bytes(passed), False
-
-
-def pump(
-    sock: socket.socket,
-    session: AttachSession,
-    *,
-    early: bytes = b"",
-    framed: bool,
-    detach_keys: bytes = b"",
-) -> None:
-    """Carry a session over a hijacked socket until the process or the client is gone.
+def pump(hijacked: Hijacked, session: AttachSession, *, framed: bool) -> None:
+    """Carry a session over a hijacked connection until the process or the client is gone.
 
     Args:
-        sock: the client's socket, its head sent and consumed.
+        hijacked: the client.
         session: the process's streams; detached when this returns.
-        early: input that arrived together with the request.
         framed: whether output is framed by stream number.
-        detach_keys: the sequence that ends the session, b"" for none.
     """
-    keys = DetachKeys(detach_keys) if detach_keys else None
     inbound = threading.Thread(
-        target=_carry_input, args=(sock, session, early, keys), name="api-stdin", daemon=True
+        target=_carry_input, args=(hijacked, session), name="api-stdin", daemon=True
     )
-    inbound.start()
+    late = threading.Timer(API_LAST_INPUT_WAIT_S, session.detach)
+
+    def end() -> None:
+        # what the client sent before it left still comes, if the process takes it in time
+        try:
+            if inbound.is_alive():
+                late.start()
+                return
+        except RuntimeError:
+            _log.warning("no thread is left to wait for a process to read its input")
+        session.detach()
+
     try:
-        for stream, data in session.output():
-            sock.sendall(frame(stream, data) if framed else data)
+        inbound.start()  # first: a client that has left already has input to be carried, too
+        with hijacked.on_hang_up(end):
+            for stream, data in session.output():
+                hijacked.socket.sendall(frame(stream, data) if framed else data)
     except OSError:
         pass  # the client is gone, and the process does not care
     finally:
         session.detach()
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)  # also ends the input thread's wait
-        inbound.join(timeout=API_POLL_S)
+        late.cancel()
+        # as in Docker what the client still sends is taken: it may be typing, and breaks nothing
+        for how, wait_s in (
+            (socket.SHUT_WR, API_LAST_INPUT_WAIT_S),
+            (socket.SHUT_RDWR, API_POLL_S),
+        ):
+            with contextlib.suppress(OSError):
+                hijacked.socket.shutdown(how)
+            if inbound.ident is not None:
+                inbound.join(timeout=wait_s)
 
 
-def _carry_input(
-    sock: socket.socket, session: AttachSession, early: bytes, keys: DetachKeys | None
-) -> None:
-    """Carry the client's input to the process; leave the session when the client is gone."""
-    data = early or _receive(sock)
+def _carry_input(hijacked: Hijacked, session: AttachSession) -> None:
+    """Carry the client's input to the process, to its end; a failure ends the session."""
+    try:
+        _carry(hijacked, session)
+    except Exception:  # noqa: BLE001 - a thread's failure is seen by nobody else
+        _log.exception("a client's input could not be carried to its process")
+        session.detach()
+
+
+def _carry(hijacked: Hijacked, session: AttachSession) -> None:
+    data = hijacked.early or _receive(hijacked.socket)
+    if data and data == hijacked.ending:
+        data = _receive(hijacked.socket)
+    data = data.removeprefix(hijacked.ending)
     while data:
-        detach = False
-        if keys is not None:
-            data, detach = keys.feed(data)
-        if data:
-            session.write(data)
-        if detach:
-            session.detach()
-            return
-        data = _receive(sock)
-    # the client has finished sending; it may be gone, or still be reading
+        session.write(data)
+        data = _receive(hijacked.socket)
+    # the client has finished sending; it may still be reading
     session.close_stdin()
-    poller = select.poll()
-    with contextlib.suppress(OSError, ValueError):
-        poller.register(sock, 0)
-        poller.poll()
-    session.detach()
+    if has_hung_up(hijacked.socket):
+        session.detach()
 
 
 def _receive(sock: socket.socket) -> bytes:
@@ -147,37 +108,12 @@ def _receive(sock: socket.socket) -> bytes:
         return b""
 
 
-@contextmanager
-def watched(sock: socket.socket, on_gone: Callable[[], None]) -> Iterator[None]:
-    """Call `on_gone` from another thread when the client closes during the block.
-
-    Nothing is read from the socket: a next request may already be in it.
-    """
-    wake = os.eventfd(0)
-
-    def watch() -> None:
-        poller = select.poll()
-        poller.register(wake, select.POLLIN)
-        poller.register(sock, 0)
-        if wake not in dict(poller.poll()):
-            on_gone()
-
-    thread = threading.Thread(target=watch, name="api-watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        os.eventfd_write(wake, 1)
-        thread.join()
-        os.close(wake)
-
-
 def send_logs(answer: Answer, reader: LogReader) -> None:
     """Answer with a log: framed by stream number, raw for a container with a terminal."""
     with (
         contextlib.closing(reader),
         answer.stream() as out,
-        watched(answer.client_socket, reader.close),
+        answer.on_hang_up(reader.close),
     ):
         try:
             for stream, data in reader.read():

@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 
 from refimpl.errors import InvalidParameter
-
-API_VERSION = "1.41"
-API_VERSION_MIN = "1.24"
+from refimpl.model.api_version import API_VERSION, API_VERSION_MIN
 
 _PREFIX = re.compile(r"/v([0-9.]+)(/.*)\Z", re.DOTALL)
 

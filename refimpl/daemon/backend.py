@@ -57,13 +57,20 @@ class AttachSession(Protocol):
         """Yield (stream number, bytes) until the process ends or the session is detached."""
 
     def write(self, data: bytes) -> None:
-        """Feed standard input; ignored once the process has closed it or was not given one."""
+        """Feed standard input; ignored once the process has closed it or was not given one.
+
+        Waits for the process to start and to read, until `detach`. The detach keys of a terminal
+        are looked for here, and detach.
+        """
 
     def close_stdin(self) -> None:
-        """Close standard input, if this session is its owner (StdinOnce, or an exec)."""
+        """Close standard input, if this session is its owner (StdinOnce, or an exec).
+
+        Waits for nothing: before the start it is noted.
+        """
 
     def detach(self) -> None:
-        """Leave: `output` ends, the process goes on. Idempotent."""
+        """Leave: `output` and `write` end, the process goes on. Idempotent."""
 
 
 class LogReader(Protocol):
@@ -158,7 +165,7 @@ class ContainerBackend(Protocol):
     def containers_prune(self, filters: Filters) -> Wire:
         """Remove every container that does not run."""
 
-    def container_logs(
+    def container_logs(  # noqa: PLR0913 - the fields of the query
         self,
         ref: str,
         *,
@@ -168,6 +175,7 @@ class ContainerBackend(Protocol):
         since: str = "",
         until: str = "",
         timestamps: bool = False,
+        details: bool = False,
         tail: str = "all",
     ) -> LogReader:
         """Open a container's log."""
@@ -181,8 +189,12 @@ class ContainerBackend(Protocol):
         stderr: bool,
         logs: bool = False,
         stream: bool = True,
+        detach_keys: str = "",
     ) -> AttachSession:
-        """Attach to a container's first process, running or about to be started."""
+        """Attach to a container's first process, running or about to be started.
+
+        `detach_keys` are as the client wrote them, "" for the default ones.
+        """
 
     def exec_create(self, ref: str, body: Wire) -> str:
         """Prepare one more process in a running container and return its id."""
@@ -237,6 +249,9 @@ class ImageBackend(Protocol):
     ) -> Iterator[Wire]:
         """Make an image of a root file system's tar stream; yields progress, last the id."""
 
+    def image_pull(self, name: str, tag: str) -> Iterator[Wire]:
+        """Fetch an image from a registry; there is none, so it is never found."""
+
     def image_load(self, stream: BinaryIO, *, quiet: bool = False) -> Iterator[Wire]:
         """Load what `docker save` wrote; yields progress."""
 
@@ -254,6 +269,9 @@ class ImageBackend(Protocol):
 
     def image_remove(self, ref: str, *, force: bool = False, prune: bool = True) -> list[Wire]:
         """Remove a name of an image, and the image with its last name."""
+
+    def images_prune(self, filters: Filters) -> Wire:
+        """Remove every image without a name that no container uses; see moby's ImagesPrune."""
 
 
 class Backend(SystemBackend, ContainerBackend, NetworkBackend, ImageBackend, Protocol):

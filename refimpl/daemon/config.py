@@ -29,7 +29,6 @@ class DaemonConfig:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     host_resolv_conf_path: str = "/etc/resolv.conf"
-    shutdown_timeout_s: int = 15
 
     @property
     def disable_bridge(self) -> bool:

@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import ParamSpec, TypeVar
 
-from refimpl.daemon.attach import Attacher
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.checkpoint import Checkpoints
 from refimpl.daemon.containers.guard import Workers
@@ -23,10 +22,10 @@ from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.events.metrics import Metrics
-from refimpl.daemon.image_store import ImageStore
-from refimpl.daemon.images import Images
+from refimpl.daemon.images.remove import UsedBy
+from refimpl.daemon.images.service import ImageService
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.cleanup import Cleanup
-from refimpl.daemon.lifecycle.container_streams import ContainerStreams
 from refimpl.daemon.lifecycle.create import Creator
 from refimpl.daemon.lifecycle.exec import Execs
 from refimpl.daemon.lifecycle.monitor import Monitor
@@ -45,10 +44,12 @@ from refimpl.daemon.network.sandbox_options import SandboxSettings
 from refimpl.daemon.networking import Networking
 from refimpl.daemon.networks import Networks
 from refimpl.daemon.root_lock import RootLock
-from refimpl.daemon.stdio import StdioLoop
+from refimpl.daemon.streams.attach import Attachments
+from refimpl.daemon.streams.registry import StreamsRegistry
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.daemon.views.inspect import Inspector
 from refimpl.daemon.views.list import Lister
-from refimpl.daemon.views.system import System
+from refimpl.daemon.views.system import System, load_engine_id
 from refimpl.errors import Unavailable
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.controller import Controller, ControllerConfig
@@ -127,16 +128,18 @@ class Daemon:
         self.checkpoints = Checkpoints(services.files, self._work_later)
         self.events = Events(services.clock)
         self.image_store = ImageStore(config.data("image"), services.files, services.clock)
-        self.images = Images(
-            images=self.image_store,
-            scratch=config.data("image", "tmp"),
+        self.images = ImageService(
+            self.image_store,
             clock=services.clock,
-            new_id=services.new_id,
-            containers=self.containers,
-            events=self.events,
+            log_event=functools.partial(self.events.log, "image"),
+            containers_of=lambda image_id: [
+                UsedBy(container.id, container.state.running)
+                for container in self.containers
+                if container.image_id == image_id
+            ],
         )
         self.stdio = StdioLoop()
-        self.streams = ContainerStreams(loop=self.stdio, clock=services.clock)
+        self.streams = StreamsRegistry(self.stdio.resume, services.clock)
         self.restart_managers = RestartManagers()
 
     def _compose_network(self) -> None:
@@ -195,6 +198,7 @@ class Daemon:
         )
         self.specs = Specs(
             config=config,
+            kernel=services.kernel,
             containers=self.containers,
             net_controller=self.net_controller,
             links=self.links,
@@ -236,6 +240,7 @@ class Daemon:
             events=self.events,
             network_actions=services.metrics.network_actions,
             sandbox_destroy=self.net_controller.sandbox_destroy,
+            release_images=self.images.release_unused,
         )
 
     def _compose_starts(self) -> None:
@@ -249,6 +254,7 @@ class Daemon:
             specs=self.specs,
             runtime=services.runtime,
             streams=self.streams,
+            stdio=self.stdio,
             restart_managers=self.restart_managers,
             checkpoints=self.checkpoints,
             events=self.events,
@@ -301,11 +307,11 @@ class Daemon:
             ),
             events=self.events,
         )
-        self.attacher = Attacher(
-            containers=self.containers,
+        self.attachments = Attachments(
+            get_container=self.containers.get_container,
             streams=self.streams,
-            runtime=services.runtime,
-            events=self.events,
+            resize=services.runtime.resize,
+            log_event=self.events.log_container,
         )
 
     def _compose_boot(self) -> None:
@@ -347,6 +353,7 @@ class Daemon:
         )
         self.system = System(
             config=config,
+            engine_id=load_engine_id(services.files, config.data("engine-id")),
             clock=services.clock,
             runtime=services.runtime,
             containers=self.containers,
@@ -364,7 +371,7 @@ class Daemon:
         self.info = self.system.info
         self.events_subscribe = self.system.events_subscribe
         self.container_list = ready(self.lister.container_list)
-        self.container_logs = ready(self.attacher.container_logs)
+        self.container_logs = ready(self.attachments.container_logs)
         self.container_create = ready(self.creator.container_create)
         self.container_start = ready(self.starter.container_start)
         self.container_stop = ready(self.stopper.container_stop)
@@ -376,9 +383,9 @@ class Daemon:
         self.container_rename = ready(self.renamer.container_rename)
         self.container_remove = ready(self.remover.container_remove)
         self.containers_prune = ready(self.remover.containers_prune)
-        self.container_resize = ready(self.attacher.container_resize)
+        self.container_resize = ready(self.attachments.container_resize)
         self.container_inspect = ready(self.inspector.container_inspect)
-        self.container_attach = ready(self.attacher.container_attach)
+        self.container_attach = ready(self.attachments.container_attach)
         self.exec_create = ready(self.execs.exec_create)
         self.exec_exists = self.execs.exec_exists
         self.exec_start = self.execs.exec_start
@@ -392,12 +399,14 @@ class Daemon:
         self.network_remove = ready(self.networks.network_remove)
         self.networks_prune = ready(self.networks.networks_prune)
         self.image_import = self.images.image_import
+        self.image_pull = self.images.image_pull
         self.image_load = self.images.image_load
         self.image_list = self.images.image_list
         self.image_inspect = self.images.image_inspect
         self.image_history = self.images.image_history
         self.image_tag = self.images.image_tag
         self.image_remove = ready(self.images.image_remove)
+        self.images_prune = ready(self.images.images_prune)
 
     def _work_later(self, delay_s: float, work: Callable[[], None]) -> None:
         self.timers.call_later(delay_s, lambda: self.workers.submit(work))
@@ -431,6 +440,7 @@ class Daemon:
         self.services.kernel.prepare_host()
         self.services.runtime.prepare()
         self.restorer.load()
+        self.images.release_unused()
 
     def restore(self) -> None:
         """Bring the networks back, and let the requests that wait for them go on.

@@ -5,16 +5,15 @@ Mirrors: moby daemon/network/filter.go, runconfig.IsPreDefinedNetwork (v20.10).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from refimpl.daemon.backend import Filters
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.network import Network
 from refimpl.model.network_mode import NetworkMode
+from refimpl.model.patterns import Patterns, has_labels
 
-TRUE = frozenset({"1", "true", "t", "TRUE", "True", "T"})
-FALSE = frozenset({"0", "false", "f", "FALSE", "False", "F"})
+_DANGLING = {"true": True, "1": True, "false": False, "0": False}
 
 
 def verify_filters(filters: Filters, known: frozenset[str]) -> None:
@@ -27,57 +26,42 @@ def verify_filters(filters: Filters, known: frozenset[str]) -> None:
     for name in filters:
         if name not in known:
             raise InvalidParameter(f"Invalid filter '{name}'")
+    if len(set(filters.get("dangling", ()))) > 1:
+        raise InvalidParameter('got more than one value for filter key "dangling"')
     for value in filters.get("dangling", ()):
-        if value not in TRUE | FALSE:
+        if value not in _DANGLING:
             raise InvalidParameter(
                 'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" '
                 '(or "0")'
             )
-    if len(set(filters.get("dangling", ()))) > 1:
-        raise InvalidParameter('got more than one value for filter key "dangling"')
     for value in filters.get("type", ()):
         if value not in {"builtin", "custom"}:
             raise EngineError(f"invalid filter: 'type'='{value}'")
 
 
-def has_labels(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:
-    """Tell whether every `key` or `key=value` is there."""
-    for text in wanted:
-        key, separator, value = text.partition("=")
-        if key not in labels or (separator and labels[key] != value):
-            return False
-    return True
-
-
-def matches(text: str, wanted: Sequence[str]) -> bool:
-    """Tell whether one is the whole text, or a pattern that is found in it (moby: Args.Match).
-
-    Go's and Python's patterns agree in all but rare cases; one that is none matches nothing.
-    """
-    for pattern in wanted:
-        try:
-            if pattern == text or re.search(pattern, text):
-                return True
-        except re.error:
-            continue
-    return False
-
-
-def passes(network: Network, filters: Filters) -> bool:
-    """Tell whether a network passes every filter.
+def network_filter(filters: Filters) -> Callable[[Network], bool]:
+    """Return a function that tells whether a network passes every filter (moby: FilterNetworks).
 
     Every custom network is a dangling one: v20.10 looks for containers before it fills them in.
+
+    Raises:
+        InvalidParameter: the patterns are too long.
     """
-    is_custom = NetworkMode(network.name).is_user_defined()
-    checks: dict[str, Callable[[Sequence[str]], bool]] = {
-        "driver": lambda wanted: network.type in wanted,
-        "name": lambda wanted: matches(network.name, wanted),
-        "id": lambda wanted: matches(network.id, wanted),
-        "scope": lambda wanted: network.options.scope in wanted,
-        "label": lambda wanted: has_labels(network.options.labels, wanted),
-        "type": lambda wanted: ("custom" if is_custom else "builtin") in wanted,
-        "dangling": lambda wanted: is_custom == (wanted[0] in TRUE),
+    wanted = {name: values for name, values in filters.items() if values}
+    names = Patterns(wanted.get("name", ()))
+    ids = Patterns(wanted.get("id", ()))
+    checks: dict[str, Callable[[Network], bool]] = {
+        "driver": lambda network: network.type in wanted["driver"],
+        "name": lambda network: names.match(network.name),
+        "id": lambda network: ids.match(network.id),
+        "scope": lambda network: network.options.scope in wanted["scope"],
+        "label": lambda network: has_labels(network.options.labels, wanted["label"]),
+        "type": lambda network: ("custom" if _is_custom(network) else "builtin") in wanted["type"],
+        "dangling": lambda network: _is_custom(network) == _DANGLING[wanted["dangling"][0]],
     }
-    return all(
-        checks[name](wanted) for name, wanted in filters.items() if wanted and name in checks
-    )
+    asked = [check for name, check in checks.items() if name in wanted]
+    return lambda network: all(check(network) for check in asked)
+
+
+def _is_custom(network: Network) -> bool:
+    return NetworkMode(network.name).is_user_defined()

@@ -17,7 +17,7 @@ from refimpl.daemon.containers.container import Container, EndpointState
 from refimpl.daemon.containers.refusals import HOST_NETWORK, removal_conflict
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.filters import passes, verify_filters
+from refimpl.daemon.filters import network_filter, verify_filters
 from refimpl.daemon.network.options import recorded_networks
 from refimpl.daemon.networking import Networking
 from refimpl.daemon.prune_filters import PruneFilters
@@ -114,10 +114,11 @@ class Networks:
     def network_list(self, filters: Filters, *, detailed: bool = False) -> list[Wire]:
         """List networks; their containers too where it is to be detailed (moby: GetNetworks)."""
         verify_filters(filters, LIST_FILTERS)
+        passes = network_filter(filters)
         return [
             self._document(network, detailed=detailed)
             for network in self.net_controller.networks()
-            if passes(network, filters)
+            if passes(network)
         ]
 
     def network_inspect(self, ref: str, *, verbose: bool = False, scope: str = "") -> Wire:

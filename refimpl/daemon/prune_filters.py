@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from refimpl.daemon.backend import Filters
-from refimpl.daemon.filters import has_labels, verify_filters
+from refimpl.daemon.filters import verify_filters
 from refimpl.errors import EngineError
+from refimpl.model.patterns import has_labels
 
 _KNOWN = frozenset({"label", "label!", "until"})
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_TIME_CHARACTERS_MAX = 64
+"""Nothing longer is a time; and to look for durations in it takes the square of its length."""
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _SECONDS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
 }  # fmt: skip
@@ -52,7 +55,9 @@ def _until(texts: Sequence[str], now: datetime) -> datetime | None:
     if not texts:
         return None
     text = texts[0]
-    moment = _before(text, now) or _seconds(text) or _date(text)
+    moment = None
+    if len(text) <= _TIME_CHARACTERS_MAX:
+        moment = _before(text, now) or _seconds(text) or _date(text)
     if moment is None:
         raise EngineError(f'failed to parse value as time or duration: "{text}"')
     return moment
@@ -79,5 +84,5 @@ def _date(text: str) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

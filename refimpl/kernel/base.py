@@ -13,11 +13,14 @@ Errors: `OSError` with the kernel's errno and, in its text, what was being done.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import NamedTuple, Protocol
+
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
 
 Address = IPv4Interface | IPv6Interface
 Subnet = IPv4Network | IPv6Network
@@ -25,13 +28,15 @@ Subnet = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgePlan:
-    """A bridge on the host side: its name and its own addresses.
+    """A bridge on the host side: its name and the addresses that it needs.
 
     Its MTU is the smallest of its ports', as the kernel keeps it where nobody sets one.
     """
 
     name: str
     addresses: tuple[Address, ...]
+    given: tuple[Address, ...] = ()
+    """What the engine has given it by now: those that it needs no more go. Any others stay."""
 
 
 class InterfacePlan(NamedTuple):
@@ -119,6 +124,19 @@ class OverlayPlan:
     target: str
 
 
+class LinkGone(OSError):
+    """A link that the engine has made is not there any more: somebody has deleted it.
+
+    Args:
+        doing: What was being done.
+        name: Of a bridge, or of an interface in a namespace.
+    """
+
+    def __init__(self, doing: str, name: str) -> None:
+        super().__init__(errno.ENODEV, f"{doing}: there is no link {name}")
+        self.name = name
+
+
 class Kernel(Protocol):
     """Network namespaces, links, addresses, routes, firewall and mounts of one host namespace."""
 
@@ -135,14 +153,14 @@ class Kernel(Protocol):
     def create_bridge(self, plan: BridgePlan) -> None:
         """Create a bridge, or bring an existing one of that name to the plan, and set it up."""
 
+    def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
+        """Take addresses from a link of the host side; no error when it does not have them."""
+
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
 
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
-
-    def remove_firewall(self) -> None:
-        """Delete the engine's own table; no error when it is not there."""
 
     # -- sandboxes -------------------------------------------------------------------------
     def expect_sandbox(self) -> None:
@@ -158,6 +176,9 @@ class Kernel(Protocol):
         Returns:
             The bound sockets of the resolver, first UDP and then TCP (listening), both
             non-blocking, to which port 53 of `plan.resolver_address` leads; empty without one.
+
+        Raises:
+            LinkGone: a bridge is not there; nothing is made.
         """
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
@@ -167,10 +188,18 @@ class Kernel(Protocol):
         """Open a non-blocking IPv4 socket in a sandbox; it stays in there, whoever uses it."""
 
     def add_interface(self, key: str, plan: InterfacePlan, gateway: GatewayPlan) -> None:
-        """Add one interface to a live sandbox and make the default routes those of `gateway`."""
+        """Add one interface to a live sandbox and make the default routes those of `gateway`.
+
+        Raises:
+            LinkGone: the bridge or the gateway's interface is not there; nothing is changed.
+        """
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
-        """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
+        """Remove one interface from a live sandbox and leave the default routes of `gateway`.
+
+        Raises:
+            LinkGone: the gateway's interface is not there; the other one is removed.
+        """
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
         """Unpin a namespace and remove its file; its links are down then.
@@ -201,8 +230,8 @@ class Kernel(Protocol):
     def unmount(self, target: str) -> None:
         """Unmount (lazily); no error when nothing is mounted there."""
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        """Return the mount points at or below a directory, deepest first."""
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Refuse, with Docker's text, a bind mount whose propagation its source does not allow."""
 
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""
@@ -217,11 +246,14 @@ class Files(Protocol):
     def overwrite(self, path: str, content: bytes) -> None:
         """Change a file in place, keeping its inode: it may be bind-mounted into a container."""
 
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
+        """Return a regular file's content, which may have so many bytes; never wait for it."""
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         """Create a directory and its parents; no error when it is there."""
+
+    def make_mount_source(self, path: str) -> None:
+        """Create a directory that a container is to mount, unless something is there already."""
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole directory; no error when it is not there."""

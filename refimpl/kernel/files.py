@@ -1,12 +1,21 @@
-"""The files of a container: replaced atomically, or changed in place where they are mounted."""
+"""The files of a container: replaced atomically, or changed in place where they are mounted.
+
+Every file that a container can write is read and changed here. A container may make such a file
+endless, swap it for a pipe, a device or a link, or hold a lease on it. So no call waits for what
+is at the other end of a file, only regular files are opened, and every read has a limit.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
 from pathlib import Path
+
+from refimpl.kernel import libc
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
 
 _READ_BYTES = 64 * 1024
 
@@ -42,28 +51,69 @@ class LinuxFiles:
             raise
 
     def overwrite(self, path: str, content: bytes) -> None:
-        """Change a file in place, keeping its inode: it may be bind-mounted into a container."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        """Change a file in place, keeping its inode: it may be bind-mounted into a container.
+
+        Raises:
+            BlockingIOError: a process of the container holds a lease on it.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o644)
         try:
             _write_all(descriptor, content)
             os.ftruncate(descriptor, len(content))
         finally:
             os.close(descriptor)
 
-    def read(self, path: str) -> bytes:
-        """Return a file's content."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
+        """Return a regular file's content.
+
+        Args:
+            path: of the file; links are followed.
+            bytes_max: how large it may be.
+
+        Raises:
+            OSError: it cannot be read at once, is no regular file (EINVAL), or is larger (EFBIG).
+        """
+        return _read(os.open(path, os.O_PATH | os.O_CLOEXEC), path, bytes_max)
+
+    def read_inside(self, root: str, path: str, bytes_max: int) -> bytes:
+        """Return a regular file's content, where `root` is the root directory for path and links.
+
+        Args:
+            root: a directory, for instance a container's root file system.
+            path: as a process whose root directory that is would say it.
+            bytes_max: how large the file may be.
+
+        Raises:
+            OSError: as from `read`; the text has the path as it is inside.
+        """
+        directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            parts = []
-            while part := os.read(descriptor, _READ_BYTES):
-                parts.append(part)
+            descriptor = libc.open_inside(directory, path, os.O_PATH | os.O_CLOEXEC)
         finally:
-            os.close(descriptor)
-        return b"".join(parts)
+            os.close(directory)
+        return _read(descriptor, path, bytes_max)
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
         """Create a directory and its parents; no error when it is there."""
         Path(path).mkdir(mode=mode, parents=True, exist_ok=True)
+
+    def make_mount_source(self, path: str) -> None:
+        """Create a directory that a container is to mount, unless something is there already.
+
+        Raises:
+            OSError: with Docker's text.
+
+        Mirrors: moby volume/mounts/mounts.go MountPoint.Setup (v20.10).
+        """
+        try:
+            Path(path).mkdir(mode=0o755, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            return  # it is a file, or below one, which is for the runtime to refuse
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            text = f"error while creating mount source path '{path}': mkdir {error.filename}"
+            raise OSError(error.errno, f"{text}: {reason}") from error
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole directory; no error when it is not there.
@@ -76,6 +126,40 @@ class LinuxFiles:
                 shutil.rmtree(target)
             else:
                 target.unlink()
+
+
+def _read(place: int, path: str, bytes_max: int) -> bytes:
+    """Read what an O_PATH descriptor, which is closed, stands for.
+
+    The kind is looked at before the file is opened: opening a device can have an effect.
+    """
+    try:
+        status = os.fstat(place)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, f"{path} is not a regular file")
+        if status.st_size > bytes_max:
+            raise _too_large(path, bytes_max)
+        # O_NONBLOCK: a lease on it is an error and not 45 s of waiting
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = os.open(f"/proc/self/fd/{place}", flags)
+        except OSError as error:
+            raise OSError(error.errno, f"{path}: {error.strerror}") from error
+    finally:
+        os.close(place)
+    content = bytearray()
+    try:
+        while part := os.read(descriptor, _READ_BYTES):
+            content += part
+            if len(content) > bytes_max:  # it grew meanwhile
+                raise _too_large(path, bytes_max)
+    finally:
+        os.close(descriptor)
+    return bytes(content)
+
+
+def _too_large(path: str, bytes_max: int) -> OSError:
+    return OSError(errno.EFBIG, f"{path} is larger than {bytes_max} bytes")
 
 
 def _rewrite_if_same(path: str, content: bytes, mode: int) -> bool:

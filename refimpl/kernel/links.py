@@ -67,6 +67,7 @@ RETIRED_GROUP = 0x6E69_6F75
 
 _KEPT_MAX = 1024
 
+_MAC_BYTES = 6
 _MAIN_TABLE = 254
 _PROTOCOL_BOOT = 3  # what `ip route add` and moby's netlink library write
 _SCOPE_GLOBAL = 0
@@ -135,7 +136,8 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
     try:
         port = _port(bridge_index, plan.mtu_bytes)
         peer = _peer(plan.name, plan.mtu_bytes) + _NAMESPACE.pack(8, IFLA_NET_NS_FD, namespace)
-        mac = bytes.fromhex(plan.mac.replace(":", ""))
+        # Docker gives the kernel longer ones too, which takes as many octets as it needs of them
+        mac = bytes.fromhex(plan.mac.replace(":", ""))[:_MAC_BYTES]
     except (ValueError, struct.error) as error:
         raise OSError(errno.EINVAL, f"{doing}: {error}") from error
     if mac:

@@ -15,12 +15,11 @@ import logging
 import socket
 from collections.abc import Sequence
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from refimpl.kernel import links, mounts, netns, resolver
+from refimpl.kernel import bridges, links, mounts, netns, resolver
 from refimpl.kernel.base import (
     Address,
     BridgePlan,
@@ -28,6 +27,7 @@ from refimpl.kernel.base import (
     GatewayPlan,
     InterfacePlan,
     Link,
+    LinkGone,
     OverlayPlan,
     SandboxPlan,
     Subnet,
@@ -48,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
-_IPV6_LINK_LOCAL = ip_network("fe80::/10")
 
 
 class LinuxKernel:
@@ -127,16 +126,12 @@ class LinuxKernel:
         if any(address.version == 6 for address in plan.addresses):
             _switch_on(_FORWARD_IPV6)
         with Netlink() as host:
-            created, looked_up = host.exchange([links.new_bridge(plan), links.get_link(plan.name)])
-            if created.error is None:
-                undo = [links.delete_link(plan.name)]
-                index = looked_up.decode()[0]["index"]
-                requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
-            elif created.error.errno == errno.EEXIST and looked_up.error is None:
-                requests, undo = _adjust_bridge(host, plan, looked_up.decode()[0])
-            else:
-                raise created.error
-            _run_or_undo(host, requests, undo)
+            bridges.create(host, plan)
+
+    def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
+        """Take addresses from a link of the host side; no error when it does not have them."""
+        with Netlink() as host:
+            bridges.take_addresses(host, name, addresses)
 
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
@@ -146,10 +141,6 @@ class LinuxKernel:
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
         self._firewall.apply(networks)
-
-    def remove_firewall(self) -> None:
-        """Delete the engine's own table; no error when it is not there."""
-        self._firewall.remove()
 
     # -- sandboxes -------------------------------------------------------------------------
 
@@ -368,9 +359,9 @@ class LinuxKernel:
         """Unmount (lazily); no error when nothing is mounted there."""
         mounts.unmount(target)
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        """Return the mount points at or below a directory, deepest first."""
-        return mounts.mounts_below(directory)
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Refuse a bind mount whose propagation its source does not allow."""
+        mounts.check_propagation(source, propagation)
 
 
 # -- batches -------------------------------------------------------------------------------------
@@ -384,9 +375,13 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
         namespace: a descriptor of where the other ends are to be.
         plans: the interfaces.
     """
-    answers = host.exchange(
-        [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
-    )
+    try:
+        requests = [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            _refuse_missing_bridge(host, plans)
+        raise
+    answers = host.exchange(requests)
     errors = [answer.error for answer in answers if answer.error is not None]
     if errors:
         pairs = zip(plans, answers, strict=True)
@@ -394,6 +389,14 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
             _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
         finally:
             raise errors[0]  # whatever the undoing says
+
+
+def _refuse_missing_bridge(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
+    for plan in plans:
+        try:
+            host.index_of(plan.bridge)
+        except OSError as error:
+            raise LinkGone(f"create interface {plan.name}", plan.bridge) from error
 
 
 def _delete_pairs(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
@@ -405,37 +408,6 @@ def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
         *(links.new_address(index, plan.name, address) for address in plan.addresses),
         links.change_link(index, plan.name),
     ]
-
-
-def _adjust_bridge(
-    host: Netlink, plan: BridgePlan, link: Any
-) -> tuple[list[Request], list[Request]]:
-    """Return the requests that bring a bridge to the plan, and those that undo them."""
-    if links.kind(link) != "bridge":
-        raise OSError(errno.EEXIST, f"create bridge {plan.name}: a link of that name is no bridge")
-    index = link["index"]
-    has = links.addresses_by_index(host.dump(RTM_GETADDR)).get(index, ())
-    missing = [one for one in plan.addresses if one not in has]
-    surplus = [one for one in has if one not in plan.addresses and not _is_link_local(one)]
-    requests = [
-        # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
-        links.change_link(index, plan.name),
-        *(links.delete_address(index, plan.name, one) for one in surplus),
-        *(links.new_address(index, plan.name, one) for one in missing),
-    ]
-    undo = [
-        *(links.delete_address(index, plan.name, one) for one in missing),
-        *(links.new_address(index, plan.name, one) for one in surplus),
-    ]
-    return requests, undo
-
-
-def _run_or_undo(netlink: Netlink, requests: Sequence[Request], undo: Sequence[Request]) -> None:
-    try:
-        netlink.run(requests)
-    except OSError:
-        netlink.exchange(undo)
-        raise
 
 
 def _ignore_missing(netlink: Netlink, requests: Sequence[Request]) -> None:
@@ -451,13 +423,24 @@ def _delete_link(netlink: Netlink, name: str) -> None:
 
 def _set_default_routes(inside: Netlink, gateway: GatewayPlan, before: Sequence[Any]) -> None:
     """Make the default routes those of `gateway`: replace what is there, remove the rest."""
-    index = inside.index_of(gateway.interface) if gateway.interface else None
+    index = _gateway_index(inside, gateway)
     unwanted = [
         links.delete_route(route)
         for route in links.default_routes(before)
         if links.router(gateway, route) is None
     ]
     inside.run([*links.new_default_routes(gateway, index), *unwanted])
+
+
+def _gateway_index(inside: Netlink, gateway: GatewayPlan) -> int | None:
+    if not gateway.interface:
+        return None
+    try:
+        return inside.index_of(gateway.interface)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        raise LinkGone("set the default route", gateway.interface) from error
 
 
 def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
@@ -469,10 +452,6 @@ def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
 
 def _has_ipv6(plan: InterfacePlan) -> bool:
     return any(address.version == 6 for address in plan.addresses)
-
-
-def _is_link_local(address: Address) -> bool:
-    return address.version == 6 and address.ip in _IPV6_LINK_LOCAL
 
 
 def _switch_on(path: Path) -> None:

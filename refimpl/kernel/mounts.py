@@ -1,8 +1,7 @@
-"""Mounts: a container's overlay, lazy unmounting, and reading the kernel's table of mounts."""
+"""Mounts: a container's overlay, lazy unmounting, and how the host's mounts propagate."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import re
 from pathlib import Path
@@ -11,7 +10,7 @@ from refimpl.kernel import libc
 from refimpl.kernel.base import OverlayPlan
 
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
-_MOUNT_POINT_FIELD = 4
+_MOUNT_POINT_FIELD, _OPTIONAL_FIELDS = 4, 6
 _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")
 _LAYERS_MAX = 64
 
@@ -48,22 +47,41 @@ def unmount(target: str) -> None:
             raise
 
 
-def mounts_below(directory: str) -> tuple[str, ...]:
-    """Return the mount points at or below a directory, deepest first."""
-    root = str(Path(directory))
-    with contextlib.suppress(OSError):
-        root = str(Path(directory).resolve())
-    prefix = root.rstrip("/") + "/"
-    found = {point for point in mount_points() if point == root or point.startswith(prefix)}
-    return tuple(sorted(found, key=lambda point: (-point.count("/"), point)))
+def check_propagation(source: str, propagation: str) -> None:
+    """Check that mounts can pass from or to a directory as a bind mount of it wants.
+
+    Args:
+        source: what is to be bound; links are followed.
+        propagation: `shared`, `slave`, `private`, or one of these with an `r` in front.
+
+    Raises:
+        OSError: EINVAL with Docker's text: the mount that it is on is of another kind.
+
+    Mirrors: moby daemon/oci_linux.go ensureShared, ensureSharedOrSlave (v20.10).
+    """
+    kind = propagation.removeprefix("r")
+    if kind == "private":
+        return
+    point, options = _mount_of(str(Path(source).resolve()))
+    if any(option.startswith(b"shared:") for option in options):
+        return
+    if kind == "slave" and any(option.startswith(b"master:") for option in options):
+        return
+    wanted = "a shared" if kind == "shared" else "a shared or slave"
+    text = f"path {source} is mounted on {point} but it is not {wanted} mount"
+    raise OSError(errno.EINVAL, text)
 
 
-def mount_points() -> tuple[str, ...]:
-    """Return every mount point of this mount namespace, in the kernel's order."""
-    return tuple(
-        _unescape(line.split(b" ")[_MOUNT_POINT_FIELD])
-        for line in _MOUNT_TABLE.read_bytes().splitlines()
-    )
+def _mount_of(path: str) -> tuple[str, list[bytes]]:
+    """Return the mount point that a path is below, and the mount's optional fields."""
+    found: tuple[str, list[bytes]] = ("/", [])
+    for line in _MOUNT_TABLE.read_bytes().splitlines():
+        fields = line.split(b" ")
+        point = _unescape(fields[_MOUNT_POINT_FIELD])
+        # of several at one point the last is seen
+        if f"{path}/".startswith(f"{point.rstrip('/')}/") and len(point) >= len(found[0]):
+            found = point, fields[_OPTIONAL_FIELDS : fields.index(b"-")]
+    return found
 
 
 def _escape(path: str, also: str = "") -> str:

@@ -10,23 +10,36 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from refimpl.errors import EngineError, Forbidden, NotFound, NotServed
 from refimpl.kernel.base import Files, Kernel
-from refimpl.libnetwork import restore
+from refimpl.libnetwork.config import ControllerConfig
+from refimpl.libnetwork.default_networks import DefaultNetworks
 from refimpl.libnetwork.drivers.base import Driver
 from refimpl.libnetwork.drivers.bridge import BridgeDriver
-from refimpl.libnetwork.drivers.host import HostDriver
-from refimpl.libnetwork.drivers.null import NullDriver
-from refimpl.libnetwork.ipam import DEFAULT_ADDRESS_POOLS, PoolAllocator
+from refimpl.libnetwork.drivers.single import SingleNetworkDriver
+from refimpl.libnetwork.ipam import PoolAllocator
+from refimpl.libnetwork.ledger import Ledger
+from refimpl.libnetwork.leftovers import Leftovers
 from refimpl.libnetwork.network import Network
-from refimpl.libnetwork.pools import PoolInfo, allocate_pools, check_ipam, release_pools
+from refimpl.libnetwork.pools import allocate_pools, check_ipam, release_pools
 from refimpl.libnetwork.resolver import Resolver
-from refimpl.libnetwork.sandbox import Sandbox
+from refimpl.libnetwork.restore import NetworkRestorer
+from refimpl.libnetwork.rows import (
+    NetworkRow,
+    read_all,
+    read_endpoint,
+    read_network,
+    read_sandbox,
+)
+from refimpl.libnetwork.sandbox import Sandbox, SandboxServices
 from refimpl.libnetwork.store import Delete, Put, Store
 from refimpl.model.network import NetworkOptions, SandboxOptions
+
+__all__ = ["NO_SWARM", "Controller", "ControllerConfig", "new_id", "utc_now"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,30 +61,12 @@ NO_SWARM = (
 """moby daemon/cluster errNoSwarm"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControllerConfig:
-    """What the daemon's flags say about networking."""
-
-    netns_directory: str
-    """`<exec-root>/netns`."""
-    bridge: str = ""
-    """`--bridge`: "" makes the default bridge, "none" leaves it out, else the bridge to use."""
-    bip: str = ""
-    """`--bip`: the default bridge's own address with its prefix."""
-    fixed_cidr: str = ""
-    """`--fixed-cidr`: the range of the default bridge's dynamic addresses."""
-    mtu_bytes: int = 1500
-    icc: bool = True
-    ip_masq: bool = True
-    default_address_pools: tuple[tuple[str, int], ...] = ()
-    """`--default-address-pool`: (base, size); empty means Docker's own."""
-    host_resolv_conf_path: str = "/etc/resolv.conf"
-
-
 class Controller:
     """Networks and sandboxes of one daemon; safe to use from many threads.
 
     Lock order: the container's lock, then the controller's or a network's, then a sandbox's.
+    `_changes` makes one network at a time; nobody else waits for it. `_lock` covers the registry,
+    and is held for no longer than a look at it.
     """
 
     def __init__(
@@ -85,30 +80,41 @@ class Controller:
         new_id: Callable[[], str] = new_id,
     ) -> None:
         self.kernel = kernel
-        self.files = files
         self.store = store
         self.config = config
         self.clock = clock
         self.new_id = new_id
         self.resolver = Resolver()
-        self.allocator = PoolAllocator(
-            kernel.host_subnets, config.default_address_pools or DEFAULT_ADDRESS_POOLS
+        self._ledger = Ledger(store)
+        self._allocator = PoolAllocator(kernel.host_subnets)
+        drivers = (BridgeDriver(kernel), SingleNetworkDriver("host"), SingleNetworkDriver("null"))
+        self._drivers: Mapping[str, Driver] = {driver.name: driver for driver in drivers}
+        self._leftovers = Leftovers(kernel, files, self._ledger, config.netns_directory)
+        self._restorer = NetworkRestorer(
+            drivers=self._drivers,
+            allocator=self._allocator,
+            ledger=self._ledger,
+            make=self._network_of,
+            adopt=self._register,
         )
-        self.drivers: Mapping[str, Driver] = {
-            driver.name: driver for driver in (BridgeDriver(kernel), HostDriver(), NullDriver())
-        }
-        self._stale = restore.StaleState()
+        self._default_networks = DefaultNetworks(
+            kernel=kernel, ledger=self._ledger, allocator=self._allocator, settings=config
+        )
+        self._sandbox_services = SandboxServices(
+            kernel=kernel,
+            files=files,
+            ledger=self._ledger,
+            resolver=self.resolver,
+            netns_directory=config.netns_directory,
+            host_resolv_conf_path=config.host_resolv_conf_path,
+            forget=self._forget_sandbox,
+        )
         self._networks: dict[str, Network] = {}
         self._by_name: dict[str, tuple[Network, ...]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._by_container: dict[str, Sandbox] = {}
         self._lock = threading.RLock()
-        self._network_changes = threading.RLock()
-
-    @property
-    def default_bridge_disabled(self) -> bool:
-        """Whether the daemon runs with `--bridge none` (moby: config.DisableBridge)."""
-        return self.config.bridge == "none"
+        self._changes = threading.Lock()
 
     # -- networks --------------------------------------------------------------------------
     def networks(self) -> tuple[Network, ...]:
@@ -144,9 +150,7 @@ class Controller:
             else:
                 del self._by_name[network.name]
 
-    def new_network(
-        self, name: str, options: NetworkOptions, *, network_id: str | None = None
-    ) -> Network:
+    def new_network(self, name: str, options: NetworkOptions) -> Network:
         """Make a network: pools, row, then the driver's part; undone whole when one fails.
 
         Duplicate names are the daemon's business, as in moby.
@@ -155,48 +159,63 @@ class Controller:
             InvalidParameter, Forbidden, NotFound, EngineError: with 20.10's texts.
             OSError: the kernel or the store refused.
         """
+        network = self._make_network(name, options)
+        self._ledger.write_back()
+        return network
+
+    def _make_network(self, name: str, options: NetworkOptions) -> Network:
         driver = self._check(name, options)
         options = replace(options, ipam_driver=options.ipam_driver or "default")
-        network = Network(
-            controller=self,
-            network_id=network_id or self.new_id(),
-            name=name,
-            created=self.clock(),
-            options=options,
-            driver=driver,
-        )
-        with self._network_changes:
+        network = self._network(self.new_id(), name, self.clock(), options, driver)
+        # the predefined bridge takes the place of the last run's
+        former = self._default_networks.former_state() if name == "bridge" else None
+        with self._changes:
             if driver.allocates:
-                network.pools = allocate_pools(self.allocator, name, options)
+                network.pools = allocate_pools(self._allocator, name, options)
             try:
-                network.state = driver.plan_network(network.driver_network())
+                network.state = driver.plan_network(network.driver_network(), former)
                 self._create(network)
             except BaseException:
-                release_pools(self.allocator, network.pools)
+                release_pools(self._allocator, network.pools)
                 raise
         return network
+
+    def _network(
+        self,
+        network_id: str,
+        name: str,
+        created: datetime,
+        options: NetworkOptions,
+        driver: Driver,
+    ) -> Network:
+        return Network(
+            network_id=network_id,
+            name=name,
+            created=created,
+            options=options,
+            driver=driver,
+            new_id=self.new_id,
+            delete=self._delete_network,
+        )
+
+    def _network_of(self, row: NetworkRow, driver: Driver) -> Network:
+        return self._network(row.id, row.name, row.created, row.options, driver)
 
     def _create(self, network: Network) -> None:
         changes: list[Put | Delete] = [Put("network", network.id, network.to_row())]
         if network.name == "bridge":
             # the row that the new one replaces names the same bridge: one step, or the bridge
             # would be nobody's for a moment
-            changes[:0] = self._stale.take_default_bridge_rows()
+            changes[:0] = self._default_networks.former_rows()
         try:
-            self.store.commit(changes)
+            self._ledger.commit(changes)
             network.driver.create_network(network.driver_network(), network.state)
         except BaseException:
             # the default bridge's row says that the bridge is ours, and stays for the next start
             if network.name != "bridge":
-                self._forget_row(network)
+                self._ledger.forget([Delete("network", network.id)])
             raise
         self._register(network)
-
-    def _forget_row(self, network: Network) -> None:
-        try:
-            self.store.commit([Delete("network", network.id)])
-        except OSError:
-            logger.exception("the row of network %s stays until the next start", network.id)
 
     def _check(self, name: str, options: NetworkOptions) -> Driver:
         """Refuse what can be refused without looking at addresses; in 20.10's order."""
@@ -213,7 +232,7 @@ class Controller:
             raise NotServed("configuration-only networks are not served by this engine")
         if options.driver == "overlay":
             raise EngineError(NO_SWARM)  # a cluster's networks are its managers' affair
-        driver = self.drivers.get(options.driver or "bridge")
+        driver = self._drivers.get(options.driver or "bridge")
         if driver is None:
             raise NotFound(f'plugin "{options.driver}" not found')
         if driver.allocates and options.ipam_driver not in {"", "default"}:
@@ -222,42 +241,38 @@ class Controller:
             raise NotFound(f'plugin "{options.ipam_driver}" not found')
         return driver
 
-    def delete_network(self, network: Network) -> None:
-        """Delete a network (called by `Network.delete`).
+    def _delete_network(self, network: Network) -> None:
+        """Delete a network (what `Network.delete` calls).
 
         Raises:
             NotFound: somebody else has deleted it meanwhile.
             Forbidden: it has endpoints.
             OSError: the kernel or the store refused; the network is there still.
         """
-        with self._network_changes:
+        with self._changes:
             if self.network_by_id(network.id) is not network:
                 raise NotFound(f"unknown network {network.name} id {network.id}")
             network.mark_deleted()
             try:
                 # a crash from here on ends with the deletion done at the next start
-                self.store.commit([Put("network", network.id, network.to_row(in_delete=True))])
+                self._ledger.commit([Put("network", network.id, network.to_row(in_delete=True))])
                 network.driver.delete_network(network.id, network.state)
-                self.store.commit([Delete("network", network.id)])
             except BaseException:
                 self._revive(network)
                 raise
-            release_pools(self.allocator, network.pools)
+            self._ledger.forget([Delete("network", network.id)])
+            release_pools(self._allocator, network.pools)
             self._forget(network)
+        self._ledger.write_back()
 
     def _revive(self, network: Network) -> None:
         """Make a network whole again whose deletion failed half-way."""
         try:
             network.driver.create_network(network.driver_network(), network.state)
-            self.store.commit([Put("network", network.id, network.to_row())])
+            self._ledger.commit([Put("network", network.id, network.to_row())])
         except (OSError, EngineError):
             logger.exception("network %s is only partly deleted", network.id)
         network.unmark_deleted()
-
-    def adopt_network(self, network: Network, pools: tuple[PoolInfo, ...]) -> None:
-        """Take in a network that was read from its row (called at boot)."""
-        network.pools = pools
-        self._register(network)
 
     # -- sandboxes -------------------------------------------------------------------------
     def new_sandbox(self, options: SandboxOptions) -> Sandbox:
@@ -273,7 +288,7 @@ class Controller:
             other = self._by_container.get(options.container_id)
             if other is not None:
                 raise Forbidden(f"container {options.container_id} is already present: {other.id}")
-            sandbox = Sandbox(self, self.new_id(), options)
+            sandbox = Sandbox(self.new_id(), options, self._sandbox_services)
             self._sandboxes[sandbox.id] = sandbox
             self._by_container[options.container_id] = sandbox
         try:
@@ -283,7 +298,7 @@ class Controller:
                 if parent is not None:
                     parent.update_hosts_entry(name, address)
         except BaseException:
-            self.forget_sandbox(sandbox)
+            self._forget_sandbox(sandbox)
             raise
         return sandbox
 
@@ -306,8 +321,8 @@ class Controller:
         if sandbox is not None:
             sandbox.delete()
 
-    def forget_sandbox(self, sandbox: Sandbox) -> None:
-        """Take a sandbox out of the registry (called by `Sandbox.delete`)."""
+    def _forget_sandbox(self, sandbox: Sandbox) -> None:
+        """Take a sandbox out of the registry (what `Sandbox.delete` calls)."""
         with self._lock:
             self._sandboxes.pop(sandbox.id, None)
             if self._by_container.get(sandbox.container_id) is sandbox:
@@ -317,12 +332,26 @@ class Controller:
     def sandbox_cleanup(self) -> None:
         """Remove, at boot, everything that a crash left behind, and restore the networks.
 
-        To be called once, before `init_default_networks`. Goes on past errors and logs them.
+        To be called once, before `init_default_networks`. Goes on past errors and logs them; a row
+        that cannot be read is named there, and left alone with what it stands for.
 
         Raises:
             OSError: the store cannot be read or the kernel cannot be asked.
         """
-        self._stale = restore.clean_up(self)
+        snapshot = self._ledger.load()
+        links = self.kernel.links()
+        sandboxes, bad_sandboxes = read_all(read_sandbox, snapshot.sandboxes)
+        endpoints, bad_endpoints = read_all(read_endpoint, snapshot.endpoints)
+        networks, bad_networks = read_all(self._read_network, snapshot.networks)
+        for error in (*bad_networks, *bad_endpoints, *bad_sandboxes):
+            logger.error("%s: it is left alone", error)
+        self._leftovers.remove(sandboxes, endpoints, links)
+        self._default_networks.replace(self._restorer.restore(networks))
+
+    def _read_network(self, key: str, value: Any) -> NetworkRow:
+        row = read_network(key, value)
+        self._restorer.check(row)
+        return row
 
     def init_default_networks(self) -> None:
         """Make `none`, `host` and `bridge`; host and none keep their ids, bridge gets a new one.
@@ -332,7 +361,10 @@ class Controller:
         Raises:
             EngineError, OSError: the default bridge cannot be made.
         """
-        restore.init_default_networks(self, self._stale)
+        self._default_networks.make(
+            lambda name: self.network_by_name(name) is not None, self._make_network
+        )
+        self._ledger.write_back()
 
     def close(self) -> None:
         """Delete the sandboxes that are left, stop the resolver, close the store."""
@@ -345,7 +377,7 @@ class Controller:
                 logger.exception("sandbox %s", sandbox.id)
         self.resolver.close()
         try:
-            restore.unpin_host(self)
+            self._leftovers.unpin_host()
         except OSError:
             logger.exception("the host's namespace stays pinned")
-        self.store.close()
+        self._ledger.close()

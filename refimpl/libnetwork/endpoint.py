@@ -5,15 +5,52 @@ Mirrors: libnetwork endpoint.go (v20.10).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import Any, Protocol
 
-from refimpl.errors import Forbidden
-from refimpl.libnetwork.drivers.base import JoinInfo
-from refimpl.model.network import EndpointInfo, EndpointOptions
+from refimpl.errors import EngineError, Forbidden
+from refimpl.libnetwork.drivers.base import Driver, JoinInfo
+from refimpl.libnetwork.ipam import IPAddress
+from refimpl.libnetwork.names import ServiceRecords
+from refimpl.model.network import EndpointInfo, EndpointOptions, NetworkOptions, SandboxOptions
 
-if TYPE_CHECKING:
-    from refimpl.libnetwork.network import Network
-    from refimpl.libnetwork.sandbox import Sandbox
+logger = logging.getLogger(__name__)
+
+
+class HomeNetwork(Protocol):
+    """The network of an endpoint, as far as the endpoint and its sandbox need it."""
+
+    id: str
+    name: str
+    options: NetworkOptions
+    driver: Driver
+    records: ServiceRecords
+
+    def rename_endpoint(self, endpoint: Endpoint, name: str) -> None:
+        """Give an endpoint another name."""
+
+    def forget_endpoint(self, endpoint: Endpoint) -> None:
+        """Free name, addresses and names in the DNS."""
+
+    def resolve_name(self, name: str, version: int) -> tuple[tuple[IPAddress, ...], bool]:
+        """Return a name's addresses, and whether it is a name without one of this family."""
+
+
+class JoinedSandbox(Protocol):
+    """The sandbox of an endpoint, as far as the endpoint and the daemon need it."""
+
+    id: str
+    container_id: str
+    options: SandboxOptions
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the joined endpoints in heap order."""
+
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        """Take an endpoint in."""
+
+    def remove_endpoint(self, endpoint: Endpoint) -> None:
+        """Let an endpoint go."""
 
 
 class Endpoint:
@@ -21,7 +58,7 @@ class Endpoint:
 
     def __init__(
         self,
-        network: Network,
+        network: HomeNetwork,
         name: str,
         options: EndpointOptions,
         info: EndpointInfo,
@@ -35,12 +72,12 @@ class Endpoint:
         """Complete after `create_endpoint`; the gateways are filled in by `join`."""
         self.host_name = host_name
         """The host's end of the veth pair, "" without one."""
-        self.sandbox: Sandbox | None = None
+        self.sandbox: JoinedSandbox | None = None
         self.join_info = JoinInfo()
         self.interface_name = ""
         """`eth0` and so on, once the sandbox is populated."""
 
-    def join(self, sandbox: Sandbox) -> None:
+    def join(self, sandbox: JoinedSandbox) -> None:
         """Put the endpoint into a sandbox: at once if it is populated, else with `populate`.
 
         Raises:
@@ -57,23 +94,32 @@ class Endpoint:
                 self.network.driver.link(self.network.id, self.id, sandbox.options.links)
             sandbox.add_endpoint(self)
         except BaseException:
-            self.network.driver.leave(self.network.id, self.id)
+            self._undo_join()
             raise
 
-    def leave(self, sandbox: Sandbox) -> None:
+    def _undo_join(self) -> None:
+        try:
+            self.network.driver.leave(self.network.id, self.id)
+        except (OSError, EngineError) as error:
+            # what is left of it in the driver goes when the endpoint is deleted
+            logger.warning("while undoing a failed join: %s", error)
+
+    def leave(self, sandbox: JoinedSandbox) -> None:
         """Take the endpoint out of its sandbox, its interface and its hosts lines with it.
 
         Raises:
             Forbidden: the endpoint is not in this sandbox.
-            OSError: the interface or the row could not be removed; the endpoint is still in.
+            OSError: the driver or the kernel refused; the endpoint is still in, and a further call
+                does what is left.
         """
         if self.sandbox is not sandbox:
             raise Forbidden(
                 f"unexpected sandbox ID in leave request. Expected {_id_of(self.sandbox)}. "
                 f"Got {sandbox.id}"
             )
-        sandbox.remove_endpoint(self)
+        # the driver first, as in 20.10 (endpoint.sbLeave): what fails here can be tried again
         self.network.driver.leave(self.network.id, self.id)
+        sandbox.remove_endpoint(self)
 
     def delete(self, force: bool = False) -> None:
         """Free name and addresses.
@@ -83,6 +129,7 @@ class Endpoint:
 
         Raises:
             Forbidden: the endpoint is in a sandbox and `force` is not given.
+            OSError: it could not leave the sandbox; nothing is freed.
         """
         if self.sandbox is not None:
             if not force:
@@ -109,5 +156,5 @@ class Endpoint:
         }
 
 
-def _id_of(sandbox: Sandbox | None) -> str:
+def _id_of(sandbox: JoinedSandbox | None) -> str:
     return "" if sandbox is None else sandbox.id

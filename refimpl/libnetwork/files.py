@@ -22,6 +22,13 @@ RESOLVER_ADDRESS = "127.0.0.11"
 _KEPT_MAX = 64
 """Texts whose reading is kept: most containers' resolv.conf begins as the same file of the host."""
 
+_NAME_CHARACTERS_MAX = 4096
+"""The longest end of a line of a hosts file in which a name is sought: a user may have written a
+line of any length."""
+
+_DIGITS_MAX = 18
+"""Those that a 64-bit number can have whatever they are."""
+
 HOSTS_TEMPLATE = """\
 127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -101,12 +108,13 @@ def delete_hosts_lines(content: str, is_deleted: Callable[[str], bool]) -> str:
         content = "".join(f"{line}\n" for line in lines if line)
 
     def keep(line: re.Match[str]) -> str:
-        ending = line[1]
-        while not is_deleted(ending):
-            _, tab, ending = ending.partition("\t")
-            if not tab:
-                return line[0]
-        return ""
+        names = line[1]
+        first, start = max(0, len(names) - _NAME_CHARACTERS_MAX), len(names)
+        while start >= 0:
+            start = names.rfind("\t", first, start)
+            if is_deleted(names[start + 1 :]):
+                return ""
+        return line[0]
 
     return _LINE_WITH_NAMES.sub(keep, content)
 
@@ -116,9 +124,17 @@ def update_hosts_address(content: str, name: str, address: str) -> str:
 
     Mirrors: etchosts.Update.
     """
-    pattern = re.compile(rf"(\S*)(\t{re.escape(name)})(\s|\.)")
     replacement = _one_line(address)
-    return pattern.sub(lambda match: f"{replacement}{match[2]}{match[3]}", content)
+    parts = []
+    done = 0
+    # a word before the name, looked for from behind: a container can write a line of megabytes,
+    # and to look for it from each of its letters takes the square of its length
+    for match in re.finditer(rf"\t{re.escape(name)}[\s.]", content):
+        before = content[done : match.start()]
+        word = re.split(r"\s", before)[-1]
+        parts += [before[: len(before) - len(word)], replacement, match[0]]
+        done = match.end()
+    return "".join([*parts, content[done:]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +253,9 @@ def _check_ndots(option: str) -> None:
         raise EngineError(f"invalid ndots option {option}")
     if re.fullmatch(r"[+-]?[0-9]+", parts[1]) is None:
         raise EngineError(f"invalid number for ndots option: {parts[1]}")
-    if int(parts[1]) < 0:
-        raise EngineError(f"invalid number for ndots option: {int(parts[1])}")
+    digits = parts[1].lstrip("+-0")
+    if len(digits) > _DIGITS_MAX or (digits and parts[1].startswith("-")):
+        raise EngineError(f"invalid number for ndots option: {parts[1]}")
 
 
 def _uncommented(content: str) -> Iterable[str]:

@@ -95,8 +95,3 @@ class ServiceRecords:
     def has(self, name: str) -> bool:
         """Return whether this is a name, as it is kept: in lower case."""
         return name in self._records
-
-    def all_names(self) -> tuple[str, ...]:
-        """Return every name, in lower case."""
-        with self._lock:
-            return tuple(self._records)

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from refimpl.errors import EngineError, Forbidden
 from refimpl.libnetwork.drivers.base import Driver, DriverEndpoint, DriverNetwork, DriverState
 from refimpl.libnetwork.endpoint import Endpoint
-from refimpl.libnetwork.ipam import Interface, NoAvailableAddress, parse_ip
+from refimpl.libnetwork.ipam import Interface, IPAddress, NoAvailableAddress, parse_ip
 from refimpl.libnetwork.names import ServiceRecords
 from refimpl.libnetwork.pools import PoolInfo
+from refimpl.libnetwork.rows import NetworkRow
 from refimpl.model.network import EndpointInfo, EndpointOptions, IPAMPool, NetworkOptions
-
-if TYPE_CHECKING:
-    from refimpl.libnetwork.controller import Controller
 
 _MAC_SEPARATED = re.compile(
     r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}(?:(?:\1[0-9a-f]{2}){2}|"
@@ -39,35 +37,45 @@ class _Allocation(NamedTuple):
 
 
 class Network:
-    """A network; made by `Controller.new_network` only."""
+    """A network; made by `Controller.new_network` only.
+
+    Args:
+        network_id: 64 hex digits.
+        name: Need not be unique.
+        created: When it was made.
+        options: What was asked for.
+        driver: Makes its kernel objects.
+        new_id: Gives ids for endpoints.
+        delete: Deletes this network; what `delete` calls.
+    """
 
     def __init__(
         self,
         *,
-        controller: Controller,
         network_id: str,
         name: str,
         created: datetime,
         options: NetworkOptions,
         driver: Driver,
-        pools: tuple[PoolInfo, ...] = (),
-        state: DriverState | None = None,
+        new_id: Callable[[], str],
+        delete: Callable[[Network], None],
     ) -> None:
-        self.controller = controller
         self.id = network_id
         self.name = name
         self.created = created
         self.options = options
         """As requested (for the wire: Internal, Attachable, Labels, Options, ...)."""
         self.driver = driver
-        self.pools = pools
-        self.state: DriverState = state or {}
+        self.pools: tuple[PoolInfo, ...] = ()
+        self.state: DriverState = {}
         self.records = ServiceRecords()
         self.lock = threading.RLock()
         self._endpoints: dict[str, Endpoint] = {}
         self._names: dict[str, Endpoint] = {}
         self._allocations: dict[str, tuple[_Allocation, ...]] = {}
         self._is_deleted = False
+        self._new_id = new_id
+        self._delete = delete
 
     @property
     def type(self) -> str:
@@ -105,7 +113,7 @@ class Network:
             link_local = _link_local_addresses(options.link_local)
             if options.mac:
                 options = options._replace(mac=parse_mac(options.mac))
-            endpoint_id = self.controller.new_id()
+            endpoint_id = self._new_id()
             allocations = self._assign_addresses(options)
             try:
                 return self._add_endpoint(endpoint_id, name, options, allocations, link_local)
@@ -149,7 +157,7 @@ class Network:
             self._names[name] = endpoint
             self._publish(endpoint)
 
-    def resolve_name(self, name: str, version: int) -> tuple[tuple[Any, ...], bool]:
+    def resolve_name(self, name: str, version: int) -> tuple[tuple[IPAddress, ...], bool]:
         """Return a name's addresses, and whether it is a name here without one of this family.
 
         Mirrors: network.ResolveName: an IPv6 question about an IPv4-only name must not leave
@@ -166,7 +174,7 @@ class Network:
             Forbidden: `network <n> id <id> has active endpoints`. The daemon puts
                 `error while removing network: ` in front.
         """
-        self.controller.delete_network(self)
+        self._delete(self)
 
     def mark_deleted(self) -> None:
         """Let no endpoint be created any more.
@@ -198,14 +206,15 @@ class Network:
 
     def to_row(self, *, in_delete: bool = False) -> dict[str, Any]:
         """Return the network's row."""
-        return {
-            "name": self.name,
-            "created": self.created.isoformat(),
-            "options": options_to_row(self.options),
-            "pools": [info.to_row() for info in self.pools],
-            "state": dict(self.state),
-            "in_delete": in_delete,
-        }
+        return NetworkRow(
+            id=self.id,
+            name=self.name,
+            created=self.created,
+            options=self.options,
+            pools=tuple(info.to_row() for info in self.pools),
+            state=self.state,
+            in_delete=in_delete,
+        ).encode()
 
     # -- inside ----------------------------------------------------------------------------
     def _assign_addresses(self, options: EndpointOptions) -> tuple[_Allocation, ...]:
@@ -318,26 +327,3 @@ def parse_mac(text: str) -> str:
         digits = re.sub(r"[^0-9a-f]", "", text.lower())
         return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
     raise EngineError(f"address {text}: invalid MAC address")
-
-
-def options_to_row(options: NetworkOptions) -> dict[str, Any]:
-    """Return the part of a network's row that says what was asked for."""
-    return {
-        "driver": options.driver,
-        "internal": options.internal,
-        "attachable": options.attachable,
-        "enable_ipv6": options.enable_ipv6,
-        "ipam_driver": options.ipam_driver,
-        "ipam_options": None if options.ipam_options is None else dict(options.ipam_options),
-        "ipam": [entry.to_wire() for entry in options.ipam],
-        "options": dict(options.options),
-        "labels": dict(options.labels),
-        "scope": options.scope,
-    }
-
-
-def options_from_row(row: Mapping[str, Any]) -> NetworkOptions:
-    """Read what `options_to_row` wrote."""
-    values = dict(row)
-    values["ipam"] = tuple(IPAMPool.from_wire(entry) for entry in values["ipam"])
-    return NetworkOptions(**values)

@@ -6,9 +6,8 @@ getIpamConfig.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from refimpl.errors import EngineError, Forbidden
 from refimpl.libnetwork.drivers.base import IPAMData
@@ -19,6 +18,7 @@ from refimpl.libnetwork.ipam import (
     parse_cidr,
     parse_ip,
 )
+from refimpl.libnetwork.rows import PoolRow
 from refimpl.model.network import IPAMPool, NetworkOptions
 
 
@@ -47,14 +47,14 @@ class PoolInfo:
             return self.config
         return IPAMPool(subnet=str(self.pool.subnet), gateway=str(self.gateway.ip))
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> PoolRow:
         """Return what the network's row keeps of the pool."""
-        return {
-            "config": self.config.to_wire(),
-            "subnet": str(self.pool.subnet),
-            "range": "" if self.pool.ip_range is None else str(self.pool.ip_range),
-            "gateway": str(self.gateway.ip),
-        }
+        return PoolRow(
+            config=self.config,
+            subnet=self.pool.subnet,
+            ip_range=self.pool.ip_range,
+            gateway=self.gateway.ip,
+        )
 
 
 def check_ipam(options: NetworkOptions) -> None:
@@ -97,10 +97,12 @@ def allocate_pools(
     return tuple(infos)
 
 
-def restore_pools(
-    allocator: PoolAllocator, rows: Sequence[Mapping[str, Any]]
-) -> tuple[PoolInfo, ...]:
-    """Reserve again what a network's row says it has; all or none."""
+def restore_pools(allocator: PoolAllocator, rows: Sequence[PoolRow]) -> tuple[PoolInfo, ...]:
+    """Reserve again what a network's row says it has; all or none.
+
+    Raises:
+        EngineError: another network has it, or the row contradicts itself.
+    """
     infos: list[PoolInfo] = []
     try:
         for row in rows:
@@ -164,14 +166,13 @@ def _allocate_aux(pool: AddressPool, name: str, label: str, text: str) -> None:
         ) from error
 
 
-def _restore(allocator: PoolAllocator, row: Mapping[str, Any]) -> PoolInfo:
-    config = IPAMPool.from_wire(row["config"])
-    pool = allocator.request_pool(row["subnet"], row["range"])
+def _restore(allocator: PoolAllocator, row: PoolRow) -> PoolInfo:
+    pool = allocator.request_pool(str(row.subnet), str(row.ip_range or ""))
     try:
-        gateway = pool.request(parse_ip(row["gateway"]))
-        for text in config.aux_addresses.values():
+        gateway = pool.request(row.gateway)
+        for text in row.config.aux_addresses.values():
             pool.request(parse_ip(text))
     except BaseException:
         allocator.release_pool(pool)
         raise
-    return PoolInfo(config, pool, gateway)
+    return PoolInfo(row.config, pool, gateway)

@@ -9,20 +9,33 @@ Mirrors: libnetwork sandbox_dns_unix.go (v20.10).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from refimpl.kernel.base import Files
 from refimpl.libnetwork import files as texts
 from refimpl.libnetwork.upstream import Upstream
+from refimpl.limits import CONTAINER_FILE_BYTES_MAX
 from refimpl.model.network import SandboxOptions
 
 logger = logging.getLogger(__name__)
 
 _KEPT_MAX = 16
 """Different resolv.conf texts; nearly always there is one, the host's."""
+
+
+class Texts(NamedTuple):
+    """What the files of a sandbox said at one moment."""
+
+    hosts: str
+    resolv_conf: str
+    hash: str
+    upstreams: tuple[Upstream, ...]
+    ndots_set: bool
 
 
 class ResolutionFiles:
@@ -104,6 +117,32 @@ class ResolutionFiles:
             self._files.overwrite(f"{options.resolv_conf_path}.hash", self._hash.encode())
         self._is_live = True
 
+    def snapshot(self) -> Texts:
+        """Return what the files say now, for `restore`.
+
+        Raises:
+            OSError: a file could not be read.
+        """
+        return Texts(
+            self._current_hosts(),
+            self._current_resolv_conf(),
+            self._hash,
+            self.upstreams,
+            self.ndots_set,
+        )
+
+    def restore(self, before: Texts) -> None:
+        """Undo what was changed since a `snapshot`; a file that cannot be written is logged."""
+        has_changed = self._hash != before.hash
+        _, _, self._hash, self.upstreams, self.ndots_set = before
+        try:
+            self._change_hosts(before.hosts)
+            self._change_resolv_conf(before.resolv_conf)
+            if has_changed:
+                self._write_hash()
+        except OSError as error:
+            logger.error("while undoing a failed join: %s", error)
+
     # -- hosts -----------------------------------------------------------------------------
     def add_own_lines(self, addresses: Iterable[str]) -> None:
         """Add one line per address with the container's own names (moby: updateHostsFile)."""
@@ -126,15 +165,16 @@ class ResolutionFiles:
 
     def _current_hosts(self) -> str:
         if self._is_live:
-            self._hosts = texts.decode(self._files.read(self._options.hosts_path))
+            content = self._files.read(self._options.hosts_path, bytes_max=CONTAINER_FILE_BYTES_MAX)
+            self._hosts = texts.decode(content)
         return self._hosts
 
     def _change_hosts(self, content: str) -> None:
         if content == self._hosts:
             return
-        self._hosts = content
         if self._is_live:
-            self._files.overwrite(self._options.hosts_path, texts.encode(content))
+            self._overwrite(self._options.hosts_path, content, self._hosts)
+        self._hosts = content
 
     # -- resolv.conf -----------------------------------------------------------------------
     def update_dns(self, *, ipv6: bool) -> None:
@@ -150,11 +190,9 @@ class ResolutionFiles:
             return
         filtered = texts.filter_resolv_conf(current, ipv6=ipv6)
         if filtered != current:
-            self._hash = texts.content_hash(filtered)
             self._change_resolv_conf(filtered)
-            if self._is_live:
-                path = f"{self._options.resolv_conf_path}.hash"
-                self._files.write(path, self._hash.encode())
+            self._hash = texts.content_hash(filtered)
+            self._write_hash()
 
     def rebuild_dns(self) -> None:
         """Point resolv.conf at the embedded DNS (moby: rebuildDNS).
@@ -170,16 +208,32 @@ class ResolutionFiles:
 
     def _current_resolv_conf(self) -> str:
         if self._is_live:
-            content = self._files.read(self._options.resolv_conf_path)
+            content = self._files.read(
+                self._options.resolv_conf_path, bytes_max=CONTAINER_FILE_BYTES_MAX
+            )
             self._resolv_conf = texts.decode(content)
         return self._resolv_conf
 
     def _change_resolv_conf(self, content: str) -> None:
         if content == self._resolv_conf:
             return
-        self._resolv_conf = content
         if self._is_live:
-            self._files.overwrite(self._options.resolv_conf_path, texts.encode(content))
+            self._overwrite(self._options.resolv_conf_path, content, self._resolv_conf)
+        self._resolv_conf = content
+
+    def _overwrite(self, path: str, content: str, before: str) -> None:
+        """Change a file in place; one that the disk has no room for is as it was, not torn."""
+        try:
+            self._files.overwrite(path, texts.encode(content))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._files.overwrite(path, texts.encode(before))
+            raise
+
+    def _write_hash(self) -> None:
+        if self._is_live:
+            path = f"{self._options.resolv_conf_path}.hash"
+            self._files.write(path, self._hash.encode())
 
     def _read_or_empty(self, path: str) -> str:
         try:

@@ -90,7 +90,6 @@ class EndpointOptions(NamedTuple):
     """The container's name was generated: it is no name in the embedded DNS."""
     disable_resolution: bool = False
     """No embedded DNS because of this endpoint: true on the default bridge."""
-    driver_opts: Mapping[str, str] = _NONE
 
 
 class EndpointInfo(NamedTuple):

@@ -20,10 +20,6 @@ class NetworkMode(str):
         """Tell whether the daemon's default network is meant."""
         return self == "default"
 
-    def is_bridge(self) -> bool:
-        """Tell whether it is the default bridge by name."""
-        return self == "bridge"
-
     def is_host(self) -> bool:
         """Tell whether the host's namespace is shared."""
         return self == "host"

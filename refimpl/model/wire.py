@@ -56,6 +56,8 @@ class Kind:
     zero: Callable[[], Any]
     decode: Callable[[Any, Place], Any]
     encode: Callable[[Any], Any] = _as_it_is
+    is_pointer: bool = False
+    """Whether only null is empty: a pointer to 0 or false is not."""
 
 
 def json_type(value: Any) -> str:
@@ -104,8 +106,11 @@ STRING = _scalar("string", str, "")
 BOOL = _scalar("bool", bool, False)
 INT = _integer("int", -(2**63), 2**63 - 1)
 INT64 = _integer("int64", -(2**63), 2**63 - 1)
+DURATION = _integer("time.Duration", -(2**63), 2**63 - 1)
+"""In nanoseconds."""
 UINT = _integer("uint", 0, 2**64 - 1)
 UINT16 = _integer("uint16", 0, 2**16 - 1)
+UINT64 = _integer("uint64", 0, 2**64 - 1)
 ANY = Kind("interface {}", lambda: None, lambda value, place: value)
 
 
@@ -160,7 +165,7 @@ def pointer(item: Kind) -> Kind:
     def encode_pointer(value: Any) -> Any:
         return None if value is None else item.encode(value)
 
-    return Kind(item.go_type, lambda: None, decode_pointer, encode_pointer)
+    return Kind(item.go_type, lambda: None, decode_pointer, encode_pointer, is_pointer=True)
 
 
 def _decode_str_slice(value: Any, place: Place) -> Any:
@@ -206,16 +211,13 @@ def struct(model: type[T], *, go_type: str) -> Kind:
 
 def _fill(model: type[T], value: Mapping[str, Any], place: Place, struct_name: str) -> T:
     """Fill a model from an object; a name that is given twice counts as its last value."""
-    given = {key.lower(): one for key, one in value.items()}
-    given.update(value)
+    by_name = _fields_of(model).by_name  # type: ignore[arg-type]  # a class is hashable
     arguments = {}
-    for field in dataclasses.fields(model):  # type: ignore[arg-type]  # a model is a dataclass
-        name = field.metadata.get("wire")
-        if name is None:
-            continue
-        found = given.get(name, given.get(name.lower()))
-        kind: Kind = field.metadata["kind"]
-        arguments[field.name] = kind.decode(found, place.field(struct_name, name))
+    for key, one in value.items():
+        field = by_name.get(key) or by_name.get(key.lower())
+        if field is not None and one is not None:
+            name, attribute, kind = field
+            arguments[attribute] = kind.decode(one, place.field(struct_name, name))
     return model(**arguments)
 
 
@@ -235,6 +237,9 @@ def encode(value: Any) -> Document:
     document: Document = dict(zip(fields.names, fields.read(value), strict=True))
     for name in fields.omitempty:
         if not document[name]:
+            del document[name]
+    for name in fields.omit_null:
+        if document[name] is None:
             del document[name]
     for name, encode_field in fields.encoders:
         one = document.get(name)
@@ -259,8 +264,12 @@ class _Fields:
     names: tuple[str, ...]
     read: Callable[[Any], tuple[Any, ...]]
     omitempty: tuple[str, ...]
+    omit_null: tuple[str, ...]
+    """The pointers that are marked `omitempty`."""
     encoders: tuple[tuple[str, Callable[[Any], Any]], ...]
     """By name, for the fields that are not written as they are; none has null to write."""
+    by_name: Mapping[str, tuple[str, str, Kind]]
+    """By name as it is and in lower case: the name, the attribute and the kind."""
 
 
 @cache
@@ -268,13 +277,20 @@ def _fields_of(model: type) -> _Fields:
     fields = [field for field in dataclasses.fields(model) if "wire" in field.metadata]
     names = tuple(field.metadata["wire"] for field in fields)
     read = attrgetter(*(field.name for field in fields))
+    omitted = [field for field in fields if field.metadata["omitempty"]]
     return _Fields(
         names,
         read if len(fields) > 1 else lambda value: (read(value),),
-        tuple(field.metadata["wire"] for field in fields if field.metadata["omitempty"]),
+        tuple(field.metadata["wire"] for field in omitted if not field.metadata["kind"].is_pointer),
+        tuple(field.metadata["wire"] for field in omitted if field.metadata["kind"].is_pointer),
         tuple(
             (name, field.metadata["kind"].encode)
             for name, field in zip(names, fields, strict=True)
             if field.metadata["kind"].encode is not _as_it_is
         ),
+        {
+            key: (name, field.name, field.metadata["kind"])
+            for name, field in zip(names, fields, strict=True)
+            for key in (name, name.lower())
+        },
     )

@@ -10,13 +10,14 @@ Mirrors: moby api/types/container/{config,host_config}.go, api/types/network/net
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from refimpl.model.network_mode import NetworkMode
 from refimpl.model.wire import (
     ANY,
     BOOL,
+    DURATION,
     EMPTY,
     INT,
     INT64,
@@ -26,7 +27,9 @@ from refimpl.model.wire import (
     STRINGS,
     UINT,
     UINT16,
+    UINT64,
     Document,
+    Kind,
     decode,
     encode,
     list_of,
@@ -50,8 +53,11 @@ class EndpointIPAMConfig:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no address at all was asked for."""
-        return not (self.ipv4_address or self.ipv6_address or self.link_local_ips)
+        """Tell whether no address of its own was asked for; further link-local ones are none.
+
+        Mirrors: moby daemon/container_operations.go hasUserDefinedIPAddress (v20.10).
+        """
+        return not (self.ipv4_address or self.ipv6_address)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,7 +107,7 @@ class RestartPolicy:
 
 @dataclass(slots=True, kw_only=True)
 class LogConfig:
-    """The logging driver; only json-file is served."""
+    """The logging driver and its options (`refimpl.daemon.streams.log_options`)."""
 
     type: str = wire("Type", STRING)
     config: dict[str, str] | None = wire("Config", STRING_MAP)
@@ -116,6 +122,70 @@ class PortBinding:
 
 
 PORT_MAP = map_of(list_of(struct(PortBinding, go_type="nat.PortBinding")), name="nat.PortMap")
+
+
+@dataclass(slots=True, kw_only=True)
+class HealthConfig:
+    """How a container's health would be checked, which this engine does not; times in ns."""
+
+    test: list[str] | None = wire("Test", STRINGS, omitempty=True)
+    interval: int = wire("Interval", DURATION, omitempty=True)
+    timeout: int = wire("Timeout", DURATION, omitempty=True)
+    start_period: int = wire("StartPeriod", DURATION, omitempty=True)
+    retries: int = wire("Retries", INT, omitempty=True)
+
+
+@dataclass(slots=True, kw_only=True)
+class WeightDevice:
+    """A block device's weight."""
+
+    path: str = wire("Path", STRING)
+    weight: int = wire("Weight", UINT16)
+
+
+@dataclass(slots=True, kw_only=True)
+class ThrottleDevice:
+    """A block device's rate, in bytes or operations a second."""
+
+    path: str = wire("Path", STRING)
+    rate: int = wire("Rate", UINT64)
+
+
+@dataclass(slots=True, kw_only=True)
+class DeviceMapping:
+    """A device of the host, as a container would see it."""
+
+    path_on_host: str = wire("PathOnHost", STRING)
+    path_in_container: str = wire("PathInContainer", STRING)
+    cgroup_permissions: str = wire("CgroupPermissions", STRING)
+
+
+@dataclass(slots=True, kw_only=True)
+class DeviceRequest:
+    """Devices that a driver would be asked for."""
+
+    driver: str = wire("Driver", STRING)
+    count: int = wire("Count", INT)
+    device_ids: list[str] | None = wire("DeviceIDs", STRINGS)
+    capabilities: list[list[str] | None] | None = wire("Capabilities", list_of(STRINGS))
+    options: dict[str, str] | None = wire("Options", STRING_MAP)
+
+
+@dataclass(slots=True, kw_only=True)
+class Ulimit:
+    """A limit of setrlimit(2)."""
+
+    name: str = wire("Name", STRING)
+    hard: int = wire("Hard", INT64)
+    soft: int = wire("Soft", INT64)
+
+
+def _pointers(model: type[Any], go_type: str) -> Kind:
+    """Return the kind of a list of pointers to structs: an entry may be null."""
+    return list_of(replace(pointer(struct(model, go_type=go_type)), go_type=f"*{go_type}"))
+
+
+THROTTLES = _pointers(ThrottleDevice, "blkiodev.ThrottleDevice")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,7 +204,11 @@ class Config:
     stdin_once: bool = wire("StdinOnce", BOOL)
     env: list[str] | None = wire("Env", STRINGS)
     cmd: list[str] | None = wire("Cmd", STR_SLICE)
-    healthcheck: Any = wire("Healthcheck", ANY, omitempty=True)
+    healthcheck: HealthConfig | None = wire(
+        "Healthcheck",
+        pointer(struct(HealthConfig, go_type="container.HealthConfig")),
+        omitempty=True,
+    )
     image: str = wire("Image", STRING)
     volumes: dict[str, Document] | None = wire("Volumes", map_of(EMPTY))
     working_dir: str = wire("WorkingDir", STRING)
@@ -206,20 +280,34 @@ class HostConfig:
     nano_cpus: int = wire("NanoCpus", INT64)
     cgroup_parent: str = wire("CgroupParent", STRING)
     blkio_weight: int = wire("BlkioWeight", UINT16)
-    blkio_weight_device: Any = wire("BlkioWeightDevice", ANY)
-    blkio_device_read_bps: Any = wire("BlkioDeviceReadBps", ANY)
-    blkio_device_write_bps: Any = wire("BlkioDeviceWriteBps", ANY)
-    blkio_device_read_iops: Any = wire("BlkioDeviceReadIOps", ANY)
-    blkio_device_write_iops: Any = wire("BlkioDeviceWriteIOps", ANY)
+    blkio_weight_device: list[WeightDevice | None] | None = wire(
+        "BlkioWeightDevice", _pointers(WeightDevice, "blkiodev.WeightDevice")
+    )
+    blkio_device_read_bps: list[ThrottleDevice | None] | None = wire(
+        "BlkioDeviceReadBps", THROTTLES
+    )
+    blkio_device_write_bps: list[ThrottleDevice | None] | None = wire(
+        "BlkioDeviceWriteBps", THROTTLES
+    )
+    blkio_device_read_iops: list[ThrottleDevice | None] | None = wire(
+        "BlkioDeviceReadIOps", THROTTLES
+    )
+    blkio_device_write_iops: list[ThrottleDevice | None] | None = wire(
+        "BlkioDeviceWriteIOps", THROTTLES
+    )
     cpu_period: int = wire("CpuPeriod", INT64)
     cpu_quota: int = wire("CpuQuota", INT64)
     cpu_realtime_period: int = wire("CpuRealtimePeriod", INT64)
     cpu_realtime_runtime: int = wire("CpuRealtimeRuntime", INT64)
     cpuset_cpus: str = wire("CpusetCpus", STRING)
     cpuset_mems: str = wire("CpusetMems", STRING)
-    devices: Any = wire("Devices", ANY)
+    devices: list[DeviceMapping] | None = wire(
+        "Devices", list_of(struct(DeviceMapping, go_type="container.DeviceMapping"))
+    )
     device_cgroup_rules: list[str] | None = wire("DeviceCgroupRules", STRINGS)
-    device_requests: Any = wire("DeviceRequests", ANY)
+    device_requests: list[DeviceRequest] | None = wire(
+        "DeviceRequests", list_of(struct(DeviceRequest, go_type="container.DeviceRequest"))
+    )
     kernel_memory: int = wire("KernelMemory", INT64)
     kernel_memory_tcp: int = wire("KernelMemoryTCP", INT64)
     memory_reservation: int = wire("MemoryReservation", INT64)
@@ -227,7 +315,7 @@ class HostConfig:
     memory_swappiness: int | None = wire("MemorySwappiness", pointer(INT64))
     oom_kill_disable: bool | None = wire("OomKillDisable", pointer(BOOL))
     pids_limit: int | None = wire("PidsLimit", pointer(INT64))
-    ulimits: Any = wire("Ulimits", ANY)
+    ulimits: list[Ulimit | None] | None = wire("Ulimits", _pointers(Ulimit, "units.Ulimit"))
     cpu_count: int = wire("CpuCount", INT64)
     cpu_percent: int = wire("CpuPercent", INT64)
     io_maximum_iops: int = wire("IOMaximumIOps", INT64)
@@ -263,9 +351,51 @@ class CreateRequest(Config):
         omitempty=True,
     )
 
+    cpuset: str = wire("Cpuset", STRING, omitempty=True)
+
+    @classmethod
+    def from_wire(cls, document: Document | None) -> CreateRequest:
+        """Build a request from its document.
+
+        Clients of before API 1.18 give the host configuration's fields beside the portable ones
+        and not in an object of their own (moby: ContainerConfigWrapper.getHostConfig). With such
+        an object only five of them count.
+
+        Raises:
+            WireError: a value has the wrong type.
+        """
+        go_type = "runconfig.ContainerConfigWrapper"
+        request = decode(cls, document, go_type=go_type)
+        outer = {
+            key: value for key, value in (document or {}).items() if key.lower() in _HOST_FIELDS
+        }
+        if outer:
+            beside = decode(HostConfig, outer, go_type=go_type)
+            request.host_config = _merged(request.host_config, beside)
+        if request.host_config is not None and not request.host_config.cpuset_cpus:
+            request.host_config.cpuset_cpus = request.cpuset
+        return request
+
     def config(self) -> Config:
         """Return the portable part alone."""
         return Config.from_wire(Config.to_wire(self))
+
+
+_HOST_FIELDS = frozenset(
+    field.metadata["wire"].lower() for field in fields(HostConfig) if "wire" in field.metadata
+)
+
+
+def _merged(inner: HostConfig | None, beside: HostConfig) -> HostConfig:
+    """Return the host configuration, completed by what stands beside it."""
+    if inner is None:
+        return beside
+    inner.memory = inner.memory or beside.memory
+    inner.memory_swap = inner.memory_swap or beside.memory_swap
+    inner.cpu_shares = inner.cpu_shares or beside.cpu_shares
+    inner.cpuset_cpus = inner.cpuset_cpus or beside.cpuset_cpus
+    inner.volume_driver = inner.volume_driver or beside.volume_driver
+    return inner
 
 
 @dataclass(slots=True, kw_only=True)

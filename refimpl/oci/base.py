@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+READONLY_PATHS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+"""What a container neither sees nor changes, unless it is privileged or asks otherwise."""
+
+CGROUP_PARENT = "netinit"
+"""The control group in which the containers' are."""
+
+ReadInside = Callable[[str, str, int], bytes]
+"""Reads a file of a container, given its root directory, the path in there and the largest size.
+
+Never waits; raises OSError, whose text names the file (see `LinuxFiles.read_inside`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +43,10 @@ class Mount:
     source: str
     destination: str
     read_only: bool = False
+    propagation: str = "rprivate"
+    """Which mounts below it are seen on the other side: an option of mount(8)."""
+    is_recursive: bool = True
+    """Whether it brings along what is mounted below its source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +81,12 @@ class ContainerSpec:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     privileged: bool = False
-    cgroup_parent: str = "netinit"
+    masked_paths: tuple[str, ...] = MASKED_PATHS
+    readonly_paths: tuple[str, ...] = READONLY_PATHS
+    seccomp_profile: str = ""
+    """"" for Docker's own, `unconfined` for none, or a profile's JSON text."""
+    no_new_privileges: bool = False
+    cgroup_parent: str = CGROUP_PARENT
     sysctls: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,6 +104,8 @@ class Process:
     stdout: int | None = None
     stderr: int | None = None
     console: int | None = None
+    has_ended: bool = field(default=False, init=False)
+    """It has been reaped: its number may be another's."""
 
 
 class RuntimeFailure(OSError):
@@ -77,6 +117,8 @@ class Runtime(Protocol):
 
     name: str
     version: str
+    has_seccomp: bool
+    """Whether containers get a seccomp profile."""
 
     def prepare(self) -> None:
         """Make what calls need; for the daemon that the exec-root belongs to, before its first."""
@@ -94,8 +136,8 @@ class Runtime(Protocol):
     def exec(self, container_id: str, process: ProcessSpec) -> Process:
         """Start one more process in a running container."""
 
-    def kill(self, container_id: str, signal: int, *, everything: bool = False) -> None:
-        """Send a signal to the first process, or to every process, of a container."""
+    def kill(self, container_id: str, number: int) -> None:
+        """Send a signal to the first process of a container."""
 
     def pause(self, container_id: str) -> None:
         """Freeze a container."""

@@ -27,7 +27,7 @@ DEFAULT = (
 )
 
 # in the order of their numbers: include/uapi/linux/capability.h
-_BY_NUMBER = (
+BY_NUMBER = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",
@@ -84,13 +84,13 @@ def effective_set(
     """
     available = _bounding_set()
     if privileged:
-        return [name for name in _BY_NUMBER if name in available]
+        return [name for name in BY_NUMBER if name in available]
     added, dropped = _normalise(add), _normalise(drop)
     base: Iterable[str] = () if "ALL" in dropped else DEFAULT
     if "ALL" in added:
-        base = _BY_NUMBER
+        base = BY_NUMBER
     chosen = {name for name in base if name not in dropped} | (added - {"ALL"})
-    return [name for name in _BY_NUMBER if name in chosen and name in available]
+    return [name for name in BY_NUMBER if name in chosen and name in available]
 
 
 def _normalise(names: Iterable[str]) -> set[str]:
@@ -99,7 +99,7 @@ def _normalise(names: Iterable[str]) -> set[str]:
         upper = name.upper()
         if upper != "ALL" and not upper.startswith("CAP_"):
             upper = "CAP_" + upper
-        if upper != "ALL" and upper not in _BY_NUMBER:
+        if upper != "ALL" and upper not in BY_NUMBER:
             raise ValueError(f'unknown capability: "{name}"')
         result.add(upper)
     return result
@@ -111,5 +111,5 @@ def _bounding_set() -> frozenset[str]:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("CapBnd:"):
             bits = int(line.split()[1], 16)
-            return frozenset(name for number, name in enumerate(_BY_NUMBER) if bits >> number & 1)
-    return frozenset(_BY_NUMBER)
+            return frozenset(name for number, name in enumerate(BY_NUMBER) if bits >> number & 1)
+    return frozenset(BY_NUMBER)

@@ -1,8 +1,10 @@
 """runc or crun as a subprocess: the OCI command line is the interface.
 
 The runtime starts a container detached and exits; the container's first process then becomes a
-child of the daemon (a subreaper), whose exit status can be waited for through its pidfd. The
-runtime's own complaints go to a log file, so that they never mix with the container's output.
+child of the daemon (a subreaper), whose exit status can be waited for through its pidfd.
+
+Every call ends in time, whatever the runtime does. What it cannot do any more and what must be
+done all the same, ending processes, is done without it.
 """
 
 from __future__ import annotations
@@ -12,28 +14,41 @@ import ctypes
 import fcntl
 import itertools
 import json
+import logging
 import os
-import select
 import shutil
-import signal as signals
+import signal
 import socket
 import struct
-import subprocess
 import termios
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refimpl.oci.base import ContainerSpec, Process, ProcessSpec, RuntimeFailure
+from refimpl.limits import (
+    RUNTIME_COMMAND_TIMEOUT_S,
+    RUNTIME_DELETE_TIMEOUT_S,
+    RUNTIME_KILL_TIMEOUT_S,
+)
+from refimpl.oci import cgroups, seccomp
+from refimpl.oci.base import (
+    CGROUP_PARENT,
+    ContainerSpec,
+    Process,
+    ProcessSpec,
+    ReadInside,
+    RuntimeFailure,
+)
+from refimpl.oci.program import RuntimeProgram, has_ended, reap
 from refimpl.oci.spec import build_config, build_process
 from refimpl.oci.users import resolve
 
+log = logging.getLogger(__name__)
+
 _PR_SET_CHILD_SUBREAPER = 36
-_COMMAND_TIMEOUT_S = 60
 _CONSOLE_TIMEOUT_S = 10
-_VERSION_TIMEOUT_S = 10
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 def become_subreaper() -> None:
@@ -44,11 +59,12 @@ def become_subreaper() -> None:
         raise OSError(number, f"become a subreaper: {os.strerror(number)}")
 
 
-def find_runtime(root: str, choice: str | None = None) -> OciRuntime:
+def find_runtime(root: str, read_inside: ReadInside, choice: str | None = None) -> OciRuntime:
     """Return the first runtime that is installed and works here: runc, then crun.
 
     Args:
         root: the directory in which the runtime keeps its state; nobody else's.
+        read_inside: reads a file of a container.
         choice: `runc`, `crun` or a path: only that one.
 
     Raises:
@@ -57,7 +73,7 @@ def find_runtime(root: str, choice: str | None = None) -> OciRuntime:
     reasons = []
     for candidate in [choice] if choice else ["runc", "crun"]:
         try:
-            return OciRuntime(candidate, root)
+            return OciRuntime(candidate, root, read_inside)
         except RuntimeFailure as failure:
             reasons.append(f"{candidate}: {failure}")
     raise RuntimeFailure("no OCI runtime: " + "; ".join(reasons))
@@ -78,32 +94,59 @@ class _Stdio:
     kept: dict[str, int]
 
 
+@dataclass(slots=True, kw_only=True)
+class _Started:
+    """A container of this daemon."""
+
+    spec: ContainerSpec
+    process: Process | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a command of the runtime may take, in seconds."""
+
+    command_s: float = RUNTIME_COMMAND_TIMEOUT_S
+    kill_s: float = RUNTIME_KILL_TIMEOUT_S
+    delete_s: float = RUNTIME_DELETE_TIMEOUT_S
+
+
 class OciRuntime:
     """`Runtime` on runc or crun.
 
     Args:
         program: its name on PATH, or its path.
         root: the directory in which it keeps its state.
+        read_inside: reads a file of a container.
+        timeouts: of its commands.
 
     Raises:
         RuntimeFailure: it is not there, or does not work here.
     """
 
-    def __init__(self, program: str, root: str) -> None:
-        path = shutil.which(program)
-        if path is None:
-            raise RuntimeFailure("not installed")
-        self._program = path
+    def __init__(
+        self,
+        program: str,
+        root: str,
+        read_inside: ReadInside,
+        timeouts: Timeouts = Timeouts(),
+    ) -> None:
         self._root = Path(root)
-        self.name = Path(path).name
-        self.version = self._read_version()
-        self._cgroup_v2 = (_CGROUP_ROOT / "cgroup.controllers").exists()
-        if self.name == "crun" and not self._cgroup_v2 and _is_hybrid():
+        self._program = RuntimeProgram(program, self._root)
+        self._read_inside = read_inside
+        self._timeouts = timeouts
+        self.name = self._program.name
+        self.version = self._program.version
+        self.has_seccomp = self._program.has_seccomp and seccomp.is_enabled()
+        self._cgroup_v2 = cgroups.is_unified()
+        if self.name == "crun" and not self._cgroup_v2 and cgroups.is_hybrid():
             raise RuntimeFailure("cgroups in hybrid mode not supported")
         self._scratch = self._root.with_name(self._root.name + "-scratch")
         self._scratch_descriptor = -1
         self._numbers = itertools.count()
-        self._specs: dict[str, ContainerSpec] = {}
+        self._started: dict[str, _Started] = {}
+        self._ending = threading.Lock()
+        """Held while a process is signalled by its descriptor, or marked as ended."""
 
     def prepare(self) -> None:
         """Make the directories: for its own state, and for what calls under way need.
@@ -138,21 +181,24 @@ class OciRuntime:
         if (self._root / spec.id).exists():
             # before anything of the one that is there could be overwritten or undone
             raise RuntimeFailure(f"container with id {spec.id} already exists")
-        identity = resolve(spec.rootfs, spec.process.user)
-        config = build_config(spec, identity, cgroup_v2=self._cgroup_v2)
+        identity = resolve(spec.rootfs, spec.process.user, self._read_inside)
+        config = build_config(
+            spec, identity, cgroup_v2=self._cgroup_v2, with_seccomp=self.has_seccomp
+        )
         bundle = Path(spec.bundle)
         bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
+        started = self._started[spec.id] = _Started(spec=spec)
         try:
             _write_json(bundle / "config.json", config)
-            process = self._start(
+            started.process = self._start(
                 spec.process, ["run", "--detach", "--bundle", spec.bundle], [spec.id]
             )
         except BaseException:
-            self._specs[spec.id] = spec
-            self.delete(spec.id)
+            # its own failure must not hide this one; what is left the next delete finds
+            with contextlib.suppress(OSError):
+                self.delete(spec.id)
             raise
-        self._specs[spec.id] = spec
-        return process
+        return started.process
 
     def exec(self, container_id: str, process: ProcessSpec) -> Process:
         """Start one more process in a running container.
@@ -161,28 +207,56 @@ class OciRuntime:
             UnknownUser: the image has no such user or group.
             RuntimeFailure: with the runtime's message, without `exec failed:` in front.
         """
-        spec = self._specs.get(container_id)
-        if spec is None:
+        started = self._started.get(container_id)
+        if started is None:
             raise RuntimeFailure(f"container {container_id} was not started by this daemon")
+        spec = started.spec
         description = build_process(
             process,
-            resolve(spec.rootfs, process.user),
+            resolve(spec.rootfs, process.user, self._read_inside),
             cap_add=spec.cap_add,
             cap_drop=spec.cap_drop,
             privileged=spec.privileged or process.privileged,
+            no_new_privileges=spec.no_new_privileges,
         )
         path = self._scratch_path("process.json")
-        _write_json(path, description)
         try:
+            _write_json(path, description)
             return self._start(
                 process, ["exec", "--detach", "--process", str(path)], [container_id]
             )
         finally:
             path.unlink(missing_ok=True)
 
-    def kill(self, container_id: str, signal: int, *, everything: bool = False) -> None:
-        """Send a signal to the first process, or to every process, of a container."""
-        self._command("kill", *(["--all"] if everything else []), container_id, str(signal))
+    def kill(self, container_id: str, number: int) -> None:
+        """Send a signal to the first process of a container.
+
+        When the runtime does not, the process gets it from here.
+
+        Raises:
+            RuntimeFailure: the container does not run.
+        """
+        try:
+            self._command("kill", container_id, str(number), timeout_s=self._timeouts.kill_s)
+        except OSError as failure:
+            if not self._signal(container_id, number):
+                raise
+            log.warning("signal %d to container %s was sent without %s: %s",
+                        number, container_id, self.name, failure)  # fmt: skip
+
+    def _signal(self, container_id: str, number: int) -> bool:
+        """Signal the first process of a container of ours; tell whether there is one."""
+        started = self._started.get(container_id)
+        with self._ending:
+            # until it is marked as ended its descriptor is open
+            if started is None or started.process is None or started.process.has_ended:
+                return False
+            if has_ended(started.process.pidfd):
+                return False
+            signal.pidfd_send_signal(started.process.pidfd, number)
+        if number == signal.SIGKILL:  # as runc: what is frozen does not end
+            cgroups.thaw(started.spec.cgroup_parent, container_id)
+        return True
 
     def pause(self, container_id: str) -> None:
         """Freeze a container."""
@@ -193,19 +267,41 @@ class OciRuntime:
         self._command("resume", container_id)
 
     def resize(self, console: int, rows: int, columns: int) -> None:
-        """Set a terminal's size."""
-        fcntl.ioctl(console, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        """Set a terminal's size; of each number the lower 16 bits count, as in Docker."""
+        size = struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0)
+        fcntl.ioctl(console, termios.TIOCSWINSZ, size)
 
     def delete(self, container_id: str) -> None:
-        """Kill what is left of a container and forget it; no error when it is unknown."""
-        bundle = self._bundle(container_id)
-        if (self._root / container_id).exists():
-            self._command("delete", "--force", container_id)
+        """Kill what is left of a container and forget it; no error when it is unknown.
+
+        Raises:
+            RuntimeFailure: a process of it does not end.
+        """
+        state, bundle = self._root / container_id, self._bundle(container_id)
+        if state.exists():
+            try:
+                self._command("delete", "--force", container_id, timeout_s=self._timeouts.delete_s)
+            except OSError as failure:
+                log.warning("container %s is ended without %s: %s",
+                            container_id, self.name, failure)  # fmt: skip
+                self._end(container_id)
             # a state that a crash left half-written is no container to the runtime
-            shutil.rmtree(self._root / container_id, ignore_errors=True)
+            shutil.rmtree(state, ignore_errors=True)
         if bundle is not None:
-            shutil.rmtree(bundle, ignore_errors=True)
-        self._specs.pop(container_id, None)
+            _remove_bundle(bundle)
+        if not state.exists() and (bundle is None or not bundle.exists()):
+            self._started.pop(container_id, None)
+
+    def _end(self, container_id: str) -> None:
+        """Kill a container's processes without the runtime."""
+        self._signal(container_id, signal.SIGKILL)
+        started = self._started.get(container_id)
+        parent = started.spec.cgroup_parent if started is not None else CGROUP_PARENT
+        if not cgroups.kill_all(parent, container_id, self._timeouts.kill_s):
+            raise RuntimeFailure(
+                f"processes of container {container_id} did not end within "
+                f"{self._timeouts.kill_s:g} s of SIGKILL"
+            )
 
     def end(self, container_id: str) -> None:
         """Kill the first process of a container that an earlier daemon started, without a wait."""
@@ -218,7 +314,7 @@ class OciRuntime:
             try:
                 # the pid may be another process's by now
                 if _start_time(pid) == started:
-                    signals.pidfd_send_signal(pidfd, signals.SIGKILL)
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             finally:
                 os.close(pidfd)
 
@@ -237,6 +333,8 @@ class OciRuntime:
     def wait(self, process: Process) -> int:
         """Reap an ended process and return its exit code (128 + signal when killed)."""
         result = os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
+        with self._ending:
+            process.has_ended = True
         if result is None:  # only with WNOHANG
             raise ChildProcessError(f"process {process.pid} has not ended")
         return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
@@ -258,10 +356,11 @@ class OciRuntime:
                 options += ["--console-socket", str(path)]
             stdio = _open_stdio(process, cleanup, undo)
             self._execute([*command, *options, *arguments], stdio.child)
-            console = _receive_console(listener) if listener is not None else None
+            pid = self._read_pid(pid_file)
+            undo.callback(_end_process, pid)
+            console = self._receive_console(listener) if listener is not None else None
             if console is not None:
                 undo.callback(os.close, console)
-            pid = int(pid_file.read_text(encoding="ascii"))
             pidfd = os.pidfd_open(pid)
             undo.pop_all()
             return Process(pid=pid, pidfd=pidfd, console=console, **stdio.kept)
@@ -289,89 +388,58 @@ class OciRuntime:
 
     # -- the runtime's command line --------------------------------------------------------
 
-    def _command(self, *arguments: str) -> None:
+    def _command(self, *arguments: str, timeout_s: float | None = None) -> None:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self._execute(arguments, (null, null, null))
+            self._execute(arguments, (null, null, null), timeout_s)
         finally:
             os.close(null)
 
-    def _execute(self, arguments: Sequence[str], stdio: tuple[int, int, int]) -> None:
-        log = self._scratch_path("log")
-        argv = [self._program, "--root", str(self._root), "--log", str(log)]
-        argv += ["--log-format", "json", *arguments]
-        stdin, stdout, stderr = stdio
+    def _execute(
+        self,
+        arguments: Sequence[str],
+        stdio: tuple[int, int, int],
+        timeout_s: float | None = None,
+    ) -> None:
+        self._program.execute(
+            arguments,
+            stdio,
+            log_file=self._scratch_path("log"),
+            timeout_s=self._timeouts.command_s if timeout_s is None else timeout_s,
+        )
+
+    def _read_pid(self, pid_file: Path) -> int:
         try:
-            # close_fds is the default: the runtime gets these three and nothing of the daemon's
-            with subprocess.Popen(
-                argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/", env=_environment()
-            ) as running:
-                try:
-                    if not _ends(running, _COMMAND_TIMEOUT_S):
-                        raise RuntimeFailure(
-                            f"{self.name} did not answer for {_COMMAND_TIMEOUT_S} s"
-                        )
-                except BaseException:
-                    running.kill()
-                    raise
-                code = running.wait()
-            if code != 0:
-                raise RuntimeFailure(_read_failure(log, f"{self.name} ended with status {code}"))
-        finally:
-            log.unlink(missing_ok=True)
+            return int(pid_file.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError) as error:
+            raise RuntimeFailure(f"{self.name} wrote no process id") from error
+
+    def _receive_console(self, listener: socket.socket) -> int:
+        """Take the pty's master that the runtime sends."""
+        try:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(_CONSOLE_TIMEOUT_S)
+                _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        except TimeoutError as error:
+            raise RuntimeFailure(
+                f"{self.name} sent no terminal within {_CONSOLE_TIMEOUT_S} s"
+            ) from error
+        if not descriptors:
+            raise RuntimeFailure(f"{self.name} sent no terminal")
+        return descriptors[0]
 
     def _bundle(self, container_id: str) -> Path | None:
         """Return a container's bundle: as this daemon, or one before it, told the runtime."""
-        spec = self._specs.get(container_id)
-        if spec is not None:
-            return Path(spec.bundle)
+        started = self._started.get(container_id)
+        if started is not None:
+            return Path(started.spec.bundle)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             state = json.loads((self._root / container_id / "state.json").read_bytes())
             for label in state["config"]["labels"]:
                 if label.startswith("bundle="):
                     return Path(label.removeprefix("bundle="))
         return None
-
-    def _read_version(self) -> str:
-        try:
-            result = subprocess.run(
-                [self._program, "--version"],
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                timeout=_VERSION_TIMEOUT_S,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise RuntimeFailure(f"does not run: {error}") from error
-        except UnicodeDecodeError as error:
-            raise RuntimeFailure(f"its --version is not UTF-8: {error}") from error
-        # "runc version 1.1.5+ds1", "crun version 1.8.1"
-        words = result.stdout.partition("\n")[0].split()
-        if not words or words[-1] == "version":
-            raise RuntimeFailure("its --version prints no version")
-        return words[-1]
-
-
-def _ends(running: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait for a child to end, at most so long.
-
-    (`Popen.wait` with a timeout looks every now and then, in the end every 50 ms.)
-    """
-    try:
-        pidfd = os.pidfd_open(running.pid)
-    except OSError:
-        # No descriptor is left, and looking needs none. A runtime that is killed half-way would
-        # leave things that nobody knows of.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(timeout_s)
-        return running.returncode is not None
-    try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(timeout_s * 1000))
-    finally:
-        os.close(pidfd)
 
 
 def _open_stdio(
@@ -399,45 +467,27 @@ def _open_stdio(
     return _Stdio((stdin, stdout, stderr), kept)
 
 
-def _receive_console(listener: socket.socket) -> int:
-    """Take the pty's master that the runtime sends."""
-    connection, _ = listener.accept()
-    with connection:
-        connection.settimeout(_CONSOLE_TIMEOUT_S)
-        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
-    if not descriptors:
-        raise RuntimeFailure("the runtime sent no console")
-    return descriptors[0]
+def _end_process(pid: int) -> None:
+    """Kill a process that was just started, of which nobody will hear."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)  # a child of ours: its number is its own until it is reaped
+    reap(pid)
 
 
-def _read_failure(log: Path, otherwise: str) -> str:
-    """Return the runtime's last error message, without its name for the command that failed."""
-    message = otherwise
-    with contextlib.suppress(FileNotFoundError):
-        for line in log.read_text(errors="replace").splitlines():
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if entry.get("level") in {"error", "fatal"}:
-                    message = str(entry.get("msg", message))
-    for prefix in ("runc run failed: ", "runc create failed: ", "exec failed: "):
-        message = message.removeprefix(prefix)
-    return message
+def _remove_bundle(bundle: Path) -> None:
+    """Remove a bundle, for which no descriptor need be left."""
+    with contextlib.suppress(OSError):
+        (bundle / "config.json").unlink(missing_ok=True)
+        bundle.rmdir()
+        return
+    shutil.rmtree(bundle, ignore_errors=True)
 
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def _environment() -> dict[str, str]:
-    """Return an environment without what concerns the daemon alone, such as NOTIFY_SOCKET."""
-    return {"PATH": os.environ.get("PATH", os.defpath)}
-
-
 def _start_time(pid: int) -> int:
     """Return when a process started, in clock ticks since boot (proc(5), stat, field 22)."""
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     return int(stat.rpartition(")")[2].split()[19])
-
-
-def _is_hybrid() -> bool:
-    return (_CGROUP_ROOT / "unified" / "cgroup.controllers").exists()

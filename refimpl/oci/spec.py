@@ -1,8 +1,5 @@
 """The OCI bundle's config.json: Docker 20.10's defaults, and what a container asks for.
 
-There is no seccomp profile: it has no part in how a container gets its network, and runc may be
-built without it. Otherwise the defaults are Docker's.
-
 Mirrors: moby oci/defaults.go and daemon/oci_linux.go (v20.10).
 """
 
@@ -14,33 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from refimpl.errors import EngineError
 from refimpl.oci import capabilities
 from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec
+from refimpl.oci.seccomp import UNCONFINED, build_seccomp
 from refimpl.oci.users import Identity
 
 Json = dict[str, Any]
 
 _OCI_VERSION = "1.0.2"
-
-_MASKED_PATHS = (
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-)
-_READ_ONLY_PATHS = (
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-)
 
 # for a container with a namespace of its own, or another container's: never for the host's
 _NETWORK_SYSCTLS = {
@@ -59,8 +38,20 @@ _ALLOWED_DEVICES = (
 )
 
 
-def build_config(spec: ContainerSpec, identity: Identity, *, cgroup_v2: bool) -> Json:
-    """Return config.json of a container."""
+def build_config(
+    spec: ContainerSpec, identity: Identity, *, cgroup_v2: bool, with_seccomp: bool
+) -> Json:
+    """Return config.json of a container.
+
+    Args:
+        spec: what it is to be.
+        identity: of its first process.
+        cgroup_v2: whether the host has version 2 alone.
+        with_seccomp: whether kernel and runtime can filter system calls.
+
+    Raises:
+        EngineError: its seccomp profile cannot be applied.
+    """
     config: Json = {
         "ociVersion": _OCI_VERSION,
         "process": build_process(
@@ -69,6 +60,7 @@ def build_config(spec: ContainerSpec, identity: Identity, *, cgroup_v2: bool) ->
             cap_add=spec.cap_add,
             cap_drop=spec.cap_drop,
             privileged=spec.privileged or spec.process.privileged,
+            no_new_privileges=spec.no_new_privileges,
         ),
         "root": {"path": spec.rootfs, "readonly": spec.read_only_rootfs},
         "mounts": [
@@ -82,14 +74,32 @@ def build_config(spec: ContainerSpec, identity: Identity, *, cgroup_v2: bool) ->
             "sysctl": _sysctls(spec),
         },
     }
+    linux = config["linux"]
     if spec.hostname and not spec.host_uts:
         config["hostname"] = spec.hostname
+    propagation = _root_propagation(spec.mounts)
+    if propagation:
+        linux["rootfsPropagation"] = propagation
     if spec.privileged:
-        config["linux"]["devices"] = list(_host_devices())
-    else:
-        config["linux"]["maskedPaths"] = list(_MASKED_PATHS)
-        config["linux"]["readonlyPaths"] = list(_READ_ONLY_PATHS)
+        linux["devices"] = list(_host_devices())
+        return config
+    linux["maskedPaths"] = list(spec.masked_paths)
+    linux["readonlyPaths"] = list(spec.readonly_paths)
+    filters = _seccomp(spec, config["process"]["capabilities"]["bounding"], with_seccomp)
+    if filters is not None:
+        linux["seccomp"] = filters
     return config
+
+
+def _seccomp(spec: ContainerSpec, bounding: list[str], is_possible: bool) -> Json | None:
+    """Return the filter of a container (moby: WithSeccomp)."""
+    if is_possible:
+        return build_seccomp(spec.seccomp_profile, bounding)
+    if spec.seccomp_profile not in {"", UNCONFINED}:
+        raise EngineError(
+            "seccomp is not enabled in your kernel, cannot run a custom seccomp profile"
+        )
+    return None
 
 
 def build_process(
@@ -99,6 +109,7 @@ def build_process(
     cap_add: tuple[str, ...] = (),
     cap_drop: tuple[str, ...] = (),
     privileged: bool = False,
+    no_new_privileges: bool = False,
 ) -> Json:
     """Return the `process` object: of a container's first process, or of one that exec adds."""
     caps = capabilities.effective_set(add=cap_add, drop=cap_drop, privileged=privileged)
@@ -117,6 +128,7 @@ def build_process(
         "env": list(process.env),
         "cwd": process.cwd or "/",
         "capabilities": sets,
+        "noNewPrivileges": no_new_privileges,
         "oomScoreAdj": 0,
     }
 
@@ -145,8 +157,20 @@ def _mount(destination: str, kind: str, source: str, options: list[str]) -> Json
 
 
 def _bind_mount(mount: Mount) -> Json:
-    options = ["rbind", "rprivate", "ro" if mount.read_only else "rw"]
+    kind = "rbind" if mount.is_recursive else "bind"
+    options = [kind, mount.propagation, "ro" if mount.read_only else "rw"]
     return _mount(mount.destination, "bind", mount.source, options)
+
+
+def _root_propagation(mounts: tuple[Mount, ...]) -> str:
+    """Return what the root must be so that mounts below it can be shared; "" for the default.
+
+    Mirrors: moby daemon/oci_linux.go WithMounts (v20.10).
+    """
+    kinds = {mount.propagation.removeprefix("r") for mount in mounts}
+    if "shared" in kinds:
+        return "shared"
+    return "rslave" if "slave" in kinds else ""
 
 
 def _namespaces(spec: ContainerSpec, *, cgroup_v2: bool) -> Iterator[Json]:

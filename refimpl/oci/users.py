@@ -1,7 +1,9 @@
-"""Who a process runs as: names looked up in the image's own /etc/passwd and /etc/group.
+"""Who a process runs as: names looked up in the container's own /etc/passwd and /etc/group.
 
-The files belong to the image, so a symbolic link in them is followed inside the root file system
-only: `/etc/passwd -> /etc/shadow` of the image is the image's, never the host's.
+The container's root can write both files, and make them anything. They are read by `ReadInside`,
+which never waits and follows links inside the root file system only. What is no regular file, or
+too large, is refused here: runc reads both files as well when it starts a process, and waits for
+ever at a pipe.
 
 Mirrors: runc libcontainer/user GetExecUser (1.1) as moby daemon/oci_linux.go getUser calls it
 (v20.10.24, with the primary group among the supplementary ones: CVE-2022-36109).
@@ -9,20 +11,24 @@ Mirrors: runc libcontainer/user GetExecUser (1.1) as moby daemon/oci_linux.go ge
 
 from __future__ import annotations
 
-import os
-import stat
+import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from refimpl.oci.base import RuntimeFailure
+from refimpl.limits import CONTAINER_FILE_BYTES_MAX
+from refimpl.oci.base import ReadInside, RuntimeFailure
 
 _ID_MAX = 2**31 - 1
-_LINKS_MAX = 40
-_FILE_BYTES_MAX = 1 << 20
+_ID_DIGITS_MAX = 19
+"""Those of a 64-bit integer; a longer one is out of range by its first ones."""
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 class UnknownUser(RuntimeFailure):
-    """The image does not know the user or the group; the text is Docker's own."""
+    """The container does not know the user or the group, or its files cannot be used.
+
+    The text is Docker's own where Docker has one.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,81 +54,58 @@ class _Group:
     members: tuple[str, ...]
 
 
-def resolve(rootfs: str, user: str) -> Identity:
-    """Return the identity that `user[:group]` means in an image; "" is root.
+def resolve(rootfs: str, user: str, read_inside: ReadInside) -> Identity:
+    """Return the identity that `user[:group]` means in a container; "" is root.
+
+    Args:
+        rootfs: the container's root file system.
+        user: names or numbers.
+        read_inside: reads a file of the container.
 
     Raises:
-        UnknownUser: a name is in no file, or a number is out of range.
+        UnknownUser: a name is in no file, a number is out of range, or a file cannot be used.
     """
+    passwd = _read(rootfs, "/etc/passwd", read_inside)
+    group = _read(rootfs, "/etc/group", read_inside)
     user_part, _, group_part = user.partition(":")
     wanted = user_part or "0"
     number = _number(wanted)
     found = next(
-        (one for one in _users(rootfs) if one.name == wanted or one.uid == number),
+        (one for one in _users(passwd) if one.name == wanted or one.uid == number),
         None,
     )
     if found is not None:
-        uid, gid = found.uid, found.gid
+        uid, gid = _in_range(found.uid), _in_range(found.gid)
     elif number is None:
         raise UnknownUser(f"unable to find user {wanted}: no matching entries in passwd file")
     else:
         uid, gid = _in_range(number), 0
     supplementary: list[int] = []
     if group_part:
-        gid = _resolve_group(rootfs, group_part)
+        gid = _resolve_group(group, group_part)
     elif found is not None:
-        supplementary = [one.gid for one in _groups(rootfs) if found.name in one.members]
+        supplementary = [_in_range(one.gid) for one in _groups(group) if found.name in one.members]
     others = tuple(one for one in supplementary if one != gid)
     return Identity(uid=uid, gid=gid, additional_gids=(gid, *others))
 
 
-def inside(rootfs: str, path: str) -> Path:
-    """Return the host's path of a path of the image, links followed inside the image only.
-
-    Raises:
-        OSError: ELOOP-like, when the links do not end.
-    """
-    root = Path(rootfs)
-    left = [part for part in reversed(path.split("/")) if part]
-    current: list[str] = []
-    links = 0
-    while left:
-        part = left.pop()
-        if part == ".":
-            continue
-        if part == "..":
-            current = current[:-1]
-            continue
-        candidate = root.joinpath(*current, part)
-        if not candidate.is_symlink():
-            current.append(part)
-            continue
-        links += 1
-        if links > _LINKS_MAX:
-            raise OSError(f"too many symbolic links in {path} of the image")
-        target = str(candidate.readlink())
-        if target.startswith("/"):
-            current = []
-        left.extend(piece for piece in reversed(target.split("/")) if piece)
-    return root.joinpath(*current)
-
-
-def _resolve_group(rootfs: str, wanted: str) -> int:
+def _resolve_group(group: str, wanted: str) -> int:
     number = _number(wanted)
-    for one in _groups(rootfs):
+    for one in _groups(group):
         if (number is not None and one.gid == number) or (number is None and one.name == wanted):
-            return one.gid
+            return _in_range(one.gid)
     if number is None:
         raise UnknownUser(f"unable to find group {wanted}: no matching entries in group file")
     return _in_range(number)
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.removeprefix("-").isascii() and _is_integer(text) else None
-
-
-def _is_integer(text: str) -> bool:
-    return text.removeprefix("-").isdigit()
+    """Return the integer that a text is, None for any other text; a huge one is out of range."""
+    sign = "-" if text.startswith("-") else ""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(sign + (digits.lstrip("0") or "0")[:_ID_DIGITS_MAX])
 
 
 def _in_range(number: int) -> int:
@@ -131,41 +114,40 @@ def _in_range(number: int) -> int:
     return number
 
 
-def _users(rootfs: str) -> list[_User]:
-    users = []
-    for fields in _records(rootfs, "/etc/passwd"):
+def _users(passwd: str) -> Iterator[_User]:
+    for fields in _records(passwd):
         uid, gid = _number(fields[2]), _number(fields[3])
         if uid is not None and gid is not None:
-            users.append(_User(fields[0], uid, gid))
-    return users
+            yield _User(fields[0], uid, gid)
 
 
-def _groups(rootfs: str) -> list[_Group]:
-    groups = []
-    for fields in _records(rootfs, "/etc/group"):
+def _groups(group: str) -> Iterator[_Group]:
+    for fields in _records(group):
         gid = _number(fields[2])
         if gid is not None:
-            groups.append(_Group(fields[0], gid, tuple(fields[3].split(","))))
-    return groups
+            yield _Group(fields[0], gid, tuple(fields[3].split(",")))
 
 
-def _records(rootfs: str, path: str) -> list[list[str]]:
-    """Return the colon-separated lines of an image's file; none when it is not a regular file."""
+def _read(rootfs: str, path: str, read_inside: ReadInside) -> str:
+    """Return the text of a container's file; "" when there is none.
+
+    Raises:
+        UnknownUser: it is no regular file, is too large, or cannot be read at once.
+    """
     try:
-        descriptor = os.open(
-            inside(rootfs, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
-    except OSError:
-        return []
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return []
-        text = file.read(_FILE_BYTES_MAX).decode(errors="replace")
-    lines = (line.strip() for line in text.splitlines())
-    return [
-        fields
-        for line in lines
-        if line and not line.startswith("#")
-        for fields in [line.split(":")]
-        if len(fields) >= 4
-    ]
+        content = read_inside(rootfs, path, CONTAINER_FILE_BYTES_MAX)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return ""
+        raise UnknownUser(f"the container's {error.strerror}") from error
+    return content.decode(errors="replace")
+
+
+def _records(text: str) -> Iterator[list[str]]:
+    """Yield the colon-separated lines of a file that have at least four fields."""
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            fields = stripped.split(":")
+            if len(fields) >= 4:
+                yield fields

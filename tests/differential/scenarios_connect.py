@@ -198,13 +198,13 @@ def network_is_removed_under_a_stopped_container(engine: Stage) -> None:
 
 @scenario
 def default_gateway_moves(engine: Stage) -> None:
-    engine.network("aa", NET1)
+    engine.network("an", NET1)
     engine.network("zz", NET2)
     engine.network("mm", NET3, internal=True)
     engine.run("ct1", host={"network_mode": "mm"})
     engine.connect("ct1", "zz")
-    engine.connect("ct1", "aa")
-    engine.disconnect("ct1", "aa")
+    engine.connect("ct1", "an")
+    engine.disconnect("ct1", "an")
     engine.connect("ct1", "bridge")
     engine.disconnect("ct1", "zz")
     engine.restart("ct1")

@@ -67,13 +67,13 @@ def network_create_internal_and_ipv6(engine: Stage) -> None:
 def network_create_refusals(engine: Stage) -> None:
     engine.network("net1", NET1)
     engine.network("overlap", "10.204.1.128/25")
-    engine.network("bad", "nonsense")
-    engine.network("bad", "10.204.7.0")
+    engine.network("wrong", "nonsense")
+    engine.network("wrong", "10.204.7.0")
     engine.network("odd", "10.204.6.5/24")
     engine.network("net1", "10.204.7.0/24", check_duplicate=True)
-    engine.network("bad", "10.204.10.0/24", driver="nonsense")
-    engine.network("bad", "10.204.11.0/24", driver="host")
-    engine.network("bad", "10.204.12.0/24", driver="null")
+    engine.network("wrong", "10.204.10.0/24", driver="nonsense")
+    engine.network("wrong", "10.204.11.0/24", driver="host")
+    engine.network("wrong", "10.204.12.0/24", driver="null")
     engine.network("", "10.204.13.0/24")
     engine.network("bridge", "10.204.14.0/24")
     engine.network("host", "10.204.15.0/24")
@@ -101,8 +101,8 @@ def network_create_address_refusals(engine: Stage) -> None:
         ("10.204.39.0/24", {"Gateway": "10.204.39.255"}),
     ]
     for subnet, config in configs:
-        engine.network("bad", ipam=ipam({"Subnet": subnet, **config}))
-        engine.remove_network("bad")
+        engine.network("wrong", ipam=ipam({"Subnet": subnet, **config}))
+        engine.remove_network("wrong")
     engine.network("two", ipam=ipam({"Subnet": NET1}, {"Subnet": NET2}))
     engine.network("drv", ipam={"Driver": "nonsense", "Config": [{"Subnet": NET1}]})
     engine.network("nul", ipam={"Driver": "null", "Config": []})
@@ -192,6 +192,7 @@ def network_addresses_come_back(engine: Stage) -> None:
 def failed_network_create_gives_its_pool_back(engine: Stage) -> None:
     # a subnet of its own, since Docker has lost it afterwards
     engine.network(
-        "bad", ipam=ipam({"Subnet": "10.204.99.0/24", "AuxiliaryAddresses": {"one": "10.9.9.9"}})
+        "wrong",
+        ipam=ipam({"Subnet": "10.204.99.0/24", "AuxiliaryAddresses": {"one": "10.9.9.9"}}),
     )
     engine.network("good", "10.204.99.0/24")

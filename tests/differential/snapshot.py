@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ _LOOK = (
     f"cd {_SWITCHES} && grep . */disable_ipv6"
 )
 _IP_TIMEOUT_S = 20
+_SETTLES_S = 5.0
+"""How long a link may stay between two states: the kernel's worker takes a moment, or a second."""
+_INTERVAL_S = 0.02
 _VOLATILE_LINK_KEYS = ("ifindex", "link_index", "link_netnsid", "group")
 _PASSING_ADDRESS_KEYS = ("tentative", "dadfailed")
 
@@ -147,6 +151,28 @@ def _namespaces(side: Side, inspected: dict[str, dict[str, Any]]) -> dict[str, A
 
 
 def _look_into(netns: Path) -> dict[str, Any]:
+    """Look at a namespace when its links have settled, or after some seconds as they are."""
+    deadline = time.monotonic() + _SETTLES_S
+    while True:
+        found = _look_once(netns)
+        if all(map(has_settled, found["links"].values())) or time.monotonic() > deadline:
+            return found
+        time.sleep(_INTERVAL_S)
+
+
+def has_settled(link: dict[str, Any]) -> bool:
+    """Say whether a link's operational state is that of its carrier.
+
+    The carrier (the flag LOWER_UP) changes at once; the state follows when a worker of the kernel
+    has seen it: for a moment a link with a carrier is UNKNOWN or DOWN, and one without is UP.
+    """
+    flags = link["flags"]
+    if "LOOPBACK" in flags or "UP" not in flags:
+        return True
+    return bool((link["operstate"] == "UP") == ("LOWER_UP" in flags))
+
+
+def _look_once(netns: Path) -> dict[str, Any]:
     done = subprocess.run(
         ["nsenter", f"--net={netns}", "sh", "-c", _LOOK],
         capture_output=True,

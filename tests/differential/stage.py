@@ -72,16 +72,14 @@ class Stage:
         """Create a container.
 
         Args:
-            name: its name; not a hexadecimal number, which may be the beginning of another's id.
+            name: its name.
             command: its program and arguments.
             host: arguments of the SDK's create_host_config: network_mode, links, dns, ...
             endpoints: by network, the arguments of the SDK's create_endpoint_config.
             look: whether to look at everything afterwards.
             options: further ones of create_container: hostname, labels, ...
         """
-        if _HEXADECIMAL.fullmatch(name):
-            msg = f"the name {name!r} may find another container by its id"
-            raise ValueError(msg)
+        check_name(name)
         api = self._side.api
 
         def call() -> Any:
@@ -130,6 +128,7 @@ class Stage:
 
     def rename(self, name: str, new: str) -> None:
         """Give a container another name."""
+        check_name(new)
         self._step(f"rename {name} {new}", lambda: self._side.api.rename(name, new))
 
     def remove(self, name: str, *, force: bool = False, link: bool = False) -> None:
@@ -204,6 +203,7 @@ class Stage:
 
     def network(self, name: str, *subnets: str, look: bool = True, **options: Any) -> None:
         """Create a network on subnets, each with the first address as gateway unless told."""
+        check_name(name)
         if subnets:
             options["ipam"] = {"Driver": "default", "Config": [{"Subnet": s} for s in subnets]}
 
@@ -367,6 +367,18 @@ class Stage:
         """Remove every container and every network that is not the engine's own."""
         self._side.api.hooks["response"] = []
         clear(self._side)
+
+
+def check_name(name: str) -> None:
+    """Check the name of a container or network: it must not be the beginning of an id.
+
+    Where nobody has the name, an engine takes it for such a beginning, and may find another object.
+
+    Raises:
+        ValueError: it has hexadecimal digits only.
+    """
+    if _HEXADECIMAL.fullmatch(name):
+        raise ValueError(f"the name {name!r} may be the beginning of an id")
 
 
 def in_any_order(events: list[list[Any]]) -> list[list[Any]]:

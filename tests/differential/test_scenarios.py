@@ -12,6 +12,7 @@ import pytest
 from tests.differential import (
     scenarios_bridge,
     scenarios_connect,
+    scenarios_create,
     scenarios_lists,
     scenarios_modes,
     scenarios_names,
@@ -33,6 +34,7 @@ pytestmark = [
 MODULES = (
     scenarios_bridge,
     scenarios_connect,
+    scenarios_create,
     scenarios_lists,
     scenarios_modes,
     scenarios_names,

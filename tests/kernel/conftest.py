@@ -19,7 +19,12 @@ import pytest
 
 from refimpl.kernel import libc
 from refimpl.kernel.base import BridgePlan, InterfacePlan
+from refimpl.kernel.firewall import Firewall
 from refimpl.kernel.linux import LinuxKernel
+from refimpl.oci.base import ContainerSpec, ProcessSpec
+from refimpl.oci.runtime import OciRuntime
+from tests.kernel.oci_stage import prepared, reap_all
+from tests.mount_table import mounts_below
 
 CLONE_NEWNS = 0x20000
 MS_REC_PRIVATE = 0x44000
@@ -103,7 +108,7 @@ def kernel() -> Iterator[LinuxKernel]:
     for link in kernel.links():
         if link.kind in {"bridge", "veth"}:
             kernel.delete_link(link.name)
-    kernel.remove_firewall()
+    Firewall().remove()
     kernel.close()
 
 
@@ -115,7 +120,7 @@ def netns_directory(tmp_path: Path, kernel: LinuxKernel) -> Iterator[Path]:
     yield directory
     for key in kernel.sandbox_keys(str(directory)):
         kernel.destroy_sandbox(key)
-    assert kernel.mounts_below(str(directory)) == ()
+    assert mounts_below(str(directory)) == ()
 
 
 @pytest.fixture
@@ -175,3 +180,34 @@ def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nbob:x:1000:1000::/:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nwheel:x:10:bob\n")
     return root
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[OciRuntime]:
+    """A runtime of which nothing may be left."""
+    runtime = prepared(tmp_path / "root")
+    yield runtime
+    for container_id in runtime.list():
+        runtime.delete(container_id)
+    assert list((tmp_path / "root").iterdir()) == []
+    assert list(tmp_path.glob("root-scratch/*")) == []
+    runtime.close()
+    reap_all()
+
+
+@pytest.fixture
+def spec(tmp_path: Path, busybox_rootfs: Path) -> Callable[..., ContainerSpec]:
+    """Build what a container is to be, from a command and what differs from the usual."""
+
+    def build(*args: str, id: str = "ni-one", **values: Any) -> ContainerSpec:
+        fields = {"env": ("PATH=/bin",), "cwd": "/", "user": "", "tty": False, "open_stdin": False}
+        process = {name: values.pop(name, default) for name, default in fields.items()}
+        return ContainerSpec(
+            id=id,
+            bundle=str(tmp_path / "bundles" / id),
+            rootfs=values.pop("rootfs", str(busybox_rootfs)),
+            process=ProcessSpec(args=args, **process),
+            **values,
+        )
+
+    return build

@@ -30,13 +30,14 @@ from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.daemon import Daemon, Services, database_path
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Link
-from refimpl.kernel.faults import InjectedFault, Moment, Recorder
 from refimpl.kernel.files import LinuxFiles
 from refimpl.kernel.links import RETIRED_GROUP
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.oci.runtime import become_subreaper, find_runtime
+from tests.faults import InjectedFault, Moment, Recorder
+from tests.mount_table import mounts_below
 
 T = TypeVar("T")
 NAME = "faulty"
@@ -98,7 +99,7 @@ class Trap(Recorder):
 def compose(root: Path, trap: Trap, *, with_runtime: bool) -> Daemon:
     """Boot an engine below `root`."""
     config = DaemonConfig(data_root=str(root / "data"), exec_root=str(root / "exec"))
-    runtime = find_runtime(config.exec("runtime"))
+    runtime = find_runtime(config.exec("runtime"), LinuxFiles().read_inside)
     daemon = Daemon(
         Services(
             config=config,
@@ -175,8 +176,8 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
     return {
         "namespaces": sorted(path.name for path in Path(config.exec("netns")).iterdir()),
         "mounts": [
-            *daemon.services.kernel.mounts_below(config.exec_root),
-            *daemon.services.kernel.mounts_below(config.data_root),
+            *mounts_below(config.exec_root),
+            *mounts_below(config.data_root),
         ],
         "links": sorted(link.name for link in links),
         "addresses": sorted(str(address) for link in links for address in link.addresses),

@@ -53,6 +53,7 @@ class Engine:
             )
         until("the engine answers", lambda: answers(sock) or process.poll() is not None)
         assert process.poll() is None, self.log()
+        self.docker("network", "ls")  # answered once the networks are restored
 
     def end(self, number: int) -> int:
         """Send a signal and return the exit code."""
@@ -131,9 +132,36 @@ def test_help_tells_a_stranger_what_it_is():
 def test_another_kind_of_address_is_refused(engine):
     engine_command = engine.command("--host", "tcp://127.0.0.1:2375")
     refused = subprocess.run(engine_command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
+    assert "argument -H/--host: cannot listen on tcp:" in refused.stderr
     assert "only unix:// sockets are served" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "code", "complaint"),
+    [
+        ("--dns", "foo", 2, "foo is not an ip address"),
+        ("--metrics-addr", "127.0.0.1:99999", 2, "expected HOST:PORT"),
+        ("--bip", "1.2.3", 2, "invalid CIDR address: 1.2.3"),
+        ("--host", "unix:///proc/nothere/x", 1, "No such file or directory"),
+        ("--pidfile", "/proc/nothere/x", 1, "No such file or directory"),
+        ("--data-root", "/dev/null/x", 1, "Not a directory"),
+        ("--exec-root", "/dev/null/x", 1, "Not a directory"),
+        ("--runtime", "nothere", 1, "not installed"),
+        ("--metrics-addr", "192.0.2.1:9323", 1, "Cannot assign requested address"),
+    ],
+)
+def test_value_that_does_not_work_is_refused_with_its_flag(engine, flag, value, code, complaint):
+    refused = subprocess.run(
+        engine.command(flag, value), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == code
+    assert f"{flag}" in refused.stderr.splitlines()[-1]
+    assert complaint in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+    assert not (engine.folder / "engine.sock").exists()
+    assert engine.links() == {"lo"}
 
 
 @pytest.mark.parametrize("shared", ["data-root", "exec-root"])
@@ -178,9 +206,9 @@ def test_start_that_is_refused_leaves_nothing(engine, taken):
     }[taken]
     second = engine.second(*options)
     assert second.returncode == 1
-    assert {"socket": "another engine listens", "metrics": "serve metrics at"}[taken] in (
-        second.stderr
-    )
+    assert {"socket": "another engine listens", "metrics": "--metrics-addr 127.0.0.1:9323: "}[
+        taken
+    ] in (second.stderr)
     assert "Traceback" not in second.stderr
     assert not (engine.folder / "second.sock").exists()
     assert not (engine.folder / "data2").exists()

@@ -184,6 +184,17 @@ def test_exec_on_a_terminal(docker: Docker) -> None:
         assert terminal.status() == 3
 
 
+def test_the_detach_keys_leave_an_exec_running(docker: Docker) -> None:
+    docker("run", "-d", "--name", "cli-exec", IMAGE, "sleep", "1000")
+    options = ["exec", "-it", "--detach-keys", "ctrl-x,x"]
+    with Terminal(docker, *options, "cli-exec", "sh") as terminal:
+        terminal.expect("# ")
+        terminal.type("\x18x")
+        assert terminal.status() == 1  # what the CLI makes of it, with any engine
+    time.sleep(0.2)  # an end would take no longer
+    assert docker("inspect", "--format", "{{len .ExecIDs}}", "cli-exec") == "1"
+
+
 # ------------------------------------------------------------------------------------------ exec
 
 
@@ -292,6 +303,27 @@ def test_the_engine_names_itself(docker: Docker) -> None:
 
 
 # ---------------------------------------------------------------------------------- logs, events
+
+
+def test_the_log_drivers_keep_what_they_promise(docker: Docker) -> None:
+    numbers = ["sh", "-c", "seq 1 100"]
+    options = ["--log-opt", "max-size=1k", "--log-opt", "max-file=2"]
+    docker("run", "--name", "cli-rotated", *options, IMAGE, *numbers)
+    kept = docker("logs", "cli-rotated").split()
+    assert kept == [str(number) for number in range(101 - len(kept), 101)]
+    assert 13 < len(kept) < 50
+    path = Path(docker("inspect", "--format", "{{.LogPath}}", "cli-rotated"))
+    assert sorted(one.name for one in path.parent.glob("*-json.log*")) == [
+        path.name,
+        f"{path.name}.1",
+    ]
+    docker("run", "--name", "cli-local", "--log-driver", "local", IMAGE, *numbers)
+    assert docker("logs", "--tail", "1", "cli-local") == "100"
+    assert docker("run", "--name", "cli-none", "--log-driver", "none", IMAGE, "echo", "x") == "x"
+    refusal = docker.run("logs", "cli-none").err
+    assert "configured logging driver does not support reading" in refusal
+    refusal = docker.run("run", "--log-opt", "max-size=x", IMAGE, "true").err
+    assert "failed to initialize logging driver: invalid size: 'x'" in refusal
 
 
 def test_logs_are_kept_counted_and_followed(docker: Docker) -> None:

@@ -18,6 +18,7 @@ from refimpl.kernel.base import (
     InterfacePlan,
     SandboxPlan,
 )
+from refimpl.kernel.firewall import Firewall
 
 A, A2, B, OUTSIDE = "172.30.0.2", "172.30.0.3", "172.31.0.2", "192.0.2.2"
 NETWORK_A = FirewallNetwork(bridge="ni-fa", subnets=(ip_network("172.30.0.0/16"),))
@@ -127,8 +128,8 @@ def test_other_tables_stay_as_they_are(kernel) -> None:
         kernel.apply_firewall([NETWORK_A])
         kernel.apply_firewall([])
         assert tables() == {"other", "netinit"}
-        kernel.remove_firewall()
-        kernel.remove_firewall()
+        Firewall().remove()
+        Firewall().remove()
         assert tables() == {"other"}
     finally:
         subprocess.run(["nft", "delete", "table", "ip", "other"], check=True)

@@ -87,7 +87,7 @@ def test_bridge_that_a_crash_left_is_brought_to_the_plan(kernel, ip) -> None:
     index = ip("link", "show", "ni-b")[0]["ifindex"]
     subprocess.run(["ip", "link", "set", "ni-b", "down"], check=True)
     new = ip_interface("172.29.0.1/24")
-    plan = BridgePlan(name="ni-b", addresses=(SIX, new))
+    plan = BridgePlan(name="ni-b", addresses=(SIX, new), given=(FOUR, SIX))
     kernel.create_bridge(plan)
     (link,) = ip("link", "show", "ni-b")
     assert link["ifindex"] == index
@@ -95,6 +95,52 @@ def test_bridge_that_a_crash_left_is_brought_to_the_plan(kernel, ip) -> None:
     assert addresses(ip, "ni-b") == {"fd31::1/64", "172.29.0.1/24"}
     kernel.create_bridge(plan)
     assert addresses(ip, "ni-b") == {"fd31::1/64", "172.29.0.1/24"}
+
+
+def host_bridge(*addresses_: str) -> None:
+    """Make a bridge that is the host's own."""
+    run = ["ip", "link", "add", "ni-b", "type", "bridge"]
+    subprocess.run(run, check=True)
+    for address in addresses_:
+        subprocess.run(["ip", "address", "add", address, "dev", "ni-b"], check=True)
+
+
+def test_bridge_that_is_there_keeps_every_address_of_its_own(kernel, ip) -> None:
+    own = {"192.0.2.10/24", "198.51.100.7/24", "2001:db8:5::9/64"}
+    host_bridge(*own)
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR, SIX), given=(FOUR, SIX)))
+    assert addresses(ip, "ni-b") == {*own, str(FOUR), str(SIX)}
+    kernel.take_addresses("ni-b", (FOUR, SIX))
+    assert addresses(ip, "ni-b") == own
+    kernel.take_addresses("ni-b", (FOUR, SIX))
+    kernel.take_addresses("ni-gone", (FOUR, SIX))
+    assert addresses(ip, "ni-b") == own
+
+
+def test_an_address_of_the_same_subnet_stays_when_ours_goes(kernel, ip) -> None:
+    """The kernel takes every further address of a subnet with the first one."""
+    host_bridge()
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR,), given=(FOUR,)))
+    later = f"{FOUR.ip + 7}/{FOUR.network.prefixlen}"
+    subprocess.run(["ip", "address", "add", later, "dev", "ni-b"], check=True)
+    new = ip_interface("172.29.0.1/24")
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(new,), given=(FOUR, new)))
+    assert addresses(ip, "ni-b") == {later, str(new)}
+    again = f"{new.ip + 7}/{new.network.prefixlen}"
+    subprocess.run(["ip", "address", "add", again, "dev", "ni-b"], check=True)
+    kernel.take_addresses("ni-b", (new,))
+    assert addresses(ip, "ni-b") == {later, again}
+
+
+def test_two_addresses_of_ours_in_one_subnet_go_together(kernel, ip) -> None:
+    second = ip_interface(f"{FOUR.ip + 1}/{FOUR.network.prefixlen}")
+    host_bridge("192.0.2.10/24")
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR,), given=(FOUR,)))
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(second,), given=(FOUR, second)))
+    assert addresses(ip, "ni-b") == {"192.0.2.10/24", str(second)}
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR, second), given=(FOUR, second)))
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(), given=(FOUR, second)))
+    assert addresses(ip, "ni-b") == {"192.0.2.10/24"}
 
 
 def test_link_that_is_no_bridge_is_not_taken(kernel, ip) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from refimpl.kernel import libc
 from refimpl.kernel.base import OverlayPlan
+from tests.mount_table import mounts_below
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def disk(tmp_path, kernel):
     """A file system that can be the upper layer of an overlay, whatever /tmp is made of."""
     libc.mount("tmpfs", str(tmp_path), "tmpfs", 0)
     yield tmp_path
-    for point in kernel.mounts_below(str(tmp_path)):
+    for point in mounts_below(str(tmp_path)):
         kernel.unmount(point)
 
 
@@ -47,9 +48,9 @@ def test_overlay_in_a_directory_of_any_name(kernel, disk, name) -> None:
     (disk / name / "two/file").write_text("x")
     kernel.mount_overlay(overlay)
     assert (disk / name / "merged/file").read_text() == "x"
-    assert kernel.mounts_below(str(disk / name)) == (overlay.target,)
+    assert mounts_below(str(disk / name)) == (overlay.target,)
     kernel.unmount(overlay.target)
-    assert kernel.mounts_below(str(disk / name)) == ()
+    assert mounts_below(str(disk / name)) == ()
 
 
 def test_failed_overlay_leaves_nothing_and_names_its_target(kernel, disk) -> None:
@@ -58,7 +59,7 @@ def test_failed_overlay_leaves_nothing_and_names_its_target(kernel, disk) -> Non
     with pytest.raises(OSError, match="merged") as caught:
         kernel.mount_overlay(overlay)
     assert caught.value.errno == errno.ENOENT
-    assert kernel.mounts_below(str(disk)) == (str(disk),)
+    assert mounts_below(str(disk)) == (str(disk),)
 
 
 def test_too_many_layers_are_refused_before_the_kernel_cuts_them(kernel, disk) -> None:
@@ -73,7 +74,7 @@ def test_busy_mount_is_gone_at_once_and_its_files_stay_readable(kernel, disk) ->
     kernel.mount_overlay(overlay)
     with (disk / "merged/file").open() as file:
         kernel.unmount(overlay.target)
-        assert kernel.mounts_below(overlay.target) == ()
+        assert mounts_below(overlay.target) == ()
         assert file.read() == "x"
 
 
@@ -82,15 +83,36 @@ def test_unmounting_twice_or_nothing_is_no_error(kernel, disk) -> None:
     kernel.mount_overlay(overlay)
     kernel.mount_overlay(overlay)
     kernel.unmount(overlay.target)
-    assert kernel.mounts_below(overlay.target) == ()
+    assert mounts_below(overlay.target) == ()
     kernel.unmount(overlay.target)
     kernel.unmount(str(disk / "never"))
 
 
-def test_mounts_are_listed_deepest_first_and_only_below(kernel, disk) -> None:
-    for name in ("a", "a/b", "ab"):
+MS_SHARED, MS_SLAVE = 1 << 20, 1 << 19
+
+
+def test_propagation_needs_a_mount_that_lets_it(kernel, disk) -> None:
+    names = {"private": "a b", "shared": "a b/s", "slave": "a b/t"}
+    for kind, name in names.items():
         (disk / name).mkdir()
         libc.mount("tmpfs", str(disk / name), "tmpfs", 0)
-    assert kernel.mounts_below(str(disk / "a")) == (str(disk / "a/b"), str(disk / "a"))
-    assert kernel.mounts_below(str(disk / "a") + "/") == (str(disk / "a/b"), str(disk / "a"))
-    assert kernel.mounts_below(str(disk / "missing")) == ()
+        if kind != "private":
+            libc.mount("none", str(disk / name), None, MS_SHARED)
+    (disk / "slave").mkdir()
+    libc.mount(str(disk / names["slave"]), str(disk / "slave"), None, libc.MS_BIND)
+    libc.mount("none", str(disk / "slave"), None, MS_SLAVE)
+    (disk / "a b/s/deep").mkdir()
+    (disk / "a b/st").mkdir()
+    (disk / "link").symlink_to("a b/s/deep")
+    for source in (disk / "a b/s/deep", disk / "link"):
+        for kind in ("shared", "rshared", "slave", "rslave", "private", "rprivate"):
+            kernel.check_propagation(str(source), kind)
+    kernel.check_propagation(str(disk / "slave"), "rslave")
+    kernel.check_propagation(str(disk / "a b/st"), "rprivate")
+    for source, kind, text in (
+        (disk / "a b/st", "rshared", f"mounted on {disk}/a b but it is not a shared mount"),
+        (disk / "a b/st", "slave", f"mounted on {disk}/a b but it is not a shared or slave mount"),
+        (disk / "slave", "shared", f"mounted on {disk}/slave but it is not a shared mount"),
+    ):
+        with pytest.raises(OSError, match=f"path {source} is {text}"):
+            kernel.check_propagation(str(source), kind)

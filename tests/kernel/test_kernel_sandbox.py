@@ -16,6 +16,7 @@ import pytest
 from refimpl.kernel import libc
 from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.linux import LinuxKernel
+from tests.mount_table import mounts_below
 
 GATEWAY = GatewayPlan(ipv4="172.30.0.1", interface="eth0")
 
@@ -162,7 +163,7 @@ def test_failed_sandbox_leaves_nothing(
     assert caught.value.errno == number
     assert names(ip("link")) == before
     assert kernel.sandbox_keys(str(netns_directory)) == ()
-    assert kernel.mounts_below(str(netns_directory)) == ()
+    assert mounts_below(str(netns_directory)) == ()
 
 
 def test_unreachable_gateway_fails_with_its_address_and_leaves_nothing(
@@ -213,7 +214,7 @@ def test_destroyed_sandbox_is_gone_at_once_and_its_ports_are_down(
     kernel.destroy_sandbox(key)
     assert ["UP" in link["flags"] for link in ip("link", "show", "master", "ni-br0")] == [False] * 2
     assert not Path(key).exists()
-    assert kernel.mounts_below(str(netns_directory)) == ()
+    assert mounts_below(str(netns_directory)) == ()
     links_become({"lo", "ni-br0"})
 
 
@@ -266,7 +267,7 @@ def test_sandbox_goes_although_another_mount_namespace_has_a_copy(
         assert holder.stdout.readline() == b"\n"
         assert key in Path(f"/proc/{holder.pid}/mountinfo").read_text()
         kernel.destroy_sandbox(key)
-        assert kernel.mounts_below(str(directory)) == (str(directory),)
+        assert mounts_below(str(directory)) == (str(directory),)
         assert key not in Path(f"/proc/{holder.pid}/mountinfo").read_text()
     finally:
         holder.kill()
@@ -285,9 +286,9 @@ def test_names_with_blanks_and_escapes_work(kernel, netns_directory, interface) 
     with pytest.raises(OSError, match="wie heisst"):
         kernel.create_sandbox(SandboxPlan(key=key, interfaces=(plan,)))
     kernel.create_sandbox(SandboxPlan(key=key, interfaces=(interface(2, name="e\u00e9.1@x"),)))
-    assert kernel.mounts_below(str(directory)) == (key,)
+    assert mounts_below(str(directory)) == (key,)
     kernel.destroy_sandbox(key)
-    assert kernel.mounts_below(str(directory)) == ()
+    assert mounts_below(str(directory)) == ()
 
 
 @pytest.mark.slow
@@ -316,7 +317,7 @@ def test_two_hundred_sandboxes_leave_nothing(
     assert open_descriptors() <= descriptors
     assert threading.active_count() <= threads
     links_become({"lo", "ni-br0"})
-    assert kernel.mounts_below(str(netns_directory)) == ()
+    assert mounts_below(str(netns_directory)) == ()
     assert list(netns_directory.iterdir()) == []
 
 
@@ -442,7 +443,7 @@ def test_host_key_pins_the_daemons_own_namespace(kernel, netns_directory) -> Non
     kernel.host_key(str(key))
     own = Path("/proc/thread-self/ns/net").stat()
     assert os.path.samestat(key.stat(), own)
-    assert kernel.mounts_below(str(netns_directory)) == (str(key),)
+    assert mounts_below(str(netns_directory)) == (str(key),)
 
 
 def test_host_key_replaces_what_another_run_left(kernel, netns_directory) -> None:

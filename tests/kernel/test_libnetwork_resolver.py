@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import dns.message
 import pytest
 
+from refimpl.kernel.firewall import Firewall
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
@@ -35,7 +36,7 @@ def machine(tmp_path) -> Iterator[Machine]:
         for network in controller.networks():
             if network.type == "bridge":
                 controller.kernel.delete_link(str(network.state["bridge"]))
-        controller.kernel.remove_firewall()
+        Firewall().remove()
         controller.resolver.close()
         controller.kernel.close()
 

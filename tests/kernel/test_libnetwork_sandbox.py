@@ -12,6 +12,7 @@ import pytest
 
 from conformance.observe.poll import wait_until
 from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.firewall import Firewall
 from refimpl.kernel.linux import LinuxKernel
 from refimpl.kernel.reaper import Reaper
 from refimpl.libnetwork.controller import Controller, ControllerConfig
@@ -95,7 +96,7 @@ def machine(tmp_path) -> Iterator[Machine]:
             if not key.endswith("/default"):
                 controller.kernel.destroy_sandbox(key)
         controller.kernel.unmount(f"{tmp_path}/netns/default")
-        controller.kernel.remove_firewall()
+        Firewall().remove()
         controller.resolver.close()
         controller.kernel.close()
 

@@ -4,88 +4,21 @@ Method: the real runtime on a root file system of busybox alone.
 """
 
 import contextlib
-import errno
+import json
 import os
 import signal
-import threading
-import time
+import termios
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from refimpl.kernel import libc
 from refimpl.kernel.base import SandboxPlan
-from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec, RuntimeFailure
-from refimpl.oci.runtime import OciRuntime, become_subreaper, find_runtime
+from refimpl.kernel.files import LinuxFiles
+from refimpl.oci.base import Mount, ProcessSpec, RuntimeFailure
+from refimpl.oci.runtime import find_runtime
 from refimpl.oci.users import UnknownUser
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parent_of_orphans() -> None:
-    become_subreaper()
-
-
-def prepared(root: Path) -> OciRuntime:
-    """A runtime whose state is in a directory that belongs to nobody else."""
-    runtime = find_runtime(str(root))
-    runtime.prepare()
-    return runtime
-
-
-@pytest.fixture
-def runtime(tmp_path):
-    runtime = prepared(tmp_path / "root")
-    yield runtime
-    for container_id in runtime.list():
-        runtime.delete(container_id)
-    assert list((tmp_path / "root").iterdir()) == []
-    assert list(tmp_path.glob("root-scratch/*")) == []
-    runtime.close()
-    # the processes that a test did not wait for have been killed just now
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
-
-
-@pytest.fixture
-def spec(tmp_path, busybox_rootfs):
-    def build(*args: str, id: str = "ni-one", **values) -> ContainerSpec:
-        fields = {"env": ("PATH=/bin",), "cwd": "/", "user": "", "tty": False, "open_stdin": False}
-        process = {name: values.pop(name, default) for name, default in fields.items()}
-        return ContainerSpec(
-            id=id,
-            bundle=str(tmp_path / "bundles" / id),
-            rootfs=str(busybox_rootfs),
-            process=ProcessSpec(args=args, **process),
-            **values,
-        )
-
-    return build
-
-
-def drain(descriptor: int) -> str:
-    """Read to the end; a pty's end is EIO."""
-    data = b""
-    with contextlib.suppress(OSError):
-        while chunk := os.read(descriptor, 65536):
-            data += chunk
-    os.close(descriptor)
-    return data.decode()
-
-
-def finish(runtime, process) -> tuple[Any, ...]:
-    outputs = [
-        drain(descriptor)
-        for descriptor in (process.stdout, process.stderr)
-        if descriptor is not None
-    ]
-    code = runtime.wait(process)
-    os.close(process.pidfd)
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            os.close(process.stdin)
-    return (code, *outputs)
-
+from tests.kernel.oci_stage import drain, finish, prepared
 
 # -- running ---------------------------------------------------------------------------------------
 
@@ -127,6 +60,8 @@ def test_process_has_no_descriptor_of_the_daemons(runtime, spec) -> None:
 def test_terminal_is_the_daemons_to_read_write_and_size(runtime, spec) -> None:
     process = runtime.run(spec("sh", "-c", "read x; stty size; tty; exit 3", tty=True))
     assert (process.stdin, process.stdout, process.stderr) == (None, None, None)
+    runtime.resize(process.console, 70000, -1)  # of each the lower 16 bits, as in Docker
+    assert termios.tcgetwinsize(process.console) == (4464, 65535)
     runtime.resize(process.console, 50, 120)
     os.write(process.console, b"\n")
     output = drain(process.console)
@@ -205,6 +140,78 @@ def test_privileged_may_mount(runtime, spec) -> None:
     assert finish(runtime, process)[0] == 0
 
 
+def test_namespaces_of_its_own_are_refused_as_docker_refuses_them(runtime, spec) -> None:
+    script = (
+        "unshare -U -n -r true; unshare -n true; unshare -m true;"
+        "(echo a thread or process is none) | cat; chroot / true && echo may change its root"
+    )
+    code, output, errors = finish(runtime, runtime.run(spec("sh", "-c", script)))
+    assert (code, output) == (0, "a thread or process is none\nmay change its root\n")
+    assert errors.count("Operation not permitted") == 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"privileged": True},
+        {"seccomp_profile": "unconfined"},
+        {"cap_add": ("SYS_ADMIN",)},
+    ],
+    ids=str,
+)
+def test_namespaces_of_its_own_for_who_asked(runtime, spec, values) -> None:
+    process = runtime.run(spec("unshare", "-U", "-r", "id", "-u", **values))
+    assert finish(runtime, process) == (0, "0\n", "")
+
+
+def test_profile_of_a_client_holds_for_every_process(runtime, spec) -> None:
+    rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
+    profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
+    process = runtime.run(spec("sleep", "1000", seccomp_profile=profile))
+    for privileged in (False, True):
+        added = ProcessSpec(args=("/bin/mkdir", "/tmp/new"), privileged=privileged)
+        code, _, errors = finish(runtime, runtime.exec("ni-one", added))
+        assert (code, "No space left on device" in errors) == (1, True)
+    runtime.kill("ni-one", signal.SIGKILL)
+    finish(runtime, process)
+
+
+def test_action_that_the_runtime_does_not_know_is_refused_in_its_words(runtime, spec) -> None:
+    with pytest.raises(RuntimeFailure, match="string X is not a valid action for seccomp"):
+        runtime.run(spec("true", seccomp_profile='{"defaultAction":"X"}'))
+    assert runtime.list() == []
+
+
+def test_no_new_privileges_hold_for_every_process(runtime, spec) -> None:
+    look = ("/bin/grep", "NoNewPrivs", "/proc/self/status")
+    process = runtime.run(spec("sh", "-c", "grep NoNewPrivs /proc/self/status; sleep 1000",
+                               no_new_privileges=True))  # fmt: skip
+    assert os.read(process.stdout, 100) == b"NoNewPrivs:\t1\n"
+    added = runtime.exec("ni-one", ProcessSpec(args=look))
+    assert finish(runtime, added) == (0, "NoNewPrivs:\t1\n", "")
+    runtime.kill("ni-one", signal.SIGKILL)
+    finish(runtime, process)
+
+
+@pytest.mark.parametrize(("propagation", "is_seen"), [("rslave", True), ("rprivate", False)])
+def test_propagation_of_a_mount_is_applied(runtime, spec, tmp_path, propagation, is_seen) -> None:
+    shared = tmp_path / "shared"
+    (shared / "in").mkdir(parents=True)
+    libc.mount(str(shared), str(shared), None, libc.MS_BIND)
+    libc.mount("none", str(shared), None, 1 << 20)  # MS_SHARED
+    try:
+        mount = Mount(source=str(shared), destination="/tmp", propagation=propagation)
+        process = runtime.run(spec("sh", "-c", "read x; grep -c /tmp/in /proc/mounts; true",
+                                   mounts=(mount,), open_stdin=True))  # fmt: skip
+        libc.mount("none", str(shared / "in"), "tmpfs", 0)
+        os.write(process.stdin, b"\n")
+        assert finish(runtime, process) == (0, f"{int(is_seen)}\n", "")
+    finally:
+        with contextlib.suppress(OSError):
+            libc.umount(str(shared / "in"))
+        libc.umount(str(shared))
+
+
 @pytest.mark.parametrize(
     ("user", "output"),
     [
@@ -215,119 +222,6 @@ def test_privileged_may_mount(runtime, spec) -> None:
 )
 def test_user_is_who_was_asked_for(runtime, spec, user, output) -> None:
     assert finish(runtime, runtime.run(spec("id", user=user))) == (0, output, "")
-
-
-# -- failing ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("command", "text"),
-    [
-        ("/nosuchcmd", 'exec: "/nosuchcmd": stat /nosuchcmd: no such file or directory'),
-        ("nosuchcmd", 'exec: "nosuchcmd": executable file not found in $PATH'),
-        ("/etc/passwd", 'exec: "/etc/passwd": permission denied'),
-        ("/etc", 'exec: "/etc": permission denied'),
-    ],
-)
-def test_command_that_cannot_run_is_refused_in_runcs_words(
-    runtime, spec, tmp_path, open_descriptors, command, text
-) -> None:
-    if runtime.name != "runc":
-        pytest.skip("the words are runc's")
-    descriptors = open_descriptors()
-    with pytest.raises(RuntimeFailure) as caught:
-        runtime.run(spec(command))
-    # of a directory, the runc of trixie says what it is; that of bookworm, that it may not
-    said = str(caught.value).replace("is a directory", "permission denied")
-    assert said == f"unable to start container process: {text}"
-    assert runtime.list() == []
-    assert list((tmp_path / "bundles").iterdir()) == []
-    assert open_descriptors() == descriptors
-
-
-def test_unknown_user_is_refused_before_anything_is_made(runtime, spec, tmp_path) -> None:
-    with pytest.raises(UnknownUser, match="unable to find user nosuch: no matching entries"):
-        runtime.run(spec("id", user="nosuch"))
-    assert runtime.list() == []
-    assert not (tmp_path / "bundles").exists()
-
-
-def test_missing_namespace_fails_and_leaves_nothing(runtime, spec, tmp_path) -> None:
-    with pytest.raises(RuntimeFailure, match="no such file"):
-        runtime.run(spec("true", netns=str(tmp_path / "missing")))
-    assert runtime.list() == []
-
-
-def test_id_in_use_is_refused_and_the_first_container_goes_on(runtime, spec) -> None:
-    process = runtime.run(spec("cat", open_stdin=True))
-    with pytest.raises(RuntimeFailure, match="exists"):
-        runtime.run(spec("true"))
-    os.write(process.stdin, b"alive")
-    os.close(process.stdin)
-    process.stdin = None
-    assert finish(runtime, process) == (0, "alive", "")
-
-
-def test_no_runtime_is_said_plainly(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RuntimeFailure, match="runc: not installed; crun: not installed"):
-        find_runtime(str(tmp_path / "root"))
-
-
-def test_nobody_looks_every_now_and_then_whether_the_runtime_has_ended(
-    runtime, spec, monkeypatch
-) -> None:
-    """A container that starts in 30 ms is not to wait for the next look, 60 ms after the first."""
-    naps: list[float] = []
-    sleep, ours = time.sleep, threading.current_thread()
-
-    def noted(seconds: float) -> None:
-        if threading.current_thread() is ours:
-            naps.append(seconds)
-        sleep(seconds)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(time, "sleep", noted)
-        process = runtime.run(spec("true"))
-    assert naps == []
-    assert finish(runtime, process) == (0, "", "")
-
-
-def test_without_a_descriptor_for_it_the_end_is_waited_for_all_the_same(
-    runtime, spec, monkeypatch
-) -> None:
-    opened = []
-
-    def none_is_left_at_first(pid: int) -> int:
-        opened.append(pid)
-        if len(opened) == 1:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return pidfd_open(pid)
-
-    pidfd_open = os.pidfd_open
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "pidfd_open", none_is_left_at_first)
-        process = runtime.run(spec("echo", "whole"))
-    assert len(opened) == 2  # the runtime, and then the container's process
-    assert finish(runtime, process) == (0, "whole\n", "")
-
-
-def test_runtime_that_does_not_answer_is_killed(tmp_path, monkeypatch) -> None:
-    program = tmp_path / "runc"
-    pid_file = tmp_path / "pid"
-    program.write_text(
-        f"#!/bin/sh\n[ $1 = --version ] && echo runc version 1 && exit\n"
-        f"echo $$ > {pid_file}\nexec sleep 1000\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setattr("refimpl.oci.runtime._COMMAND_TIMEOUT_S", 2)
-    with contextlib.closing(OciRuntime(str(program), str(tmp_path / "root"))) as runtime:
-        runtime.prepare()
-        with pytest.raises(RuntimeFailure, match=r"^runc did not answer for 2 s$"):
-            runtime.pause("ni-one")
-        assert list(tmp_path.glob("root-scratch/*")) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text()), 0)
 
 
 # -- exec ------------------------------------------------------------------------------------------
@@ -435,7 +329,7 @@ def test_scratch_files_that_a_crash_left_are_removed(tmp_path) -> None:
 
 
 def test_who_only_looks_for_a_runtime_touches_nothing(runtime, spec, tmp_path) -> None:
-    find_runtime(str(tmp_path / "root")).close()
+    find_runtime(str(tmp_path / "root"), LinuxFiles().read_inside).close()
     process = runtime.run(spec("true", tty=True))
     assert process.console is not None
     drain(process.console)

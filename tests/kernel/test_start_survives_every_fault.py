@@ -19,9 +19,11 @@ import pytest
 
 from refimpl.daemon.daemon import Daemon
 from refimpl.errors import EngineError
-from refimpl.kernel.faults import Moment
+from refimpl.kernel.files import LinuxFiles
+from refimpl.kernel.firewall import Firewall
 from refimpl.oci.base import RuntimeFailure
 from refimpl.oci.runtime import become_subreaper, find_runtime
+from tests.faults import Moment
 from tests.kernel import faulty_engine
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -69,7 +71,7 @@ def remove_bridges() -> None:
 @pytest.fixture(autouse=True)
 def _needs_a_runtime(tmp_path: Path) -> None:
     try:
-        find_runtime(str(tmp_path / "probe")).close()
+        find_runtime(str(tmp_path / "probe"), LinuxFiles().read_inside).close()
     except RuntimeFailure as failure:
         pytest.skip(f"no OCI runtime works here: {failure}")
 
@@ -82,7 +84,7 @@ def engine(tmp_path: Path) -> Iterator[tuple[Daemon, faulty_engine.Trap]]:
     yield daemon, trap
     trap.disarm()
     daemon.close()
-    daemon.services.kernel.remove_firewall()
+    Firewall().remove()
     remove_bridges()
     daemon.services.kernel.close()
 

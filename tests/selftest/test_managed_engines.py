@@ -1,5 +1,6 @@
 """What the suite starts it also takes away: the engines of a plain run."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -50,6 +51,26 @@ def left_of(bench: Workbench, container_pid: int) -> list[str]:
     return found + ([f"process {container_pid}"] if is_alive(container_pid) else [])
 
 
+def links_in_sys(bench: Workbench) -> list[str]:
+    """Read what the engine finds in /sys/class/net."""
+    return sorted(link.name for link in bench.host.file("/sys/class/net").iterdir())
+
+
+def mount_namespace(bench: Workbench) -> str:
+    return os.readlink(f"/proc/{bench.host.inside.pid}/ns/mnt")  # noqa: PTH115
+
+
+def test_engine_finds_the_links_of_its_own_namespace_in_sys(bench):
+    bench.run(network_mode=bench.network().name)
+    # a veth's other end may leave the namespace late
+    wait_until(
+        "the links to be there",
+        lambda: links_in_sys(bench) == sorted(bench.host.daemon_netns().links()),
+        timeout_s=10,
+    )
+    assert len(links_in_sys(bench)) >= 4  # lo, two bridges, a port
+
+
 def test_stop_with_a_running_container_leaves_nothing(bench):
     pid = bench.run().attrs["State"]["Pid"]
     assert left_of(bench, pid) != []
@@ -59,11 +80,12 @@ def test_stop_with_a_running_container_leaves_nothing(bench):
 
 def test_killed_engine_comes_back_on_its_state_and_leaves_nothing(bench):
     container = bench.run()
-    pid = container.attrs["State"]["Pid"]
+    pid, mounts = container.attrs["State"]["Pid"], mount_namespace(bench)
     bench.engine.kill_everything()
     assert not is_alive(pid)
     bench.engine.resume()
     assert bench.inspect(container)["State"]["Status"] == "exited"
+    assert mount_namespace(bench) == mounts
     bench.engine.stop()
     assert left_of(bench, pid) == []
 
@@ -100,3 +122,46 @@ def test_engine_ends_with_the_process_that_started_it(engine_name):
         child.kill()
         child.communicate()
         sweep(run_id, is_forced=True)
+
+
+FROM_A_SCRIPT = """
+import os, secrets, signal, sys
+from conformance.engines.factory import make_engine
+from conformance.engines.managed import workspace_of
+from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.workbench import Workbench
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+os.umask(0o077)
+name, run_id = sys.argv[1:]
+engine = make_engine(name, run_id=run_id, workspace=workspace_of(run_id))
+try:
+    engine.start()
+    subnets = SubnetAllocator(taken_subnets(engine.client()))
+    container = Workbench(engine, run_id=run_id, subnets=subnets).run()
+    for pid in (engine.inside().pid, container.attrs["State"]["Pid"]):
+        print(open(f"/proc/{pid}/status").read())
+finally:
+    engine.stop()
+    workspace_of(run_id).rmdir()
+"""
+
+
+def test_script_that_ignores_signals_and_hides_its_files_hands_neither_on(engine_name):
+    """Started as by a script's `nohup ... &`, under a umask of its own."""
+    words = [engine_name, secrets.token_hex(3)]
+    environment = {**os.environ, "DOCKER_TLS_VERIFY": "1", "DOCKER_DRIVER": "vfs", "TMPDIR": "/x"}
+    done = subprocess.run(
+        [sys.executable, "-c", FROM_A_SCRIPT, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    fields = [line.split(":\t") for line in done.stdout.splitlines() if ":\t" in line]
+    ignored = [int(value, 16) for key, value in fields if key == "SigIgn"]
+    assert len(ignored) == 2
+    # 1 = SIGHUP, 2 = SIGINT; what the daemon ignores by itself is its own affair
+    assert ignored[1] & 0b11 == 0
+    assert {value for key, value in fields if key == "Umask"} == {"0022"}

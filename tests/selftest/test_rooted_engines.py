@@ -17,6 +17,7 @@ from conformance.engines.processes import (
     processes_naming,
 )
 from conformance.engines.settings import load_settings
+from conformance.observe.poll import wait_until
 from conformance.runner import why_unavailable
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.workbench import Workbench
@@ -76,6 +77,24 @@ def changes_in(engine: ManagedEngine) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def links_in_sys(bench: Workbench) -> list[str]:
+    """Read what the engine finds in /sys/class/net."""
+    return sorted(link.name for link in bench.host.file("/sys/class/net").iterdir())
+
+
+def test_engine_finds_the_links_of_its_own_namespace_in_sys(bench):
+    bench.run(network_mode=bench.network().name)
+    # a veth's other end may leave the namespace late
+    wait_until(
+        "the links to be there",
+        lambda: links_in_sys(bench) == sorted(bench.host.daemon_netns().links()),
+        timeout_s=10,
+    )
+    assert len(links_in_sys(bench)) >= 3  # lo, a bridge, a port
+    # Docker 28 waits 20 ms for each port whose state file it does not find
+    assert "Failed to open port state file" not in bench.engine.log_path.read_text()
+
+
 def test_stop_leaves_no_trace_and_the_root_as_it_was(bench):
     net = bench.network()
     container = bench.run(network_mode=net.name)
@@ -86,6 +105,18 @@ def test_stop_leaves_no_trace_and_the_root_as_it_was(bench):
     assert traces(bench, container.id, pid) == []
     assert processes_in(namespace) == []
     assert changes_in(bench.engine) == ""
+
+
+def test_killed_engine_comes_back_to_its_own_machine(bench):
+    mounts = Path(f"/proc/{bench.host.inside.pid}/ns/mnt").readlink()
+    run = bench.host.file("/run/ni-kept")
+    run.touch()
+    bench.engine.kill_everything()
+    bench.engine.resume()
+    assert Path(f"/proc/{bench.host.inside.pid}/ns/mnt").readlink() == mounts
+    # a file in a tree's /run; where the engine runs on this machine's files, of this machine's
+    assert bench.host.file("/run/ni-kept").exists()
+    bench.host.file("/run/ni-kept").unlink()
 
 
 def test_killed_engine_leaves_no_trace_when_it_is_stopped(bench):

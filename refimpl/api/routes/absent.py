@@ -18,19 +18,39 @@ _NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
     "this node to swarm and try again."
 )
+_NO_SWARM = "This node is not part of a swarm"
 _SWARM = (
     ("GET", "/swarm"),
     ("GET", "/swarm/unlockkey"),
+    ("GET", "/services/{ref}/logs"),
+    ("GET", "/tasks/{ref}/logs"),
     *((method, f"/{kind}/{{ref}}")
       for kind in ("nodes", "services", "secrets", "configs")
       for method in ("GET", "DELETE")),
     ("GET", "/tasks/{ref}"),
     *(("GET", f"/{kind}") for kind in ("nodes", "services", "tasks", "secrets", "configs")),
 )  # fmt: skip
+_SWARM_WITH_BODY = (
+    "/swarm/unlock",
+    "/swarm/update",
+    *(f"/{kind}/create" for kind in ("services", "secrets", "configs")),
+    *(f"/{kind}/{{ref}}/update" for kind in ("nodes", "services", "secrets", "configs")),
+)
 
 
 def _no_manager(_backend: Backend, _request: Request, _answer: Answer, ref: str = "") -> None:
     raise Unavailable(_NO_MANAGER)
+
+
+def _no_manager_for_body(
+    _backend: Backend, request: Request, _answer: Answer, ref: str = ""
+) -> None:
+    request.json_object("swarm.Spec", empty="got EOF while reading request body")
+    raise Unavailable(_NO_MANAGER)
+
+
+def _leave_swarm(_backend: Backend, _request: Request, _answer: Answer) -> None:
+    raise Unavailable(_NO_SWARM)
 
 
 def _list_volumes(_backend: Backend, _request: Request, answer: Answer) -> None:
@@ -61,5 +81,7 @@ ROUTES: tuple[Route, ...] = (
     route("GET", "/plugins", _list_plugins),
     route("GET", "/plugins/{ref}/json", _no_plugin),
     route("DELETE", "/plugins/{ref}", _no_plugin),
+    route("POST", "/swarm/leave", _leave_swarm),
+    *(route("POST", path, _no_manager_for_body) for path in _SWARM_WITH_BODY),
     *(route(method, path, _no_manager) for method, path in _SWARM),
 )

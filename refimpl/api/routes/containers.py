@@ -11,7 +11,7 @@ from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.api.versions import less_than
 from refimpl.daemon.backend import Backend
-from refimpl.errors import EngineError, InvalidParameter
+from refimpl.errors import EngineError, InvalidParameter, NotServed
 
 _JSON_OBJECT_BYTES_MIN = 7
 """moby: "a non-nil json object is at least 7 characters"; a shorter body of a start is ignored."""
@@ -39,6 +39,8 @@ def _inspect(backend: Backend, request: Request, answer: Answer, ref: str) -> No
 
 def _start(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
     if not 0 <= request.content_length <= _JSON_OBJECT_BYTES_MIN:
+        if less_than(request.version, "1.24"):
+            raise NotServed("this engine takes no HostConfig at a start, as API 1.23 and older did")
         raise InvalidParameter(
             "starting container with non-empty request body was deprecated since API v1.22 "
             "and removed in v1.24"
@@ -48,12 +50,12 @@ def _start(backend: Backend, request: Request, answer: Answer, ref: str) -> None
 
 
 def _stop(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
-    backend.container_stop(ref, request.integer_or_none("t"))
+    backend.container_stop(ref, request.timeout_s("t"))
     answer.empty()
 
 
 def _restart(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
-    backend.container_restart(ref, request.integer_or_none("t"))
+    backend.container_restart(ref, request.timeout_s("t"))
     answer.empty()
 
 
@@ -85,8 +87,7 @@ def _remove(backend: Backend, request: Request, answer: Answer, ref: str) -> Non
 
 
 def _resize(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
-    rows = request.integer("h", InvalidParameter)
-    columns = request.integer("w", InvalidParameter)
+    rows, columns = request.terminal_size()
     backend.container_resize(ref, rows, columns)
     answer.empty(200)
 
@@ -119,30 +120,29 @@ def _logs(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
         since=request.text("since"),
         until=request.text("until"),
         timestamps=request.flag("timestamps"),
+        details=request.flag("details"),
         tail=request.text("tail") or "all",
     )
     streams.send_logs(answer, reader)
 
 
 def _attach(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
-    stdin = request.flag("stdin")
     try:
-        detach_keys = streams.parse_detach_keys(request.text("detachKeys"))
         session = backend.container_attach(
             ref,
-            stdin=stdin,
+            stdin=request.flag("stdin"),
             stdout=request.flag("stdout"),
             stderr=request.flag("stderr"),
             logs=request.flag("logs"),
             stream=request.flag("stream"),
+            detach_keys=request.text("detachKeys"),
         )
     except EngineError as exc:
         answer.raw_error(exc.status, str(exc))
         return
     try:
-        sock, early = answer.hijack()
-        detach_keys = detach_keys if stdin and session.tty else b""
-        streams.pump(sock, session, early=early, framed=not session.tty, detach_keys=detach_keys)
+        hijacked = answer.hijack()
+        streams.pump(hijacked, session, framed=not session.tty)
     finally:
         session.detach()
 

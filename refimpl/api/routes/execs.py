@@ -10,7 +10,7 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import STDOUT, Backend
-from refimpl.errors import EngineError, InvalidParameter
+from refimpl.errors import EngineError
 
 _EMPTY = "got EOF while reading request body"
 
@@ -29,17 +29,16 @@ def _start(backend: Backend, request: Request, answer: Answer, exec_id: str) -> 
         return
     # as in moby the start's own Tty, not the exec's, says how the output is framed
     framed = not body.get("Tty")
-    sock, early = answer.hijack()
+    hijacked = answer.hijack()
     try:
         session = backend.exec_start(exec_id, body)
     except EngineError as exc:
         # too late for a status: moby writes the error where the output would have gone
         text = f"{exc}\r\n".encode("utf-8", "replace")
-        sock.sendall(streams.frame(STDOUT, text) if framed else text)
+        hijacked.socket.sendall(streams.frame(STDOUT, text) if framed else text)
         return
     if session is not None:
-        detach_keys = b"" if framed else streams.DEFAULT_DETACH_KEYS
-        streams.pump(sock, session, early=early, framed=framed, detach_keys=detach_keys)
+        streams.pump(hijacked, session, framed=framed)
 
 
 def _inspect(backend: Backend, _request: Request, answer: Answer, exec_id: str) -> None:
@@ -47,8 +46,7 @@ def _inspect(backend: Backend, _request: Request, answer: Answer, exec_id: str) 
 
 
 def _resize(backend: Backend, request: Request, answer: Answer, exec_id: str) -> None:
-    rows = request.integer("h", InvalidParameter)
-    columns = request.integer("w", InvalidParameter)
+    rows, columns = request.terminal_size()
     backend.exec_resize(exec_id, rows, columns)
     answer.empty(200)
 

@@ -13,17 +13,15 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import Backend, Wire
-from refimpl.daemon.image_store import familiar_name
-from refimpl.errors import NotFound, NotServed
+from refimpl.errors import NotServed
 
 
 def _create(backend: Backend, request: Request, answer: Answer) -> None:
     if image := request.text("fromImage"):
-        name = familiar_name(image, request.text("tag"))
-        raise NotFound(
-            f"pull access denied for {name}: this engine has no registry to pull from; "
-            "use docker load or docker import"
-        )
+        progress = backend.image_pull(image, request.text("tag"))
+        with answer.stream("application/json") as out:
+            streams.send_progress(out, progress)
+        return
     if (source := request.text("fromSrc")) != "-":
         raise NotServed(f"this engine imports an image from the request only, not from {source!r}")
     progress = backend.image_import(
@@ -71,10 +69,15 @@ def _remove(backend: Backend, request: Request, answer: Answer, name: str) -> No
     answer.json(backend.image_remove(name, force=request.flag("force"), prune=prune))
 
 
+def _prune(backend: Backend, request: Request, answer: Answer) -> None:
+    answer.json(backend.images_prune(request.filters()))
+
+
 ROUTES = (
     route("GET", "/images/json", _list),
     route("POST", "/images/create", _create),
     route("POST", "/images/load", _load),
+    route("POST", "/images/prune", _prune),
     route("GET", "/images/{name}/json", _inspect),
     route("GET", "/images/{name}/history", _history),
     route("POST", "/images/{name}/tag", _tag),

@@ -9,10 +9,14 @@ Mirrors: moby container/{container,state}.go, daemon/network/settings.go (v20.10
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any, TypeVar
 
+from refimpl.errors import EngineError
+from refimpl.model.binds import Bind, parse_binds
 from refimpl.model.moments import ZERO_TIME, format_time, parse_time
 from refimpl.model.wire import Document, Place
 from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSettings, HostConfig
@@ -20,12 +24,54 @@ from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSett
 T = TypeVar("T")
 
 
-def _value(document: Document, name: str, kind: type[T]) -> T:
-    """Return a document's value, which must be of one type; KeyError if it is missing."""
-    value = document[name]
-    if type(value) is not kind:
-        raise ValueError(f"{name} is {value!r}")
-    return value
+_SHOWN_CHARACTERS_MAX = 80
+"""How much of a value that is refused is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An object in a document on disk; a ValueError names the document and the field."""
+
+    place: str
+    document: Any
+
+    def fault(self, name: str, fault: object) -> ValueError:
+        """Build the refusal of a field."""
+        return ValueError(f"{self.place}: {name}: {str(fault)[:_SHOWN_CHARACTERS_MAX]}")
+
+    def value(self, name: str, kind: type[T]) -> T:
+        """Return a field, which must be of one type."""
+        if not isinstance(self.document, dict):
+            raise self.fault(name, f"there is no object but {self.document!r}")
+        value = self.document.get(name)
+        if type(value) is not kind:
+            raise self.fault(name, f"{value!r} is no {kind.__name__}")
+        return value
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        """Return a field, which may be null."""
+        is_null = isinstance(self.document, dict) and self.document.get(name, ...) is None
+        return None if is_null else self.value(name, kind)
+
+    def inner(self, name: str) -> _Stored:
+        """Return a field that is an object."""
+        return _Stored(f"{self.place}: {name}", self.value(name, dict))
+
+    def moment(self, name: str) -> datetime:
+        """Return a field that is a moment."""
+        text = self.value(name, str)
+        try:
+            return parse_time(text)
+        except (ValueError, OverflowError) as error:
+            raise self.fault(name, error) from error
+
+    def decoded(self, name: str, decode: Callable[[Document], T]) -> T:
+        """Return a field that is one of the API's objects."""
+        document = self.value(name, dict)
+        try:
+            return decode(document)
+        except ValueError as error:
+            raise self.fault(name, error) from error
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,6 +226,8 @@ class Container:
     args: list[str]
     config: Config
     host_config: HostConfig
+    binds: tuple[Bind, ...] = ()
+    """`host_config.binds`, read."""
     network_settings: NetworkSettings = field(default_factory=NetworkSettings)
     state: State = field(default_factory=State)
     log_path: str = ""
@@ -209,7 +257,7 @@ class Container:
         return Listed(
             state=replace(self.state),
             networks={
-                name: entry.settings.to_wire() for name, entry in (settings.networks or {}).items()
+                name: _listed(entry.settings) for name, entry in (settings.networks or {}).items()
             },
             ports=tuple(settings.ports or ()),
         )
@@ -247,44 +295,82 @@ class Container:
         }
 
     @classmethod
-    def from_documents(cls, root: str, config: Document, host_config: Document) -> Container:
+    def from_documents(cls, root: str, config: Any, host_config: Any) -> Container:
         """Rebuild a container from its two documents on disk.
 
+        Args:
+            root: its directory, `<data-root>/containers/<id>`.
+            config: `config.v2.json`, decoded.
+            host_config: `hostconfig.json`, decoded.
+
         Raises:
-            KeyError, TypeError, ValueError: a document is not one that this engine wrote.
+            ValueError: a document is not one that this engine wrote; the text names the document
+                and the field.
         """
-        state = config["State"]
+        stored = _Stored("config.v2.json", config)
+        args = stored.value("Args", list)
+        if not all(isinstance(argument, str) for argument in args):
+            raise stored.fault("Args", f"{args!r} are no strings")
+        read_host_config, binds = _read_host_config(root, host_config)
         return cls(
-            id=_value(config, "ID", str),
-            name=_value(config, "Name", str),
-            created=parse_time(_value(config, "Created", str)),
+            id=stored.value("ID", str),
+            name=stored.value("Name", str),
+            created=stored.moment("Created"),
             root=root,
-            image_id=_value(config, "Image", str),
-            path=_value(config, "Path", str),
-            args=_value(config, "Args", list),
-            config=Config.from_wire(config["Config"]),
-            host_config=HostConfig.from_wire(host_config),
-            network_settings=_settings_from_document(config["NetworkSettings"]),
-            state=State(
-                running=_value(state, "Running", bool),
-                paused=_value(state, "Paused", bool),
-                restarting=_value(state, "Restarting", bool),
-                removal_in_progress=_value(state, "RemovalInProgress", bool),
-                dead=_value(state, "Dead", bool),
-                pid=_value(state, "Pid", int),
-                exit_code=_value(state, "ExitCode", int),
-                error=_value(state, "Error", str),
-                started_at=parse_time(_value(state, "StartedAt", str)),
-                finished_at=parse_time(_value(state, "FinishedAt", str)),
-            ),
-            log_path=_value(config, "LogPath", str),
-            hostname_path=_value(config, "HostnamePath", str),
-            hosts_path=_value(config, "HostsPath", str),
-            resolv_conf_path=_value(config, "ResolvConfPath", str),
-            restart_count=_value(config, "RestartCount", int),
-            has_been_started_before=_value(config, "HasBeenStartedBefore", bool),
-            has_been_manually_stopped=_value(config, "HasBeenManuallyStopped", bool),
+            image_id=stored.value("Image", str),
+            path=stored.value("Path", str),
+            args=args,
+            config=stored.decoded("Config", Config.from_wire),
+            host_config=read_host_config,
+            binds=binds,
+            network_settings=_read_settings(stored.inner("NetworkSettings")),
+            state=_read_state(stored.inner("State")),
+            log_path=stored.value("LogPath", str),
+            hostname_path=stored.value("HostnamePath", str),
+            hosts_path=stored.value("HostsPath", str),
+            resolv_conf_path=stored.value("ResolvConfPath", str),
+            restart_count=stored.value("RestartCount", int),
+            has_been_started_before=stored.value("HasBeenStartedBefore", bool),
+            has_been_manually_stopped=stored.value("HasBeenManuallyStopped", bool),
         )
+
+
+def _read_host_config(root: str, document: Any) -> tuple[HostConfig, tuple[Bind, ...]]:
+    field_name = "the document"
+    try:
+        host_config = HostConfig.from_wire(document)
+        field_name = "Binds"
+        binds = parse_binds(
+            host_config.binds,
+            tmpfs=host_config.tmpfs,
+            daemon_root=str(PurePath(root).parent.parent),
+        )
+    except (ValueError, EngineError) as error:
+        raise ValueError(f"hostconfig.json: {field_name}: {error}") from error
+    return host_config, binds
+
+
+def _read_state(stored: _Stored) -> State:
+    return State(
+        running=stored.value("Running", bool),
+        paused=stored.value("Paused", bool),
+        restarting=stored.value("Restarting", bool),
+        removal_in_progress=stored.value("RemovalInProgress", bool),
+        dead=stored.value("Dead", bool),
+        pid=stored.value("Pid", int),
+        exit_code=stored.value("ExitCode", int),
+        error=stored.value("Error", str),
+        started_at=stored.moment("StartedAt"),
+        finished_at=stored.moment("FinishedAt"),
+    )
+
+
+def _listed(settings: EndpointSettings) -> Document:
+    """Return an endpoint as a list shows it: without link-local addresses."""
+    document = settings.to_wire()
+    if document["IPAMConfig"]:
+        document["IPAMConfig"].pop("LinkLocalIPs", None)
+    return document
 
 
 def _settings_document(settings: NetworkSettings) -> Document:
@@ -303,20 +389,26 @@ def _settings_document(settings: NetworkSettings) -> Document:
     }
 
 
-def _settings_from_document(document: Document) -> NetworkSettings:
-    networks, ports = document["Networks"], document["Ports"]
-    return NetworkSettings(
-        sandbox_id=_value(document, "SandboxID", str),
-        sandbox_key=_value(document, "SandboxKey", str),
-        networks=None
-        if networks is None
-        else {
+def _read_settings(stored: _Stored) -> NetworkSettings:
+    networks: dict[str, EndpointState] | None = None
+    if stored.optional("Networks", dict) is not None:
+        entries = stored.inner("Networks")
+        networks = {
             name: EndpointState(
-                settings=ENDPOINT_SETTINGS.decode(entry, Place("")),
-                ipam_operational=_value(entry, "IPAMOperational", bool),
+                settings=entries.decoded(name, _read_endpoint),
+                ipam_operational=entries.inner(name).value("IPAMOperational", bool),
             )
-            for name, entry in _value(document, "Networks", dict).items()
-        },
-        ports=None if ports is None else _value(document, "Ports", dict),
-        is_anonymous_endpoint=_value(document, "IsAnonymousEndpoint", bool),
+            for name in entries.document
+        }
+    return NetworkSettings(
+        sandbox_id=stored.value("SandboxID", str),
+        sandbox_key=stored.value("SandboxKey", str),
+        networks=networks,
+        ports=stored.optional("Ports", dict),
+        is_anonymous_endpoint=stored.value("IsAnonymousEndpoint", bool),
     )
+
+
+def _read_endpoint(document: Document) -> EndpointSettings:
+    settings: EndpointSettings = ENDPOINT_SETTINGS.decode(document, Place(""))
+    return settings

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.verify import verify_name
-from refimpl.errors import Conflict, EngineError, NotFound
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 
 
 class ContainerRegistry:
@@ -73,11 +73,15 @@ class ContainerRegistry:
         Mirrors: moby daemon/container.go GetContainer (v20.10).
 
         Raises:
+            InvalidParameter: the reference is empty.
             NotFound: there is none.
             EngineError: the prefix fits several.
         """
-        parent_name, _, alias = ref.strip("/").rpartition("/")
-        if not parent_name:
+        if not ref:
+            raise InvalidParameter('invalid name or ID supplied: ""')
+        # an alias may have slashes of its own, a name has none
+        parent_name, _, alias = ref.strip("/").partition("/")
+        if not alias:
             return self._get(ref)
         try:
             parent = self._get(parent_name)

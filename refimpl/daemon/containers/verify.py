@@ -10,15 +10,15 @@ verifyContainerSettings, daemon/create.go verifyNetworkingConfig (v20.10).
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-from collections.abc import Iterable
 
+from refimpl.daemon.config import DEFAULT_RUNTIME
 from refimpl.daemon.containers.refusals import HOST_LINKS
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import is_ip
 from refimpl.limits import PORT_MAX
+from refimpl.model.strconv import quote
 from refimpl.model.wire_container import (
     Config,
     EndpointSettings,
@@ -26,26 +26,11 @@ from refimpl.model.wire_container import (
     NetworkingConfig,
     RestartPolicy,
 )
+from refimpl.oci.capabilities import BY_NUMBER
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-CAPABILITIES = frozenset(
-    "CAP_" + name
-    for name in (
-        "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN "
-        "DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE "
-        "MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON "
-        "SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE "
-        "SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
-    ).split()
-)
-
-
-def quote(text: str) -> str:
-    """Quote a text as Go's %q does."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def verify_name(name: str) -> None:
@@ -128,10 +113,8 @@ def verify_container_config(config: Config) -> None:
     for variable in config.env or []:
         if not variable.partition("=")[0]:
             raise InvalidParameter(f"invalid environment variable: {variable}")
-    if _CONTROL.search(config.hostname):
-        raise InvalidParameter(f"invalid hostname format: {quote(config.hostname)}")
-    if _CONTROL.search(config.domainname):
-        raise InvalidParameter(f"invalid domainname format: {quote(config.domainname)}")
+    verify_word("hostname", config.hostname)
+    verify_word("domainname", config.domainname)
 
 
 def verify_host_config(host_config: HostConfig) -> None:
@@ -153,11 +136,18 @@ def verify_host_config(host_config: HostConfig) -> None:
     for field, names in (("CapAdd", host_config.cap_add), ("CapDrop", host_config.cap_drop)):
         for name in names or []:
             normalise_capability(name, field)
-    if host_config.log_config.type not in {"", "json-file"}:
-        kind = host_config.log_config.type
-        raise InvalidParameter(f'error looking up logging plugin {kind}: plugin "{kind}" not found')
-    for what in (host_config.dns, host_config.dns_search, host_config.dns_options):
-        _verify_words("invalid DNS entry", what or [])
+    dns, search, options = host_config.dns, host_config.dns_search, host_config.dns_options
+    for entry in (*(dns or ()), *(search or ()), *(options or ())):
+        verify_word("DNS entry", entry)
+    _verify_platform_settings(host_config)
+
+
+def _verify_platform_settings(host_config: HostConfig) -> None:
+    """Check what only Linux has (moby: verifyPlatformContainerSettings)."""
+    if host_config.shm_size < 0:
+        raise InvalidParameter("SHM size can not be less than 0")
+    if host_config.runtime not in {"", DEFAULT_RUNTIME}:
+        raise InvalidParameter(f"Unknown runtime specified {host_config.runtime}")
 
 
 def _verify_port_range(text: str) -> None:
@@ -182,10 +172,20 @@ def _verify_restart_policy(policy: RestartPolicy) -> None:
         raise InvalidParameter(f"invalid restart policy '{policy.name}'")
 
 
-def _verify_words(complaint: str, words: Iterable[str]) -> None:
-    for word in words:
-        if _UNSAFE.search(word):
-            raise InvalidParameter(f"{complaint}: {quote(word)}")
+def verify_word(what: str, word: str) -> None:
+    """Refuse what would be more than one word in /etc/hosts, /etc/hostname or /etc/resolv.conf.
+
+    Docker 20.10 refuses none of it: a host name with a space in it is two names in /etc/hosts.
+
+    Args:
+        what: what the word is, as the error calls it.
+        word: the name, the address or the option.
+
+    Raises:
+        InvalidParameter: there is white space or a control character in it.
+    """
+    if _UNSAFE.search(word):
+        raise InvalidParameter(f"invalid {what} format: {quote(word)}")
 
 
 def normalise_capability(name: str, field: str) -> str:
@@ -198,7 +198,7 @@ def normalise_capability(name: str, field: str) -> str:
     if upper == "ALL":
         return upper
     full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
-    if full not in CAPABILITIES:
+    if full not in BY_NUMBER:
         raise InvalidParameter(f'invalid {field}: unknown capability: "{full}"')
     return full
 
@@ -212,6 +212,7 @@ def split_extra_host(text: str) -> tuple[str, str]:
     name, separator, address = text.partition(":")
     if not separator or not name or _UNSAFE.search(name):
         raise InvalidParameter(f"bad format for add-host: {quote(text)}")
+    address = address.strip()
     if address != "host-gateway" and not is_ip(address):
         raise InvalidParameter(f"invalid IP address in add-host: {quote(address)}")
     return name, address
@@ -248,7 +249,8 @@ def verify_endpoint(settings: EndpointSettings) -> None:
         raise InvalidParameter(f"invalid IPv4 address: {ipam.ipv4_address}")
     if ipam is not None and ipam.ipv6_address and not is_ip(ipam.ipv6_address, 6):
         raise InvalidParameter(f"invalid IPv6 address: {ipam.ipv6_address}")
-    _verify_words("invalid network alias", settings.aliases or [])
+    for alias in settings.aliases or []:
+        verify_word("network alias", alias)
 
 
 def parse_signal(text: str) -> int:

@@ -5,7 +5,6 @@ Mirrors: moby daemon/events/{events,filter}.go, daemon/events.go (v20.10).
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.containers.container import Container
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.network import Network
+from refimpl.model.strconv import parse_int
 
 KEPT = 256
 """How many past events are kept, as in moby (eventsLimit)."""
@@ -24,7 +24,6 @@ QUEUED = 4096
 _ACTORS = (
     "config", "container", "daemon", "network", "node", "plugin", "secret", "service", "volume",
 )  # fmt: skip
-_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
 class Subscription:
@@ -165,17 +164,18 @@ def parse_moment(text: str) -> datetime | None:
     """
     if not text:
         return None
-    seconds, _, fraction = text.partition(".")
-    for digits in (seconds, fraction or "0"):
-        if not _INTEGER.fullmatch(digits):
-            raise EngineError(f'strconv.ParseInt: parsing "{digits}": invalid syntax')
-        if len(digits) > 18:
-            raise EngineError(f'strconv.ParseInt: parsing "{digits}": value out of range')
+    digits, _, fraction = text.partition(".")
     try:
-        whole = datetime.fromtimestamp(int(seconds), UTC)
+        seconds = parse_int(digits, "ParseInt")
+        parse_int(fraction or "0", "ParseInt")
+    except ValueError as error:
+        raise EngineError(str(error)) from None
+    try:
+        whole = datetime.fromtimestamp(seconds, UTC)
+        return whole + timedelta(microseconds=int(fraction.ljust(6, "0")[:6]))
     except (ValueError, OverflowError, OSError):
-        return datetime.max.replace(tzinfo=UTC)  # later than the calendar ends
-    return whole + timedelta(microseconds=int(fraction.ljust(6, "0")[:6] or "0"))
+        # before the calendar begins, or after it ends
+        return (datetime.min if seconds < 0 else datetime.max).replace(tzinfo=UTC)
 
 
 def matches(event: Wire, filters: Filters) -> bool:

@@ -62,20 +62,13 @@ class Metrics:
                 self._exposition = Exposition()
             return self._exposition
 
-    def serve(self, address: str) -> None:
-        """Serve GET /metrics at `host:port`.
+    def serve(self, host: str, port: int) -> None:
+        """Serve GET /metrics at a host's address and port.
 
         Raises:
-            ValueError: the address is not `host:port`.
-            OSError: the address cannot be bound.
+            OSError: it cannot be bound.
         """
-        host, separator, port = address.rpartition(":")
-        if not separator or not port.isdigit():
-            raise ValueError(f"invalid metrics address {address!r}: expected HOST:PORT")
-        try:
-            self._exposed().serve(host, int(port))
-        except OSError as error:
-            raise OSError(f"serve metrics at {address}: {error.strerror or error}") from error
+        self._exposed().serve(host, port)
 
     def close(self) -> None:
         """Stop serving."""

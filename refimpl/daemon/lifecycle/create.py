@@ -13,18 +13,20 @@ from datetime import datetime
 from refimpl.daemon.backend import Wire
 from refimpl.daemon.config import DEFAULT_RUNTIME, DaemonConfig
 from refimpl.daemon.containers import verify
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.checkpoint import Checkpoints
 from refimpl.daemon.containers.container import Container, NetworkSettings
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.image_store import Image, ImageStore
+from refimpl.daemon.images.document import Image
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.lifecycle.names import random_name
 from refimpl.daemon.network.links import Links
+from refimpl.daemon.streams.log_options import validate_log_config
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, NotServed
 from refimpl.kernel.base import Files
+from refimpl.model.binds import parse_binds
 from refimpl.model.network_mode import NetworkMode
-from refimpl.model.wire import WireError, decode
+from refimpl.model.wire import WireError
 from refimpl.model.wire_container import (
     Config,
     CreateRequest,
@@ -32,27 +34,10 @@ from refimpl.model.wire_container import (
     HostConfig,
     NetworkingConfig,
 )
+from refimpl.oci.base import MASKED_PATHS, READONLY_PATHS
+from refimpl.oci.security import read_security_options
 
 SHM_BYTES = 64 * 1024 * 1024
-MASKED_PATHS = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-]
-READONLY_PATHS = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-]
 NAME_ATTEMPTS = 6
 _CONFIG_FIELDS = frozenset(name.lower() for name in Config().to_wire()) | {
     "exposedports",
@@ -97,35 +82,34 @@ class Creator:
             warnings.append("Published ports are discarded when using host network mode")
         verify.verify_container_config(config)
         verify.verify_host_config(host_config)
+        validate_log_config(host_config.log_config)
+        read_security_options(host_config.security_opt or ())
         refuse_unserved(host_config)
         endpoints = verify.verify_networking_config(networking)
         refuse_published_ports(host_config)
 
-        image = self._image_of(config)
-        merge_image_config(config, image.config)
-        command = [*(config.entrypoint or []), *(config.cmd or [])]
-        if not command or not command[0]:
-            raise InvalidParameter("No command specified")
-
-        container_id = self.new_id()
-        full_name = self._take_name(container_id, name)
-        try:
-            container = self._new_container(container_id, full_name, config, host_config, image)
-            container.network_settings.is_anonymous_endpoint = not name
-            self._create_or_destroy(container, endpoints)
-        except BaseException:
-            self.links.link_index.forget(container_id)
-            self.containers.release_name(full_name)
-            self.files.remove(self.config.data("containers", container_id))
-            raise
-        self.containers.add(container)
-        self.events.log_container(container, "create")
-        return container_id, warnings
-
-    def _image_of(self, config: Config) -> Image:
         if not config.image:
             raise InvalidParameter("No command specified")
-        return self.images.get(config.image)
+        with self.images.using(config.image) as image:
+            merge_image_config(config, image.config)
+            command = [*(config.entrypoint or []), *(config.cmd or [])]
+            if not command or not command[0]:
+                raise InvalidParameter("No command specified")
+
+            container_id = self.new_id()
+            full_name = self._take_name(container_id, name)
+            try:
+                container = self._new_container(container_id, full_name, config, host_config, image)
+                container.network_settings.is_anonymous_endpoint = not name
+                self._create_or_destroy(container, endpoints)
+            except BaseException:
+                self.links.link_index.forget(container_id)
+                self.containers.release_name(full_name)
+                self.files.remove(self.config.data("containers", container_id))
+                raise
+            self.containers.add(container)
+            self.events.log_container(container, "create")
+            return container_id, warnings
 
     def _take_name(self, container_id: str, name: str | None) -> str:
         if name:
@@ -177,6 +161,10 @@ class Creator:
         self, container: Container, endpoints: Mapping[str, EndpointSettings]
     ) -> None:
         self.files.make_directory(container.root)
+        host_config = container.host_config
+        container.binds = parse_binds(
+            host_config.binds, tmpfs=host_config.tmpfs, daemon_root=self.config.data_root
+        )
         self.links.register_links(container, container.host_config)
         self.fill_in_networks(container, dict(endpoints))
         self.links.save_links(container)
@@ -201,10 +189,12 @@ class Creator:
         host_config.console_size = host_config.console_size or [0, 0]
         if not host_config.privileged:
             host_config.masked_paths = (
-                MASKED_PATHS if host_config.masked_paths is None else host_config.masked_paths
+                list(MASKED_PATHS) if host_config.masked_paths is None else host_config.masked_paths
             )
             host_config.readonly_paths = (
-                READONLY_PATHS if host_config.readonly_paths is None else host_config.readonly_paths
+                list(READONLY_PATHS)
+                if host_config.readonly_paths is None
+                else host_config.readonly_paths
             )
 
 
@@ -216,7 +206,7 @@ def decode_create(body: Wire) -> tuple[Config, HostConfig, NetworkingConfig | No
         EngineError: a value has the wrong type; v20.10 answers that with 500.
     """
     try:
-        request = decode(CreateRequest, body, go_type="runconfig.ContainerConfigWrapper")
+        request = CreateRequest.from_wire(body)
     except WireError as error:
         raise EngineError(str(error)) from error
     config = request.config()
@@ -273,12 +263,10 @@ def refuse_published_ports(host_config: HostConfig) -> None:
 
 
 def refuse_unserved(host_config: HostConfig) -> None:
-    """Refuse named volumes and mounts, which this engine has not, instead of leaving them out.
+    """Refuse mounts and other containers' volumes, instead of leaving them out.
 
     Raises:
-        NotServed: volumes other than bind mounts of absolute paths.
+        NotServed: there are some.
     """
-    for bind in host_config.binds or []:
-        parse_bind(bind)
     if host_config.mounts or host_config.volumes_from:
         raise NotServed("Mounts and VolumesFrom are not served by this engine, Binds are")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,10 +17,12 @@ from refimpl.daemon.containers.guard import Workers
 from refimpl.daemon.containers.refusals import not_running, restarting
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
-from refimpl.daemon.lifecycle.monitor import UNKNOWN, close_process
+from refimpl.daemon.lifecycle.process import UNKNOWN, abandon, close_process
 from refimpl.daemon.lifecycle.spec import Specs, replace_or_append_env
 from refimpl.daemon.lifecycle.start_errors import exit_code_of
-from refimpl.daemon.stdio import Session, StdioLoop, Streams
+from refimpl.daemon.streams.detach_keys import parse_detach_keys
+from refimpl.daemon.streams.session import Session, Streams
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.model.wire import WireError, decode
 from refimpl.model.wire_container import ExecRequest, ExecStartRequest
@@ -47,10 +50,10 @@ class Exec:
     environment: tuple[str, ...]
     """As it was when the process was prepared: a link's target may be gone at its start."""
     streams: Streams
+    detach_keys: bytes
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
-    console: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     started: threading.Event = field(default_factory=threading.Event, repr=False)
     """Set once the process runs or could not be started."""
@@ -90,13 +93,24 @@ class Execs:
             raise InvalidParameter("No exec command specified")
         container = self.containers.get_container(ref)
         self._refuse_inactive(container, ref)
-        streams = Streams(self.stdio, tty=request.tty, stdin_once=True)
+        try:
+            detach_keys = parse_detach_keys(request.detach_keys)
+        except ValueError:
+            raise EngineError(f"Invalid escape keys ({request.detach_keys}) provided") from None
+        exec_id = self.new_id()
+        streams = Streams(
+            self.stdio.resume,
+            tty=request.tty,
+            stdin_once=True,
+            name=f"exec {exec_id[:12]} in container {container.id[:12]}",
+        )
         prepared = Exec(
-            id=self.new_id(),
+            id=exec_id,
             container=container,
             request=request,
             environment=self._exec_environment(container, request),
             streams=streams,
+            detach_keys=detach_keys,
         )
         self._forget_oldest()
         self.execs[prepared.id] = prepared
@@ -145,32 +159,44 @@ class Execs:
             self._refuse_inactive(prepared.container, prepared.container.id)
             self._log_exec_event(prepared, f"exec_start: {prepared.command_line}")
             process = self.runtime.exec(prepared.container.id, self._exec_process(prepared))
-        except (OSError, EngineError) as failure:
+            self._watch(prepared, process)
+        except Exception as failure:
             told = self._exec_failed(prepared, failure)
             if options.detach:
                 raise told from failure
             session.push(STDOUT, f"{told}\r\n".encode())
             prepared.streams.end()
             return session
-        prepared.pid = process.pid
-        prepared.console = process.console
         prepared.started.set()
-        prepared.streams.begin(process)
-        if not prepared.request.attach_stdin:
-            prepared.streams.close_stdin(lambda: False)
-        self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
         if options.detach:
             session.detach()
             return None
         return session
 
-    @staticmethod
-    def _attach_exec(prepared: Exec) -> Session:
+    def _watch(self, prepared: Exec, process: Process) -> None:
+        """Read a process that was started; it is killed where that fails."""
+        prepared.pid = process.pid
+        try:
+            prepared.streams.begin(process)
+            if not prepared.request.attach_stdin:
+                prepared.streams.close_stdin()
+            self.stdio.watch(process, prepared.streams, self._exec_ended(prepared))
+        except BaseException:
+            prepared.streams.end()
+            abandon(process, self.runtime)
+            raise
+
+    def _attach_exec(self, prepared: Exec) -> Session:
         request = prepared.request
         wanted = {STDOUT} if request.attach_stdout else set()
         if request.attach_stderr:
             wanted.add(STDERR)
-        return prepared.streams.attach(frozenset(wanted), owns_stdin=request.attach_stdin)
+        return prepared.streams.attach(
+            frozenset(wanted),
+            owns_stdin=request.attach_stdin,
+            detach_keys=prepared.detach_keys,
+            on_detach_keys=lambda: self._log_exec_event(prepared, "exec_detach"),
+        )
 
     def _exec_environment(self, container: Container, request: ExecRequest) -> tuple[str, ...]:
         lines = self.specs.create_daemon_environment(container, tty=request.tty)
@@ -217,10 +243,9 @@ class Execs:
         with prepared.lock:
             prepared.running = False
             prepared.exit_code = exit_code
-            prepared.console = None
-            close_process(process)
         # a client asks for the exit code as soon as its stream ends
         prepared.streams.end()
+        close_process(process)  # only now, as a session may still write to the terminal
         self._log_exec_event(prepared, "exec_die", exit_code)
 
     def _log_exec_event(self, prepared: Exec, action: str, exit_code: int | None = None) -> None:
@@ -250,7 +275,7 @@ class Execs:
             "OpenStdout": request.attach_stdout,
             "CanRemove": False,
             "ContainerID": prepared.container.id,
-            "DetachKeys": "",
+            "DetachKeys": b64encode(prepared.detach_keys if request.detach_keys else b"").decode(),
             "Pid": prepared.pid,
         }
 
@@ -262,9 +287,7 @@ class Execs:
         prepared = self._exec(exec_id)
         if not prepared.started.wait(RESIZE_WAIT_S):
             raise EngineError("timeout waiting for exec session ready")
-        with prepared.lock:
-            if prepared.console is not None:
-                self.runtime.resize(prepared.console, rows, columns)
+        prepared.streams.resize(self.runtime.resize, rows, columns)
 
     def running_execs(self, container: Container) -> list[str] | None:
         """Return the ids that inspect shows, None for none."""

@@ -6,7 +6,6 @@ Mirrors: moby daemon/monitor.go (v20.10).
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,13 @@ from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.guard import Workers, guarded
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.lifecycle.cleanup import Cleanup
-from refimpl.daemon.lifecycle.container_streams import ContainerStreams
+from refimpl.daemon.lifecycle.process import UNKNOWN, close_process
 from refimpl.daemon.lifecycle.restart_manager import RestartManagers, Timers
+from refimpl.daemon.streams.registry import StreamsRegistry
 from refimpl.errors import EngineError
 from refimpl.oci.base import Process, Runtime
 
 log = logging.getLogger(__name__)
-
-UNKNOWN = 255
-"""The exit code of a process whose own one nobody has seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +36,7 @@ class Monitor:
 
     clock: Callable[[], datetime]
     runtime: Runtime
-    streams: ContainerStreams
+    streams: StreamsRegistry
     cleanup: Cleanup
     checkpoints: Checkpoints
     events: Events
@@ -124,10 +121,3 @@ class Monitor:
             container.state.set_stopped(container.state.exit_code or exit_code, self.clock())
             self.checkpoints.try_checkpoint(container)
         container.ends.run_ended(exit_code)
-
-
-def close_process(process: Process) -> None:
-    """Close what is left of a process's descriptors after its end."""
-    for descriptor in (process.pidfd, process.console):
-        if descriptor is not None:
-            os.close(descriptor)

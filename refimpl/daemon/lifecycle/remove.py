@@ -17,11 +17,11 @@ from refimpl.daemon.containers.guard import guarded
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.events.metrics import NetworkActions
-from refimpl.daemon.lifecycle.container_streams import ContainerStreams
 from refimpl.daemon.lifecycle.restart_manager import RestartManagers
 from refimpl.daemon.lifecycle.root_filesystem import RootFilesystems
 from refimpl.daemon.network.links import Links
 from refimpl.daemon.prune_filters import PruneFilters
+from refimpl.daemon.streams.registry import StreamsRegistry
 from refimpl.errors import Conflict, EngineError, NotFound
 from refimpl.kernel.base import Files
 
@@ -32,6 +32,7 @@ class Remover:
 
     Attributes:
         kill: ends a container that runs.
+        release_images: deletes the layers that a removed image left for its last container.
         sandbox_destroy: gives back a container's sandbox, if it still has one.
         update_network: gives the sandbox of a container that lost a link the others.
     """
@@ -44,11 +45,12 @@ class Remover:
     files: Files
     links: Links
     update_network: Callable[[Container], None]
-    streams: ContainerStreams
+    streams: StreamsRegistry
     restart_managers: RestartManagers
     events: Events
     network_actions: NetworkActions
     sandbox_destroy: Callable[[str], None]
+    release_images: Callable[[], None]
 
     def container_remove(
         self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False
@@ -106,6 +108,7 @@ class Remover:
         self.streams.forget(container)
         self.restart_managers.forget(container.id)
         self.containers.discard(container)
+        self.release_images()
         container.ends.removed()
         self.events.log_container(container, "destroy")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.container import Container
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.store import ImageStore
 from refimpl.kernel.base import Files, Kernel, OverlayPlan
 
 
@@ -27,17 +27,27 @@ class RootFilesystems:
         overlay = self.config.data("overlay", container.id)
         for name in ("upper", "work", "merged"):
             self.files.make_directory(f"{overlay}/{name}", mode=0o755)
-        image = self.images.get(container.image_id)
         # what an ungraceful shutdown left mounted
         self.kernel.unmount(f"{overlay}/merged")
         self.kernel.mount_overlay(
             OverlayPlan(
-                lower=(*self.images.layers(image), self.images.init_layer),
+                lower=(*self.images.layers(container.image_id), self.images.init_layer),
                 upper=f"{overlay}/upper",
                 work=f"{overlay}/work",
                 target=f"{overlay}/merged",
             )
         )
+
+    def prepare_binds(self, container: Container) -> None:
+        """Make the directories to be bound that are missing (moby: setupMounts).
+
+        Raises:
+            OSError: one cannot be made, or does not propagate mounts as was asked; with Docker's
+                text.
+        """
+        for bind in container.binds:
+            self.files.make_mount_source(bind.source)
+            self.kernel.check_propagation(bind.source, bind.propagation or "rprivate")
 
     def unmount(self, container: Container) -> None:
         """Unmount it, if it is mounted."""

@@ -9,13 +9,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.network.joined import namespace_owner
 from refimpl.daemon.network.links import Links
+from refimpl.kernel.base import Kernel
 from refimpl.libnetwork.controller import Controller
-from refimpl.oci.base import ContainerSpec, Mount, ProcessSpec
+from refimpl.model.binds import Bind
+from refimpl.oci.base import (
+    MASKED_PATHS,
+    READONLY_PATHS,
+    ContainerSpec,
+    Mount,
+    ProcessSpec,
+)
+from refimpl.oci.security import read_security_options
 
 _NETWORK_FILES = {
     "/etc/resolv.conf": "resolv_conf_path",
@@ -31,6 +39,7 @@ class Specs:
     """Builds the specifications of containers and the environments of their processes."""
 
     config: DaemonConfig
+    kernel: Kernel
     containers: ContainerRegistry
     net_controller: Controller
     links: Links
@@ -42,6 +51,7 @@ class Specs:
             EngineError: a linked container does not run.
         """
         config, host_config = container.config, container.host_config
+        security = read_security_options(host_config.security_opt or ())
         return ContainerSpec(
             id=container.id,
             bundle=self.config.exec("bundles", container.id),
@@ -64,6 +74,10 @@ class Specs:
             cap_add=tuple(host_config.cap_add or ()),
             cap_drop=tuple(host_config.cap_drop or ()),
             privileged=host_config.privileged,
+            masked_paths=_paths(host_config.masked_paths, MASKED_PATHS),
+            readonly_paths=_paths(host_config.readonly_paths, READONLY_PATHS),
+            seccomp_profile=security.seccomp_profile,
+            no_new_privileges=security.no_new_privileges,
             sysctls=dict(host_config.sysctls or {}),
         )
 
@@ -97,13 +111,17 @@ class Specs:
     def _has_sandbox(self, container: Container) -> bool:
         return self.net_controller.get_sandbox(container.id) is not None
 
-    @staticmethod
-    def _mounts(container: Container) -> list[Mount]:
+    def _mounts(self, container: Container) -> list[Mount]:
         """Return the three files (moby: NetworkMounts) and the user's bind mounts."""
         read_only = container.host_config.readonly_rootfs
         binds = [
-            Mount(source=bind.source, destination=bind.destination, read_only=bind.read_only)
-            for bind in map(parse_bind, container.host_config.binds or [])
+            Mount(
+                source=bind.source,
+                destination=bind.destination,
+                read_only=bind.read_only,
+                propagation=self._propagation(bind),
+            )
+            for bind in container.binds
         ]
         taken = {mount.destination for mount in binds}
         for mount in binds:
@@ -115,7 +133,27 @@ class Specs:
             for destination, source in sources.items()
             if source and destination not in taken
         ]
-        return files + binds
+        # what lies deeper comes later, so that nothing is hidden (moby: sort.Sort(mounts(ms)))
+        return sorted(files + binds, key=lambda mount: mount.destination.count("/"))
+
+    def _propagation(self, bind: Bind) -> str:
+        """Return how mounts below a bind mount are seen on the other side.
+
+        With the daemon's data it is `rslave`, so that what the daemon unmounts goes there, too,
+        where the host's own mount allows that (moby: WithMounts).
+        """
+        if bind.propagation or not bind.holds_daemon_root:
+            return bind.propagation or "rprivate"
+        try:
+            self.kernel.check_propagation(bind.source, "rslave")
+        except OSError:
+            return "rprivate"
+        return "rslave"
+
+
+def _paths(asked: Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths that a client asked for; an empty list is a wish as well."""
+    return default if asked is None else tuple(asked)
 
 
 def replace_or_append_env(defaults: Iterable[str], overrides: Iterable[str]) -> tuple[str, ...]:

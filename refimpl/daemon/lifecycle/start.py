@@ -17,11 +17,15 @@ from refimpl.daemon.containers.guard import guarded
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.lifecycle.cleanup import Cleanup
-from refimpl.daemon.lifecycle.container_streams import ContainerStreams, log_path
+from refimpl.daemon.lifecycle.process import abandon
 from refimpl.daemon.lifecycle.restart_manager import RestartManagers
 from refimpl.daemon.lifecycle.root_filesystem import RootFilesystems
 from refimpl.daemon.lifecycle.spec import Specs
 from refimpl.daemon.lifecycle.start_errors import translate_start_error
+from refimpl.daemon.streams.json_log import container_log_path
+from refimpl.daemon.streams.log_options import log_options
+from refimpl.daemon.streams.registry import StreamsRegistry
+from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.errors import Conflict, EngineError, NotModified, message_of
 from refimpl.oci.base import Process, Runtime, RuntimeFailure
 from refimpl.oci.users import UnknownUser
@@ -47,7 +51,8 @@ class Starter:
     initialize_networking: Callable[[Container], None]
     specs: Specs
     runtime: Runtime
-    streams: ContainerStreams
+    streams: StreamsRegistry
+    stdio: StdioLoop
     restart_managers: RestartManagers
     checkpoints: Checkpoints
     events: Events
@@ -97,6 +102,8 @@ class Starter:
         self.root_filesystems.mount(container)
         self.initialize_networking(container)
         spec = self.specs.create_spec(container)
+        log_options(container)  # refuse what no log can be opened with
+        self.root_filesystems.prepare_binds(container)
 
         if reset_restart_manager:
             self.restart_managers.begin(container.id, container.host_config.restart_policy)
@@ -107,17 +114,29 @@ class Starter:
         except UnknownUser as failure:
             raise EngineError(str(failure)) from failure
         except RuntimeFailure as failure:
-            container.log_path = log_path(container)
+            container.log_path = container_log_path(container)
             raise translate_start_error(container, failure) from failure
-        streams = self.streams.of(container)
-        streams.begin(process)
-        container.log_path = log_path(container)
+        container.log_path = container_log_path(container)
+        try:
+            self._watch(container, process)
+        except BaseException:
+            guarded("end streams", container, lambda: self.streams.end(container))
+            abandon(process, self.runtime)
+            raise
         container.state.set_running(process.pid, self.clock())
         container.has_been_started_before = True
         self.checkpoints.try_checkpoint(container)
-        self.streams.watch(process, streams, lambda ended: self.process_ended(container, ended))
         self.events.log_container(container, "start")
-        self.expect_start()
+        guarded("expect start", container, self.expect_start)
+
+    def _watch(self, container: Container, process: Process) -> None:
+        """Open the log and read the process; from the end of this on its end is noticed.
+
+        What the end leads to waits for the container's lock, and so for the rest of the start.
+        """
+        streams = self.streams.of(container)
+        streams.begin(process)
+        self.stdio.watch(process, streams, lambda ended: self.process_ended(container, ended))
 
     def _undo_start(self, container: Container, error: Exception) -> None:
         state = container.state

@@ -18,7 +18,7 @@ from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.containers.verify import parse_signal
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.lifecycle.wait import ContainerWaiter
-from refimpl.errors import Conflict, EngineError, NotModified
+from refimpl.errors import Conflict, EngineError, InvalidParameter, NotModified
 from refimpl.oci.base import Runtime, RuntimeFailure
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ KILL_WAIT_S = 10.0
 """How long a killed process may take to disappear before that is reported."""
 THAW_AFTER_S = 0.5
 """How long a killed process may take before it is looked at why."""
+UNSIGNALLED_WAIT_S = 2.0
+"""How long a container may take to end that no stop signal could be sent to (moby's figure)."""
 _SIGNALS_MAX = 64
 
 
@@ -59,9 +61,7 @@ class Stopper:
         number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
         try:
             container = self.containers.get_container(ref)
-            if not 0 < number <= _SIGNALS_MAX:
-                # Go shows it unsigned
-                raise EngineError(f"The linux daemon does not support signal {number % 2**64}")
+            _refuse_unknown(number)
             if number == signal.SIGKILL:
                 self.kill(container)
             else:
@@ -97,15 +97,14 @@ class Stopper:
 
         Raises:
             Conflict: the container does not run.
+            EngineError: its own stop signal is none, as an image may have it, so that nobody knows
+                what this signal means to it; 500 as in v20.10.
         """
         with container.lock:
             state = container.state
             if not state.running:
                 raise not_running(container.id)
-            stop_signal = container.config.stop_signal
-            is_stop = (
-                not stop_signal or number == signal.SIGKILL or parse_signal(stop_signal) == number
-            )
+            is_stop = number == signal.SIGKILL or number == _stop_signal(container, number)
             if not self.is_shutting_down():
                 container.has_been_manually_stopped = True
                 self.checkpoints.try_checkpoint(container)
@@ -152,19 +151,27 @@ class Stopper:
         self.stop_container(container, timeout_s)
 
     def stop_container(self, container: Container, timeout_s: int | None) -> None:
-        """Send the stop signal, and SIGKILL to what does not end by it (moby: containerStop)."""
+        """Send the stop signal, and SIGKILL to what does not end by it (moby: containerStop).
+
+        An image can name a signal that there is not: then there is only SIGKILL, a moment later.
+        """
         seconds = container.stop_timeout_s() if timeout_s is None else timeout_s
-        stop_signal = container.config.stop_signal
-        number = parse_signal(stop_signal) if stop_signal else int(signal.SIGTERM)
         try:
+            number = _stop_signal(container, signal.SIGTERM)
+            _refuse_unknown(number)
             end = self.kill_with_signal(container, number)
+            wait_s = None if seconds < 0 else float(seconds)  # a negative one waits for ever
         except Conflict:
             return
-        # a negative timeout waits for ever
-        if end.result(None if seconds < 0 else float(seconds)) is None:
+        except EngineError as error:
+            log.warning("container %s gets no stop signal: %s", container.id, error)
+            with container.lock:
+                end = ContainerWaiter(container, "not-running", is_running=container.state.running)
+            wait_s = UNSIGNALLED_WAIT_S
+        if end.result(wait_s) is None:
             log.info(
-                "Container %s failed to exit within %d seconds of signal %d - using the force",
-                container.id, seconds, number,
+                "Container %s failed to exit within %g seconds - using the force",
+                container.id, wait_s,
             )  # fmt: skip
             with contextlib.suppress(Conflict):  # it ended by itself meanwhile
                 self.kill(container)
@@ -201,3 +208,22 @@ class Stopper:
             container.state.paused = False
             self.checkpoints.try_checkpoint(container)
             self.events.log_container(container, "unpause")
+
+
+def _refuse_unknown(number: int) -> None:
+    if not 0 < number <= _SIGNALS_MAX:
+        # Go shows it unsigned
+        raise EngineError(f"The linux daemon does not support signal {number % 2**64}")
+
+
+def _stop_signal(container: Container, default: int) -> int:
+    """Return the number of a container's own stop signal, or `default` if it has none.
+
+    Raises:
+        EngineError: it is no signal.
+    """
+    text = container.config.stop_signal
+    try:
+        return parse_signal(text) if text else int(default)
+    except InvalidParameter as error:
+        raise EngineError(str(error)) from error

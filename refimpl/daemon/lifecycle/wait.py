@@ -5,6 +5,8 @@ Mirrors: moby daemon/wait.go, container/state.go Wait (v20.10).
 
 from __future__ import annotations
 
+import threading
+
 from refimpl.daemon.backend import WaitResult
 from refimpl.daemon.containers.container import Container
 
@@ -21,7 +23,12 @@ class ContainerWaiter:
             self._runs = self._ends.runs
 
     def result(self, timeout_s: float | None) -> WaitResult | None:
-        """Return how it ended, or None when it did not within `timeout_s` seconds."""
+        """Return how it ended, or None when it did not within `timeout_s` seconds.
+
+        A time that is too long for the machine to wait (292 years) is for ever, like None.
+        """
+        if timeout_s is not None and timeout_s > threading.TIMEOUT_MAX:
+            timeout_s = None
         if self._at_once:
             return WaitResult(status_code=self._exit_code)
         with self._ends.changed:

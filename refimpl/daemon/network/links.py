@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.refusals import HOST_LINKS
 from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.containers.verify import verify_word
 from refimpl.daemon.network.joined import namespace_owner
 from refimpl.daemon.network.link_environment import link_environment
 from refimpl.daemon.network.options import parse_link
@@ -44,20 +46,23 @@ class Links:
         Mirrors: moby daemon/daemon_unix.go registerLinks (v20.10).
 
         Raises:
-            InvalidParameter: a container to link to is not there, or shares the host's network.
+            InvalidParameter: a container to link to is not there, or shares the host's network, or
+                an alias would be two words in /etc/hosts.
             EngineError: a link is malformed.
         """
         if host_config.network_mode.is_user_defined():
             return
         for link in host_config.links or []:
-            name, alias = parse_link(link)
+            name, asked = parse_link(link)
+            verify_word("link alias", asked)
             child = self._link_target(name)
             if child.host_config.network_mode.is_host():
                 raise InvalidParameter(HOST_LINKS)
-            if not self.link_index.link(container.id, alias, child):
+            alias = _alias_below(container.name, asked)
+            if not alias or not self.link_index.link(container.id, alias, child):
                 log.warning(
                     "error registering link for %s, to %s, as alias %s, ignoring: "
-                    "the name is taken", container.id, child.id, alias,
+                    "the name is taken", container.id, child.id, asked,
                 )  # fmt: skip
         # from here on the graph is the truth, and inspect reads it
         host_config.links = None
@@ -73,12 +78,11 @@ class Links:
         def look_up(ref: str) -> Container:
             try:
                 return self.containers.get_container(ref)
-            except NotFound as error:
+            except EngineError as error:
                 # moby begins the second text with a capital, and so does this
                 complaint = "could" if ref == name else "Could"
-                raise InvalidParameter(
-                    f"{complaint} not get container for {ref}: {error}"
-                ) from error
+                kind = InvalidParameter if isinstance(error, NotFound) else type(error)
+                raise kind(f"{complaint} not get container for {ref}: {error}") from error
 
         return namespace_owner(look_up(name), look_up)
 
@@ -141,5 +145,24 @@ class Links:
                 )
             entry = (child.network_settings.networks or {}).get(DEFAULT_NETWORK)
             if entry is not None:
-                environment += link_environment(alias, full_alias, child, entry.settings.ip_address)
+                short = short_alias(alias)
+                environment += link_environment(short, full_alias, child, entry.settings.ip_address)
         return environment
+
+
+def short_alias(alias: str) -> str:
+    """Return the last part of an alias, the one that files and variables have."""
+    return alias.rpartition("/")[2]
+
+
+def _alias_below(parent_name: str, alias: str) -> str:
+    """Return an alias as a path below its parent's name; "" where it leads elsewhere.
+
+    Outside its parent an alias would be another container's name. Docker 20.10 takes it for one
+    where nobody has that name; here such a link is left out, as one whose name is taken.
+
+    Mirrors: moby daemon/links.go registerLink: path.Join(parent.Name, alias) (v20.10).
+    """
+    full = posixpath.normpath(f"{parent_name}/{alias}")
+    below = f"{parent_name}/"
+    return full.removeprefix(below) if full.startswith(below) else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from refimpl.daemon.containers.container import Container, EndpointState
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.libnetwork.endpoint import Endpoint, JoinedSandbox
 from refimpl.libnetwork.ipam import is_ip
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
@@ -21,7 +21,6 @@ from refimpl.model.network_mode import DEFAULT_NETWORK, NetworkMode
 from refimpl.model.wire_container import EndpointIPAMConfig, EndpointSettings
 
 _PORT = re.compile(r"[0-9]{1,5}")
-_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 
 
 def recorded_networks(container: Container) -> dict[str, EndpointState]:
@@ -38,7 +37,7 @@ def build_create_endpoint_options(
     """Say what an endpoint is to be.
 
     Raises:
-        EngineError: the container's MAC address or an address cannot be parsed.
+        EngineError: an address cannot be parsed.
     """
     ipam = ep_config.ipam_config
     mode = container.host_config.network_mode
@@ -46,19 +45,15 @@ def build_create_endpoint_options(
     is_own_network = network.name == mode.network_name() or (
         network.name == DEFAULT_NETWORK and mode.is_default()
     )
-    mac = container.config.mac_address if is_own_network else ""
-    if mac and not _MAC.fullmatch(mac):
-        raise EngineError(f"address {mac}: invalid MAC address")
     _verify_addresses(ipam)
     return EndpointOptions(
-        mac=mac.lower().replace("-", ":"),
+        mac=container.config.mac_address if is_own_network else "",
         ipv4=ipam.ipv4_address if ipam else "",
         ipv6=ipam.ipv6_address if ipam else "",
         link_local=tuple(ipam.link_local_ips or ()) if ipam else (),
         my_aliases=tuple(ep_config.aliases or ()),
         anonymous=container.network_settings.is_anonymous_endpoint,
         disable_resolution=not NetworkMode(network.name).is_user_defined(),
-        driver_opts=dict(ep_config.driver_opts or {}),
     )
 
 
@@ -169,7 +164,7 @@ def update_join_info(container: Container, network: Network, endpoint: Endpoint)
     settings.ipv6_gateway = str(info.gateway6) if info.gateway6 is not None else ""
 
 
-def get_port_map_info(container: Container, sandbox: Sandbox) -> dict[str, Any]:
+def get_port_map_info(container: Container, sandbox: JoinedSandbox) -> dict[str, Any]:
     """Return what inspect shows as `Ports`: exposed ports, published nowhere.
 
     Only an endpoint with an address of its own exposes ports, so host and none show none.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.verify import split_extra_host
-from refimpl.daemon.network.links import Links
+from refimpl.daemon.network.links import Links, short_alias
 from refimpl.daemon.network.options import normalised_ports
 from refimpl.errors import EngineError
 from refimpl.libnetwork.controller import Controller
@@ -77,8 +77,8 @@ class SandboxSettings:
     def _link_hosts(self, container: Container) -> Iterator[tuple[str, str]]:
         """Yield a hosts line per linked container, once `bridge` is connected."""
         for alias, child, settings in self._linked_endpoints(container):
-            names = [alias, child.config.hostname]
-            if alias != child.name.removeprefix("/"):
+            names = [short_alias(alias), child.config.hostname]
+            if names[0] != child.name.removeprefix("/"):
                 names.append(child.name.removeprefix("/"))
             for address in (settings.ip_address, settings.global_ipv6_address):
                 if address:
@@ -114,7 +114,7 @@ class SandboxSettings:
         if self.config.disable_bridge or not container.host_config.network_mode.is_private():
             return
         for alias, parent_id in self.links.link_index.parents(container.id):
-            yield parent_id, alias, own.settings.ip_address
+            yield parent_id, short_alias(alias), own.settings.ip_address
 
     def update_network(self, container: Container) -> None:
         """Give the sandbox of a container that lost a link the links that it has now.

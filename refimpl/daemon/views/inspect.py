@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from refimpl.daemon.backend import Wire
 from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.binds import parse_bind
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.registry import ContainerRegistry
-from refimpl.daemon.image_store import ImageStore
+from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.network.links import Links
+from refimpl.daemon.views.mounts import mount_documents
+from refimpl.errors import NotFound
 from refimpl.model.moments import format_time
 from refimpl.model.network_mode import DEFAULT_NETWORK
 from refimpl.model.wire_container import EndpointSettings
@@ -79,10 +80,10 @@ class Inspector:
         return document
 
     def _lower_directories(self, container: Container) -> tuple[str, ...]:
-        for image in self.images:
-            if image.id == container.image_id:
-                return self.images.layers(image)
-        return ()
+        try:
+            return self.images.layers(container.image_id)
+        except NotFound:
+            return ()
 
 
 def network_settings_document(container: Container) -> Wire:
@@ -111,18 +112,3 @@ def network_settings_document(container: Container) -> Wire:
         "MacAddress": default.mac_address,
         "Networks": {name: entry.settings.to_wire() for name, entry in networks.items()},
     }
-
-
-def mount_documents(container: Container) -> list[Wire]:
-    """Return the bind mounts as inspect and list show them."""
-    return [
-        {
-            "Type": "bind",
-            "Source": bind.source,
-            "Destination": bind.destination,
-            "Mode": bind.mode,
-            "RW": not bind.read_only,
-            "Propagation": bind.propagation,
-        }
-        for bind in map(parse_bind, container.host_config.binds or [])
-    ]

@@ -5,8 +5,7 @@ Mirrors: moby daemon/list.go, container/view.go, container/state.go String (v20.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,20 +13,12 @@ from refimpl.daemon.backend import Filters, Wire
 from refimpl.daemon.containers.container import Container, State
 from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.registry import ContainerRegistry
-from refimpl.daemon.filters import has_labels, matches, verify_filters
-from refimpl.daemon.image_store import ImageStore
-from refimpl.daemon.views.inspect import mount_documents
-from refimpl.errors import EngineError, InvalidParameter, NotFound
+from refimpl.daemon.images.store import ImageStore
+from refimpl.daemon.views.container_filters import ContainerFilters
+from refimpl.daemon.views.mounts import mount_documents
+from refimpl.errors import InvalidParameter, NotFound
 
 _NOT_LISTED = {"Links": None, "Aliases": None, "DriverOpts": None}
-STATUSES = frozenset({"paused", "restarting", "removing", "running", "dead", "created", "exited"})
-HEALTHS = frozenset({"none", "starting", "healthy", "unhealthy"})
-_FILTERS = frozenset(
-    {
-        "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label",
-        "name", "network", "publish", "since", "status", "volume",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,86 +35,17 @@ class Lister:
     ) -> list[Wire]:
         """List containers, newest first (moby: Containers)."""
         del size
-        verify_filters(filters, _FILTERS)
-        for status in filters.get("status", ()):
-            if status not in STATUSES:
-                raise InvalidParameter(f"Invalid filter 'status={status}'")
-        self._check_values(filters)
-        wants_all = (
-            all_
-            or limit > 0
-            or any(filters.get(name) for name in ("status", "exited", "before", "since"))
+        wanted = ContainerFilters(
+            filters, self.containers.get_container, lambda ref: self.images.get(ref).id
         )
+        wants_all = all_ or limit > 0 or wanted.want_stopped
         found = [
             container
             for container in self.containers
-            if (wants_all or _is_running(container)) and self._passes_filters(container, filters)
+            if (wants_all or _is_running(container)) and wanted.passes(container)
         ]
         found.sort(key=lambda container: container.created, reverse=True)
         return [self._row(container) for container in (found[:limit] if limit > 0 else found)]
-
-    def _check_values(self, filters: Filters) -> None:
-        """Refuse exit codes, states of health and containers that there are not."""
-        for code in filters.get("exited", ()):
-            if not re.fullmatch(r"[+-]?[0-9]{1,18}", code, re.ASCII):
-                raise EngineError(f'strconv.Atoi: parsing "{code}": invalid syntax')
-        for health in filters.get("health", ()):
-            if health not in HEALTHS:
-                raise InvalidParameter(f"Unrecognised filter value for health: {health}")
-        for ref in (*filters.get("before", ()), *filters.get("since", ())):
-            try:
-                self.containers.get_container(ref)
-            except NotFound:
-                raise EngineError(f"no such container {ref}") from None
-
-    def _passes_filters(self, container: Container, filters: Filters) -> bool:
-        name = container.name.removeprefix("/")
-        listed = container.listed or container.snapshot()
-        networks = listed.networks
-        network_ids = {endpoint["NetworkID"] for endpoint in networks.values()}
-        exposed = container.config.exposed_ports or {}
-        checks: dict[str, Callable[[Sequence[str]], bool]] = {
-            "id": lambda wanted: any(self._is_only_id(container, one) for one in wanted),
-            "name": lambda wanted: matches(container.name, wanted) or matches(name, wanted),
-            "label": lambda wanted: has_labels(container.config.labels or {}, wanted),
-            "status": lambda wanted: listed.state.status in wanted,
-            "exited": lambda wanted: (
-                listed.state.status == "exited" and str(listed.state.exit_code) in wanted
-            ),
-            "network": lambda wanted: any(one in networks or one in network_ids for one in wanted),
-            "ancestor": lambda wanted: any(self._is_ancestor(container, one) for one in wanted),
-            "before": lambda wanted: all(
-                container.created < self.containers.get_container(one).created for one in wanted
-            ),
-            "since": lambda wanted: all(
-                container.created > self.containers.get_container(one).created for one in wanted
-            ),
-            "expose": lambda wanted: any(
-                one in exposed or f"{one}/tcp" in exposed for one in wanted
-            ),
-            "publish": lambda wanted: False,
-            "volume": lambda wanted: any(
-                one in (mount.get("Name"), mount["Destination"])
-                for mount in mount_documents(container)
-                for one in wanted
-            ),
-            "health": lambda wanted: "none" in wanted,
-            "is-task": lambda wanted: "true" not in wanted,
-        }
-        return all(
-            checks[key](wanted) for key, wanted in filters.items() if wanted and key in checks
-        )
-
-    def _is_only_id(self, container: Container, beginning: str) -> bool:
-        """Tell whether a container's id, and no other, begins so."""
-        fits = [one for one in self.containers if one.id.startswith(beginning)]
-        return fits == [container]
-
-    def _is_ancestor(self, container: Container, ref: str) -> bool:
-        try:
-            return self.images.get(ref).id == container.image_id
-        except (NotFound, InvalidParameter):
-            return False
 
     def _row(self, container: Container) -> Wire:
         listed = container.listed or container.snapshot()

@@ -19,6 +19,7 @@ from ipaddress import (
 )
 from typing import NamedTuple, Protocol
 
+from refimpl.errors import EngineError
 from refimpl.kernel.base import Address, InterfacePlan
 from refimpl.model.network import LinkTarget
 
@@ -81,8 +82,13 @@ class Driver(Protocol):
     allocates: bool
     """False for `host` and `null`: no pools and no addresses."""
 
-    def plan_network(self, network: DriverNetwork) -> DriverState:
+    def plan_network(self, network: DriverNetwork, former: DriverState | None) -> DriverState:
         """Check the options and decide what the network will be; touches nothing.
+
+        Args:
+            network: What is to be made.
+            former: The state of the network whose place it takes: each start makes a new
+                default network.
 
         Raises:
             EngineError: with the driver's own text.
@@ -91,10 +97,24 @@ class Driver(Protocol):
     def create_network(self, network: DriverNetwork, state: DriverState) -> None:
         """Make what belongs to the network; undone when it raises."""
 
+    def check_state(self, network: DriverNetwork, state: DriverState) -> None:
+        """Refuse, at boot, options or a state that did not come from `plan_network`.
+
+        Raises:
+            ValueError: what is wrong.
+        """
+
     def restore_networks(
         self, networks: Sequence[tuple[DriverNetwork, DriverState]]
-    ) -> tuple[OSError, ...]:
+    ) -> tuple[OSError | EngineError, ...]:
         """Make, at boot, what is missing of several networks; goes on past errors."""
+
+    def repair_network(self, network_id: str) -> None:
+        """Make what is missing of a network, since somebody else has removed it.
+
+        Raises:
+            OSError: the kernel refused.
+        """
 
     def delete_network(self, network_id: str, state: DriverState) -> None:
         """Remove what belongs to the network, whether or not it is known; repeatable."""
@@ -112,8 +132,12 @@ class Driver(Protocol):
         """Let a joined endpoint reach these targets and no others, where that needs to be said.
 
         Raises:
-            OSError: the firewall could not be changed.
+            OSError: the firewall could not be changed; what was open before still is.
         """
 
     def leave(self, network_id: str, endpoint_id: str) -> None:
-        """Note that the sandbox let the endpoint go."""
+        """Take back what `link` did, before the sandbox lets the endpoint go; repeatable.
+
+        Raises:
+            OSError: the firewall could not be changed; a further call tries again.
+        """

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Any
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 
 from refimpl.errors import EngineError, Forbidden
-from refimpl.kernel.base import BridgePlan, FirewallHole, FirewallNetwork, InterfacePlan, Kernel
+from refimpl.kernel.base import (
+    Address,
+    BridgePlan,
+    FirewallHole,
+    FirewallNetwork,
+    InterfacePlan,
+    Kernel,
+)
 from refimpl.libnetwork.drivers.base import (
     DriverEndpoint,
     DriverNetwork,
@@ -24,40 +29,18 @@ from refimpl.libnetwork.drivers.base import (
     IPAMData,
     JoinInfo,
 )
+from refimpl.libnetwork.drivers.bridge_options import (
+    BridgeConfig,
+    check_bridge_name,
+    given_addresses,
+    read_options,
+)
 from refimpl.libnetwork.ipam import overlaps
-from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.network import LinkTarget
 
 logger = logging.getLogger(__name__)
 
-BRIDGE_NAME = "com.docker.network.bridge.name"
-DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
-ENABLE_ICC = "com.docker.network.bridge.enable_icc"
-ENABLE_IP_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
-HOST_BINDING_IPV4 = "com.docker.network.bridge.host_binding_ipv4"
-INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
-MTU = "com.docker.network.driver.mtu"
-CONTAINER_IFACE_PREFIX = "com.docker.network.container_iface_prefix"
-
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _PORT_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
-_DOTTED_QUAD = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BridgeConfig:
-    """A bridge network's options after reading (moby: networkConfiguration)."""
-
-    bridge: str
-    is_creator: bool = True
-    """False: the bridge was there before the network and stays when the network goes."""
-    is_default: bool = False
-    mtu_bytes: int = 1500
-    icc: bool = True
-    ip_masquerade: bool = True
-    inhibit_ipv4: bool = False
-    prefix: str = "eth"
 
 
 @dataclass(slots=True)
@@ -92,6 +75,9 @@ def _random_hex(digits: int) -> str:
 class BridgeDriver:
     """The `bridge` driver.
 
+    `_lock` covers the tables and is held for no longer than a look at them: an allocation needs it.
+    Whoever changes the firewall holds `_writing` meanwhile, which can last as long as nft does.
+
     Args:
         kernel: Makes the bridges and the firewall.
         random_hex: Gives that many random hex digits, for the names of host links.
@@ -105,11 +91,14 @@ class BridgeDriver:
         self._random_hex = random_hex
         self._networks: dict[str, _BridgeNetwork] = {}
         self._host_names: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
 
     # -- networks --------------------------------------------------------------------------
-    def plan_network(self, network: DriverNetwork) -> DriverState:
+    def plan_network(self, network: DriverNetwork, former: DriverState | None) -> DriverState:
         """Check pools and options, and choose the bridge.
+
+        What a bridge gets that was there before is remembered, to be taken off it at the end.
 
         Raises:
             Forbidden: more than one subnet of a family, or a bridge or subnet of another network.
@@ -127,55 +116,80 @@ class BridgeDriver:
             raise EngineError(f"existing interface {config.bridge} is not a bridge")
         # the predefined network's bridge stays, as in 20.10; the option alone does not make one,
         # or the bridge of a user's network would be left behind
-        stays = config.is_default and network.name == "bridge"
-        is_creator = existing is None and not stays
-        return {"bridge": config.bridge, "is_creator": is_creator}
+        is_creator = existing is None and not (config.is_default and network.name == "bridge")
+        there = existing.addresses if existing is not None else ()
+        wanted = _bridge_addresses(network, config)
+        given = given_addresses(former) if former and former["bridge"] == config.bridge else ()
+        ours = [one for one in given if one in there] + [one for one in wanted if one not in there]
+        return {
+            "bridge": config.bridge,
+            "is_creator": is_creator,
+            "is_found": existing is not None and not existing.is_own_bridge,
+            "given": " ".join(map(str, ours)),
+        }
 
     def create_network(self, network: DriverNetwork, state: DriverState) -> None:
         """Make the bridge and its firewall rules; both are undone when it raises."""
+        entry = _BridgeNetwork(network, _config_of(network, state))
         with self._lock:
-            entry = _BridgeNetwork(network, _config_of(network, state))
             self._refuse_conflicts(network, entry.config)
             self._networks[network.id] = entry
-            try:
-                self._kernel.create_bridge(_bridge_plan(entry))
-                self._apply_firewall()
-            except BaseException:
-                self._undo_create(entry)
-                raise
+        try:
+            self._kernel.create_bridge(_bridge_plan(entry))
+            self._write_firewall()
+        except BaseException:
+            self._undo_create(entry, state)
+            raise
+
+    def check_state(self, network: DriverNetwork, state: DriverState) -> None:
+        """Refuse options or a state that did not come from `plan_network`.
+
+        Raises:
+            ValueError: what is wrong.
+        """
+        try:
+            _config_of(network, state)
+        except (KeyError, EngineError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
 
     def restore_networks(
         self, networks: Sequence[tuple[DriverNetwork, DriverState]]
-    ) -> tuple[OSError, ...]:
+    ) -> tuple[OSError | EngineError, ...]:
         """Make the bridges that are missing and write the firewall once for all of them."""
-        failures: list[OSError] = []
+        failures: list[OSError | EngineError] = []
+        entries = [
+            _BridgeNetwork(network, _config_of(network, state)) for network, state in networks
+        ]
         with self._lock:
-            for network, state in networks:
-                entry = _BridgeNetwork(network, _config_of(network, state))
-                # known even when its bridge fails: its subnet is taken, and it can be deleted
-                self._networks[network.id] = entry
-                try:
-                    self._kernel.create_bridge(_bridge_plan(entry))
-                except OSError as error:
-                    failures.append(error)
+            # known even when its bridge fails: its subnet is taken, and it can be deleted
+            self._networks.update({entry.network.id: entry for entry in entries})
+        for entry in entries:
             try:
-                self._apply_firewall()
+                self._kernel.create_bridge(_bridge_plan(entry))
             except OSError as error:
                 failures.append(error)
+        try:
+            self._write_firewall()
+        except OSError as error:
+            failures.append(error)
         return tuple(failures)
 
+    def repair_network(self, network_id: str) -> None:
+        """Make the bridge again, with its addresses; the firewall goes by its name."""
+        self._kernel.create_bridge(_bridge_plan(self._networks[network_id]))
+
     def delete_network(self, network_id: str, state: DriverState) -> None:
-        """Remove the bridge if the network made it, and the network's firewall rules."""
+        """Remove the bridge if the network made it, else what it was given, and the rules."""
+        self._remove_bridge(state)
         with self._lock:
-            if state["is_creator"]:
-                self._kernel.delete_link(str(state["bridge"]))
             entry = self._networks.pop(network_id, None)
-            try:
-                self._apply_firewall()
-            except BaseException:
-                if entry is not None:
+        try:
+            self._write_firewall()
+        except BaseException:
+            if entry is not None:
+                with self._lock:
                     self._networks[network_id] = entry
-                raise
+            raise
 
     # -- endpoints -------------------------------------------------------------------------
     def create_endpoint(self, network_id: str, endpoint: DriverEndpoint) -> EndpointPlan:
@@ -199,10 +213,16 @@ class BridgeDriver:
         return EndpointPlan(mac=mac, host_name=host_name)
 
     def delete_endpoint(self, network_id: str, endpoint_id: str) -> None:
-        """Forget an endpoint and free the name of its link."""
+        """Forget an endpoint and free the name of its link.
+
+        If its links' holes could not be closed, they go with the next change of the firewall.
+        """
         with self._lock:
             entry = self._networks.get(network_id)
-            plan = None if entry is None else entry.endpoints.pop(endpoint_id, None)
+            if entry is None:
+                return
+            entry.holes.pop(endpoint_id, None)
+            plan = entry.endpoints.pop(endpoint_id, None)
             if plan is not None:
                 self._host_names.discard(plan.host_name)
 
@@ -226,29 +246,48 @@ class BridgeDriver:
             entry = self._networks[network_id]
             if entry.config.icc or not entry.config.is_default:
                 return
-            before = entry.holes.pop(endpoint_id, ())
-            holes = tuple(_holes(entry.endpoints[endpoint_id], targets))
-            if holes:
-                entry.holes[endpoint_id] = holes
-            if holes != before:
-                self._apply_firewall()
+            plan = entry.endpoints[endpoint_id]
+        self._change_holes(entry, endpoint_id, tuple(_holes(plan, targets)))
 
     def leave(self, network_id: str, endpoint_id: str) -> None:
-        """Close the holes of the endpoint's links; the pair went with the sandbox's interface."""
+        """Close the holes of the endpoint's links; the pair goes with the sandbox's interface."""
         with self._lock:
             entry = self._networks.get(network_id)
-            if entry is not None and entry.holes.pop(endpoint_id, ()):
-                self._apply_firewall()
+        if entry is not None:
+            self._change_holes(entry, endpoint_id, ())
 
     # -- inside ----------------------------------------------------------------------------
-    def _undo_create(self, entry: _BridgeNetwork) -> None:
-        del self._networks[entry.network.id]
+    def _change_holes(
+        self, entry: _BridgeNetwork, endpoint_id: str, holes: tuple[FirewallHole, ...]
+    ) -> None:
+        with self._lock:
+            before = entry.holes.get(endpoint_id, ())
+            if holes == before:
+                return
+            entry.holes[endpoint_id] = holes
         try:
-            if entry.config.is_creator:
-                self._kernel.delete_link(entry.config.bridge)
-            self._apply_firewall()
+            self._write_firewall()
+        except BaseException:
+            with self._lock:
+                entry.holes[endpoint_id] = before
+            raise
+
+    def _undo_create(self, entry: _BridgeNetwork, state: DriverState) -> None:
+        with self._lock:
+            del self._networks[entry.network.id]
+        try:
+            if entry.network.name != "bridge":
+                self._remove_bridge(state)
+            self._write_firewall()
         except OSError:
             logger.exception("bridge %s stays until the next start", entry.config.bridge)
+
+    def _remove_bridge(self, state: DriverState) -> None:
+        given = given_addresses(state)
+        if state["is_creator"]:
+            self._kernel.delete_link(str(state["bridge"]))
+        elif given:
+            self._kernel.take_addresses(str(state["bridge"]), given)
 
     def _free_host_name(self) -> str:
         while True:
@@ -273,20 +312,27 @@ class BridgeDriver:
                     f"network {other.network.id} ({other.config.bridge}): {reason}"
                 )
 
-    def _apply_firewall(self) -> None:
-        self._kernel.apply_firewall(
-            [
-                FirewallNetwork(
-                    bridge=entry.config.bridge,
-                    subnets=tuple(data.pool for data in _active_pools(entry.network)),
-                    internal=entry.network.internal,
-                    masquerade=entry.config.ip_masquerade,
-                    icc=entry.config.icc,
-                    holes=tuple(hole for holes in entry.holes.values() for hole in holes),
-                )
-                for entry in self._networks.values()
-            ]
-        )
+    def _write_firewall(self) -> None:
+        """Bring the firewall to what the tables say, one writer after the other.
+
+        Raises:
+            OSError: it could not be changed.
+        """
+        with self._writing:
+            with self._lock:
+                wanted = [_firewall_network(entry) for entry in self._networks.values()]
+            self._kernel.apply_firewall(wanted)
+
+
+def _firewall_network(entry: _BridgeNetwork) -> FirewallNetwork:
+    return FirewallNetwork(
+        bridge=entry.config.bridge,
+        subnets=tuple(data.pool for data in _active_pools(entry.network)),
+        internal=entry.network.internal,
+        masquerade=entry.config.ip_masquerade,
+        icc=entry.config.icc,
+        holes=tuple(hole for holes in entry.holes.values() for hole in holes),
+    )
 
 
 def _holes(plan: InterfacePlan, targets: Sequence[LinkTarget]) -> Iterator[FirewallHole]:
@@ -316,83 +362,33 @@ def _pools_overlap(one: Sequence[IPAMData], other: Sequence[IPAMData]) -> bool:
     return any(overlaps(a.pool, b.pool) for a in one for b in other)
 
 
+def _bridge_addresses(network: DriverNetwork, config: BridgeConfig) -> tuple[Address, ...]:
+    return tuple(
+        data.gateway
+        for data in _active_pools(network)
+        if not (config.inhibit_ipv4 and data.gateway.version == 4)
+    )
+
+
 def _bridge_plan(entry: _BridgeNetwork) -> BridgePlan:
-    addresses: list[IPv4Interface | IPv6Interface] = []
-    for data in _active_pools(entry.network):
-        if not (entry.config.inhibit_ipv4 and data.gateway.version == 4):
-            addresses.append(data.gateway)
-    return BridgePlan(name=entry.config.bridge, addresses=tuple(addresses))
+    return BridgePlan(
+        name=entry.config.bridge,
+        addresses=_bridge_addresses(entry.network, entry.config),
+        given=entry.config.given,
+    )
 
 
 def _config_of(network: DriverNetwork, state: DriverState) -> BridgeConfig:
-    values: dict[str, Any] = _read_options(network.options)
-    values.update(bridge=str(state["bridge"]), is_creator=bool(state["is_creator"]))
+    values = read_options(network.options)
+    values["bridge"] = str(state["bridge"])
+    values["is_creator"] = bool(state["is_creator"])
+    values["given"] = given_addresses(state)
     return BridgeConfig(**values)
 
 
 def _parse_options(network: DriverNetwork) -> BridgeConfig:
-    values = _read_options(network.options)
+    values = read_options(network.options)
     if not values.get("bridge"):
         values["bridge"] = f"br-{network.id[:12]}"
-    _check_bridge_name(values["bridge"])
+    check_bridge_name(values["bridge"])
     return BridgeConfig(**values)
-
-
-def _check_bridge_name(name: str) -> None:
-    """Refuse what the kernel refuses as a link's name, in the words that 20.10 passes on."""
-    if len(name.encode()) > INTERFACE_NAME_BYTES_MAX:
-        raise EngineError(
-            "failed to check bridge interface existence: numerical result out of range"
-        )
-    if name in {".", ".."} or re.search(r"[/:\s\0]", name):
-        raise EngineError("invalid argument")
-
-
-def _read_options(options: Mapping[str, str]) -> dict[str, Any]:
-    """Read the driver's labels; unknown ones are kept in inspect and ignored here.
-
-    Mirrors: networkConfiguration.fromLabels (v20.10).
-    """
-    values: dict[str, Any] = {}
-    booleans = {
-        ENABLE_IP_MASQUERADE: "ip_masquerade",
-        ENABLE_ICC: "icc",
-        INHIBIT_IPV4: "inhibit_ipv4",
-        DEFAULT_BRIDGE: "is_default",
-    }
-    for label, value in options.items():
-        if label == BRIDGE_NAME:
-            values["bridge"] = value
-        elif label == MTU:
-            values["mtu_bytes"] = _parse_mtu(value)
-        elif label in booleans:
-            values[booleans[label]] = _parse_bool(label, value)
-        elif label == CONTAINER_IFACE_PREFIX and value:
-            values["prefix"] = value
-        elif label == HOST_BINDING_IPV4 and _DOTTED_QUAD.fullmatch(value) is None:
-            raise EngineError(f"failed to parse {label} value: {value} (nil ip)")
-    return values
-
-
-def _parse_bool(label: str, value: str) -> bool:
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise EngineError(
-        f'failed to parse {label} value: {value} (strconv.ParseBool: parsing "{value}": '
-        "invalid syntax)"
-    )
-
-
-def _parse_mtu(value: str) -> int:
-    if re.fullmatch(r"[+-]?[0-9]+", value) is None:
-        raise EngineError(
-            f'failed to parse {MTU} value: {value} (strconv.Atoi: parsing "{value}": '
-            "invalid syntax)"
-        )
-    mtu_bytes = int(value)
-    if mtu_bytes < 0:
-        raise EngineError(f"invalid MTU number: {mtu_bytes}")
-    # 0 is "not said", as in Go
-    return mtu_bytes or 1500

@@ -1,6 +1,9 @@
-"""What `host` and `null` have in common: one network, and nothing to make or to allocate on it.
+"""Drivers `host` and `null`: one network each, and nothing to make or to allocate on it.
 
-Mirrors: libnetwork drivers/host/host.go and drivers/null/null.go (v20.10), which are alike, too.
+On `host` containers are in the daemon's own namespace, on `null` (network `none`) they have a
+loopback interface and nothing else. That is the sandbox's business: the drivers are alike.
+
+Mirrors: libnetwork drivers/host/host.go and drivers/null/null.go (v20.10).
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from refimpl.errors import Forbidden
+from refimpl.errors import EngineError, Forbidden
 from refimpl.libnetwork.drivers.base import (
     DriverEndpoint,
     DriverNetwork,
@@ -20,16 +23,20 @@ from refimpl.model.network import LinkTarget
 
 
 class SingleNetworkDriver:
-    """A driver with one network at most, whose endpoints are only names; subclasses name it."""
+    """A driver with one network at most, whose endpoints are only names.
 
-    name = ""
+    Args:
+        name: `host` or `null`.
+    """
+
     allocates = False
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._network_id: str | None = None
         self._lock = threading.Lock()
 
-    def plan_network(self, network: DriverNetwork) -> DriverState:
+    def plan_network(self, network: DriverNetwork, former: DriverState | None) -> DriverState:
         """Refuse a second network.
 
         Raises:
@@ -51,13 +58,23 @@ class SingleNetworkDriver:
                 raise Forbidden(f'only one instance of "{self.name}" network is allowed')
             self._network_id = network.id
 
+    def check_state(self, network: DriverNetwork, state: DriverState) -> None:
+        """Accept any: there is nothing to remember."""
+
     def restore_networks(
         self, networks: Sequence[tuple[DriverNetwork, DriverState]]
-    ) -> tuple[OSError, ...]:
+    ) -> tuple[OSError | EngineError, ...]:
         """Note the only network again."""
+        failures: list[EngineError] = []
         for network, state in networks:
-            self.create_network(network, state)
-        return ()
+            try:
+                self.create_network(network, state)
+            except EngineError as error:
+                failures.append(error)
+        return tuple(failures)
+
+    def repair_network(self, network_id: str) -> None:
+        """Make nothing: there is nothing that could be missing."""
 
     def delete_network(self, network_id: str, state: DriverState) -> None:
         """Forget the network."""

@@ -66,7 +66,7 @@ def test_release_is_held_to_allocate(release_s, is_met):
 
 @pytest.mark.parametrize(
     ("version", "share"),
-    [("1.13.1", 1 / 4), ("20.10.24+dfsg1", 1 / 4), ("26.1.5+dfsg1", 1 / 8), ("28.5.2", 1 / 20)],
+    [("1.13.1", 1 / 4), ("20.10.24+dfsg1", 1 / 4), ("26.1.5+dfsg1", 1 / 8), ("28.5.2", 1 / 6)],
 )
 def test_share_of_docker_depends_on_its_release(version, share):
     assert max_to_docker(replace(DOCKER, version=version)) == share
@@ -75,7 +75,7 @@ def test_share_of_docker_depends_on_its_release(version, share):
 def test_every_docker_of_the_run_is_a_bar_and_each_network_has_its_own():
     samples = {metric("reference", net): [[0.001]] * 5 for net in (BRIDGE, USER)}
     samples |= {metric("docker", net): [[0.005]] * 5 for net in (BRIDGE, USER)}
-    samples |= {metric("docker-28.5", net): [[0.019]] * 5 for net in (BRIDGE, USER)}
+    samples |= {metric("docker-28.5", net): [[0.0059]] * 5 for net in (BRIDGE, USER)}
     bars = bars_of(samples, engines=(REFERENCE, DOCKER, NEWER))
     for network in (BRIDGE, USER):
         assert bars[network, "allocate to docker-20.10's"].is_met

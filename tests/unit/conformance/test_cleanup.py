@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from conformance.engines import cleanup, managed
-from conformance.engines.cleanup import sweep
+from conformance.engines.cleanup import record_external, sweep
+from conformance.engines.external import ExternalEngine
+from conformance.engines.factory import make_engine
 from conformance.engines.managed import container_cgroups
 from conformance.engines.processes import remove_cgroups, remove_empty_cgroups, start_time
 from conformance.runner import RunRequest, default_workers, pytest_command
@@ -33,6 +35,38 @@ def leave(root: Path, name: str = "abc123", **facts: Any) -> Path:
 
 def me() -> dict[str, Any]:
     return {"owner": os.getpid(), "owner_start": start_time(os.getpid())}
+
+
+@pytest.fixture
+def hasty_worker(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run's folder that another worker takes away each of the first three times it is made."""
+    workspace, make = root / "netinit-abc123", os.mkdir
+    taken: list[Any] = []
+
+    def make_and_take_away(path: Any, *options: Any) -> None:
+        make(path, *options)
+        if Path(path) == workspace and len(taken) < 3:
+            taken.append(path)
+            workspace.rmdir()
+
+    monkeypatch.setattr(os, "mkdir", make_and_take_away)
+    return workspace
+
+
+def test_engine_is_started_although_a_worker_that_ends_takes_the_runs_folder_away(
+    hasty_worker, monkeypatch
+):
+    engine = make_engine("reference", run_id="abc123", workspace=hasty_worker)
+    monkeypatch.setattr(engine, "why_unavailable", lambda: "")
+    monkeypatch.setattr(engine, "_launch", lambda: None)
+    monkeypatch.setattr(managed, "make_machine", lambda *_: None)
+    engine.start()
+    assert (hasty_worker / "reference" / "engine.json").exists()
+
+
+def test_external_engine_is_recorded_although_a_worker_takes_the_runs_folder_away(hasty_worker):
+    record = record_external(hasty_worker, ExternalEngine("unix:///nowhere"), "abc123")
+    assert json.loads(record.read_text())["run_id"] == "abc123"
 
 
 def test_left_over_of_a_dead_run_is_taken_away(root):

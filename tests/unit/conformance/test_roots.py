@@ -11,7 +11,6 @@ from conformance.engines import roots
 from conformance.engines.roots import (
     RootSettings,
     engines_folder,
-    entering,
     needs_root,
     read_marker,
     tree_of,
@@ -125,14 +124,6 @@ def test_own_program_serves_where_its_version_is_the_wanted_one(tmp_path, prints
 def test_no_own_program_needs_the_root(tmp_path):
     own = RootSettings(suite="bookworm", install=("docker.io",), own="==20.10.*")
     assert needs_root(str(tmp_path / "nothing"), own) is True
-
-
-def test_engine_in_a_root_is_started_by_words_of_its_own(tmp_path):
-    words = entering(tmp_path / "a:b,c", tmp_path / "folder", "/sys/x")
-    assert words[:4] == ["unshare", "--mount", "--propagation", "private"]
-    assert words[-3:] == [f"{tmp_path}/a:b,c", f"{tmp_path}/folder", "/sys/x"]
-    assert Path(words[5]).name == "enter_root.sh"
-    assert Path(words[5]).exists()
 
 
 def test_engine_without_its_root_is_unavailable(monkeypatch):

@@ -15,6 +15,8 @@ from refimpl.daemon.backend import Backend, WaitResult
 from refimpl.errors import Conflict, EngineError, NotFound, NotModified
 from tests.unit.refimpl.raw_http import WAIT_S
 
+FAKE_INFO = {"ID": "fake", "SecurityOptions": ["name=seccomp,profile=default"]}
+
 
 class FakeSession:
     """A process's streams: the test plays the process."""
@@ -125,7 +127,7 @@ class FakeBackend:
     def info(self) -> dict[str, Any]:
         if self.broken is not None:
             raise self.broken
-        return {"ID": "fake"}
+        return dict(FAKE_INFO)
 
     def events_subscribe(self, **asked: Any) -> FakeEvents:
         self.calls.append(("events", asked))
@@ -215,6 +217,9 @@ class FakeBackend:
         if self.imported == b"bad":
             raise EngineError("Error processing tar file(exit status 1): unexpected EOF")
         yield {"status": "sha256:" + "1" * 64}
+
+    def image_pull(self, name: str, tag: str) -> Iterator[dict[str, Any]]:
+        raise NotFound(f"pull access denied for {name}:{tag}")
 
     def image_load(self, stream: BinaryIO, *, quiet: bool) -> Iterator[dict[str, Any]]:
         self.imported = stream.read()

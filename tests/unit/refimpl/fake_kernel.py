@@ -14,15 +14,18 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from refimpl.kernel.base import (
+    Address,
     BridgePlan,
     FirewallNetwork,
     GatewayPlan,
     InterfacePlan,
     Link,
+    LinkGone,
     OverlayPlan,
     SandboxPlan,
     Subnet,
 )
+from refimpl.limits import ENGINE_FILE_BYTES_MAX
 
 
 @dataclass
@@ -96,7 +99,16 @@ class FakeKernel:
         self._do("create_bridge")
         if plan.name not in self.bridges:
             self.own_bridges.add(plan.name)
-        self.bridges[plan.name] = plan
+        there = self.bridges[plan.name].addresses if plan.name in self.bridges else ()
+        stay = [one for one in there if one not in plan.given and one not in plan.addresses]
+        addresses = (*stay, *plan.addresses)
+        self.bridges[plan.name] = BridgePlan(name=plan.name, addresses=addresses)
+
+    def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
+        self._do("take_addresses")
+        if name in self.bridges:
+            left = tuple(one for one in self.bridges[name].addresses if one not in addresses)
+            self.bridges[name] = BridgePlan(name=name, addresses=left)
 
     def delete_link(self, name: str) -> None:
         self._do("delete_link")
@@ -108,9 +120,6 @@ class FakeKernel:
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         self._do("apply_firewall")
         self.firewall = tuple(networks)
-
-    def remove_firewall(self) -> None:
-        self.firewall = None
 
     def expect_sandbox(self) -> None:
         """Nothing is to be seen of it."""
@@ -144,6 +153,8 @@ class FakeKernel:
         self._do("add_interface")
         sandbox = self.sandboxes[key]
         assert plan.name not in sandbox.interfaces
+        if gateway.interface not in {None, plan.name, *sandbox.interfaces}:
+            raise LinkGone("set the route", str(gateway.interface))
         self._check_new((plan,))
         sandbox.interfaces[plan.name] = plan
         sandbox.gateway = gateway
@@ -153,6 +164,8 @@ class FakeKernel:
         sandbox = self.sandboxes[key]
         plan = sandbox.interfaces.pop(name, None)
         assert plan is None or plan.host_name == host_name
+        if gateway.interface not in {None, *sandbox.interfaces}:
+            raise LinkGone("set the route", str(gateway.interface))
         sandbox.gateway = gateway
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
@@ -184,10 +197,8 @@ class FakeKernel:
         self.host_keys.discard(target)
         self.mounts.pop(target, None)
 
-    def mounts_below(self, directory: str) -> tuple[str, ...]:
-        return tuple(
-            sorted((m for m in self.mounts if Path(m).is_relative_to(directory)), reverse=True)
-        )
+    def check_propagation(self, source: str, propagation: str) -> None:
+        """Each mount of the host is shared."""
 
     def close(self) -> None:
         pass
@@ -196,7 +207,7 @@ class FakeKernel:
         taken = set(self._veths())
         for plan in plans:
             if plan.bridge not in self.bridges:
-                raise OSError(errno.ENODEV, plan.bridge)
+                raise LinkGone("create a pair", plan.bridge)
             if plan.host_name in taken:
                 raise FileExistsError(errno.EEXIST, plan.host_name)
             taken.add(plan.host_name)
@@ -220,13 +231,19 @@ class FakeFiles:
         self._note(path)
         self.content[path] = content
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, bytes_max: int = ENGINE_FILE_BYTES_MAX) -> bytes:
         try:
-            return self.content[path]
+            content = self.content[path]
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, path) from None
+        if len(content) > bytes_max:
+            raise OSError(errno.EFBIG, f"{path} is larger than {bytes_max} bytes")
+        return content
 
     def make_directory(self, path: str, *, mode: int = 0o710) -> None:
+        pass
+
+    def make_mount_source(self, path: str) -> None:
         pass
 
     def remove(self, path: str) -> None:

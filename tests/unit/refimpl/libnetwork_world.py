@@ -7,12 +7,12 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
-from refimpl.kernel.faults import Recorder
 from refimpl.libnetwork.controller import Controller, ControllerConfig
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
 from refimpl.libnetwork.store import Snapshot, SQLiteStore
 from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions, SandboxOptions
+from tests.faults import Recorder
 from tests.unit.refimpl.fake_kernel import FakeFiles, FakeKernel
 
 NETNS = "/run/x/netns"
@@ -48,7 +48,7 @@ class World:
                 uncounted=("close", "links", "host_subnets", "sandbox_keys", "sweep"),
             ),
             files=recorder.wrap(self.files, "files", uncounted=("read",)),
-            store=recorder.wrap(self.store, "store", uncounted=("close", "load")),
+            store=recorder.wrap(self.store, "store", uncounted=("close", "load", "write_back")),
             config=ControllerConfig(netns_directory=NETNS, **config),
         )
         self._controllers.append(controller)
@@ -78,7 +78,7 @@ class World:
         assert {rule.bridge for rule in self.kernel.firewall} == bridges
         for network in networks:
             assert network.endpoints() == ()
-            assert network.records.all_names() == ()
+            assert not network.records
             for info in network.pools:
                 own = {info.gateway.ip}
                 first = map(ip_address, map(str, islice(info.pool.subnet.hosts(), 20)))

@@ -11,6 +11,11 @@ import pytest
 from tests.unit.refimpl.api_fake import FakeBackend, serving
 from tests.unit.refimpl.raw_http import Client
 
+NO_MANAGER = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
+    "this node to swarm and try again."
+)
+
 
 @pytest.fixture
 def backend() -> FakeBackend:
@@ -34,6 +39,12 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
         ("POST", "/containers/a/stop?t=0", None, ("stop", "a", 0)),
         ("POST", "/containers/a/kill?signal=HUP", None, ("kill", "a", "HUP")),
         ("POST", "/containers/a/resize?h=10&w=20", None, ("resize", "a", 10, 20)),
+        # of the sizes the kernel gets 16 bits, as from Docker
+        ("POST", "/containers/a/resize?h=70000&w=-1", None, ("resize", "a", 4464, 65535)),
+        ("POST", "/exec/e/resize?h=-5&w=4294967298", None, ("exec_resize", "e", 65531, 2)),
+        # a wait has an end, if a late one
+        ("POST", "/containers/a/stop?t=9223372036854775807", None, ("stop", "a", (1 << 31) - 1)),
+        ("POST", "/containers/a/restart?t=-99", None, ("container_restart", "a", -1)),
         ("POST", "/networks/n/connect", b'{"Container":"c"}', ("connect", "n", {"Container": "c"})),
         ("POST", "/networks/create", b'{"Name":"n"}', ("network", {"Name": "n"})),
         (
@@ -61,6 +72,7 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
         ("POST", "/networks/n/disconnect", b"{}", ("network_disconnect", "n", {})),
         ("DELETE", "/networks/n", None, ("network_remove", "n")),
         ("POST", "/networks/prune", None, ("networks_prune", {})),
+        ("POST", "/images/prune", None, ("images_prune", {})),
         ("GET", "/images/json?all=1", None, ("image_list", {"all_": True, "filters": {}})),
         ("GET", "/images/i/history", None, ("image_history", "i")),
         ("POST", "/images/a/b/tag?repo=c&tag=d", None, ("image_tag", "a/b", "c", "d")),
@@ -142,20 +154,36 @@ def test_an_endpoint_passes_on_what_it_was_asked(
             400,
             'invalid value for verbose: zz: strconv.ParseBool: parsing "zz": invalid syntax',
         ),
+        ("POST", "/swarm/leave", None, 503, "This node is not part of a swarm"),
+        ("POST", "/swarm/leave?force=1", b"{}", 503, "This node is not part of a swarm"),
+        ("GET", "/swarm", None, 503, NO_MANAGER),
+        ("POST", "/swarm/unlock", b"{}", 503, NO_MANAGER),
+        ("POST", "/swarm/update?version=1", b"{}", 503, NO_MANAGER),
+        ("POST", "/services/create", b"{}", 503, NO_MANAGER),
+        ("POST", "/services/create", None, 400, "got EOF while reading request body"),
+        ("POST", "/nodes/x/update?version=1", b"{}", 503, NO_MANAGER),
+        ("GET", "/services/x/logs?stdout=1", None, 503, NO_MANAGER),
         (
-            "POST",
-            "/images/create?fromImage=busybox",
+            "GET",
+            "/networks?filters=" + quote('{"id":["' + "x" * 70_000 + '"]}'),
             None,
-            404,
-            "pull access denied for busybox:latest: this engine has no registry to pull from; "
-            "use docker load or docker import",
+            400,
+            "filters are longer than 65536 bytes",
         ),
         (
             "POST",
-            "/images/create?fromImage=BAD",
+            "/containers/a/stop?t=" + "9" * 5000,
             None,
-            400,
-            "invalid reference format: repository name must be lowercase",
+            500,
+            f'strconv.Atoi: parsing "{"9" * 5000}": value out of range',
+        ),
+        ("GET", "/containers/nope/logs?stdout=1&x=%00%ff", None, 404, "No such container: nope"),
+        (
+            "POST",
+            "/images/create?fromImage=busybox&tag=1",
+            None,
+            404,
+            "pull access denied for busybox:1",
         ),
         (
             "POST",
@@ -171,6 +199,14 @@ def test_an_endpoint_refuses_as_docker_does(
 ) -> None:
     reply = client.request(method, target, body)
     assert (reply.status, reply.message) == (status, message)
+
+
+def test_a_host_config_at_an_old_clients_start_is_refused_and_not_ignored(client: Client) -> None:
+    reply = client.request("POST", "/v1.23/containers/a/start", b'{"NetworkMode":"x"}')
+    assert (reply.status, reply.body) == (
+        501,
+        b"this engine takes no HostConfig at a start, as API 1.23 and older did\n",
+    )
 
 
 def test_an_image_is_imported_from_a_streamed_body(backend: FakeBackend, client: Client) -> None:

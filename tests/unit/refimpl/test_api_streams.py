@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
-from refimpl.daemon.backend import WaitResult
+from refimpl.api import streams
 from refimpl.errors import EngineError
 from tests.unit.refimpl.api_fake import FakeBackend, FakeSession, serving
 from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
@@ -153,6 +155,19 @@ def test_the_end_of_the_process_is_an_end_and_no_reset_while_input_is_unread(
     blocked.set()
 
 
+def test_a_client_may_still_write_when_its_session_has_ended(
+    backend: FakeBackend, client: Client
+) -> None:
+    """It may be typing: as with Docker that is no broken pipe."""
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    backend.session.end()
+    assert client.rest() == b""
+    assert backend.session.detached.wait(WAIT_S)
+    for _ in range(3):
+        client.send(b"typed\n")
+
+
 def test_a_slow_reader_gets_everything(backend: FakeBackend, client: Client) -> None:
     """More than the socket holds: the server has to wait for the reader, in partial writes."""
     client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
@@ -167,27 +182,6 @@ def test_a_slow_reader_gets_everything(backend: FakeBackend, client: Client) -> 
     assert client.rest() == b""
 
 
-def test_detach_keys_leave_a_terminal(backend: FakeBackend, client: Client) -> None:
-    backend.session.tty = True
-    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
-    client.head()
-    client.send(b"ls\x10")
-    client.send(b"\x11")
-    assert client.rest() == b""
-    assert backend.session.detached.is_set()
-    assert not backend.session.stdin_closed.is_set()
-    assert backend.session.stdin == b"ls"
-
-
-def test_without_a_terminal_detach_keys_are_input(backend: FakeBackend, client: Client) -> None:
-    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
-    client.head()
-    client.send(b"\x10\x11")
-    client.sock.shutdown(socket.SHUT_WR)
-    assert backend.session.stdin_closed.wait(WAIT_S)
-    assert backend.session.stdin == b"\x10\x11"
-
-
 @pytest.mark.parametrize(
     ("target", "status", "text"),
     [
@@ -197,7 +191,6 @@ def test_without_a_terminal_detach_keys_are_input(backend: FakeBackend, client: 
             409,
             b"container paused is paused, unpause the container before attach\r\n",
         ),
-        ("/containers/c/attach?detachKeys=zz", 400, b"Invalid detach keys (zz) provided\r\n"),
     ],
 )
 def test_a_failed_attach_is_a_raw_stream_with_a_status(
@@ -212,7 +205,156 @@ def test_a_failed_attach_is_a_raw_stream_with_a_status(
     )
 
 
+@pytest.mark.parametrize(
+    ("headers", "pieces"),
+    [
+        ({"Content-Length": "2"}, [b"{}"]),
+        ({"Content-Length": "2"}, [b"", b"{}"]),
+        ({"Content-Length": "4"}, [b"{}", b"{}"]),
+        ({"Transfer-Encoding": "chunked"}, [b"2\r\n{}\r\n0\r\n\r\n"]),
+        ({"Transfer-Encoding": "chunked"}, [b"2\r\n{}\r\n", b"0\r\n\r\n"]),
+        ({"Transfer-Encoding": "chunked"}, [b"", b"0\r\n\r\n"]),
+        ({"Transfer-Encoding": "chunked"}, [b"2\r\n{}\r\n"]),
+    ],
+)
+def test_the_body_of_an_attach_is_no_input(
+    backend: FakeBackend, client: Client, headers: dict[str, str], pieces: list[bytes]
+) -> None:
+    """dockerode sends one each time; after the first chunk of an open one it sends bare input."""
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE | headers) + pieces[0])
+    if "Content-Length" in headers:  # the answer waits for a body of a declared length
+        for piece in pieces[1:]:
+            client.send(piece)
+    assert client.head().status == 101
+    if "Transfer-Encoding" in headers:
+        for piece in pieces[1:]:
+            client.send(piece)
+            _wait_until_read(client.sock)
+    client.send(b"typed")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"typed"
+
+
+def _wait_until_read(sock: socket.socket) -> None:
+    """Wait until the server has taken what was sent, so that the next piece comes apart."""
+    deadline = time.monotonic() + WAIT_S
+    while struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_an_attach_whose_body_breaks_off_leaves_the_session(
+    backend: FakeBackend, path: Path
+) -> None:
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE | {"Content-Length": "9"}))
+    assert backend.session.detached.wait(WAIT_S)
+    assert backend.session.stdin == b""
+
+
+def test_clients_that_hang_up_while_their_process_takes_no_input_leave_no_thread(
+    backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A created container: there is no process yet, so input and output wait, and nobody reads."""
+    monkeypatch.setattr(streams, "API_LAST_INPUT_WAIT_S", 0.2)
+    sessions = [FakeSession() for _ in range(20)]
+    for session in sessions:
+        monkeypatch.setattr(session, "write", lambda _, one=session: one.detached.wait(WAIT_S * 3))
+    left = iter(sessions)
+    monkeypatch.setattr(backend, "container_attach", lambda *_, **__: next(left), raising=False)
+    with Client(path) as idle:
+        assert idle.request("GET", "/_ping").status == 200
+        before = threading.active_count()
+        clients = [Client(path) for _ in sessions]
+        for client in clients:
+            client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+            client.head()
+            client.send(b"typed too early")
+        for client in clients:
+            client.sock.close()
+        assert all(session.detached.wait(WAIT_S) for session in sessions)
+        deadline = time.monotonic() + WAIT_S
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert threading.active_count() == before
+
+
+def test_what_a_client_sent_before_it_left_still_comes(
+    backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = backend.session
+    left = threading.Event()
+    was_detached = []
+
+    def write(data: bytes) -> None:
+        assert left.wait(WAIT_S)
+        time.sleep(0.2)  # the hang-up has been seen by now
+        was_detached.append(session.detached.is_set())
+        session.stdin += data
+
+    monkeypatch.setattr(session, "write", write)
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+        client.head()
+        client.send(b"last words")
+    left.set()
+    assert session.detached.wait(WAIT_S)
+    assert (session.stdin, was_detached) == (b"last words", [False])
+    assert session.stdin_closed.is_set()
+
+
+def test_what_a_client_sent_comes_also_if_it_left_before_its_session_began(
+    backend: FakeBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = backend.session
+    write = session.write
+    was_detached = []
+
+    def late_write(data: bytes) -> None:
+        time.sleep(0.1)
+        was_detached.append(session.detached.is_set())
+        write(data)
+
+    monkeypatch.setattr(session, "write", late_write)
+    with Client(path) as client:
+        client.send(request_bytes("POST", ATTACH, headers=UPGRADE) + b"last words")
+        client.head()
+    assert session.detached.wait(WAIT_S)
+    assert (session.stdin, was_detached) == (b"last words", [False])
+
+
+def test_input_that_cannot_be_carried_ends_the_session_and_is_logged(
+    backend: FakeBackend,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_data: bytes) -> None:
+        raise RuntimeError("the pipe is on fire")
+
+    monkeypatch.setattr(backend.session, "write", fail)
+    client.send(request_bytes("POST", ATTACH, headers=UPGRADE))
+    client.head()
+    client.send(b"typed")
+    assert client.rest() == b""
+    assert backend.session.detached.is_set()
+    assert "could not be carried" in caplog.text
+
+
 # ------------------------------------------------------------------------------------------ exec
+
+
+def test_an_execs_start_needs_no_end_of_its_body(backend: FakeBackend, client: Client) -> None:
+    """dockerode leaves the body of a start with input open; Go's decoder stops after the value."""
+    headers = UPGRADE | {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    request = request_bytes("POST", "/exec/e/start", headers=headers)
+    client.send(request + b'10\r\n{"Detach":false}\r\n')
+    assert client.head().status == 101
+    client.send(b"typed")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert backend.session.stdin_closed.wait(WAIT_S)
+    assert backend.session.stdin == b"typed"
 
 
 def test_an_exec_does_not_get_the_requests_body_as_input(
@@ -266,168 +408,3 @@ def test_a_detached_exec_that_cannot_start_has_a_status(
     backend.exec_failure = EngineError("no such executable")
     reply = client.request("POST", "/exec/e/start", b'{"Detach":true}')
     assert (reply.status, reply.message) == (500, "no such executable")
-
-
-# ------------------------------------------------------------------------------------------ logs
-
-
-def test_logs_are_framed_chunks(client: Client) -> None:
-    client.send(request_bytes("GET", "/containers/c/logs?stdout=1&stderr=1"))
-    head = client.head()
-    assert head.headers["transfer-encoding"] == "chunked"
-    assert "content-type" not in head.headers
-    assert client.chunk() == b"\x01\0\0\0\0\0\0\x04out\n"
-    assert client.chunk() == b"\x02\0\0\0\0\0\0\x04err\n"
-    assert client.chunk() == b""
-    assert client.request("GET", "/_ping").status == 200
-
-
-def test_logs_of_a_terminal_are_raw(client: Client) -> None:
-    assert client.request("GET", "/containers/tty/logs?stdout=1").body == b"out\nerr\n"
-
-
-def test_logs_are_asked_for_in_full(backend: FakeBackend, client: Client) -> None:
-    client.request("GET", "/containers/c/logs?stdout=1&timestamps=1&tail=5&since=1.5&until=x")
-    assert backend.calls == [
-        (
-            "logs",
-            "c",
-            {
-                "stdout": True,
-                "stderr": False,
-                "follow": False,
-                "since": "1.5",
-                "until": "x",
-                "timestamps": True,
-                "tail": "5",
-            },
-        )
-    ]
-
-
-def test_a_followed_log_ends_when_the_client_goes_away(backend: FakeBackend, path: Path) -> None:
-    with Client(path) as client:
-        client.send(request_bytes("GET", "/containers/c/logs?stdout=1&follow=1"))
-        client.head()
-        assert client.chunk().endswith(b"out\n")
-        log = backend.last_log
-        assert log is not None
-        assert not log.closed.is_set()
-    assert log.closed.wait(WAIT_S)
-
-
-def test_a_followed_log_goes_on_for_a_client_that_has_finished_sending(
-    backend: FakeBackend, client: Client
-) -> None:
-    client.send(request_bytes("GET", "/containers/c/logs?stdout=1&follow=1"))
-    client.sock.shutdown(socket.SHUT_WR)
-    client.head()
-    assert client.chunk().endswith(b"out\n")
-    assert client.chunk().endswith(b"err\n")
-    log = backend.last_log
-    assert log is not None
-    assert not log.closed.is_set()
-
-
-def test_a_log_that_breaks_says_so_at_its_end(backend: FakeBackend, client: Client) -> None:
-    backend.log_error = EngineError("the file is gone")
-    reply = client.request("GET", "/containers/c/logs?stdout=1")
-    assert reply.body == (
-        b"\x01\0\0\0\0\0\0\x07before\n\x02\0\0\0\0\0\0\x26Error grabbing logs: the file is gone\n"
-    )
-
-
-# ---------------------------------------------------------------------------------- wait, events
-
-
-def test_a_wait_answers_its_head_at_once_and_its_body_at_the_end(
-    backend: FakeBackend, client: Client
-) -> None:
-    client.send(request_bytes("POST", "/v1.41/containers/c/wait?condition=next-exit"))
-    assert client.head().headers["content-type"] == "application/json"
-    assert backend.calls == [("wait", "c", "next-exit")]
-    backend.waiter.ended.put(WaitResult(status_code=7))
-    assert client.chunk() == b'{"Error":null,"StatusCode":7}\n'
-    assert client.chunk() == b""
-    assert backend.waiter.closed.wait(WAIT_S)
-
-
-def test_an_old_client_gets_its_wait_in_one_piece(backend: FakeBackend, client: Client) -> None:
-    backend.waiter.ended.put(WaitResult(status_code=127, error="no such file"))
-    reply = client.request("POST", "/v1.29/containers/c/wait?condition=foo")
-    assert "content-length" in reply.headers
-    assert reply.body == b'{"Error":{"Message":"no such file"},"StatusCode":127}\n'
-    assert backend.calls == [("wait", "c", "not-running")]
-
-
-@pytest.mark.parametrize("version", ["/v1.41", "/v1.29"])
-def test_a_wait_is_given_up_when_the_client_goes_away(
-    backend: FakeBackend, path: Path, version: str
-) -> None:
-    with Client(path) as client:
-        client.send(request_bytes("POST", f"{version}/containers/c/wait"))
-    assert backend.waiter.closed.wait(WAIT_S)
-
-
-def test_events_come_as_they_happen(backend: FakeBackend, client: Client) -> None:
-    client.send(request_bytes("GET", "/events?since=5&filters=%7B%22type%22%3A%5B%22n%22%5D%7D"))
-    assert client.head().headers["content-type"] == "application/json"
-    assert backend.calls == [("events", {"since": "5", "until": "", "filters": {"type": ["n"]}})]
-    backend.subscription.news.put({"Type": "network"})
-    assert client.chunk() == b'{"Type":"network"}\n'
-    backend.subscription.ended = True
-    assert client.chunk() == b""
-    assert backend.subscription.closed.wait(WAIT_S)
-
-
-def test_events_end_when_the_client_goes_away(backend: FakeBackend, path: Path) -> None:
-    with Client(path) as client:
-        client.send(request_bytes("GET", "/events"))
-        client.head()
-    assert backend.subscription.closed.wait(WAIT_S)
-
-
-def test_events_end_when_a_client_that_does_not_read_goes_away(
-    backend: FakeBackend, path: Path
-) -> None:
-    with Client(path) as client:
-        client.send(request_bytes("GET", "/events"))
-        client.head()
-        for _ in range(500):
-            backend.subscription.news.put({"filler": "x" * 1000})
-    assert backend.subscription.closed.wait(WAIT_S)
-
-
-# ------------------------------------------------------------------------------- the docker SDK
-
-
-@pytest.fixture
-def sdk(path: Path) -> Iterator[docker.APIClient]:
-    client = docker.APIClient(base_url=f"unix://{path}", version="auto", timeout=int(WAIT_S))
-    yield client
-    client.close()
-
-
-def test_the_sdk_loses_no_output_of_an_exec(backend: FakeBackend, sdk: docker.APIClient) -> None:
-    """Output that is ready before the start is what docker-py#3332 loses."""
-    for number in range(50):
-        backend.session = FakeSession()
-        backend.session.say(f"output {number}\n".encode())
-        backend.session.end()
-        assert sdk.exec_start("e") == f"output {number}\n".encode()
-
-
-def test_the_sdk_reads_streams_apart(backend: FakeBackend, sdk: docker.APIClient) -> None:
-    backend.session.say(b"out")
-    backend.session.say(b"err", stream=2)
-    backend.session.end()
-    assert sdk.exec_start("e", demux=True) == (b"out", b"err")
-
-
-def test_the_sdk_follows_waits_and_listens(backend: FakeBackend, sdk: docker.APIClient) -> None:
-    backend.waiter.ended.put(WaitResult(status_code=3))
-    assert sdk.wait("c") == {"Error": None, "StatusCode": 3}
-    backend.subscription.news.put({"Type": "container"})
-    events = sdk.events(decode=True)
-    assert next(events) == {"Type": "container"}
-    events.close()

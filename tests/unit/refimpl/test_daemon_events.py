@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from refimpl.daemon.events.events import KEPT, Events
+from refimpl.daemon.events.events import KEPT, Events, parse_moment
 from refimpl.errors import EngineError, InvalidParameter
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -130,3 +130,22 @@ def test_since_after_until_is_refused(events):
 def test_bad_time_is_refused(events):
     with pytest.raises(EngineError, match=r'strconv\.ParseInt: parsing "x": invalid syntax'):
         events.subscribe("x", "", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("99999999999999", datetime.max),
+        ("9223372036854775807.9", datetime.max),
+        ("-99999999999999", datetime.min),
+        ("-62135596800.-9", datetime.min),
+    ],
+)
+def test_a_moment_beyond_the_calendar_is_its_nearest_end(text, moment):
+    assert parse_moment(text) == moment.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["1.99999999999999999999", "9" * 5000, "1." + "9" * 5000])
+def test_a_moment_of_too_many_digits_is_out_of_range(text):
+    with pytest.raises(EngineError, match="value out of range"):
+        parse_moment(text)

@@ -41,7 +41,10 @@ def test_work_is_done_where_no_thread_can_be_started(monkeypatch, caplog):
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    workers.submit(lambda: hold.wait(WAIT_S))
+    def wait() -> None:
+        hold.wait(WAIT_S)
+
+    workers.submit(wait)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     workers.submit(is_done.set)
     hold.set()

@@ -32,6 +32,7 @@ class NoRuntime:
 
     name = "none"
     version = "0"
+    has_seccomp = False
 
     def prepare(self) -> None:
         """There is nothing to prepare."""
@@ -44,6 +45,9 @@ class NoRuntime:
 
     def delete(self, container_id: str) -> None:
         """There is nothing to delete."""
+
+    def resize(self, console: int, rows: int, columns: int) -> None:
+        """There is no terminal."""
 
 
 class Recording(Daemon):

@@ -116,6 +116,14 @@ def test_absent_mode_becomes_default():
     assert decode_create({"Image": "i"})[1].network_mode == "default"
 
 
+def test_options_beside_the_others_are_checked_and_kept():
+    assert decode_create({"Image": "i", "NetworkMode": "none"})[1].network_mode.is_none()
+    with pytest.raises(InvalidParameter, match="invalid container format"):
+        decode_create({"Image": "i", "NetworkMode": "container:"})
+    with pytest.raises(InvalidParameter, match="Config cannot be empty"):
+        decode_create({"NetworkMode": "none"})
+
+
 def test_wrong_type_is_a_server_error_as_in_20_10():
     with pytest.raises(EngineError) as refusal:
         decode_create({"Hostname": 5})
@@ -123,10 +131,18 @@ def test_wrong_type_is_a_server_error_as_in_20_10():
 
 
 @pytest.mark.parametrize("field", ["Hostname", "Domainname"])
-@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x00", "\x7f"])
-def test_name_that_would_break_the_hosts_file_is_refused(field, name):
+@pytest.mark.parametrize(
+    "name",
+    ["a\nb", "a\tb", "a\x00", "\x7f", "a evil.example", " a", "a\u00a0b", "a\u2028b", "a\x85b"],
+)
+def test_name_that_would_be_two_in_the_hosts_file_is_refused(field, name):
     with pytest.raises(InvalidParameter, match=f"invalid {field.lower()} format"):
         verify.verify_container_config(Config.from_wire({field: name}))
+
+
+@pytest.mark.parametrize("name", ["", "a", "a.b", "a_b", "-a", "é", "a/b", "x" * 300])
+def test_name_of_one_word_is_taken_as_docker_takes_it(name):
+    verify.verify_container_config(Config(hostname=name, domainname=name))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +153,8 @@ def test_name_that_would_break_the_hosts_file_is_refused(field, name):
         ("a:1.2.3", 'invalid IP address in add-host: "1.2.3"'),
         ("a:", 'invalid IP address in add-host: ""'),
         ("a\nb:1.2.3.4", 'bad format for add-host: "a\\nb:1.2.3.4"'),
+        ("a b:1.2.3.4", 'bad format for add-host: "a b:1.2.3.4"'),
+        ("a:1.2.3.4 evil", 'invalid IP address in add-host: "1.2.3.4 evil"'),
     ],
 )
 def test_malformed_extra_host_is_refused(text, reason):
@@ -147,13 +165,29 @@ def test_malformed_extra_host_is_refused(text, reason):
 
 def test_extra_host_may_be_ipv6_or_the_gateway():
     assert verify.split_extra_host("a:::1") == ("a", "::1")
+    assert verify.split_extra_host("a: 1.2.3.4") == ("a", "1.2.3.4")
     assert verify.split_extra_host("a:host-gateway") == ("a", "host-gateway")
 
 
 @pytest.mark.parametrize("field", ["Dns", "DnsSearch", "DnsOptions"])
-def test_line_break_never_reaches_resolv_conf(field):
-    with pytest.raises(InvalidParameter, match="invalid DNS entry"):
-        verify.verify_host_config(HostConfig.from_wire({field: ["8.8.8.8\nnameserver 6.6.6.6"]}))
+@pytest.mark.parametrize("entry", ["8.8.8.8\nnameserver 6.6.6.6", "a b", "a\x00"])
+def test_second_word_never_reaches_resolv_conf(field, entry):
+    with pytest.raises(InvalidParameter, match="invalid DNS entry format"):
+        verify.verify_host_config(HostConfig.from_wire({field: ["8.8.8.8", entry]}))
+
+
+@pytest.mark.parametrize(
+    ("host_config", "text"),
+    [
+        ({"ShmSize": -1}, "SHM size can not be less than 0"),
+        ({"Runtime": "kata"}, "Unknown runtime specified kata"),
+    ],
+)
+def test_what_the_host_has_not_is_refused(host_config, text):
+    with pytest.raises(InvalidParameter) as refusal:
+        verify.verify_host_config(HostConfig.from_wire(host_config))
+    assert str(refusal.value) == text
+    verify.verify_host_config(HostConfig.from_wire({"Runtime": "runc", "ShmSize": 1}))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refimpl.kernel.faults import FailingAt, InjectedFault, Moment, Recorder
+from tests.faults import FailingAt, InjectedFault, Moment, Recorder
 
 
 class Counter:
@@ -103,7 +104,7 @@ def test_sockets_of_an_operation_that_fails_afterwards_are_closed() -> None:
 
 CRASHING = """
 import os, sys
-from refimpl.kernel.faults import CrashingAt, Moment
+from tests.faults import CrashingAt, Moment
 
 class Writer:
     def write(self):
@@ -118,6 +119,9 @@ for _ in range(3):
 @pytest.mark.parametrize(("moment", "output"), [(Moment.BEFORE, b"."), (Moment.AFTER, b"..")])
 def test_crashing_at_kills_its_process_at_the_chosen_operation(moment, output) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", CRASHING, moment.value], capture_output=True, check=False
+        [sys.executable, "-c", CRASHING, moment.value],
+        capture_output=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
     )
     assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGKILL, output, b"")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,29 @@ def test_deleting_looks_behind_every_tab_of_a_users_line():
     assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.3\tweb\tmine\n"
 
 
+def test_what_a_user_wrote_into_one_line_costs_no_more_than_its_length():
+    """A mebibyte of it; each took hours when it was looked at from each of its characters."""
+    word, tabs = "a" * (1 << 20), "\t" * (1 << 20)
+    assert files.update_hosts_address(word, "db", "10.0.0.7") == word
+    asked = 0
+
+    def is_deleted(name: str) -> bool:
+        nonlocal asked
+        asked += len(name)
+        return name == "db"
+
+    content = f"x\t{tabs}\n10.0.0.2\tdb\n"
+    assert files.delete_hosts_lines(content, is_deleted) == f"x\t{tabs}\n"
+    assert asked < 10 << 20
+
+
+def test_updating_goes_on_behind_a_word_that_was_updated():
+    content = "10.0.0.2\tdb\n10.0.0.2\tdb web\n"
+    assert files.update_hosts_address(content, "db", "10.0.0.7") == (
+        "10.0.0.7\tdb\n10.0.0.7\tdb web\n"
+    )
+
+
 def test_deleting_leaves_a_line_without_a_tab_before_one_that_goes():
     content = "10.0.0.2 mine\n10.0.0.3\tweb\n"
     assert files.delete_hosts_lines(content, {"web"}.__contains__) == "10.0.0.2 mine\n"
@@ -93,6 +118,20 @@ def test_an_update_changes_the_address_of_the_first_name_only():
     assert files.update_hosts_address(content, "db", "10.0.0.7") == (
         "10.0.0.7\tdb web 1234\n10.0.0.9\tweb db\n"
     )
+
+
+@given(st.text(alphabet="ab.\t \n#", max_size=30))
+def test_an_update_is_that_of_mobys_expression(content: str) -> None:
+    expected = re.sub(r"(\S*)(\ta)(\s|\.)", r"X\2\3", content)
+    assert files.update_hosts_address(content, "a", "X") == expected
+
+
+@pytest.mark.timeout(20)
+def test_an_update_takes_time_in_proportion_to_the_file() -> None:
+    """A container writes the file: one word of a megabyte took the square of its length."""
+    content = "a" * 1_000_000 + "\tb\n"
+    assert files.update_hosts_address(content, "b", "10.0.0.2") == "10.0.0.2\tb\n"
+    assert files.update_hosts_address(content, "c", "10.0.0.2") == content
 
 
 def test_an_update_takes_the_name_literally():

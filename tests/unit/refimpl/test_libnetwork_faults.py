@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from refimpl.errors import EngineError
-from refimpl.kernel.faults import FailingAt, Moment, Recorder
 from refimpl.libnetwork.controller import Controller
+from tests.faults import FailingAt, Moment, Recorder
 from tests.unit.refimpl.libnetwork_world import (
     World,
     connect,

@@ -21,7 +21,7 @@ __all__ = ["controller", "world"]  # fixtures
 
 
 def resolved(sandbox: Sandbox, name: str, version: int = 4) -> list[str]:
-    return [str(address) for address in sandbox.resolve_name(name, version)[0]]
+    return [str(address) for address in sandbox.dns.resolve_name(name, version)[0]]
 
 
 @pytest.mark.parametrize("name", ["db", "DB", "db.", "db.aa", container_id("db")[:12]])
@@ -44,7 +44,7 @@ def test_the_default_bridge_has_no_names_even_with_the_embedded_dns(controller):
     assert resolved(sandbox, "db") == []
     assert resolved(sandbox, "db.bridge") == []
     assert resolved(sandbox, "web") == ["10.2.0.2"]
-    assert sandbox.resolve_ip(ip_address("172.17.0.2")) == ""
+    assert sandbox.dns.resolve_ip(ip_address("172.17.0.2")) == ""
 
 
 def test_with_two_shared_networks_the_first_by_name_answers(controller):
@@ -59,11 +59,11 @@ def test_names_go_with_the_endpoint_and_follow_a_rename(controller):
     web = start(controller, "web", "aa")
     db.rename("sql")
     assert (resolved(web, "db"), resolved(web, "sql")) == ([], ["10.2.0.2"])
-    assert web.resolve_ip(ip_address("10.2.0.2")) == "sql.aa"
+    assert web.dns.resolve_ip(ip_address("10.2.0.2")) == "sql.aa"
     assert named(controller, "aa").endpoint_by_name("db") is None
     db.delete()
     assert resolved(web, "sql") == []
-    assert web.resolve_ip(ip_address("10.2.0.2")) == ""
+    assert web.dns.resolve_ip(ip_address("10.2.0.2")) == ""
 
 
 def test_a_rename_to_a_taken_name_renames_nothing(controller):
@@ -87,7 +87,7 @@ def test_a_generated_name_is_no_name_and_the_first_alias_answers_for_the_address
     connect(sandbox, named(controller, "aa"), "gen", anonymous=True, my_aliases=("short", "x"))
     web = start(controller, "web", "aa")
     assert (resolved(web, "gen"), resolved(web, "x")) == ([], ["10.2.0.2"])
-    assert web.resolve_ip(ip_address("10.2.0.2")) == "short.aa"
+    assert web.dns.resolve_ip(ip_address("10.2.0.2")) == "short.aa"
     sandbox.rename("named")
     assert resolved(web, "named") == ["10.2.0.2"]
 
@@ -103,8 +103,8 @@ def test_a_private_alias_is_for_its_sandbox_only(controller):
 def test_an_ipv4_name_asked_for_ipv6_is_known_and_empty(controller):
     start(controller, "db", "aa")
     web = start(controller, "web", "aa")
-    assert web.resolve_name("db", 6) == ((), True)
-    assert web.resolve_name("nowhere", 6) == ((), False)
+    assert web.dns.resolve_name("db", 6) == ((), True)
+    assert web.dns.resolve_name("nowhere", 6) == ((), False)
 
 
 def test_a_name_that_reads_as_an_address_is_a_name(controller):
@@ -124,9 +124,9 @@ def test_servers_are_asked_from_the_sandbox_and_the_hosts_own_loopback_from_the_
 ):
     web = start(controller, "web", "a0")
     before = len(world.kernel.operations)
-    from_host, from_sandbox = web.upstreams
+    from_host, from_sandbox = web.dns.upstreams
     for upstream in (from_host, from_sandbox):
-        with web.open_socket(upstream, socket.SOCK_DGRAM) as one:
+        with web.dns.open_socket(upstream, socket.SOCK_DGRAM) as one:
             assert one.type == socket.SOCK_DGRAM
             assert not one.getblocking()
     assert world.kernel.operations[before:] == ["open_socket"]

@@ -62,13 +62,14 @@ def test_a_restored_network_is_what_it_was(world):
         options={"com.docker.network.bridge.name": "foo0"},
     )
     before = world.boot().new_network("n", options)
-    after = world.boot().network_by_name("n")
+    controller = world.boot()
+    after = controller.network_by_name("n")
     assert after is not None
     assert after.options == before.options
     assert after.created == before.created
     assert after.ipam_config() == before.ipam_config()
     assert after.state == before.state
-    sandbox = start(after.controller, "web", "n")
+    sandbox = start(controller, "web", "n")
     assert str(sandbox.endpoints()[0].info.ipv4) == "10.1.0.129/24"
 
 
@@ -230,7 +231,7 @@ def test_the_default_bridge_keeps_its_subnet_over_a_restart(world):
 def test_bridge_none_leaves_it_out_and_removes_the_old_one(world):
     world.boot()
     controller = world.boot(bridge="none")
-    assert controller.default_bridge_disabled
+    assert controller.config.is_disabled
     assert controller.network_by_name("bridge") is None
     assert "docker0" not in world.kernel.bridges
 

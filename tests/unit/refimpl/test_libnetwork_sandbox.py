@@ -53,9 +53,12 @@ def named(controller: Controller, name: str) -> Network:
 
 
 def leave(sandbox: Sandbox, network: str) -> None:
-    endpoint = named(sandbox.controller, network).endpoint_by_name("web")
-    assert endpoint is not None
+    endpoint = next(each for each in sandbox.endpoints() if each.network.name == network)
     endpoint.delete(force=True)
+
+
+def refuse(*_arguments: object) -> None:
+    raise OSError(errno.EIO, "refused")
 
 
 def inside(world: World, sandbox: Sandbox) -> dict[str, str]:
@@ -115,7 +118,6 @@ def test_the_default_route_goes_through_the_head(world, controller):
     sandbox = start(controller, "web", "cc", "a0", "aa")
     gateway = world.kernel.sandboxes[sandbox.key].gateway
     assert (gateway.ipv4, gateway.interface) == ("10.2.0.1", "eth0")
-    assert sandbox.gateway_endpoint() is sandbox.endpoints()[0]
 
 
 def test_an_internal_network_alone_is_a_gateway_too(world, controller):
@@ -144,7 +146,6 @@ def test_a_dual_stack_network_is_the_better_gateway(world, controller):
 def test_none_has_a_namespace_with_nothing_in_it(world, controller):
     sandbox = start(controller, "web", "none")
     assert world.kernel.sandboxes[sandbox.key].interfaces == {}
-    assert sandbox.gateway_endpoint() is None
     assert sandbox.endpoints()[0].info.ipv4 is None
 
 
@@ -208,14 +209,14 @@ def test_on_the_bridge_resolv_conf_has_the_hosts_filtered_servers(world, control
 def test_on_a_user_network_resolv_conf_has_the_embedded_dns(world, controller):
     sandbox = start(controller, "web", "aa")
     assert resolv_conf(world) == ("search example.org\nnameserver 127.0.0.11\noptions ndots:0\n")
-    assert sandbox.upstreams == (Upstream("127.0.0.53", from_host=True), Upstream("10.0.2.3"))
+    assert sandbox.dns.upstreams == (Upstream("127.0.0.53", from_host=True), Upstream("10.0.2.3"))
     assert world.kernel.sandboxes[sandbox.key].resolver_address == "127.0.0.11"
 
 
 def test_without_any_server_on_the_host_googles_are_used(world, controller):
     world.files.content["/etc/resolv.conf"] = b""
     sandbox = start(controller, "web", "aa")
-    assert sandbox.upstreams == (Upstream("8.8.8.8"), Upstream("8.8.4.4"))
+    assert sandbox.dns.upstreams == (Upstream("8.8.8.8"), Upstream("8.8.4.4"))
     start(controller, "two", "bridge")
     assert resolv_conf(world, "two") == "\nnameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
@@ -241,8 +242,8 @@ def test_dns_of_the_user_is_literal_on_the_bridge_and_moves_behind_the_embedded_
     user.populate()
     assert resolv_conf(world, "user") == "search s\nnameserver 127.0.0.11\noptions ndots:2\n"
     # its loopback is the container's, not the host's
-    assert user.upstreams == (Upstream("10.0.0.9"), Upstream("127.0.0.1"))
-    assert user.ndots_set
+    assert user.dns.upstreams == (Upstream("10.0.0.9"), Upstream("127.0.0.1"))
+    assert user.dns.ndots_set
 
 
 def test_host_mode_copies_the_hosts_files(world, controller):
@@ -275,6 +276,33 @@ def test_a_new_address_of_a_linked_container_reaches_the_linkers_hosts(world, co
         sandbox_options("db", parent_updates=((container_id("web"), "db", "172.17.0.5"),))
     )
     assert hosts(world) == "172.17.0.5\tdb 1234 name\n"
+
+
+def test_what_a_linker_made_of_its_hosts_does_not_hinder_the_linked_container(
+    world, controller, caplog
+):
+    linker = controller.new_sandbox(sandbox_options())
+    linker.populate()
+    world.files.content["/c/web/hosts"] = b"#" * ((1 << 20) + 1)
+    controller.new_sandbox(
+        sandbox_options("db", parent_updates=((container_id("web"), "db", "172.17.0.5"),))
+    )
+    assert "/c/web/hosts is larger than 1048576 bytes" in caplog.text
+
+
+def test_a_container_whose_hosts_is_endless_leaves_its_network_all_the_same(
+    world, controller, caplog
+):
+    sandbox = start(controller, "web", "aa", "bb")
+    world.files.content["/c/web/hosts"] = b"#" * ((1 << 20) + 1)
+    leave(sandbox, "aa")
+    assert inside(world, sandbox) == {"eth1": "10.3.0.2/24"}
+    assert "/c/web/hosts is larger than 1048576 bytes" in caplog.text
+    with pytest.raises(OSError, match="/c/web/hosts is larger than 1048576 bytes"):
+        connect(sandbox, named(controller, "aa"))
+    assert inside(world, sandbox) == {"eth1": "10.3.0.2/24"}
+    sandbox.delete()
+    assert world.kernel.sandboxes == {}
 
 
 # -- live ----------------------------------------------------------------------------------
@@ -384,79 +412,3 @@ def test_an_endpoint_is_in_one_sandbox_at_a_time(controller):
         endpoint.delete()
     endpoint.leave(one)
     endpoint.delete()
-
-
-# -- teardown ------------------------------------------------------------------------------
-
-
-def refuse(*_arguments: object) -> None:
-    raise OSError(errno.EIO, "refused")
-
-
-def test_the_kernel_is_told_the_names_of_pairs_only_when_they_are_ours(world, controller):
-    sandbox = start(controller, "web", "bb", "aa")
-    names = {endpoint.host_name for endpoint in sandbox.endpoints()}
-    sandbox.delete()
-    (told,) = world.kernel.told_at_destroy
-    assert set(told) == names
-
-    # a link of a name that we chose may be there already, and is somebody else's then
-    world.kernel.fail["create_sandbox"] = FileExistsError(errno.EEXIST, "exists")
-    with pytest.raises(FileExistsError):
-        start(controller, "web", "aa")
-    assert world.kernel.told_at_destroy[1:] == [None]
-
-
-def test_a_driver_that_fails_at_a_stop_holds_up_nothing(world, controller, monkeypatch):
-    sandbox = start(controller, "web", "aa", "bb")
-    driver = named(controller, "aa").driver
-
-    def fail(network_id: str, endpoint_id: str) -> None:
-        raise EngineError("the driver has failed")
-
-    monkeypatch.setattr(driver, "leave", fail)
-    with pytest.raises(EngineError, match="has failed; the driver has failed"):
-        sandbox.delete()
-    monkeypatch.undo()
-    world.assert_nothing_is_without_owner(controller)
-
-
-def test_after_a_stop_everything_is_free_again(world, controller):
-    start(controller, "web", "bridge", "aa").delete()
-    world.assert_nothing_is_without_owner(controller)
-    assert inside(world, start(controller, "two", "aa")) == {"eth0": "10.2.0.2/24"}
-
-
-def test_destroying_what_is_not_there_is_no_error(controller):
-    controller.sandbox_destroy(container_id("web"))
-
-
-def test_deleting_twice_is_no_error(controller):
-    sandbox = start(controller, "web", "aa")
-    sandbox.delete()
-    sandbox.delete()
-
-
-def test_a_namespace_that_cannot_be_removed_keeps_its_sandbox_for_the_next_try(
-    world, controller, monkeypatch
-):
-    sandbox = start(controller, "web", "aa")
-
-    def busy(key: str, host_names: list[str]) -> None:
-        raise OSError(errno.EBUSY, "busy")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(world.kernel, "destroy_sandbox", busy)
-        with pytest.raises(EngineError, match="failed to destroy sandbox"):
-            sandbox.delete()
-    assert controller.get_sandbox(container_id("web")) is sandbox
-    assert len(named(controller, "aa").endpoints()) == 1
-    controller.sandbox_destroy(container_id("web"))
-    world.assert_nothing_is_without_owner(controller)
-
-
-def test_a_start_after_a_failed_one_has_the_same_address(world, controller):
-    world.kernel.fail["create_sandbox"] = OSError(errno.ENOSPC, "full")
-    with pytest.raises(OSError, match="full"):
-        start(controller, "web", "aa")
-    assert inside(world, start(controller, "web", "aa")) == {"eth0": "10.2.0.2/24"}

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from refimpl.oci import runtime
+from refimpl.kernel.files import LinuxFiles
+from refimpl.oci import program as runtime_program
 from refimpl.oci.base import RuntimeFailure
+from refimpl.oci.runtime import find_runtime
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def test_runtime_without_a_version_is_refused(tmp_path, script, sentence):
 
 
 def test_runtime_that_hangs_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "_VERSION_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(runtime_program, "_VERSION_TIMEOUT_S", 0.2)
     check_is_refused(tmp_path, "exec sleep 60", "does not run: .* timed out after 0.2 seconds")
 
 
@@ -36,6 +38,6 @@ def check_is_refused(tmp_path: Path, script: str, sentence: str) -> None:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     with pytest.raises(RuntimeFailure) as raised:
-        runtime.find_runtime(str(tmp_path / "root"), str(program))
+        find_runtime(str(tmp_path / "root"), LinuxFiles().read_inside, str(program))
     assert re.fullmatch(f"no OCI runtime: {program}: {sentence}", str(raised.value))
     assert not (tmp_path / "root").exists()

@@ -34,7 +34,21 @@ def test_a_number_is_a_time_and_no_duration() -> None:
     assert not allows({"until": ["1"]}, age=timedelta(days=10_000))
 
 
-@pytest.mark.parametrize("until", ["x", "", "1d", "h", "2026-13-01"])
+@pytest.mark.parametrize(
+    "until",
+    [
+        "x",
+        "",
+        "1d",
+        "h",
+        "2026-13-01",
+        "0001-01-01T00:00:00+23:59",  # before the calendar begins
+        "9999-12-31T23:59:59-23:59",
+        "1" * 400 + "h",
+        "1h" + "1" * 50_000,  # to look for durations in it takes the square of its length
+        "9" * 50_000 + ".",
+    ],
+)
 def test_what_is_neither_time_nor_duration_is_refused(until: str) -> None:
     with pytest.raises(EngineError) as refused:
         PruneFilters({"until": [until]}, NOW)

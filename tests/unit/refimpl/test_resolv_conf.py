@@ -98,6 +98,9 @@ def test_a_users_ndots_is_kept():
         ("ndots", "invalid ndots option ndots"),
         ("ndots:x", "invalid number for ndots option: x"),
         ("ndots:-1", "invalid number for ndots option: -1"),
+        pytest.param(
+            "ndots:" + "9" * 5000, "invalid number for ndots option: " + "9" * 5000, id="huge"
+        ),
     ],
 )
 def test_an_ndots_that_is_no_number_is_refused(option, message):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from refimpl.model.wire import WireError, decode
+from refimpl.model.wire import Place, WireError, decode
 from refimpl.model.wire_container import Config, CreateRequest, HostConfig
 from refimpl.model.wire_network import NetworkConnectRequest, NetworkCreateRequest
 
@@ -104,9 +106,11 @@ def test_names_are_read_in_any_case_and_unknown_ones_ignored():
     assert request.hostname == "h"
 
 
-def test_exact_name_wins_over_another_case():
-    request = decode(CreateRequest, {"Hostname": "right", "hostname": "wrong"}, go_type=WRAPPER)
-    assert request.hostname == "right"
+def test_the_last_of_several_spellings_counts_and_null_does_not():
+    request = decode(CreateRequest, {"Hostname": "one", "hostname": "two"}, go_type=WRAPPER)
+    assert request.hostname == "two"
+    request = decode(CreateRequest, {"hostname": "one", "Hostname": None}, go_type=WRAPPER)
+    assert request.hostname == "one"
 
 
 def test_null_is_the_zero_value():
@@ -152,3 +156,99 @@ def test_host_configuration_survives_a_round_trip():
 def test_connect_without_endpoint_configuration_has_none():
     request = decode(NetworkConnectRequest, {"Container": "c"}, go_type="types.NetworkConnect")
     assert (request.container, request.endpoint_config) == ("c", None)
+
+
+# ---------------------------------------------------------------- host options beside the others
+
+
+def host_config_of(body: dict[str, Any]) -> Any:
+    return CreateRequest.from_wire({"Image": "i", **body}).host_config
+
+
+def test_an_old_clients_host_options_stand_beside_the_others():
+    host_config = host_config_of(
+        {"networkmode": "none", "RestartPolicy": {"Name": "always"}, "Binds": ["/a:/b"]}
+    )
+    assert host_config.network_mode.is_none()
+    assert host_config.restart_policy.name == "always"
+    assert host_config.binds == ["/a:/b"]
+
+
+@pytest.mark.parametrize("body", [{"NetworkMode": None}, {"Privileged": False}])
+def test_any_host_option_makes_a_host_configuration(body):
+    assert host_config_of(body) == HostConfig()
+
+
+@pytest.mark.parametrize("body", [{}, {"Cpuset": "0"}, {"HostConfig": None}])
+def test_without_a_host_option_there_is_no_host_configuration(body):
+    assert host_config_of(body) is None
+
+
+def test_beside_a_host_configuration_only_five_options_count():
+    beside = {
+        "Memory": 1 << 26,
+        "MemorySwap": -1,
+        "CpuShares": 100,
+        "CpusetCpus": "0",
+        "VolumeDriver": "local",
+    }
+    inner = host_config_of({**beside, "NetworkMode": "none", "HostConfig": {}})
+    assert inner == HostConfig(
+        memory=1 << 26,
+        memory_swap=-1,
+        cpu_shares=100,
+        cpuset_cpus="0",
+        volume_driver="local",
+    )
+    own = {"Memory": 5, "MemorySwap": 6, "CpuShares": 7, "CpusetCpus": "1", "VolumeDriver": "x"}
+    assert host_config_of({**beside, "HostConfig": own}) == HostConfig.from_wire(own)
+
+
+def test_the_oldest_clients_cpuset_counts_where_no_other_is_given():
+    assert host_config_of({"Cpuset": "0", "HostConfig": {}}).cpuset_cpus == "0"
+    assert host_config_of({"Cpuset": "0", "CpusetCpus": "1"}).cpuset_cpus == "1"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            {"NetworkMode": 5},
+            "json: cannot unmarshal number into Go struct field "
+            "ContainerConfigWrapper.NetworkMode of type container.NetworkMode",
+        ),
+        (
+            {"Memory": "x"},
+            "json: cannot unmarshal string into Go struct field ContainerConfigWrapper.Memory of "
+            "type int64",
+        ),
+        (
+            {"RestartPolicy": {"Name": 5}},
+            "json: cannot unmarshal number into Go struct field "
+            "RestartPolicy.RestartPolicy.Name of type string",
+        ),
+    ],
+)
+def test_wrong_type_of_a_host_option_is_refused_in_gos_words(body, text):
+    with pytest.raises(WireError) as refusal:
+        CreateRequest.from_wire(body)
+    assert str(refusal.value) == text
+
+
+def test_reading_many_objects_asks_each_only_for_what_it_has(monkeypatch):
+    """A list of empty objects costs what is in it, not what could be."""
+    asked: list[tuple[str, str]] = []
+    field = Place.field
+
+    def counting(place: Place, struct: str, name: str) -> Place:
+        asked.append((struct, name))
+        return field(place, struct, name)
+
+    monkeypatch.setattr(Place, "field", counting)
+    host_config = host_config_of({"HostConfig": {"PortBindings": {"80/tcp": [{}] * 10_000}}})
+    assert len(host_config.port_bindings["80/tcp"]) == 10_000
+    assert asked == [
+        ("ContainerConfigWrapper", "Image"),
+        ("ContainerConfigWrapper", "HostConfig"),
+        ("HostConfig", "PortBindings"),
+    ]

@@ -1,0 +1,1 @@
+"""Images: importing, loading, keeping, listing and removing them. Begin at `service`."""

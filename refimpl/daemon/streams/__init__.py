@@ -1,0 +1,1 @@
+"""The standard streams of containers and execs: reading, attaching, logging."""

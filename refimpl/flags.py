@@ -1,0 +1,192 @@
+"""The command line: its flags, which are dockerd's, and the check of every value.
+
+A value that can never work is refused here, with the name of its flag. One that does not work on
+this machine is refused by what uses it, inside `naming`, which adds the flag's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from refimpl.errors import EngineError, message_of
+from refimpl.limits import INTERFACE_NAME_BYTES_MAX, PORT_MAX
+
+DESCRIPTION = """\
+The netinit reference implementation: a container engine that gives containers their network the
+way Docker 20.10 does. It serves the Docker Engine API on a unix socket, so that the docker CLI
+and the docker SDK work with it:
+
+    python -m refimpl &
+    docker -H unix:///run/netinit.sock info
+
+It needs root, runc or crun, and nftables. The flags are dockerd's own."""
+
+SOCKET_PATH_BYTES_MAX = 107
+"""The longest address of a unix socket: sun_path less the terminating zero."""
+MTU_BYTES_MIN, MTU_BYTES_MAX = 68, 65535
+"""What the kernel takes for a bridge."""
+_IPV4_BITS = 32
+_DOMAIN = re.compile(r"\.|(?=.*[a-zA-Z])[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)*\.?")
+_WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; a value that is none ends the program, and its flag is named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m refimpl",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_daemon_flags(parser)
+    _add_network_flags(parser.add_argument_group("network"))
+    return parser.parse_args(arguments)
+
+
+def _add_daemon_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    # fmt: off
+    add("-H", "--host", default="unix:///run/netinit.sock", metavar="unix://PATH",
+        type=_socket_address, help="socket to listen on (default: %(default)s)")
+    add("--data-root", default="/var/lib/netinit", metavar="DIR", type=_path,
+        help="images, containers and networks are kept here (default: %(default)s)")
+    add("--exec-root", default="/run/netinit", metavar="DIR", type=_path,
+        help="namespaces and bundles of running containers (default: %(default)s)")
+    add("-p", "--pidfile", metavar="FILE", type=_path,
+        help="write the daemon's process id here")
+    add("--metrics-addr", metavar="HOST:PORT", type=_metrics_address,
+        help="serve Prometheus metrics at /metrics there")
+    add("--runtime", metavar="PROGRAM", type=_path,
+        help="OCI runtime: runc, crun or a path (default: the first of these that works)")
+    add("-l", "--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal"),
+        help="what is logged on standard error (default: %(default)s)")
+    # fmt: on
+
+
+def _add_network_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    # fmt: off
+    add("-b", "--bridge", default="", metavar="NAME", type=_bridge,
+        help="bridge for the default network; 'none' runs without a default network")
+    add("--bip", default="", metavar="CIDR", type=_ipv4_cidr,
+        help="the default bridge's own address")
+    add("--fixed-cidr", default="", metavar="CIDR", type=_ipv4_cidr,
+        help="the default bridge gives out addresses of this part of its subnet")
+    add("--mtu", type=_mtu, default=1500, metavar="BYTES",
+        help="MTU of the default bridge (default: %(default)s)")
+    add("--icc", default="true", choices=("true", "false"),
+        help="let containers on the default bridge talk to each other (default: %(default)s)")
+    add("--dns", action="append", default=[], metavar="ADDRESS", type=_address,
+        help="name server for containers, instead of the host's; may be repeated")
+    add("--dns-search", action="append", default=[], metavar="DOMAIN", type=_domain,
+        help="search domain for containers; may be repeated")
+    add("--dns-opt", action="append", default=[], metavar="OPTION", type=_word,
+        help="resolver option for containers; may be repeated")
+    # fmt: on
+
+
+@contextlib.contextmanager
+def naming(flag: str, value: str) -> Iterator[None]:
+    """Add a flag's name and value to the error of what uses it.
+
+    Raises:
+        EngineError: what failed inside.
+    """
+    try:
+        yield
+    except (EngineError, OSError, ValueError, OverflowError) as error:
+        raise EngineError(f"{flag} {value}: {message_of(error)}") from error
+
+
+def socket_path(host: str) -> Path:
+    """Return the path of a `unix://` address that was checked."""
+    return Path(host.removeprefix("unix://"))
+
+
+def metrics_address(text: str) -> tuple[str, int]:
+    """Split a `HOST:PORT` that was checked; an IPv6 address stands in brackets."""
+    host, _, port = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _refuse(text: str) -> argparse.ArgumentTypeError:
+    """Build the error of a value; argparse puts the flag's name in front of it."""
+    return argparse.ArgumentTypeError(text)
+
+
+def _socket_address(text: str) -> str:
+    scheme, separator, path = text.partition("://")
+    if separator and scheme != "unix":
+        raise _refuse(f"cannot listen on {text}: only unix:// sockets are served")
+    path = _path(path if separator else text)
+    if len(path.encode()) > SOCKET_PATH_BYTES_MAX:
+        raise _refuse(f"{path!r} is longer than {SOCKET_PATH_BYTES_MAX} bytes")
+    return f"unix://{path}"
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise _refuse("a path is needed")
+    return text
+
+
+def _metrics_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not _is_number(port, 0, PORT_MAX):
+        raise _refuse(f"invalid metrics address {text!r}: expected HOST:PORT")
+    return text
+
+
+def _is_number(text: str, low: int, high: int) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}", text) is not None and low <= int(text) <= high
+
+
+def _is_ip(text: str, *families: socket.AddressFamily) -> bool:
+    for family in families:
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, text)
+            return True
+    return False
+
+
+def _ipv4_cidr(text: str) -> str:
+    address, _, length = text.partition("/")
+    if text and not (_is_ip(address, socket.AF_INET) and _is_number(length, 0, _IPV4_BITS)):
+        raise _refuse(f"invalid CIDR address: {text}")
+    return text
+
+
+def _address(text: str) -> str:
+    if not _is_ip(text, socket.AF_INET, socket.AF_INET6):
+        raise _refuse(f"{text} is not an ip address")
+    return text
+
+
+def _mtu(text: str) -> int:
+    if not _is_number(text, MTU_BYTES_MIN, MTU_BYTES_MAX):
+        raise _refuse(f"{text} is not a number from {MTU_BYTES_MIN} to {MTU_BYTES_MAX}")
+    return int(text)
+
+
+def _matching(pattern: re.Pattern[str], complaint: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise _refuse(f"{text} is not a valid {complaint}")
+        return text
+
+    return check
+
+
+_domain = _matching(_DOMAIN, "domain")
+_word = _matching(_WORD, "option")
+
+
+def _bridge(text: str) -> str:
+    is_name = "/" not in text and text not in {".", ".."} and (not text or _WORD.fullmatch(text))
+    if not is_name or len(text.encode()) > INTERFACE_NAME_BYTES_MAX:
+        raise _refuse(f"{text!r} is not a name of a bridge")
+    return text

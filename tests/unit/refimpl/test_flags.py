@@ -1,0 +1,83 @@
+"""Goal: every value on the command line is checked when it is read, and its flag is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from refimpl.errors import EngineError
+from refimpl.flags import metrics_address, naming, parse_arguments, socket_path
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "complaint"),
+    [
+        ("--dns", "foo", "foo is not an ip address"),
+        ("--dns", "", " is not an ip address"),
+        ("--dns", "1.2.3", "1.2.3 is not an ip address"),
+        ("--dns-search", "a b", "a b is not a valid domain"),
+        ("--dns-search", "12", "12 is not a valid domain"),
+        ("--dns-search", "a..b", "a..b is not a valid domain"),
+        ("--dns-opt", "a\nb", "a\nb is not a valid option"),
+        ("--bip", "1.2.3", "invalid CIDR address: 1.2.3"),
+        ("--bip", "10.0.0.1", "invalid CIDR address: 10.0.0.1"),
+        ("--bip", "10.0.0.1/33", "invalid CIDR address: 10.0.0.1/33"),
+        ("--bip", "10.0.0.1/x", "invalid CIDR address: 10.0.0.1/x"),
+        ("--fixed-cidr", "fd00::/64", "invalid CIDR address: fd00::/64"),
+        ("--mtu", "x", "x is not a number from 68 to 65535"),
+        ("--mtu", "67", "67 is not a number from 68 to 65535"),
+        ("--mtu", "9" * 30, f"{'9' * 30} is not a number from 68 to 65535"),
+        ("--bridge", "a/b", "'a/b' is not a name of a bridge"),
+        ("--bridge", "a" * 16, f"'{'a' * 16}' is not a name of a bridge"),
+        ("--metrics-addr", "127.0.0.1:99999", "expected HOST:PORT"),
+        ("--metrics-addr", "127.0.0.1", "expected HOST:PORT"),
+        ("--metrics-addr", ":80", "expected HOST:PORT"),
+        ("--metrics-addr", "h:²", "expected HOST:PORT"),
+        ("--host", "tcp://127.0.0.1:2375", "only unix:// sockets are served"),
+        ("--host", "unix://", "a path is needed"),
+        ("--host", f"unix:///{'x' * 107}", "is longer than 107 bytes"),
+        ("--pidfile", "", "a path is needed"),
+        ("--data-root", "", "a path is needed"),
+        ("--exec-root", "", "a path is needed"),
+        ("--runtime", "", "a path is needed"),
+        ("--icc", "maybe", "invalid choice"),
+        ("--log-level", "loud", "invalid choice"),
+    ],
+)
+def test_value_that_is_none_is_refused_with_its_flag(capsys, flag, value, complaint):
+    with pytest.raises(SystemExit) as end:
+        parse_arguments([f"{flag}={value}"])
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert complaint in told
+    assert f"{flag}: " in told
+
+
+def test_values_are_taken():
+    options = parse_arguments(
+        [
+            "--dns=1.1.1.1", "--dns=fd00::1", "--dns-search=.", "--dns-search=a_b.Example-1.",
+            "--dns-opt=ndots:0", "--bip=10.0.0.1/24", "--fixed-cidr=", "--mtu=65535",
+            "--bridge=none", "--metrics-addr=[::1]:0", "--host=/run/x.sock",
+        ]
+    )  # fmt: skip
+    assert options.dns == ["1.1.1.1", "fd00::1"]
+    assert options.dns_search == [".", "a_b.Example-1."]
+    assert (options.mtu, options.bip, options.fixed_cidr) == (65535, "10.0.0.1/24", "")
+    assert metrics_address(options.metrics_addr) == ("::1", 0)
+    assert str(socket_path(options.host)) == "/run/x.sock"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        FileNotFoundError(2, "No such file", "/x"),
+        ValueError("No such file"),
+        OverflowError("No such file"),
+        EngineError("No such file"),
+    ],
+    ids=repr,
+)
+def test_what_fails_later_names_its_flag(failure):
+    with pytest.raises(EngineError) as refusal, naming("--pidfile", "/x"):
+        raise failure
+    assert str(refusal.value) == "--pidfile /x: No such file"
