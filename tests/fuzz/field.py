@@ -137,7 +137,7 @@ class Field:
         self.differences.setdefault(_kind(text), (text, shot))
 
     def _is_dockers(self, route: str, outcome: Outcome, docker: Outcome | None) -> bool:
-        if any(e.covers(route, outcome.status, outcome.message) for e in self._entries):
+        if any(e.covers(route, outcome) for e in self._entries):
             return True
         if docker is not None and docker.status == outcome.status:
             self.tally[
@@ -152,12 +152,15 @@ class Field:
         for fault in cleared[0]:
             self._report(fault)
         now = self.watch.settled(self._before)
-        for name in ("threads", "descriptors"):
-            more = getattr(now, name) - getattr(self._before, name)
-            if more > 0:
-                self._report(f"{more} {name} more than before (it holds {self.watch.held()})")
-        if now.threads > self._before.threads or now.descriptors > self._before.descriptors:
-            self._before = now  # reported once
+        if now.is_within(self._before):
+            return
+        if now.descriptors > self._before.descriptors:
+            more = now.descriptors - self._before.descriptors
+            self._report(f"{more} descriptors more than before (it holds {self.watch.held()})")
+        else:
+            more = now.threads - now.pooled - self._before.threads + self._before.pooled
+            self._report(f"{more} threads more than before (it holds {self.watch.stacks()})")
+        self._before = now  # reported once
 
     def conclude(self) -> None:
         """Compare the whole with how it began, and raise what was written down."""

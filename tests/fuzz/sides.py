@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import re
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -24,6 +28,7 @@ PING_EVERY_S = 0.05
 SETTLE_S = 20.0
 """How long threads and descriptors may take to go, on a loaded machine."""
 
+_POOLED = re.compile(r"^thread daemon_\d+:", re.MULTILINE)
 _NOBODY = "0" * 64
 _BUILT_IN = {"bridge", "host", "none"}
 
@@ -49,7 +54,8 @@ class Side:
         if shot.raw is not None and b"/events" in shot.raw:
             patience_s = STREAM_WAIT_S
         outcome = send(self.path, shot.filled(self._find), patience_s=patience_s)
-        if outcome.status == 201 and endpoint is not None and endpoint.path.endswith("/exec"):
+        is_made = outcome.status == 201 and outcome.kind == "answer"
+        if is_made and endpoint is not None and endpoint.path.endswith("/exec"):
             self._exec = str(json.loads(outcome.body)["Id"])
         return outcome
 
@@ -106,11 +112,27 @@ class Side:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a process holds."""
+    """What a process holds.
+
+    Attributes:
+        threads: all of them.
+        pooled: those of them that were, when last asked, in the daemon's pool, which makes a
+            thread when it first needs one and keeps it.
+        descriptors: open ones.
+        rss_bytes: resident memory.
+    """
 
     threads: int
+    pooled: int
     descriptors: int
     rss_bytes: int
+
+    def is_within(self, before: Counts) -> bool:
+        """Say whether no more is held than before."""
+        return (
+            self.threads - self.pooled <= before.threads - before.pooled
+            and self.descriptors <= before.descriptors
+        )
 
 
 class Watch:
@@ -125,6 +147,8 @@ class Watch:
         """
         self._side = side
         self._settle_s = settle_s
+        self._pooled = 0
+        self._unread = ""
         self._log = side.engine.log_path.open("rb")
         self._answering = threading.Lock()
         self._end = threading.Event()
@@ -146,6 +170,7 @@ class Watch:
         status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
         return Counts(
             threads=int(status["Threads"]),
+            pooled=self._pooled,
             descriptors=sum(1 for _ in (process / "fd").iterdir()),
             rss_bytes=int(status["VmRSS"].split()[0]) << 10,
         )
@@ -158,20 +183,20 @@ class Watch:
         """
         deadline = time.monotonic() + self._settle_s
         with self._answering:
-            earlier = None
-            while True:
+            time.sleep(0 if before else 1)
+            earlier = before
+            for attempt in itertools.count():
                 now = self.counts()
-                if before is None:
-                    is_settled = earlier is not None and earlier.threads == now.threads
-                    is_settled = is_settled and earlier.descriptors == now.descriptors
-                    earlier = now
-                else:
-                    is_settled = (
-                        now.threads <= before.threads and now.descriptors <= before.descriptors
-                    )
-                if is_settled or time.monotonic() > deadline:
+                if earlier is not None and now.is_within(earlier):
                     return now
-                time.sleep(0.1 if before is not None else 1.0)
+                if time.monotonic() > deadline:
+                    return now
+                if attempt % 10 == 9 or before is None:
+                    self._pooled = len(_POOLED.findall(self.stacks()))
+                if before is None:
+                    earlier = now
+                time.sleep(0.1)
+        raise AssertionError
 
     def held(self) -> str:
         """Say which descriptors the process has, for whoever looks for a leak."""
@@ -185,8 +210,20 @@ class Watch:
             names[name] = names.get(name, 0) + 1
         return ", ".join(f"{count} {name}" for name, count in sorted(names.items()))
 
+    def stacks(self) -> str:
+        """Give what the reference logs of its threads, for whoever looks for a leak."""
+        inside = self._side.engine.inside()
+        os.kill(inside.pid, signal.SIGUSR1)
+        time.sleep(1)
+        self._unread += (said := self._read_log())
+        return said
+
     def news(self) -> str:
         """Give what was logged since the last call."""
+        said, self._unread = self._unread + self._read_log(), ""
+        return said
+
+    def _read_log(self) -> str:
         return self._log.read().decode("utf-8", "replace")
 
     @property

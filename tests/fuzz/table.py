@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.shots import Shot
+from tests.fuzz.wire import Outcome
 
 PATH = Path(__file__).with_name("docker_5xx.toml")
 
@@ -26,13 +27,17 @@ class Entry:
     body: str | None
     engine: str
 
-    def covers(self, route: str, status: int, message: str) -> bool:
-        """Say whether an answer is of this kind."""
+    def covers(self, route: str, outcome: Outcome) -> bool:
+        """Say whether an answer is of this kind; one whose client left has no text to look at."""
         return (
-            self.status == status
+            self.status == outcome.status
             and not {"*", route}.isdisjoint(self.routes)
-            and self.message.fullmatch(message.strip()) is not None
+            and (outcome.kind == "left" or self.says(outcome.message))
         )
+
+    def says(self, message: str) -> bool:
+        """Say whether it is this entry's text."""
+        return self.message.fullmatch(message.strip()) is not None
 
     def shot(self) -> Shot:
         """Give the example as a shot."""
