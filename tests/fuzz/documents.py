@@ -191,8 +191,8 @@ BY_PATH: dict[str, dict[str, Any]] = {
 """The documents of the routes that read one; another route gets any of them."""
 
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 1.5, 70000, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1,
-    10**10, 10**30, 1e300, "x", [], {}, [None], [0], [""], ["x"], [[]], [{}], {"": ""},
+    None, True, False, 0, 1, -1, 1.5, 70000, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63,
+    -(2**63) - 1, 10**10, 10**30, 1e300, "x", [], {}, [None], [0], [""], ["x"], [[]], [{}], {"": ""},
     {"x": None}, {"x": 1}, {"x": {}}, {"x": []}, ["\0"], {"\0": "\0"}, ["a" * 5000],
 )  # fmt: skip
 """In the place of any value, beside TEXTS."""

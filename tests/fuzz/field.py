@@ -21,7 +21,7 @@ from conformance.engines.managed import ManagedEngine, workspace_of
 from conformance.engines.reference import ReferenceEngine
 from conformance.engines.settings import load_settings
 from tests.fuzz import table
-from tests.fuzz.routing import endpoint_of
+from tests.fuzz.routing import Endpoint, endpoint_of
 from tests.fuzz.shots import Shot, listing
 from tests.fuzz.sides import SETTLE_S, Side, Watch
 from tests.fuzz.strategies import BEGIN, Known
@@ -95,9 +95,8 @@ class Field:
         self.history.append(shot)
         endpoint = None if shot.raw is not None else endpoint_of(shot.method, shot.target)
         pending = None
-        if self.docker is not None and not (endpoint and endpoint.is_unserved):
-            if "fromImage" not in shot.target and "http:" not in shot.target:
-                pending = self._pool.submit(self.docker.shoot, shot)
+        if self.docker is not None and _is_for_docker(shot, endpoint):
+            pending = self._pool.submit(self.docker.shoot, shot)
         outcome = self.reference.shoot(shot)
         docker = pending.result() if pending is not None else None
         self.known.learn(shot, outcome)
@@ -132,8 +131,8 @@ class Field:
         if len(kinds) == 1 or 0 in kinds:
             return
         endpoint = endpoint_of(shot.method, shot.target) if shot.raw is None else None
-        said = f"{outcome.status} {outcome.message[:200]}; Docker: {docker.status} {docker.message[:200]}"
-        text = f"{endpoint.name if endpoint else '*'}: {said}"
+        ours, theirs = (f"{o.status} {o.message[:200]}" for o in (outcome, docker))
+        text = f"{endpoint.name if endpoint else '*'}: {ours}; Docker: {theirs}"
         self.differences.setdefault(_kind(text), (text, shot))
 
     def _is_dockers(self, route: str, outcome: Outcome, docker: Outcome | None) -> bool:
@@ -202,6 +201,12 @@ def _of_interest(news: str) -> str:
     lines = news.splitlines()
     first = next(i for i, line in enumerate(lines) if any(word in line for word in _TROUBLE))
     return "\n".join(lines[max(0, first - 1) : first + 40])
+
+
+def _is_for_docker(shot: Shot, endpoint: Endpoint | None) -> bool:
+    """Say whether a real Docker gets a shot: not where it would go to a registry or a swarm."""
+    is_unserved = endpoint is not None and endpoint.is_unserved
+    return not is_unserved and "fromImage" not in shot.target and "http" not in shot.target
 
 
 def why_no_docker() -> str:

@@ -1,4 +1,4 @@
-"""Can the fuzzer fail? The reference with one defect each, which it must find within a few shots."""
+"""Can the fuzzer fail? It must find one defect each, planted in the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of 5xx: every example is asked for on the reference and, where there is one, on Docker."""
+"""The table of 5xx: its examples are asked for on the reference and on Docker, if there is one."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ HEADERS: tuple[tuple[str, str], ...] = (
     ("Accept-Encoding", "gzip;q=nonsense"),
     ("Range", "bytes=0-"),
     ("Trailer", "X"),
-    ("TE", "trailers"),
+    ("Expires", "0"),
 )
 
 REFS = (

@@ -12,6 +12,7 @@ import json
 import socket
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import h11
 
@@ -126,31 +127,32 @@ class _Reader:
         return outcome
 
     def _answer(self) -> Outcome:
-        while True:
+        outcome = None
+        while outcome is None:
             try:
                 event = self._client.next_event()
             except h11.RemoteProtocolError as error:
                 return self._broken(error)
             if event is h11.NEED_DATA:
-                left = self._more()
-                if left is not None:
-                    return left
-            elif isinstance(event, h11.Response):
-                self._head = event
-                if self._shot.ending == "hang up after the answer's head":
-                    return self._done("left")
-                self._begin_stream()
-            elif isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                self._head = event
-                self._begin_stream()
-            elif isinstance(event, h11.Data):
-                self._body += event.data[: _ANSWER_BYTES_MAX - len(self._body)]
-            elif isinstance(event, h11.ConnectionClosed) and self._head is None:
-                return Outcome("closed")
-            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                return self._done("answer")
+                outcome = self._more()
             elif event is h11.PAUSED:
-                return self._drain()
+                outcome = self._drain()
+            else:
+                outcome = self._take(event)
+        return outcome
+
+    def _take(self, event: Any) -> Outcome | None:
+        """Take a part of the answer; None = go on."""
+        if isinstance(event, h11.Data):
+            self._body += event.data[: _ANSWER_BYTES_MAX - len(self._body)]
+        elif isinstance(event, h11.Response) or getattr(event, "status_code", 0) == 101:
+            self._head = event
+            if self._shot.ending == "hang up after the answer's head":
+                return self._done("left")
+            self._begin_stream()
+        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+            return self._done("answer") if self._head else Outcome("closed")
+        return None
 
     def _begin_stream(self) -> None:
         if self._shot.ending == "type":
