@@ -58,6 +58,7 @@ class Field:
         self.found: dict[str, tuple[str, list[Shot]]] = {}
         self.differences: dict[str, tuple[str, Shot]] = {}
         self.tally: Counter[str] = Counter()
+        self.for_table: Counter[str] = Counter()
         self.known = Known()
         self.history: list[Shot] = []
         self._pool = ThreadPoolExecutor(2)
@@ -179,8 +180,11 @@ class Field:
         self.found.setdefault(_kind(fault), (fault, list(self.history)))
 
     def summary(self) -> str:
-        """Say in some lines what was done."""
-        return ", ".join(f"{count} {what}" for what, count in sorted(self.tally.items()))
+        """Say what was done, and where the answers differ without a fault."""
+        lines = [", ".join(f"{count} {what}" for what, count in sorted(self.tally.items()))]
+        lines += [f"for the table: {line} ({count})" for line, count in self.for_table.items()]
+        lines += [f"differs: {text}\n    {shot!r}" for text, shot in self.differences.values()]
+        return "\n".join(lines)
 
 
 _TRACE_LINE = re.compile(r'File ".*?/(refimpl/\S+)", line \d+, in (\w+)')
