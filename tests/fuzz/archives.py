@@ -75,11 +75,12 @@ def image_archive(config: Any, manifest: Any = None, layer: bytes | None = None)
     return buffer.getvalue()
 
 
-@functools.cache
-def layers() -> dict[str, bytes]:
-    """Give archives of a root file system, by what is odd about them."""
-    good = _tar(_member("dir", tarfile.DIRTYPE), _member("dir/file"))
-    packed = lzma.compress(good)
+def _good() -> bytes:
+    return _tar(_member("dir", tarfile.DIRTYPE), _member("dir/file"))
+
+
+def _odd_names() -> dict[str, bytes]:
+    good = _good()
     return {
         "good": good,
         "empty": b"",
@@ -112,6 +113,11 @@ def layers() -> dict[str, bytes]:
         ),
         "link to itself": _tar(_member("a", tarfile.SYMTYPE, "a"), _member("a/b")),
         "link without a target": _tar(_member("a", tarfile.SYMTYPE)),
+    }
+
+
+def _odd_kinds() -> dict[str, bytes]:
+    return {
         "hard link to nothing": _tar(_member("a", tarfile.LNKTYPE, "none")),
         "hard link out": _tar(_member("a", tarfile.LNKTYPE, "../../../../etc/hostname")),
         "hard link to itself": _tar(_member("a", tarfile.LNKTYPE, "a")),
@@ -122,6 +128,12 @@ def layers() -> dict[str, bytes]:
         "fifo": _tar(_member("a", tarfile.FIFOTYPE)),
         "kind unknown": _with_header(156, b"Z"),
         "kind NUL": _with_header(156, b"\0"),
+    }
+
+
+def _odd_headers() -> dict[str, bytes]:
+    good = _good()
+    return {
         "uid of 2**70": _tar(_member("a"), pax={"uid": str(2**70)}),
         "uid -1": _tar(_member("a"), pax={"uid": "-1"}),
         "uid of words": _tar(_member("a"), pax={"uid": "root"}),
@@ -146,6 +158,13 @@ def layers() -> dict[str, bytes]:
         "octal size of letters": _with_header(124, b"zzzzzzzzzzz\0"),
         "mode of all bits": _tar(_member("a", mode=0o7777777)),
         "bad checksum": good[:148] + b"0000000\0" + good[156:],
+    }
+
+
+def _odd_packings() -> dict[str, bytes]:
+    good = _good()
+    packed = lzma.compress(good)
+    return {
         "gzip": gzip.compress(good),
         "gzip, cut": gzip.compress(good)[:-12],
         "gzip, damaged": gzip.compress(good)[:30] + b"\xff" * 20,
@@ -165,11 +184,17 @@ def layers() -> dict[str, bytes]:
 
 
 @functools.cache
-def images() -> dict[str, bytes]:
-    """Give archives for load, by what is odd about them."""
-    good = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["true"]}}
+def layers() -> dict[str, bytes]:
+    """Give archives of a root file system, by what is odd about them."""
+    return {**_odd_names(), **_odd_kinds(), **_odd_headers(), **_odd_packings()}
+
+
+_IMAGE: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["true"]}}
+
+
+def _odd_manifests() -> dict[str, Any]:
     document = {"Config": "c.json", "RepoTags": ["fuzzed:latest"], "Layers": ["l/layer.tar"]}
-    manifests: dict[str, Any] = {
+    return {
         "manifest null": "null",
         "manifest a number": 7,
         "manifest an object": document,
@@ -190,7 +215,11 @@ def images() -> dict[str, bytes]:
         "manifest with two images": [document, document],
         "manifest deep": json.loads("[" * 300 + "]" * 300),
     }
-    configs: dict[str, Any] = {
+
+
+def _odd_configs() -> dict[str, Any]:
+    good = _IMAGE
+    return {
         "created yesterday": {**good, "created": "yesterday"},
         "created a number": {**good, "created": 7},
         "created in year 99999": {**good, "created": "99999-01-01T00:00:00Z"},
@@ -230,10 +259,12 @@ def images() -> dict[str, bytes]:
         "null": None,
         "a list": [],
     }
-    return {
-        "good": image_archive(good),
-        **{name: image_archive(good, manifest=value) for name, value in manifests.items()},
-        **{f"image's {name}": image_archive(config) for name, config in configs.items()},
-        **{f"layer: {name}": image_archive(good, layer=data) for name, data in layers().items()},
-        **layers(),
-    }
+
+
+@functools.cache
+def images() -> dict[str, bytes]:
+    """Give archives for load, by what is odd about them."""
+    configs = {f"image's {name}": image_archive(doc) for name, doc in _odd_configs().items()}
+    manifests = {name: image_archive(_IMAGE, doc) for name, doc in _odd_manifests().items()}
+    odd = {f"layer: {name}": image_archive(_IMAGE, layer=data) for name, data in layers().items()}
+    return {**layers(), **manifests, **configs, **odd, "good": image_archive(_IMAGE)}

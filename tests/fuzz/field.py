@@ -140,9 +140,7 @@ class Field:
         if any(e.covers(route, outcome) for e in self._entries):
             return True
         if docker is not None and docker.status == outcome.status:
-            self.tally[
-                f"for the table: {route} {docker.status} {_kind(docker.message[:300])}\n"
-            ] += 1
+            self.for_table[f"{route} {docker.status} {_kind(docker.message[:300])}"] += 1
             return True
         return False
 
