@@ -226,10 +226,11 @@ class ManagedEngine:
         (self.folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
     def _answers(self) -> bool:
+        """Tell whether it has its networks: an engine may answer a ping before it has."""
         try:
             with open_socket(self.address) as connection:
                 connection.settimeout(5)
-                connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+                connection.sendall(b"GET /networks HTTP/1.0\r\nHost: engine\r\n\r\n")
                 return b" 200 " in connection.recv(64)
         except OSError:
             return False

@@ -159,12 +159,15 @@ def reference(folder: Path) -> Iterator[str]:
 
 
 def answers(sock: Path) -> bool:
-    """Whether an engine answers there; it is reachable a moment before that, its file earlier."""
+    """Whether an engine answers there, and has its networks.
+
+    It is reachable a moment before that, and its file is there earlier.
+    """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(WAIT_S)
         try:
             client.connect(str(sock))
-            client.sendall(b"GET /_ping HTTP/1.1\r\nHost: netinit\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /networks HTTP/1.1\r\nHost: netinit\r\nConnection: close\r\n\r\n")
             return client.recv(64).startswith(b"HTTP/1.1 200")
         except OSError:
             return False

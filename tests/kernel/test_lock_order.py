@@ -7,6 +7,7 @@ table must have no circle, and each lock that was seen must have a row.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -24,11 +25,14 @@ import pytest
 
 from conformance.image import build_archive
 from tests.kernel.docker_cli import ROOT, WAIT_S, answers, tool, until
+from tests.kernel.recorded_engine import SIGNALS
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 NETNS = f"ni-locks-{os.getpid()}"
 ROUNDS = 4
 IMAGE = "locks-busybox:latest"
+MADE = re.compile(r"\b(threading\.(R?Lock\b|Condition\((?!self))|Lock\b)")
+"""How the source makes a lock; a condition on a lock of its owner is no other one."""
 Pair = tuple[str, str]
 """A lock that is held, and what is asked for meanwhile."""
 
@@ -38,7 +42,7 @@ def table() -> dict[str, set[str]]:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     _, _, section = page.partition("<!-- locks: begin -->")
     section, _, _ = section.partition("<!-- locks: end -->")
-    rows = re.findall(r"^\| `([^`]+)` \|[^|]*\| ([^|]*) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|[^|]*\|([^|]*)\|$", section, re.MULTILINE)
     return {lock: set(re.findall(r"`([^`]+)`", below)) for lock, below in rows}
 
 
@@ -57,6 +61,28 @@ def test_the_table_of_locks_has_no_circle():
     order = table()
     assert order, "docs/architecture.md has no table of locks"
     TopologicalSorter(order).prepare()
+
+
+def made_in_the_source() -> set[str]:
+    """Return `Class.attribute` of each lock that the reference makes."""
+    found = set()
+    for path in (ROOT / "refimpl").rglob("*.py"):
+        for owner in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(owner, ast.ClassDef):
+                continue
+            for node in ast.walk(owner):
+                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                    name = target.attr if isinstance(target, ast.Attribute) else None
+                    name = target.id if isinstance(target, ast.Name) else name
+                    if name and MADE.search(ast.unparse(node.value)):
+                        found.add(f"{owner.name}.{name}")
+    return found - SIGNALS
+
+
+def test_each_lock_of_the_source_has_a_row():
+    assert made_in_the_source() - set(table()) == set()
+    assert set(table()) - made_in_the_source() == set()
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ class ImageStore:
         self._files = files
         self._clock = clock
         self._lock = threading.RLock()
+        self._sizes: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._tagged: dict[str, str] = {}
         self._images: dict[str, Image] = {}
@@ -148,12 +149,14 @@ class ImageStore:
         return bool(_DIGEST.fullmatch(diff_id)) and self._layer_path(diff_id).is_dir()
 
     def _layer_size(self, diff_id: str) -> int:
-        path = self._layer_path(diff_id).with_suffix(".size")
-        try:
-            return max(0, int(self._files.read(str(path))[:20]))
-        except (OSError, ValueError) as error:
-            log.warning("the size of a layer is not known: %s: %s", path, error)
-            return 0
+        if diff_id not in self._sizes:
+            path = self._layer_path(diff_id).with_suffix(".size")
+            try:
+                self._sizes[diff_id] = max(0, int(self._files.read(str(path))[:20]))
+            except (OSError, ValueError) as error:
+                log.warning("the size of a layer is not known: %s: %s", path, error)
+                self._sizes[diff_id] = 0
+        return self._sizes[diff_id]
 
     def _sized(self, image: Image) -> Image:
         return replace(image, size_bytes=sum(map(self._layer_size, image.diff_ids)))
@@ -216,6 +219,7 @@ class ImageStore:
                     raise EngineError(f"layer {diff_id} does not exist")
             for diff_id in absent:
                 target = self._layer_path(diff_id)
+                self._sizes[diff_id] = new[diff_id].size_bytes
                 size = str(new[diff_id].size_bytes).encode()
                 self._files.write(str(target.with_suffix(".size")), size)
                 new[diff_id].path.rename(target)
@@ -236,15 +240,18 @@ class ImageStore:
         with self.scratch() as scratch, self._lock:
             if image.id not in self._images:
                 return Deleted((), 0)  # somebody was faster
-            if is_used or self._in_use[image.id]:
-                raw = self._files.read(self._document_path("images", image))
-                self._files.write(self._document_path("removed", image), raw)
+            is_kept = is_used or self._in_use[image.id] > 0
+            if is_kept:
                 self._removed[image.id] = image
             del self._images[image.id]
             self._names = {name: one for name, one in self._names.items() if one != image.id}
             self._tagged.pop(image.id, None)
             self._write_names()
-            self._files.remove(self._document_path("images", image))
+            document = self._document_path("images", image)
+            if is_kept:
+                Path(document).rename(self._document_path("removed", image))
+            else:
+                self._files.remove(document)
             return self._take_layers(image, scratch)
 
     def release(self, image_id: str) -> None:
@@ -275,6 +282,7 @@ class ImageStore:
         for diff_id in dict.fromkeys(reversed(image.diff_ids)):
             if diff_id not in wanted:
                 freed += self._layer_size(diff_id)
+                del self._sizes[diff_id]
                 path = self._layer_path(diff_id)
                 path.rename(scratch / path.name)
                 self._files.remove(str(path.with_suffix(".size")))
