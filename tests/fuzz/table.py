@@ -28,11 +28,11 @@ class Entry:
     engine: str
 
     def covers(self, route: str, outcome: Outcome) -> bool:
-        """Say whether an answer is of this kind; one whose client left has no text to look at."""
+        """Say whether an answer is of this kind; one to HEAD, or that was left, has no text."""
         return (
             self.status == outcome.status
             and not {"*", route}.isdisjoint(self.routes)
-            and (outcome.kind == "left" or self.says(outcome.message))
+            and (not outcome.message or self.says(outcome.message))
         )
 
     def says(self, message: str) -> bool:

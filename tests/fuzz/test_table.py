@@ -26,13 +26,13 @@ def test_table_gives_a_reason_and_an_oddity_for_each():
 
 
 def test_pattern_covers_its_own_status_and_whole_text_only():
-    entry = next(entry for entry in ENTRIES if "GET /nodes" in entry.routes)
-    said = 'This node is not a swarm manager. Use "docker swarm init" or so'
-    assert entry.covers("GET /nodes", Outcome("answer", 503, said))
-    assert entry.covers("GET /nodes", Outcome("left", 503))
-    assert not entry.covers("GET /nodes", Outcome("answer", 500, said))
-    assert not entry.covers("GET /info", Outcome("answer", 503, said))
-    assert not entry.covers("GET /nodes", Outcome("answer", 503, f"list index out of range {said}"))
+    entry = next(entry for entry in ENTRIES if "POST /networks/prune" in entry.routes)
+    route, said = "POST /networks/prune", "invalid character 'x' looking for beginning of value"
+    assert entry.covers(route, Outcome("answer", 500, said))
+    assert entry.covers(route, Outcome("left", 500))
+    assert not entry.covers(route, Outcome("answer", 503, said))
+    assert not entry.covers(route, Outcome("answer", 500, f"list index out of range: {said}"))
+    assert not entry.covers("GET /info", Outcome("answer", 500, said))
 
 
 @pytest.mark.root
