@@ -25,7 +25,6 @@ from typing import Any
 
 from benchmarks.exec_root import mount_in_memory
 from benchmarks.inprocess import InProcess
-from refimpl.daemon.containers.container import Container
 
 SANDBOXES_PER_NETWORK = 125
 """A bridge of the kernel's has 1,024 ports at most, so a crowd is spread over networks."""
@@ -42,7 +41,7 @@ class Crowd:
         mount_in_memory(directory / "exec")
         self._reference = InProcess(directory)
         self._networks: list[str] = []
-        self._containers: list[Container] = []
+        self._containers: list[Any] = []
         self._allocated = 0
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -81,18 +80,17 @@ class Crowd:
             daemon.network_remove(self._networks.pop())
 
     def _set_sandboxes(self, count: int) -> None:
-        daemon = self._reference.daemon
         while self._allocated < count:
             container = self._containers[self._allocated]
             with container.lock:
-                daemon.networking.allocate_network(container)
-            self._reference.expect_start()
+                self._reference.booted.allocate_network(container)
+            self._reference.booted.expect_start()
             self._allocated += 1
         while self._allocated > count:
             self._allocated -= 1
             container = self._containers[self._allocated]
             with container.lock:
-                daemon.networking.release_network(container)
+                self._reference.booted.release_network(container)
 
     def _set_containers(self, count: int) -> None:
         """Create the containers that are missing, and the networks that they need."""

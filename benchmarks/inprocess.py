@@ -16,18 +16,12 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import worker
+from benchmarks import any_revision, worker
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.exec_root import mount_in_memory
-from refimpl.daemon.config import DaemonConfig
-from refimpl.daemon.containers.container import Container
-from refimpl.daemon.daemon import Daemon, Services, database_path
-from refimpl.kernel.files import LinuxFiles
-from refimpl.kernel.linux import LinuxKernel
 from refimpl.libnetwork.controller import new_id, utc_now
-from refimpl.libnetwork.store import SQLiteStore
-from refimpl.oci.runtime import find_runtime
 
 IMAGE = "netinit/empty"
 USER_NETWORK = "netinit-bench"
@@ -39,25 +33,15 @@ class InProcess:
     def __init__(self, directory: Path, *, make_id: Callable[[], str] = new_id) -> None:
         """Boot a daemon below a directory and create the containers."""
         data_root, exec_root = directory / "data", directory / "exec"
-        self.daemon = Daemon(
-            Services(
-                config=DaemonConfig(data_root=str(data_root), exec_root=str(exec_root)),
-                kernel=LinuxKernel(),
-                files=LinuxFiles(),
-                runtime=find_runtime(str(exec_root / "runtime"), LinuxFiles().read_inside),
-                open_store=lambda: SQLiteStore(database_path(str(data_root))),
-                clock=utc_now,
-                new_id=make_id,
-            )
-        )
-        self.daemon.boot()
+        self.booted = any_revision.boot(str(data_root), str(exec_root), utc_now, make_id)
+        self.daemon = self.booted.daemon
         self._import_image()
         self.daemon.network_create({"Name": USER_NETWORK, "CheckDuplicate": True})
         self._containers = {
             BRIDGE: self.create(BRIDGE, "bridge"),
             USER: self.create(USER, USER_NETWORK),
         }
-        self._allocated: Container | None = None
+        self._allocated: Any = None
 
     def _import_image(self) -> None:
         """Give the daemon an image with an empty root: nothing of it is ever run."""
@@ -72,13 +56,13 @@ class InProcess:
         ):
             pass
 
-    def create(self, name: str, network_mode: str) -> Container:
+    def create(self, name: str, network_mode: str) -> Any:
         """Create a container."""
         container_id, _warnings = self.daemon.container_create(
             name,
             {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network_mode}},
         )
-        return self.daemon.containers.get_container(container_id)
+        return self.booted.get_container(container_id)
 
     def allocate(self, network: str) -> float:
         """Allocate the network of a container.
@@ -90,21 +74,17 @@ class InProcess:
         self._allocated = container
         with container.lock:
             started = time.perf_counter()
-            self.daemon.networking.allocate_network(container)
+            self.booted.allocate_network(container)
             seconds = time.perf_counter() - started
-        self.expect_start()
+        self.booted.expect_start()
         return seconds
-
-    def expect_start(self) -> None:
-        """Do what a start does when it is over: let the kernel prepare for the next one."""
-        self.daemon.services.kernel.expect_sandbox()
 
     def release(self) -> None:
         """Release what `allocate` allocated."""
         container, self._allocated = self._allocated, None
         if container is not None:
             with container.lock:
-                self.daemon.networking.release_network(container)
+                self.booted.release_network(container)
 
     def close(self) -> None:
         """Shut the daemon down."""

@@ -43,8 +43,8 @@ class InProcessAllocator:
         """Allocate the network of a container."""
         container = self._containers[network][index]
         with container.lock:
-            self._reference.daemon.networking.allocate_network(container)
-        self._reference.expect_start()
+            self._reference.booted.allocate_network(container)
+        self._reference.booted.expect_start()
 
     def release(self, allocated: list[tuple[str, int]]) -> None:
         """Release all of them at once: most of a release is waiting for the kernel."""
@@ -54,7 +54,7 @@ class InProcessAllocator:
         network, index = which
         container = self._containers[network][index]
         with container.lock:
-            self._reference.daemon.networking.release_network(container)
+            self._reference.booted.release_network(container)
 
 
 def main() -> int:
