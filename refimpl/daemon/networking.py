@@ -292,8 +292,9 @@ class Networking:
             endpoint.options = network_options.build_join_options(endpoint.options, endpoint_config)
             try:
                 endpoint.join(sandbox)
-            except (EngineError, OSError):
-                # moby makes the interface with the endpoint, before anything is recorded of it
+            except OSError:
+                # the kernel refuses the interface; moby makes it with the endpoint, before
+                # anything is recorded of it
                 self.clean_operational_data(networks[network.name])
                 raise
         except Exception:
