@@ -286,9 +286,10 @@ class LogFiles:
         return None
 
     def _open_index(self, index: int) -> LogFile | None:
-        # compressing adds the one name before it takes the other away
         with contextlib.suppress(FileNotFoundError):
             return self._name(index).open("rb", buffering=0)
-        with contextlib.suppress(FileNotFoundError):
-            return gzip.open(self._name(index, ".gz"), "rb")
+        if index:  # the written file is never compressed
+            # compressing adds this name before it takes the other away
+            with contextlib.suppress(FileNotFoundError):
+                return gzip.open(self._name(index, ".gz"), "rb")
         return None

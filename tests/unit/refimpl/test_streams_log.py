@@ -389,3 +389,20 @@ def test_a_follower_ends_with_the_first_entry_after_until(log, follow):
     log.write(1, b"one\n")
     join(thread)
     assert seen == []
+
+
+def test_a_log_that_is_made_while_a_follower_looks_for_it_is_read(log, monkeypatch):
+    """The written file was once looked for a second time, and then opened as a compressed one."""
+    log.open()
+    one = reader(log, follow=True)
+    opened = Path.open
+
+    def open_too_early(path: Path, *arguments: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        with pytest.raises(FileNotFoundError):
+            opened(path, *arguments, **options)
+        log.write(1, b"first\n")
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "open", open_too_early)
+    assert next(one.read()) == (1, b"first\n")
