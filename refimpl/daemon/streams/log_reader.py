@@ -107,8 +107,9 @@ class FileLogReader:
         lines: _Lines | None = None
         try:
             while not self._closed:
-                seen, current = self._files.state()
+                # in this order: after the end of a run nothing is written, and no file begins
                 is_active = self._log.is_active
+                seen, current = self._files.state()
                 if lines is None:
                     lines = self._open(place, newest, size)
                 if lines is not None:

@@ -406,3 +406,26 @@ def test_a_log_that_is_made_while_a_follower_looks_for_it_is_read(log, monkeypat
 
     monkeypatch.setattr(Path, "open", open_too_early)
     assert next(one.read()) == (1, b"first\n")
+
+
+def test_what_was_written_before_the_end_is_read_by_a_follower_that_looks_at_the_end(
+    tmp_path, monkeypatch
+):
+    """The log is rotated and the run ends between two looks of the follower."""
+    log = a_log(tmp_path, max_bytes=100, max_files=3)
+    log.open()
+    log.write(1, b"0\n")
+    one = reader(log, follow=True)
+    state = log.files.state
+
+    def state_before_the_end() -> tuple[int, int]:
+        before = state()
+        monkeypatch.undo()
+        log.write(1, b"1\n2\n")
+        log.close()
+        return before
+
+    monkeypatch.setattr(log.files, "state", state_before_the_end)
+    # the look at the oldest file must not take the prepared answer
+    monkeypatch.setattr(log.files, "oldest", lambda: 0)
+    assert [text for _, text in one.read()] == [b"0\n", b"1\n", b"2\n"]
