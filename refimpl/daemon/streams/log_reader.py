@@ -78,6 +78,8 @@ class FileLogReader:
         since, until = self._options.since, self._options.until
         try:
             for line in self._lines():
+                if self._closed:
+                    return  # nothing that a client wants may come for a long time
                 try:
                     number, text, time = self._decode(line)
                     # only who asks for a time pays for it
@@ -89,7 +91,7 @@ class FileLogReader:
                     return
                 is_early = moment is not None and since is not None and moment < since
                 if number in self._options.streams and not is_early:
-                    yield number, f"{time} ".encode() + text if self._options.timestamps else text
+                    yield number, text
         finally:
             if self._damaged:
                 log.warning("%s: %d damaged entries skipped", self._files.path, self._damaged)
@@ -168,6 +170,8 @@ class FileLogReader:
             attributes = entry.get("attrs", {})
             pairs = (f"{quote_plus(name)}={quote_plus(attributes[name])}" for name in attributes)
             text = f"{','.join(sorted(pairs))} {text}"
+        if self._options.timestamps:
+            text = f"{time} {text}"
         return _NUMBERS[entry["stream"]], text.encode("utf-8", "replace"), time
 
 
