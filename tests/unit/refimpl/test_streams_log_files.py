@@ -305,13 +305,13 @@ def test_a_container_is_removed_when_its_log_is_compressed_no_more(tmp_path, slo
     assert has_begun.wait(WAIT_S)
     assert compressing()
     threading.Timer(0.2, may_go_on.set).start()
-    seen: list[tuple[list[threading.Thread], list[str]]] = []
+    seen: list[tuple[list[threading.Thread], list[Path]]] = []
 
     def remove(root: str) -> None:
-        seen.append((compressing(), [name for name in os.listdir(root) if "compressing" in name]))
+        seen.append((compressing(), list(Path(root).glob("*.compressing"))))
         LinuxFiles().remove(root)
 
-    parts = {part.name: MagicMock() for part in fields(Remover)}
+    parts: dict[str, Any] = {part.name: MagicMock() for part in fields(Remover)}
     parts |= {"streams": registry, "files": MagicMock(remove=remove)}
     Remover(**parts).cleanup_container(one, force=False)
     may_go_on.set()
