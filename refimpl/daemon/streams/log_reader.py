@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote_plus
 
-from refimpl.daemon.backend import STDERR, STDOUT
-from refimpl.daemon.streams.json_log import JSONFileLog
+from refimpl.daemon.streams.json_log import STREAM_NAMES, JSONFileLog
 from refimpl.daemon.streams.log_files import LogFile
 from refimpl.model.moments import parse_time
 
@@ -32,7 +31,7 @@ ENTRY_BYTES_MAX = 256 * 1024
 the rest."""
 POLL_S = 1.0
 """How long a follower sleeps at most before it looks at the container again."""
-_NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
+_NUMBERS = {name: number for number, name in STREAM_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
