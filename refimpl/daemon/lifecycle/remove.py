@@ -102,10 +102,10 @@ class Remover:
             guarded("release sandbox", container, lambda: self.sandbox_destroy(container.id))
             guarded("unmount", container, lambda: self.root_filesystems.unmount(container))
             guarded("remove", container, lambda: self.root_filesystems.remove(container))
+            self.streams.forget(container)  # no thread is in its directory from here on
             # last, so that a crash before it leaves a container that can be removed again
             self.files.remove(container.root)
         self.links.link_index.forget(container.id)
-        self.streams.forget(container)
         self.restart_managers.forget(container.id)
         self.containers.discard(container)
         self.release_images()

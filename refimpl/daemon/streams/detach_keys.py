@@ -8,7 +8,7 @@ from __future__ import annotations
 DEFAULT_DETACH_KEYS = b"\x10\x11"
 """ctrl-p, ctrl-q."""
 
-_CONTROL_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+_CONTROL_KEYS = frozenset("@[\\]^_abcdefghijklmnopqrstuvwxyz")
 
 
 def parse_detach_keys(spec: str) -> bytes:
@@ -24,10 +24,8 @@ def parse_detach_keys(spec: str) -> bytes:
         name = key.removeprefix("ctrl-")
         if key == name and len(key.encode("utf-8", "replace")) == 1:
             keys += key.encode()
-        elif key != name and len(name) == 1 and "a" <= name <= "z":
-            keys.append(ord(name) - ord("a") + 1)
         elif key != name and name in _CONTROL_KEYS:
-            keys.append(_CONTROL_KEYS[name])
+            keys.append(ord(name) & 0x1F)
         else:
             raise ValueError(spec)
     return bytes(keys)

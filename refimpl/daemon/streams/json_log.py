@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES = 16 * 1024
 """A longer line is logged in pieces of this size (moby: copier's buffer)."""
-_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
+STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 
 class JSONFileLog:
@@ -87,7 +87,7 @@ class JSONFileLog:
             return
         # by hand: all containers' output waits for this, and short lines come by the million
         rest = (
-            f',"stream":"{_NAMES[stream]}"{self._attributes},'
+            f',"stream":"{STREAM_NAMES[stream]}"{self._attributes},'
             f'"time":"{format_time(self._clock())}"}}\n'
         )
         entries = [

@@ -18,7 +18,6 @@ import gzip
 import io
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,9 @@ _MODE = 0o640
 _LOOKS = 20
 """How often a reader looks for a file while rotations change its name."""
 _ROTATION_WAIT_S = 5.0
+_COPY_BYTES = 64 * 1024
+_STOP_WAIT_S = 10.0
+"""How long a removal waits for the compressing thread, which looks after each block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,10 @@ class LogFiles:
         """Held while files change their names, by the writer and by the compressing thread."""
         self._oldest = -1
         """The N of the oldest `path.N`, 0 when there is none, -1 before anybody has looked."""
-        self._is_compressing = False
+        self._compressing: threading.Thread | None = None
+        """The thread that compresses older files; None when there is nothing for it to do."""
+        self._is_stopped = False
+        self._has_failed = False
 
     # ------------------------------------------------------------------------------- the writer
 
@@ -145,7 +150,8 @@ class LogFiles:
         """Put new files in front of the others, the last of which is the written one."""
         self.close()
         with self._names:
-            self._find_oldest()
+            if self._oldest < 0:
+                self._oldest = self._count_older()
             with self.changed:
                 self._is_rotating = True
             try:
@@ -153,25 +159,29 @@ class LogFiles:
                 for index in range(self._oldest, -1, -1):
                     self._move(index, index + len(contents))
                 self._oldest = min(self._oldest + len(contents), self.limits.max_files - 1)
+                with self.changed:
+                    self.generation += len(contents)
                 for index, content in zip(range(len(contents) - 1, -1, -1), contents, strict=True):
                     self.close()
                     self._file = os.open(self._name(index), _FLAGS | os.O_TRUNC, _MODE)
                     self._size, self._is_torn = 0, False
                     self._write(self._file, content)
+            except OSError:
+                self.close()  # it may be an older file; the next `append` opens the written one
+                raise
             finally:
                 with self.changed:
-                    self.generation += len(contents)
                     self._is_rotating = False
             self._compress_later()
 
-    def _find_oldest(self) -> None:
-        if self._oldest < 0:
-            self._oldest = 0
-            while self._oldest + 1 < self.limits.max_files and self._exists(self._oldest + 1):
-                self._oldest += 1
-
-    def _exists(self, index: int) -> bool:
-        return self._name(index).exists() or self._name(index, ".gz").exists()
+    def _count_older(self) -> int:
+        """Return the N of the oldest `path.N`; the files end at the first gap."""
+        index = 0
+        while index + 1 < self.limits.max_files and (
+            self._name(index + 1).exists() or self._name(index + 1, ".gz").exists()
+        ):
+            index += 1
+        return index
 
     def _name(self, index: int, suffix: str = "") -> Path:
         return Path(f"{self.path}.{index}{suffix}" if index else self.path)
@@ -187,50 +197,64 @@ class LogFiles:
 
     # ------------------------------------------------------------------ the compressing thread
 
+    def stop_compressing(self) -> None:
+        """Compress nothing any more, and wait for the thread: the files are to be removed."""
+        self._is_stopped = True
+        if self._compressing is not None:
+            self._compressing.join(_STOP_WAIT_S)
+
     def _compress_later(self) -> None:
-        if not self.limits.compress or self._is_compressing:
+        if not self.limits.compress or self._compressing is not None or self._is_stopped:
             return
         thread = threading.Thread(target=self._compress_all, name="log-compress", daemon=True)
         try:
             thread.start()
-            self._is_compressing = True
+            self._compressing = thread
         except RuntimeError as error:
-            log.error("%s: older files stay uncompressed: %s", self.path, error)
+            self._compressing_failed(error)
 
     def _compress_all(self) -> None:
-        while True:
+        try:
+            while (plain := self._open_oldest_plain()) is not None:
+                self._compress(*plain)
+        except OSError as error:
+            self._compressing_failed(error)
             with self._names:
-                plain = [
-                    index for index in range(1, self._oldest + 1) if self._name(index).exists()
-                ]
-                if not plain:
-                    self._is_compressing = False
-                    return
-                generation = self.generation - plain[-1]
-                name = self._name(plain[-1])
-                try:
-                    source = name.open("rb")
-                except OSError:
-                    continue
-            try:
-                self._compress(source, generation)
-            except OSError as error:
-                log.error("%s: cannot be compressed: %s", name, error)
-                with self._names:
-                    self._is_compressing = False
-                return
+                self._compressing = None
+
+    def _compressing_failed(self, error: Exception) -> None:
+        if not self._has_failed:  # told once: a container could fill the engine's log
+            log.error("%s: older files stay uncompressed: %s", self.path, error)
+        self._has_failed = True
+
+    def _open_oldest_plain(self) -> tuple[BinaryIO, int] | None:
+        """Return the oldest file that is not compressed, and its generation; None ends the thread.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        with self._names:
+            for index in range(self._oldest, 0, -1):
+                if not self._is_stopped and self._name(index).exists():
+                    return self._name(index).open("rb"), self.generation - index
+            self._compressing = None
+            return None
 
     def _compress(self, source: BinaryIO, generation: int) -> None:
         temporary = Path(f"{self.path}.compressing")
-        with source, gzip.open(temporary, "wb", compresslevel=6) as target:
-            shutil.copyfileobj(source, target)
-        temporary.chmod(_MODE)
-        with self._names:
-            index = self.generation - generation
-            if index < self.limits.max_files and self._name(index).exists():
-                temporary.rename(self._name(index, ".gz"))
-                self._name(index).rename(temporary)  # to unlink a large file takes its time
-        temporary.unlink()
+        try:
+            with source, gzip.open(temporary, "wb", compresslevel=6) as target:
+                while not self._is_stopped and (block := source.read(_COPY_BYTES)):
+                    target.write(block)
+            temporary.chmod(_MODE)
+            with self._names:
+                index = self.generation - generation
+                name = self._name(index)
+                if not self._is_stopped and index < self.limits.max_files and name.exists():
+                    temporary.rename(self._name(index, ".gz"))
+                    name.rename(temporary)  # to unlink a large file takes its time
+        finally:
+            temporary.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------ the readers
 
@@ -246,10 +270,8 @@ class LogFiles:
 
     def oldest(self) -> int:
         """Return the generation of the oldest file."""
-        index, (_, generation) = 0, self.state()
-        while index + 1 < self.limits.max_files and self._exists(index + 1):
-            index += 1
-        return generation - index
+        found = self._between_rotations(lambda newest: newest - self._count_older())
+        return self.state()[1] if found is None else found
 
     def end(self) -> tuple[int, int]:
         """Return the written file's generation and its length in bytes."""
@@ -286,9 +308,10 @@ class LogFiles:
         return None
 
     def _open_index(self, index: int) -> LogFile | None:
-        # compressing adds the one name before it takes the other away
         with contextlib.suppress(FileNotFoundError):
             return self._name(index).open("rb", buffering=0)
-        with contextlib.suppress(FileNotFoundError):
-            return gzip.open(self._name(index, ".gz"), "rb")
+        if index:  # the written file is never compressed
+            # compressing adds this name before it takes the other away
+            with contextlib.suppress(FileNotFoundError):
+                return gzip.open(self._name(index, ".gz"), "rb")
         return None

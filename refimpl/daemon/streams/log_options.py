@@ -9,13 +9,17 @@ docker/go-units size.go (v20.10).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.streams.log_files import LogLimits
 from refimpl.errors import EngineError, InvalidParameter, NotServed
+from refimpl.model.strconv import parse_bool, parse_int, quote
 from refimpl.model.wire_container import LogConfig
+
+T = TypeVar("T")
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
 
@@ -31,10 +35,7 @@ _LOCAL_OPTIONS = frozenset({"max-file", "max-size", "compress"})
 _COMMON_OPTIONS = frozenset({"mode", "max-buffer-size"})
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?", re.ASCII)
-_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _INT64_MAX = (1 << 63) - 1
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _TAG_FIELD = re.compile(r"\{\{ *\.([A-Za-z]+) *\}\}", re.ASCII)
 
 
@@ -101,33 +102,30 @@ def log_options(container: Container) -> LogOptions:
     """
     config = container.host_config.log_config
     options = config.config or {}
-    if not options and config.type in ("", JSON_FILE):
+    if config.type == NONE or (not options and config.type != LOCAL):
         return DEFAULT_OPTIONS
     try:
         if config.type == LOCAL:
-            return LogOptions(limits=_local_limits(options))
-        if config.type == NONE:
-            return DEFAULT_OPTIONS
-        return LogOptions(
-            limits=_json_file_limits(options), attributes=_attributes(container, options)
-        )
+            found = LogOptions(limits=_local_limits(options))
+        else:
+            found = LogOptions(
+                limits=_json_file_limits(options), attributes=_attributes(container, options)
+            )
+        if found.limits.max_files > LOG_FILES_MAX:
+            raise ValueError(f"max-file cannot be more than {LOG_FILES_MAX}")
     except ValueError as error:
         raise EngineError(f"failed to initialize logging driver: {error}") from None
+    return found
 
 
 def _json_file_limits(options: Mapping[str, str]) -> LogLimits:
-    max_bytes = None
-    if "max-size" in options:
-        max_bytes = parse_size(options["max-size"], 1000)
-        if not 0 < max_bytes <= _INT64_MAX:
-            raise ValueError("max-size must be a positive number")
-    max_files = 1
-    if "max-file" in options:
-        max_files = _parse_integer(options["max-file"])
-        if max_files < 1:
-            raise ValueError("max-file cannot be less than 1")
-    _refuse_too_many(max_files)
-    compress = "compress" in options and _parse_bool(options["compress"])
+    max_bytes = parse_size(options["max-size"], 1000) if "max-size" in options else None
+    if max_bytes is not None and not 0 < max_bytes <= _INT64_MAX:
+        raise ValueError("max-size must be a positive number")
+    max_files = parse_int(options.get("max-file", "1"))
+    if max_files < 1:
+        raise ValueError("max-file cannot be less than 1")
+    compress = parse_bool(options.get("compress", "false"))
     if compress and (max_files == 1 or max_bytes is None):
         raise ValueError(
             "compress cannot be true when max-file is less than 2 or max-size is not set"
@@ -136,35 +134,21 @@ def _json_file_limits(options: Mapping[str, str]) -> LogLimits:
 
 
 def _local_limits(options: Mapping[str, str]) -> LogLimits:
-    max_bytes, max_files, compress = 20 << 20, 5, True
-    if "max-size" in options:
+    def read(name: str, default: str, parse: Callable[[str], T], told: str) -> T:
+        text = options.get(name, default)
         try:
-            max_bytes = parse_size(options["max-size"], 1024)
+            return parse(text)
         except ValueError as error:
-            raise ValueError(
-                f"invalid value for max-size: {options['max-size']}: {error}"
-            ) from None
-    if "max-file" in options:
-        try:
-            max_files = max(_parse_integer(options["max-file"]), 1)
-        except ValueError as error:
-            raise ValueError(
-                f"invalid value for max-file: {options['max-file']}: {error}"
-            ) from None
-    _refuse_too_many(max_files)
-    if "compress" in options:
-        try:
-            compress = _parse_bool(options["compress"])
-        except ValueError as error:
-            raise ValueError(f"error reading compress log option: {error}") from None
+            raise ValueError(f"{told.format(text)}: {error}") from None
+
+    max_bytes = read(
+        "max-size", "20m", lambda text: parse_size(text, 1024), "invalid value for max-size: {}"
+    )
+    max_files = max(read("max-file", "5", parse_int, "invalid value for max-file: {}"), 1)
+    compress = read("compress", "true", parse_bool, "error reading compress log option")
     if compress and max_files == 1:
         raise ValueError("compression cannot be enabled when max file count is 1")
     return LogLimits(max_bytes=max_bytes, max_files=max_files, compress=compress)
-
-
-def _refuse_too_many(max_files: int) -> None:
-    if max_files > LOG_FILES_MAX:
-        raise ValueError(f"max-file cannot be more than {LOG_FILES_MAX}")
 
 
 def _attributes(container: Container, options: Mapping[str, str]) -> Mapping[str, str]:
@@ -221,19 +205,5 @@ def parse_size(text: str, unit: int) -> int:
         raise ValueError(f"invalid size: '{text}'")
     number, prefix = match.groups()
     if number.count(".") > 1 or len(number) > 40:
-        raise ValueError(f'strconv.ParseFloat: parsing "{number}": invalid syntax')
+        raise ValueError(f"strconv.ParseFloat: parsing {quote(number)}: invalid syntax")
     return int(float(number) * unit ** ("kmgtp".index(prefix.lower()) + 1 if prefix else 0))
-
-
-def _parse_integer(text: str) -> int:
-    if not _INTEGER.fullmatch(text):
-        raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax')
-    if len(text) > 20 or not -_INT64_MAX - 1 <= int(text) <= _INT64_MAX:
-        raise ValueError(f'strconv.Atoi: parsing "{text}": value out of range')
-    return int(text)
-
-
-def _parse_bool(text: str) -> bool:
-    if text not in _TRUE | _FALSE:
-        raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    return text in _TRUE

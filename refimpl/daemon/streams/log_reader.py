@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote_plus
 
-from refimpl.daemon.backend import STDERR, STDOUT
-from refimpl.daemon.streams.json_log import JSONFileLog
+from refimpl.daemon.streams.json_log import STREAM_NAMES, JSONFileLog
 from refimpl.daemon.streams.log_files import LogFile
 from refimpl.model.moments import parse_time
 
@@ -32,7 +31,7 @@ ENTRY_BYTES_MAX = 256 * 1024
 the rest."""
 POLL_S = 1.0
 """How long a follower sleeps at most before it looks at the container again."""
-_NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
+_NUMBERS = {name: number for number, name in STREAM_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +77,8 @@ class FileLogReader:
         since, until = self._options.since, self._options.until
         try:
             for line in self._lines():
+                if self._closed:
+                    return  # nothing that a client wants may come for a long time
                 try:
                     number, text, time = self._decode(line)
                     # only who asks for a time pays for it
@@ -89,7 +90,7 @@ class FileLogReader:
                     return
                 is_early = moment is not None and since is not None and moment < since
                 if number in self._options.streams and not is_early:
-                    yield number, f"{time} ".encode() + text if self._options.timestamps else text
+                    yield number, text
         finally:
             if self._damaged:
                 log.warning("%s: %d damaged entries skipped", self._files.path, self._damaged)
@@ -107,8 +108,9 @@ class FileLogReader:
         lines: _Lines | None = None
         try:
             while not self._closed:
-                seen, current = self._files.state()
+                # in this order: after the end of a run nothing is written, and no file begins
                 is_active = self._log.is_active
+                seen, current = self._files.state()
                 if lines is None:
                     lines = self._open(place, newest, size)
                 if lines is not None:
@@ -167,6 +169,8 @@ class FileLogReader:
             attributes = entry.get("attrs", {})
             pairs = (f"{quote_plus(name)}={quote_plus(attributes[name])}" for name in attributes)
             text = f"{','.join(sorted(pairs))} {text}"
+        if self._options.timestamps:
+            text = f"{time} {text}"
         return _NUMBERS[entry["stream"]], text.encode("utf-8", "replace"), time
 
 

@@ -43,13 +43,15 @@ class StreamsRegistry:
                     log = open_container_log(container, self._clock)
                 except EngineError:
                     log = None  # such a container is never started, see `log_options`
-                streams = self._by_id[container.id] = Streams(
+                streams = Streams(
                     self._resume,
                     tty=container.config.tty,
                     stdin_once=container.config.stdin_once,
                     name=f"container {container.id[:12]} ({container.name.removeprefix('/')})",
                     log=log,
                 )
+                if not container.state.dead:  # else nobody would forget them
+                    self._by_id[container.id] = streams
             return streams
 
     def end(self, container: Container) -> None:
@@ -60,7 +62,10 @@ class StreamsRegistry:
             streams.end()
 
     def forget(self, container: Container) -> None:
-        """End a removed container's streams, and know them no more."""
-        self.end(container)
+        """End a dead container's streams, and know them no more; its files are in no use then."""
         with self._lock:
-            self._by_id.pop(container.id, None)
+            streams = self._by_id.pop(container.id, None)
+        if streams is not None:
+            streams.end()
+            if streams.log is not None:
+                streams.log.files.stop_compressing()

@@ -28,6 +28,8 @@ BACKLOG_BYTES = 1024 * 1024
 EARLY_INPUT_BYTES_MAX = 4095
 """How much input is kept for a process that has not started: what an empty terminal takes. A
 client that sends more waits for the start."""
+_BACKLOG_PIECES = 4096
+"""How many pieces a session may lag behind: each costs memory of its own, however short it is."""
 _INPUT_WAIT_MS = 1000
 """How long a full standard input is waited for before the session's end is looked at again."""
 _JOINED_BYTES_MAX = 4096
@@ -83,8 +85,8 @@ class Session:
                 self.changed.wait_for(lambda: self._pending or self.ended)
                 if not self._pending:
                     return
-                stream, data = self._pending.popleft()
                 was_full = self.is_full
+                stream, data = self._pending.popleft()
                 self._pending_bytes -= len(data)
                 is_full = self.is_full
             if was_full and not is_full:
@@ -107,7 +109,7 @@ class Session:
     @property
     def is_full(self) -> bool:
         """Tell whether the session lags too far behind."""
-        return self._pending_bytes > BACKLOG_BYTES
+        return self._pending_bytes > BACKLOG_BYTES or len(self._pending) > _BACKLOG_PIECES
 
     def end(self) -> None:
         """Let `output` end once what is pending has been read."""

@@ -70,17 +70,20 @@ class StdioLoop:
 
     def close(self) -> None:
         """Stop the thread; processes are left alone."""
-        self._closed = True
-        self._command(lambda: None)
+        self._command(self._stop)
         self._thread.join()
         self._epoll.close()
         os.close(self._wake)
 
     def _command(self, command: Callable[[], None]) -> None:
         with self._lock:
-            self._commands.append(command)
-        with contextlib.suppress(OSError):
-            os.eventfd_write(self._wake, 1)
+            if not self._closed:  # else the descriptor may be somebody else's by now
+                self._commands.append(command)
+                os.eventfd_write(self._wake, 1)
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._closed = True
 
     def _run(self) -> None:
         while not self._closed:

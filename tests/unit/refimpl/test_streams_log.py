@@ -263,6 +263,7 @@ DAMAGE = {
     "attributes are a list": b'{"log":"x","stream":"stdout",' + WHEN + b',"attrs":[1]}',
     "attribute is a number": b'{"log":"x","stream":"stdout",' + WHEN + b',"attrs":{"a":1}}',
     "torn": b'{"log":"torn in the mid{"log":"x","stream":"stdout",' + WHEN + b"}",
+    "time is half a character": b'{"log":"x","stream":"stdout","time":"\\ud800"}',
     "no text": b"\xff\xfe",
     "deep": b"[" * 100_000,
     "large number": b"9" * 100_000,
@@ -389,3 +390,67 @@ def test_a_follower_ends_with_the_first_entry_after_until(log, follow):
     log.write(1, b"one\n")
     join(thread)
     assert seen == []
+
+
+def test_a_log_that_is_made_while_a_follower_looks_for_it_is_read(log, monkeypatch):
+    """The written file was once looked for a second time, and then opened as a compressed one."""
+    log.open()
+    one = reader(log, follow=True)
+    opened = Path.open
+
+    def open_too_early(path: Path, *arguments: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        with pytest.raises(FileNotFoundError):
+            opened(path, *arguments, **options)
+        log.write(1, b"first\n")
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "open", open_too_early)
+    assert next(one.read()) == (1, b"first\n")
+
+
+def test_what_was_written_before_the_end_is_read_by_a_follower_that_looks_at_the_end(
+    tmp_path, monkeypatch
+):
+    """The log is rotated and the run ends between two looks of the follower."""
+    log = a_log(tmp_path, max_bytes=100, max_files=3)
+    log.open()
+    log.write(1, b"0\n")
+    one = reader(log, follow=True)
+    state = log.files.state
+
+    def state_before_the_end() -> tuple[int, int]:
+        before = state()
+        monkeypatch.undo()
+        log.write(1, b"1\n2\n")
+        log.close()
+        return before
+
+    monkeypatch.setattr(log.files, "state", state_before_the_end)
+    # the look at the oldest file must not take the prepared answer
+    monkeypatch.setattr(log.files, "oldest", lambda: 0)
+    assert [text for _, text in one.read()] == [b"0\n", b"1\n", b"2\n"]
+
+
+def test_a_closed_reader_reads_no_more_whatever_the_client_wants(log, monkeypatch):
+    """There may be gigabytes of entries that it does not want."""
+    log.write(1, b"x\n" * 10_000)
+    one = reader(log, streams=frozenset({2}))
+    decoded = 0
+    decode = one._decode
+
+    def counted(line: bytes) -> tuple[int, bytes, str]:
+        nonlocal decoded
+        decoded += 1
+        one.close()
+        return decode(line)
+
+    monkeypatch.setattr(one, "_decode", counted)
+    assert list(one.read()) == []
+    assert decoded == 1
+
+
+def test_half_a_character_for_a_time_is_no_reason_to_stop(log):
+    damaged = '{"log":"x\\n","stream":"stdout","time":"\\ud800"}\n'
+    Path(log.files.path).write_text(damaged + entry("two\n"))
+    assert texts(log, timestamps=True) == [b"? x\n", b"2026-11-24T12:00:00Z two\n"]

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from refimpl.daemon.lifecycle.remove import Remover
 from refimpl.daemon.streams.json_log import JSONFileLog
-from tests.unit.refimpl.streams_world import NOW, WAIT_S, a_log, join, read, reader, texts
+from refimpl.daemon.streams.log_files import LogFiles
+from refimpl.daemon.streams.registry import StreamsRegistry
+from refimpl.kernel.files import LinuxFiles
+from tests.unit.refimpl.streams_world import (
+    NOW,
+    WAIT_S,
+    a_log,
+    container,
+    join,
+    read,
+    reader,
+    texts,
+)
 
 Make = Callable[..., JSONFileLog]
 
@@ -104,9 +122,8 @@ def test_a_tail_goes_back_through_the_files(make, tail, gz):
 
 
 def wait_for_compression(log: JSONFileLog) -> None:
-    for thread in threading.enumerate():
-        if thread.name == "log-compress":
-            join(thread)
+    for thread in compressing():
+        join(thread)
     assert [name for name in files(log) if not name.endswith((".gz", "json.log"))] == []
 
 
@@ -194,3 +211,135 @@ def test_a_logs_directory_is_made_with_the_first_output(tmp_path):
     log.close()
     assert texts(log) == [b"one\n"]
     assert (tmp_path / "local-logs").stat().st_mode & 0o777 == 0o700
+
+
+def compressing() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "log-compress"]
+
+
+def test_what_is_written_after_a_failed_rotation_goes_to_the_written_file(make, monkeypatch):
+    """The disk is full while the first of several new files is written."""
+    log = make(100, 4)
+    log.open()
+    follower = reader(log, follow=True).read()
+    log.write(1, b"0\n")
+    assert next(follower) == (1, b"0\n")
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if b'"3' in data:
+            monkeypatch.undo()
+            return 0
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    log.write(1, b"1\n2\n3\n4\n5\n6\n7\n8\n")
+    log.write(1, b"9\n")
+    log.close()
+    assert [json.loads(line)["log"] for line in Path(log.files.path).read_text().splitlines()] == [
+        "9\n"
+    ]
+    assert [text for _, text in follower][-1] == b"9\n"
+
+
+def test_files_that_could_not_be_moved_keep_their_number(make, monkeypatch):
+    """A follower would read the written file a second time."""
+    log = make(100, 3)
+    log.open()
+    follower = reader(log, follow=True).read()
+    log.write(1, b"0\n1\n")
+    assert next(follower) == (1, b"0\n")
+    monkeypatch.setattr(LogFiles, "_move", MagicMock(side_effect=OSError(errno.EIO, "broken")))
+    log.write(1, b"lost\n")
+    monkeypatch.undo()
+    log.write(1, b"2\n")
+    log.close()
+    assert [text for _, text in follower] == [b"1\n", b"2\n"]
+
+
+def test_who_looks_for_the_oldest_file_waits_for_a_rotation(make, monkeypatch):
+    """In the middle of it a name is free, and what is behind that seemed not to be there."""
+    log = make(100, 3)
+    log.write(1, b"0\n1\n2\n3\n4\n5\n")
+    found: list[int] = []
+    looks = threading.Thread(target=lambda: found.append(log.files.oldest()), daemon=True)
+    move = LogFiles._move
+
+    def look_in_the_middle(files: LogFiles, index: int, to: int) -> None:
+        if index == 0:
+            looks.start()
+            looks.join(0.3)  # it ends at once where it does not wait
+        move(files, index, to)
+
+    monkeypatch.setattr(LogFiles, "_move", look_in_the_middle)
+    log.write(1, b"6\n")
+    join(looks)
+    assert found == [log.files.generation - 2]
+
+
+@pytest.fixture
+def slow_compressing(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Compressing tells that it has begun, and then waits."""
+    has_begun, may_go_on = threading.Event(), threading.Event()
+    compressed = gzip.open
+
+    def slow(path: Path, mode: str, **options: Any) -> Any:
+        file = compressed(path, mode, **options)
+        if "w" in mode:
+            has_begun.set()
+            assert may_go_on.wait(WAIT_S)
+        return file
+
+    monkeypatch.setattr(gzip, "open", slow)
+    return has_begun, may_go_on
+
+
+def test_a_container_is_removed_when_its_log_is_compressed_no_more(tmp_path, slow_compressing):
+    """Else new names come up in the directory while it is emptied, and it stays."""
+    has_begun, may_go_on = slow_compressing
+    options = {"max-size": "100", "max-file": "3", "compress": "true"}
+    one = container(log="json-file", options=options, root=str(tmp_path / "one"))
+    (tmp_path / "one").mkdir()
+    registry = StreamsRegistry(lambda _: None, lambda: NOW)
+    registry.of(one).deliver(1, b"0\n1\n2\n")
+    assert has_begun.wait(WAIT_S)
+    assert compressing()
+    threading.Timer(0.2, may_go_on.set).start()
+    seen: list[tuple[list[threading.Thread], list[Path]]] = []
+
+    def remove(root: str) -> None:
+        seen.append((compressing(), list(Path(root).glob("*.compressing"))))
+        LinuxFiles().remove(root)
+
+    parts: dict[str, Any] = {part.name: MagicMock() for part in fields(Remover)}
+    parts |= {"streams": registry, "files": MagicMock(remove=remove)}
+    Remover(**parts).cleanup_container(one, force=False)
+    may_go_on.set()
+    assert seen == [([], [])]
+    assert not (tmp_path / "one").exists()
+    assert registry.of(one) is not registry.of(one), "nobody would forget them"
+
+
+@pytest.mark.parametrize("fails", ["open", "write"])
+def test_compressing_that_fails_ends_and_is_told_of_once(make, monkeypatch, caplog, fails):
+    log = make(100, 5, gz=True)
+    opened = Path.open
+
+    def broken(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "json.log.1":
+            raise OSError(errno.EMFILE, "too many files")
+        return opened(path, *arguments, **options)
+
+    if fails == "open":
+        monkeypatch.setattr(Path, "open", broken)
+    else:
+        full = MagicMock(side_effect=OSError(errno.ENOSPC, "no space"))
+        monkeypatch.setattr(gzip.GzipFile, "write", full)
+    for number in range(5):
+        log.write(1, f"{number}\n".encode() * 2)
+        for thread in compressing():
+            thread.join(2)
+            assert not thread.is_alive()
+    log.close()
+    assert caplog.text.count("older files stay uncompressed") == 1
+    assert not [name for name in files(log) if "compressing" in name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -461,3 +462,34 @@ def test_a_child_that_outlives_its_process_and_writes_on_holds_nobody_up(make, s
     monkeypatch.undo()
     assert after_end >= LAST_BYTES_MAX
     assert start(make(), "pass").wait(WAIT_S)
+
+
+def test_a_session_holds_a_bounded_number_of_pieces(make):
+    """A process may write single bytes, now to the one stream and now to the other."""
+    streams = make()
+    session = streams.attach(BOTH, owns_stdin=False)
+    count = 0
+    while not streams.deliver(1 + count % 2, b"x"):
+        count += 1
+    assert count < 10_000
+    session.detach()
+    assert not session.is_full
+
+
+def test_a_closed_loop_writes_to_no_descriptor_that_is_somebody_elses_now():
+    loop = StdioLoop()
+    number = loop._wake
+    loop.close()
+    pipe = os.pipe()
+    end, other = (fcntl.fcntl(one, fcntl.F_DUPFD, number + 1) for one in pipe)
+    for descriptor in set(pipe) - {number}:
+        os.close(descriptor)
+    try:
+        os.dup2(other, number)
+        os.set_blocking(end, False)
+        loop.resume(Process(pid=1, pidfd=-1))
+        with pytest.raises(BlockingIOError):
+            os.read(end, 8)
+    finally:
+        for descriptor in (end, other, number):
+            os.close(descriptor)
