@@ -121,7 +121,7 @@ CONTAINER_EXTRAS: dict[str, Callable[[dict[str, Any]], None]] = {
     "link to many": _host_config(Links=["sql:store", "web:front"]),
     "read-only": _host_config(ReadonlyRootfs=True),
     # what is refused, at create or at start
-    "bad hostname": _set(Hostname="bad name"),
+    "odd hostname": _set(Hostname="odd;name_"),
     "bad mac": _set(MacAddress="nonsense"),
     "bad extra host": _host_config(ExtraHosts=["nonsense"]),
     "bad dns": _host_config(Dns=["nonsense"]),

@@ -41,8 +41,8 @@ def test_a_container_in_host_mode_gets_no_interface_of_another_network(state):
     state.restart(container="app")
 
 
-def test_a_hostname_may_have_a_space(state):
-    state.create(container="app", mode="default", extra="bad hostname", address="", alias="")
+def test_a_hostname_may_have_odd_characters(state):
+    state.create(container="app", mode="default", extra="odd hostname", address="", alias="")
     state.start(container="app")
 
 

@@ -243,10 +243,10 @@ class Execs:
         with prepared.lock:
             prepared.running = False
             prepared.exit_code = exit_code
-        # a client asks for the exit code as soon as its stream ends
+        # before the stream ends: a client then asks for the exit code and the events
+        self._log_exec_event(prepared, "exec_die", exit_code)
         prepared.streams.end()
         close_process(process)  # only now, as a session may still write to the terminal
-        self._log_exec_event(prepared, "exec_die", exit_code)
 
     def _log_exec_event(self, prepared: Exec, action: str, exit_code: int | None = None) -> None:
         attributes = {"execID": prepared.id}
