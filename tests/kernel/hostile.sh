@@ -2,6 +2,10 @@
 # rate, until it is killed. Nothing here may end the script.
 trap '' TERM HUP INT QUIT USR1 USR2 PIPE
 
+did() {
+    echo "$1" >> /steps
+}
+
 files() {
     while :; do
         for name in passwd group; do
@@ -27,15 +31,18 @@ files() {
             head -c 20000 /dev/zero | tr '\0' w > $file
             usleep 100000
         done
+        did files
     done
 }
 
 logs() {
     # a line of 50 MB, and then what no client can read: 100 MB in all
     head -c 50000000 /dev/zero | tr '\0' x
+    did line
     for _ in $(seq 400); do
         head -c 100000 /dev/urandom
         seq 1000 >&2
+        did flood
         usleep 100000
     done
 }
@@ -46,6 +53,7 @@ processes() {
         for _ in 1 2 3 4 5 6 7 8 9 10; do
             (true &)
         done
+        did processes
         usleep 100000
     done
 }
@@ -59,6 +67,7 @@ signals() {
         kill -HUP 1
         kill -USR1 1
         wait $!
+        did signals
     done
 }
 
@@ -68,17 +77,18 @@ tree() {
         mkdir d
         cd -P d
     done
+    did tree
 }
 
 odd_files() {
     mkdir /tmp/odd
     cd /tmp/odd
     for name in $(printf 'a\377b \001c -rf \\ $(x) %s' "$(printf '%0250d' 1)"); do
-        mkdir -- "$name"
-        ln -s /etc/shadow "$name/link"
-        cp /bin/busybox "$name/b"
-        chmod 6755 "$name/b"
-        chmod 0 -- "$name"
+        mkdir "./$name"
+        ln -s /etc/shadow "./$name/link"
+        cp /bin/busybox "./$name/b"
+        chmod 6755 "./$name/b"
+        chmod 0 "./$name"
     done
     mkdir -p /jail/bin
     cp /bin/busybox /jail/bin
@@ -86,6 +96,7 @@ odd_files() {
         chroot /jail /bin/busybox true
         head -c 200000000 /dev/zero > /dev/shm/full
         rm -f /dev/shm/full
+        did odd_files
         sleep 2
     done
 }

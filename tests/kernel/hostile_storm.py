@@ -112,6 +112,11 @@ def move_addresses() -> None:
     )  # fmt: skip
 
 
+def did(root: Path, step: str) -> None:
+    with (root / "steps").open("a") as steps:
+        steps.write(f"{step}\n")
+
+
 def main() -> None:
     """Do all of it in turn until somebody kills us."""
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel asks for the leases back
@@ -131,7 +136,7 @@ def main() -> None:
     clients: list[socket.socket] = []
     leases: list[int] = []
     print("storm", flush=True)
-    tick = 0
+    tick = answers = 0
     while True:
         ask(udp, packets)
         if tick % 5 == 0:
@@ -140,10 +145,13 @@ def main() -> None:
             lease(root, leases)
         if tick == 100:
             move_addresses()
+            did(root, "addresses")
         with contextlib.suppress(OSError):
             while udp.recv(65535):
-                pass
+                answers += 1
         tick += 1
+        if tick == 50 and clients and leases and answers:
+            did(root, "questions")
         time.sleep(TICK_S)
 
 
