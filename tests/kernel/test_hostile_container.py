@@ -34,7 +34,7 @@ from tests.kernel.own_engine import Engine, own_engine
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
 INNOCENT = 20
 REPEATS = 5
-ROUNDS = 3
+ROUNDS = 2
 """Of all innocent containers in one block."""
 QUESTIONS = 10
 """To the embedded DNS by UDP for each innocent container, and one more by TCP."""
@@ -169,7 +169,8 @@ def hostile_clients(engine: Engine, end: threading.Event) -> None:
     sock = engine.folder / "engine.sock"
     follow = raw(sock, "GET", "/containers/hostile/logs?follow=1&stdout=1&stderr=1")
     held: list[socket.socket] = []
-    execs = {"AttachStdout": True, "AttachStderr": True, "Cmd": ["yes", "x" * 1000]}
+    command = ["sh", "-c", "yes | head -c 3000000"]
+    execs = {"AttachStdout": True, "AttachStderr": True, "Cmd": command}
     with contextlib.closing(Client(sock)) as client:
         for number in itertools.count():
             if end.wait(0.5):
