@@ -1,5 +1,6 @@
 # What a hostile container does with files, output, processes and signals: root in it, at a bounded
 # rate, until it is killed. Nothing here may end the script.
+renice -n 19 -p $$
 trap '' TERM HUP INT QUIT USR1 USR2 PIPE
 
 did() {

@@ -22,7 +22,7 @@ from pathlib import Path
 
 RESOLVER = ("127.0.0.11", 53)
 SILENT_SERVER = ("127.0.0.99", 53)
-"""Its own upstream nameserver, as the test told the engine: it takes questions and never answers."""
+"""Its own upstream nameserver, as the test told the engine: it never answers."""
 QUESTIONS_A_TICK = 40
 TICK_S = 0.02
 TCP_CLIENTS = 600

@@ -3,7 +3,8 @@
 Method: 20 innocent containers start, are asked for by name and end, in blocks: alone, and beside a
 hostile container that does all at once what a container can do to the engine (`hostile.sh`,
 `hostile_storm.py`), and whose clients are as hostile. The blocks alternate, so that what else the
-machine does meets both kinds.
+machine does meets both kinds. Its own processes have the lowest priority: the processor time that
+they take is the kernel's to share out, not the engine's.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import itertools
 import json
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,11 +42,7 @@ MAX_RATIO = 3.0
 """Of the p95 beside the hostile container to the p95 alone; the median of the repeats."""
 HERE = Path(__file__).parent
 CLIENTS_THAT_DO_NOT_READ = 8
-NICE = ("nice", "-n", "19")
-"""The processor time that its own processes take is the kernel's to share out, not the engine's."""
-STEPS = frozenset(
-    "files line flood processes signals tree odd_files questions addresses".split()
-)
+STEPS = frozenset("files line flood processes signals tree odd_files questions addresses".split())
 """What the hostile container has written into its `/steps` when it has done all of it once."""
 
 
@@ -171,7 +167,7 @@ def hostile_clients(engine: Engine, end: threading.Event) -> None:
     sock = engine.folder / "engine.sock"
     follow = raw(sock, "GET", "/containers/hostile/logs?follow=1&stdout=1&stderr=1")
     held: list[socket.socket] = []
-    command = [*NICE, "sh", "-c", "yes | head -c 3000000"]
+    command = ["sh", "-c", "renice -n 19 -p $$; yes | head -c 3000000"]
     execs = {"AttachStdout": True, "AttachStderr": True, "Cmd": command}
     with contextlib.closing(Client(sock)) as client:
         for number in itertools.count():
@@ -210,12 +206,12 @@ def hostile(engine: Engine) -> Iterator[None]:
     common = ("--network", "village", "--log-opt", "max-size=20m", "--log-opt", "max-file=3")
     engine.docker(
         "run", "-d", "--name", "hostile", *common, "--cap-add", "NET_ADMIN", "--dns", "127.0.0.99",
-        "-v", f"{HERE}/hostile.sh:/hostile.sh:ro", IMAGE, *NICE, "sh", "/hostile.sh",
+        "-v", f"{HERE}/hostile.sh:/hostile.sh:ro", IMAGE, "sh", "/hostile.sh",
     )  # fmt: skip
     engine.docker("run", "-d", "--name", "restless", *common, "--restart", "always", IMAGE, "true")
     pid = pid_of(engine, "hostile")
     storm = subprocess.Popen(
-        [*NICE, "nsenter", f"--net=/proc/{pid}/ns/net",
+        ["nice", "-n", "19", "nsenter", f"--net=/proc/{pid}/ns/net",
          sys.executable, HERE / "hostile_storm.py", str(pid)],
         stdout=subprocess.PIPE,
     )  # fmt: skip
@@ -297,7 +293,9 @@ def report(pairs: list[tuple[Block, Block]]) -> dict[str, float]:
     for name in pairs[0][0].times:
         ratios = [beside.p95(name) / alone.p95(name) for alone, beside in pairs]
         medians[name] = median(ratios)
-        alone_ms, beside_ms = (median(one.p95(name) for one in kind) * 1000 for kind in zip(*pairs))
+        alone_ms, beside_ms = (
+            median(one.p95(name) for one in kind) * 1000 for kind in zip(*pairs, strict=True)
+        )
         shown = " ".join(f"{ratio:.2f}" for ratio in ratios)
         print(f"{name:12}{alone_ms:8.2f}{beside_ms:8.2f}  {shown}, {medians[name]:.2f}")
     return medians

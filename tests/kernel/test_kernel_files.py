@@ -159,16 +159,15 @@ def test_remove_takes_odd_names_modes_and_more_names_than_it_holds(
     files, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr("refimpl.kernel.files._REMOVED_AT_ONCE", 10)
-    tree = os.fsencode(tmp_path / "tree")
-    os.mkdir(tree)
+    tree = tmp_path / "tree"
     for name in (b"\xff\xfe", b"new\nline", b"-rf", b" ", b"x" * 255):
-        os.mkdir(tree + b"/" + name)
-        os.mkdir(tree + b"/" + name + b"/inner")
-        os.mkfifo(tree + b"/" + name + b"/fifo")
-        os.symlink(b"/etc", tree + b"/" + name + b"/link")
-        os.chmod(tree + b"/" + name, 0)
+        inner = tree / os.fsdecode(name)
+        (inner / "inner").mkdir(parents=True)
+        os.mkfifo(inner / "fifo")
+        (inner / "link").symlink_to("/etc")
+        inner.chmod(0)
     for number in range(95):
-        os.close(os.open(tree + b"/%d" % number, os.O_CREAT | os.O_WRONLY, 0))
+        (tree / str(number)).touch(0)
     files.remove(str(tmp_path / "tree"))
     assert list(tmp_path.iterdir()) == []
 

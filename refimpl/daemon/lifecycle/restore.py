@@ -246,7 +246,7 @@ class Restorer:
         """
         known = {container.id for container in self.containers}
         kept = {directory.name for directory in Path(self.config.data("containers")).iterdir()}
-        self._orphans += [partial(self.runtime.delete, one) for one in survivors - known]
+        self._orphans.extend(partial(self.runtime.delete, one) for one in survivors - known)
         for directory in Path(self.config.data("overlay")).iterdir():
             if directory.name not in known:
                 self._orphans.append(
