@@ -15,7 +15,7 @@ from tests.kernel.docker_cli import IMAGE, ROOT, WAIT_S, answers, load_image, un
 from tests.kernel.own_engine import Engine, own_engine
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
-END_S = 60
+END_S = 25
 """How long the end may take while the runtime hangs: a command under way, the next one, and the
 wait for the killed processes have 5 s each, and the machine may have other work."""
 
