@@ -119,7 +119,8 @@ class Crash:
         """Return the line of the table."""
         return (
             f"{self.running:5} running, SIGKILL: ready after {self.boot.walls[0]:.3f} s, "
-            f"containers after {self.boot.answered[0]:.3f} s, all ends recorded after {self.recorded:.3f} s; "
+            f"containers after {self.boot.answered[0]:.3f} s, "
+            f"all ends recorded after {self.recorded:.3f} s; "
             f"bar {MAX_RECORDED_S:g} s; all cleaned up after {self.cleaned:.1f} s"
         )
 

@@ -33,10 +33,6 @@ from refimpl.signals import STOP, Signals
 
 log = logging.getLogger("refimpl")
 
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may work on while another waits for the interpreter (5 ms by default): a
-container that writes much would hold up each answer of the embedded DNS for so long."""
-
 
 def configure(options: argparse.Namespace) -> DaemonConfig:
     """Return the daemon's settings."""
@@ -86,7 +82,6 @@ def run(
     """
     config = configure(options)
     raise_descriptor_limit(DESCRIPTORS_WANTED)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
     with contextlib.ExitStack() as at_end:
         # what can be refused comes before the kernel is touched: a failed start leaves nothing
