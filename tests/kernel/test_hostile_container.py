@@ -4,7 +4,7 @@ Method: 20 innocent containers start, are asked for by name and end, in blocks: 
 hostile container that does all at once what a container can do to the engine (`hostile.sh`,
 `hostile_storm.py`), and whose clients are as hostile. The blocks alternate, so that what else the
 machine does meets both kinds. Engine and innocent clients have a high priority, and the hostile
-processes the lowest: the processor time that those take is the kernel's to share out, and what other
+processes the lowest: the time that those take is the kernel's to share out, and what other
 work the machine has is no fault of the engine.
 """
 
