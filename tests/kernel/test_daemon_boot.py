@@ -57,6 +57,10 @@ def has_hung(engine: Engine, command: str) -> bool:
     return path.exists() and f" {command} " in path.read_text()
 
 
+def runs(engine: Engine, name: str) -> bool:
+    return engine.state(name) == "running"
+
+
 @pytest.mark.parametrize("command", ["run", "delete"])
 def test_a_container_that_does_not_start_again_holds_up_nobody(engine, command) -> None:
     runtime = ("--runtime", hanging_runtime(engine.folder, command))
@@ -74,8 +78,7 @@ def test_a_container_that_does_not_start_again_holds_up_nobody(engine, command) 
     boot(engine, *runtime)
     until("it hangs", lambda: has_hung(engine, command))
     assert len(engine.docker("ps", "-aq").split()) == 4
-    for name in ("one", "two"):
-        until(f"{name} runs", lambda name=name: engine.state(name) == "running")
+    until("the others run", lambda: runs(engine, "one") and runs(engine, "two"))
     engine.docker("run", "--rm", IMAGE, "true")
 
     assert engine.process is not None

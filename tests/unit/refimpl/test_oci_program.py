@@ -131,7 +131,7 @@ def test_a_command_under_way_ends_soon_once_there_is_a_limit(tmp_path):
     runtime = RuntimeProgram(str(program), tmp_path)
 
     def pause() -> None:
-        with open(os.devnull, "r+b") as null:
+        with Path(os.devnull).open("r+b", buffering=0) as null:
             runtime.execute(
                 ["pause", "x"],
                 (null.fileno(),) * 3,
