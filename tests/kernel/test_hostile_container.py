@@ -44,6 +44,8 @@ MAX_RATIO = 3.0
 """Of the p95 beside the hostile container to the p95 alone; the median of the repeats."""
 HERE = Path(__file__).parent
 CLIENTS_THAT_DO_NOT_READ = 8
+ECHO = "echo"
+"""An exchange between two processes without the engine: what takes less cannot be told apart."""
 STEPS = frozenset("files line flood processes signals tree odd_files questions addresses".split())
 """What the hostile container has written into its `/steps` when it has done all of it once."""
 
@@ -88,18 +90,29 @@ class Block:
 
 
 class Asker:
-    """Asks the embedded DNS from inside a container's network; a process of its own."""
+    """Asks the embedded DNS from inside a container's network; a process of its own.
+
+    With each question it asks an echo server of its own, which tells what the machine does to an
+    exchange between two processes.
+    """
 
     PROGRAM = """
 import socket, struct, sys, time
 identity = 0
+echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+echo.settimeout(10)
+echo.connect(("127.0.0.1", 7))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.settimeout(10)
 udp.connect(("127.0.0.11", 53))
 for line in sys.stdin:
     name, count = line.split()
-    times = []
+    times, echoes = [], []
     for number in range(int(count) + 1):
+        began = time.perf_counter()
+        echo.send(b"x")
+        echo.recv(9)
+        echoes.append(time.perf_counter() - began)
         identity = (identity + 1) % 65536
         label = name.encode()
         ask = struct.pack(">6HB", identity, 256, 1, 0, 0, 0, len(label)) + label
@@ -117,27 +130,45 @@ for line in sys.stdin:
             answer = answer[2:]
         times.append(time.perf_counter() - began)
         assert int.from_bytes(answer[:2], "big") == identity
-    print(socket.inet_ntoa(answer[-4:]), *times, flush=True)
+    print(socket.inet_ntoa(answer[-4:]), *echoes, *times, flush=True)
+"""
+    ECHO = """
+import socket
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("127.0.0.1", 7))
+print(flush=True)
+while True:
+    udp.sendto(*udp.recvfrom(9))
 """
 
     def __init__(self, pid: int) -> None:
-        self.process = subprocess.Popen(
-            ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-c", self.PROGRAM],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        self.echo, self.process = (
+            subprocess.Popen(
+                ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-c", program],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )
+            for program in (self.ECHO, self.PROGRAM)
         )  # fmt: skip
+        assert self.echo.stdout is not None
+        self.echo.stdout.readline()
 
-    def ask(self, name: str) -> tuple[str, list[float]]:
-        """Return the address of the last answer, and how long each took; TCP's is the last."""
+    def ask(self, name: str) -> tuple[str, list[float], list[float]]:
+        """Return the address of the last answer, and how long each echo and answer took.
+
+        The last answer is TCP's.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{name} {QUESTIONS}\n")
         self.process.stdin.flush()
         address, *times = self.process.stdout.readline().split()
-        return address, [float(one) for one in times]
+        seconds = [float(one) for one in times]
+        return address, seconds[: QUESTIONS + 1], seconds[QUESTIONS + 1 :]
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        for process in (self.echo, self.process):
+            process.kill()
+            process.communicate()
 
 
 def pid_of(engine: Engine, name: str) -> int:
@@ -153,8 +184,9 @@ def one_block(engine: Engine, asker: Asker) -> Block:
         with block.timed("start"):
             assert client.call("POST", f"/containers/{name}/start")[0] == 204
         _, shown = client.call("GET", f"/containers/{name}/json")
-        address, times = asker.ask(name)
+        address, echoes, times = asker.ask(name)
         assert address == shown["NetworkSettings"]["Networks"]["village"]["IPAddress"]
+        block.times.setdefault(ECHO, []).extend(echoes)
         block.times.setdefault("dns", []).extend(times[:-1])
         block.times.setdefault("dns by tcp", []).append(times[-1])
         with block.timed("end"):
@@ -304,7 +336,9 @@ def report(pairs: list[tuple[Block, Block]]) -> dict[str, float]:
     medians = {}
     print(f"\n{'p95 in ms':12}{'alone':>8}{'beside':>8}  ratios of {len(pairs)} repeats, median")
     for name in pairs[0][0].times:
-        ratios = [beside.p95(name) / alone.p95(name) for alone, beside in pairs]
+        ratios = [
+            beside.p95(name) / max(alone.p95(name), beside.p95(ECHO)) for alone, beside in pairs
+        ]
         medians[name] = median(ratios)
         alone_ms, beside_ms = (
             median(one.p95(name) for one in kind) * 1000 for kind in zip(*pairs, strict=True)
