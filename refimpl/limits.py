@@ -162,6 +162,9 @@ RUNTIME_DELETE_TIMEOUT_S = 20.0
 """How long the OCI runtime may take to end and forget a container before the engine does it; runc
 itself waits up to 10 s for the processes."""
 
+RUNTIME_HURRY_TIMEOUT_S = 5.0
+"""How long a command of the OCI runtime may take once the daemon is to end."""
+
 RUNTIME_MESSAGE_BYTES_MAX = 1 << 20
 """How much of the OCI runtime's log of one command is read: its end, where the error is."""
 

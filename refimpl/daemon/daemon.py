@@ -467,6 +467,7 @@ class Daemon:
     def begin_shutdown(self) -> None:
         """Begin no more work: a boot under way breaks off, and nothing is restarted."""
         self._shutting_down.set()
+        self.services.runtime.hurry()
 
     def close(self) -> None:
         """Shut down in order, and let another daemon have the data-root and the exec-root."""

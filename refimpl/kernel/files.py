@@ -10,14 +10,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
+import secrets
 import stat
+from itertools import islice
 from pathlib import Path
 
 from refimpl.kernel import libc
 from refimpl.limits import ENGINE_FILE_BYTES_MAX
 
 _READ_BYTES = 64 * 1024
+_REMOVED_DEPTH_MAX = 64
+"""Levels that a removal goes down; each takes a descriptor, and a frame of Python's stack."""
+_REMOVED_AT_ONCE = 4096
+"""Names that a removal holds of one directory."""
 
 
 class LinuxFiles:
@@ -123,9 +128,56 @@ class LinuxFiles:
         target = Path(path)
         with contextlib.suppress(FileNotFoundError):
             if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
+                _remove_tree(path)
             else:
                 target.unlink()
+
+
+def _remove_tree(path: str) -> None:
+    """Remove a directory of any depth and any number of names, as a container may leave it.
+
+    Nothing else may work in it. A directory that lies too deep is moved to the top and removed
+    there, so neither stack nor descriptors nor the length of a path are a limit.
+    """
+    top = _open_directory(path)
+    try:
+        while _empty(top, top, _REMOVED_DEPTH_MAX):
+            pass
+    finally:
+        os.close(top)
+    Path(path).rmdir()
+
+
+def _empty(directory: int, top: int, levels: int) -> bool:
+    """Remove what is in a directory; tell whether some of it was moved to the top instead."""
+    has_moved = False
+    while True:
+        with os.scandir(directory) as entries:
+            names = [
+                (entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in islice(entries, _REMOVED_AT_ONCE)
+            ]
+        if not names:
+            return has_moved
+        for name, is_directory in names:
+            if not is_directory:
+                os.unlink(name, dir_fd=directory)
+            elif levels:
+                inner = _open_directory(name, directory)
+                try:
+                    has_moved |= _empty(inner, top, levels - 1)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=directory)
+            else:
+                # of 128 random bits: none of the names that are there
+                os.rename(name, secrets.token_hex(16), src_dir_fd=directory, dst_dir_fd=top)
+                has_moved = True
+
+
+def _open_directory(path: str, beside: int | None = None) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, dir_fd=beside)
 
 
 def _read(place: int, path: str, bytes_max: int) -> bytes:

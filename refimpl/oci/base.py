@@ -123,6 +123,12 @@ class Runtime(Protocol):
     def prepare(self) -> None:
         """Make what calls need; for the daemon that the exec-root belongs to, before its first."""
 
+    def hurry(self) -> None:
+        """Let no command take long any more, those that are under way included.
+
+        What cannot wait for them, such as ending processes, is done without the runtime then.
+        """
+
     def run(self, spec: ContainerSpec) -> Process:
         """Write the bundle, create the container and start its process.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import select
 import shutil
@@ -25,6 +26,8 @@ _VERSION_TIMEOUT_S = 10
 _END_TIMEOUT_S = 5.0
 """How long a killed process may take to end."""
 _LOOK_EVERY_S = 0.01
+_LIMIT_LOOK_S = 0.5
+"""How soon a command under way notices a new limit."""
 
 
 class RuntimeProgram:
@@ -53,6 +56,13 @@ class RuntimeProgram:
         self.version = words[-1]
         # "libseccomp: 2.5.4" of runc, "+SECCOMP" among the features of crun
         self.has_seccomp = "libseccomp:" in about or "+SECCOMP" in about
+        self._limit_s = math.inf
+        self._limited_at_s = 0.0
+
+    def limit(self, seconds: float) -> None:
+        """Let no command take longer from now on, those that are under way included."""
+        self._limited_at_s = time.monotonic()
+        self._limit_s = seconds
 
     def execute(
         self,
@@ -85,14 +95,15 @@ class RuntimeProgram:
             except OSError as error:
                 raise RuntimeFailure(f"{self.name} cannot be started: {error.strerror}") from error
             try:
-                has_ended = _ends(running, timeout_s)
+                has_ended = self._ends(running, timeout_s)
             except BaseException:
                 _kill_with_children(running)
                 raise
             if not has_ended:
                 _kill_with_children(running)
+                waited_s = min(timeout_s, self._limit_s)
                 raise RuntimeFailure(
-                    f"{self.name} {arguments[0]} did not end within {timeout_s:g} s"
+                    f"{self.name} {arguments[0]} did not end within {waited_s:g} s"
                 )
             code = running.wait()
             if code != 0:
@@ -100,6 +111,31 @@ class RuntimeProgram:
                 raise RuntimeFailure(_read_failure(log_file, otherwise))
         finally:
             log_file.unlink(missing_ok=True)
+
+    def _ends(self, running: subprocess.Popen[bytes], timeout_s: float) -> bool:
+        """Wait for a child to end, at most so long, or as long as `limit` says.
+
+        (`Popen.wait` with a timeout looks every now and then, in the end every 50 ms.)
+        """
+        began_s = time.monotonic()
+        try:
+            pidfd = os.pidfd_open(running.pid)
+        except OSError:
+            # No descriptor is left, and looking needs none. A runtime that is killed half-way
+            # would leave things that nobody knows of.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(timeout_s)
+            return running.returncode is not None
+        try:
+            while True:
+                limited_s = max(began_s, self._limited_at_s) + self._limit_s
+                left_s = min(began_s + timeout_s, limited_s) - time.monotonic()
+                if has_ended(pidfd, max(0.0, min(left_s, _LIMIT_LOOK_S))):
+                    return True
+                if left_s <= 0:
+                    return False
+        finally:
+            os.close(pidfd)
 
     def _about(self) -> str:
         try:
@@ -139,25 +175,6 @@ def has_ended(pidfd: int, timeout_s: float = 0) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout_s * 1000))
-
-
-def _ends(running: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait for a child to end, at most so long.
-
-    (`Popen.wait` with a timeout looks every now and then, in the end every 50 ms.)
-    """
-    try:
-        pidfd = os.pidfd_open(running.pid)
-    except OSError:
-        # No descriptor is left, and looking needs none. A runtime that is killed half-way would
-        # leave things that nobody knows of.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(timeout_s)
-        return running.returncode is not None
-    try:
-        return has_ended(pidfd, timeout_s)
-    finally:
-        os.close(pidfd)
 
 
 def _kill_with_children(running: subprocess.Popen[bytes]) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 from refimpl.limits import (
     RUNTIME_COMMAND_TIMEOUT_S,
     RUNTIME_DELETE_TIMEOUT_S,
+    RUNTIME_HURRY_TIMEOUT_S,
     RUNTIME_KILL_TIMEOUT_S,
 )
 from refimpl.oci import cgroups, seccomp
@@ -109,6 +110,7 @@ class Timeouts:
     command_s: float = RUNTIME_COMMAND_TIMEOUT_S
     kill_s: float = RUNTIME_KILL_TIMEOUT_S
     delete_s: float = RUNTIME_DELETE_TIMEOUT_S
+    hurry_s: float = RUNTIME_HURRY_TIMEOUT_S
 
 
 class OciRuntime:
@@ -168,6 +170,10 @@ class OciRuntime:
             os.close(self._scratch_descriptor)
             self._scratch_descriptor = -1
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def hurry(self) -> None:
+        """Let no command take long any more: the daemon is about to end."""
+        self._program.limit(self._timeouts.hurry_s)
 
     def run(self, spec: ContainerSpec) -> Process:
         """Write the bundle, create the container and start its process.

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 import stat
 
@@ -129,6 +130,45 @@ def test_remove_takes_files_trees_and_what_is_not_there(files, tmp_path) -> None
     (tmp_path / "file").touch()
     for name in ("tree", "file", "never"):
         files.remove(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("levels", [1_000, 5_000])
+def test_remove_takes_a_tree_of_any_depth_with_few_descriptors(files, tmp_path, levels) -> None:
+    """As a container can make it with a loop of `mkdir d; cd d`."""
+    (tmp_path / "tree").mkdir()
+    place = os.open(tmp_path / "tree", os.O_DIRECTORY)
+    for _ in range(levels):
+        for name in ("d", "e"):
+            os.mkdir(name, dir_fd=place)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, 0, dir_fd=place))
+        inner = os.open("d", os.O_DIRECTORY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        files.remove(str(tmp_path / "tree"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remove_takes_odd_names_modes_and_more_names_than_it_holds(
+    files, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("refimpl.kernel.files._REMOVED_AT_ONCE", 10)
+    tree = tmp_path / "tree"
+    for name in (b"\xff\xfe", b"new\nline", b"-rf", b" ", b"x" * 255):
+        inner = tree / os.fsdecode(name)
+        (inner / "inner").mkdir(parents=True)
+        os.mkfifo(inner / "fifo")
+        (inner / "link").symlink_to("/etc")
+        inner.chmod(0)
+    for number in range(95):
+        (tree / str(number)).touch(0)
+    files.remove(str(tmp_path / "tree"))
     assert list(tmp_path.iterdir()) == []
 
 

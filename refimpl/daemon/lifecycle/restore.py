@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -93,6 +93,8 @@ class Restorer:
     is_shutting_down: Callable[[], bool]
     _ended: list[Container] = field(default_factory=list, init=False)
     _left_over: set[str] = field(default_factory=set, init=False)
+    _orphans: list[Callable[[], None]] = field(default_factory=list, init=False)
+    """Removals of what belongs to no container; found before the API can create a container."""
 
     def load(self) -> None:
         """Read the containers; those that ran have ended, which `restore` makes true and writes.
@@ -108,6 +110,7 @@ class Restorer:
             self._mark_ended(container, has_survived=container.id in survivors)
             container.listed = container.snapshot()
             self._left_over.add(container.id)
+        self._find_orphans(survivors)
 
     def _mark_ended(self, container: Container, *, has_survived: bool) -> None:
         """Set what ran to exited; its addresses stay shown until its next start, as in moby."""
@@ -147,30 +150,46 @@ class Restorer:
                 return
             guarded("delete", container, partial(self.runtime.delete, container.id))
             guarded("unmount", container, partial(self.root_filesystems.unmount, container))
+            # the runtime removes it only where it has a state of the container
+            bundle = self.config.exec("bundles", container.id)
+            guarded("remove bundle", container, partial(self.files.remove, bundle))
             self._left_over.discard(container.id)
 
     def start_again(self) -> None:
         """Start what its policy wants started, clean up after the others, remove what is to go.
 
-        Side by side; what another container needs comes before it. One that does not start, or
-        not in time, holds up nobody but those that need it, and these for START_WAIT_S.
+        Side by side, in this order. What another container needs comes before it. One that does
+        not start, or not in time, holds up nobody but those that need it, and these for
+        START_WAIT_S.
         """
-        self._remove_orphans()
+        containers = list(self.containers)
+        to_start = {one.id: one for one in containers if self._is_to_be_started(one)}
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="boot") as pool:
             done: dict[str, Future[None]] = {}
-            for container in start_order(list(self.containers), self._needs):
-                needs = [done[one.id] for one in self._needs(container) if one.id in done]
-                done[container.id] = pool.submit(self._bring_back, container, needs)
+            for container in start_order(containers, self._needs):
+                if container.id in to_start:
+                    needs = [done[one.id] for one in self._needs(container) if one.id in done]
+                    done[container.id] = pool.submit(self._start_again, container, needs)
+            for container in containers:
+                if container.id not in to_start:
+                    pool.submit(self._finish, container)
+            for remove in self._orphans:
+                pool.submit(self._remove_orphan, remove)
+        self._orphans.clear()
 
-    def _bring_back(self, container: Container, needs: Sequence[Future[None]]) -> None:
+    def _start_again(self, container: Container, needs: Sequence[Future[None]]) -> None:
+        if not self.is_shutting_down():
+            wait(needs, START_WAIT_S)
         if self.is_shutting_down():
             return
-        if self._is_to_be_started(container):
-            wait(needs, START_WAIT_S)
-            try:
-                self.start_container(container)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others come back
-                log.warning("failed to start container %s: %s", container.id, error)
+        try:
+            self.start_container(container)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others come back
+            log.warning("failed to start container %s: %s", container.id, error)
+
+    def _finish(self, container: Container) -> None:
+        """Clean up after a container that is not started, and remove one that is to go."""
+        if self.is_shutting_down():
             return
         self.clean_up(container)
         if container.host_config.auto_remove:
@@ -220,26 +239,32 @@ class Restorer:
             raise ValueError(f"Container {container.id} is stored at {directory.name}")
         return container
 
-    def _remove_orphans(self) -> None:
-        """Remove what belongs to no container: runtime states, mounts, directories.
+    def _find_orphans(self, survivors: Set[str]) -> None:
+        """Find what belongs to no container: runtime states, mounts, directories.
 
         The layer of a container that could not be loaded stays, and so does its directory.
         """
         known = {container.id for container in self.containers}
         kept = {directory.name for directory in Path(self.config.data("containers")).iterdir()}
-        for container_id in self.runtime.list():
-            if container_id not in known:
-                with contextlib.suppress(OSError):
-                    self.runtime.delete(container_id)
+        self._orphans.extend(partial(self.runtime.delete, one) for one in survivors - known)
         for directory in Path(self.config.data("overlay")).iterdir():
             if directory.name not in known:
-                with contextlib.suppress(OSError):
-                    self.kernel.unmount(str(directory / "merged"))
-                    if directory.name not in kept:
-                        self.files.remove(str(directory))
+                self._orphans.append(
+                    partial(self._remove_layer, directory, keep=directory.name in kept)
+                )
         for directory in Path(self.config.exec("bundles")).iterdir():
+            if directory.name not in known:
+                self._orphans.append(partial(self.files.remove, str(directory)))
+
+    def _remove_layer(self, directory: Path, *, keep: bool) -> None:
+        self.kernel.unmount(str(directory / "merged"))
+        if not keep:
+            self.files.remove(str(directory))
+
+    def _remove_orphan(self, remove: Callable[[], None]) -> None:
+        if not self.is_shutting_down():
             with contextlib.suppress(OSError):
-                self.files.remove(str(directory))
+                remove()
 
     def _needs(self, container: Container) -> list[Container]:
         """Return the containers that must run for this one to start.

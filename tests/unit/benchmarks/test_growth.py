@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.boot import Boots, boot_once
+from benchmarks.boot import Boots, Crash, boot_once
 from benchmarks.burst import AT_ONCE, Bursts, misses
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.cli import main
@@ -94,14 +94,25 @@ def test_throughput_is_that_of_the_median_burst() -> None:
 
 
 def test_boots_show_the_median_and_the_best() -> None:
-    row = Boots(1000, [0.3, 0.2, 0.9], [0.1, 0.2, 0.3]).row()
-    assert "p50  0.300 s (best 0.200 s), CPU p50  0.200 s" in row
-    assert row.endswith("; bar 2 s")
+    row = Boots(1000, [0.3, 0.2, 0.9], [0.1, 0.2, 0.3], [0.5, 0.4, 1.0]).row()
+    assert "p50  0.300 s (best 0.200 s), CPU p50  0.200 s; bar 1 s" in row
+    assert row.endswith("containers after p50  0.500 s; bar 2 s")
 
 
 def test_a_boot_that_takes_its_bar_misses_it() -> None:
-    assert not Boots(0, [0.3] * 3, [0.1] * 3).is_met
-    assert Boots(0, [0.29] * 3, [0.1] * 3).is_met
+    assert Boots(0, [0.3] * 3, [0.1] * 3, [0.39] * 3).misses() == ["ready with 0 containers"]
+    late = Boots(9, [0.9] * 3, [0.1] * 3, [2.0] * 3)
+    assert late.misses() == ["containers answered with 9 containers"]
+    assert Boots(0, [0.29] * 3, [0.1] * 3, [0.39] * 3).misses() == []
+
+
+def test_the_boot_after_a_crash_is_held_to_its_record_of_ends() -> None:
+    first = Boots(9, [0.5], [0.1], [0.75])
+    late, early = Crash(9, first, 20.5, 30.0), Crash(9, first, 1.25, 2.0)
+    assert (early.misses(), late.misses()) == ([], ["ends recorded after a SIGKILL"])
+    assert "ready after 0.500 s, containers after 0.750 s, all ends recorded after 1.250 s" in (
+        early.row()
+    )
 
 
 def test_a_daemon_that_does_not_answer_has_the_end_of_its_log_shown(monkeypatch, tmp_path) -> None:

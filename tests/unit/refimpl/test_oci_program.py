@@ -6,6 +6,8 @@ Method: scripts stand in for the runtime, and a directory for the kernel's contr
 import os
 import signal
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,32 @@ def test_groups_without_a_process_are_removed_and_missing_ones_are_no_error(
     assert cgroups.kill_all("netinit", "ni-one", 1, root=tmp_path)
     assert not group.exists()
     assert cgroups.kill_all("netinit", "ni-one", 1, root=tmp_path)
+
+
+def test_a_command_under_way_ends_soon_once_there_is_a_limit(tmp_path):
+    program = tmp_path / "fake-runc"
+    program.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo runc version 1 && exit\n"
+        f"echo > {tmp_path}/begun; exec sleep 1000\n"
+    )
+    program.chmod(0o755)
+    runtime = RuntimeProgram(str(program), tmp_path)
+
+    def pause() -> None:
+        with Path(os.devnull).open("r+b", buffering=0) as null:
+            runtime.execute(
+                ["pause", "x"],
+                (null.fileno(),) * 3,
+                log_file=tmp_path / "log",
+                timeout_s=1000,
+            )
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(pause)
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        runtime.limit(0.1)
+        with pytest.raises(RuntimeFailure, match=r"^fake-runc pause did not end within 0.1 s$"):
+            call.result(30)
+        with pytest.raises(RuntimeFailure, match=r"did not end within 0.1 s$"):
+            pause()
