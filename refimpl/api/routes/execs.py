@@ -55,5 +55,5 @@ ROUTES = (
     route("POST", "/containers/{ref}/exec", _create),
     route("POST", "/exec/{exec_id}/start", _start),
     route("POST", "/exec/{exec_id}/resize", _resize),
-    route("GET", "/exec/{exec_id}/json", _inspect),
+    route("GET", "/exec/{exec_id}/json", _inspect, parses_query=False),
 )

@@ -78,8 +78,8 @@ ROUTES = (
     route("POST", "/images/create", _create),
     route("POST", "/images/load", _load),
     route("POST", "/images/prune", _prune),
-    route("GET", "/images/{name}/json", _inspect),
-    route("GET", "/images/{name}/history", _history),
+    route("GET", "/images/{name}/json", _inspect, parses_query=False),
+    route("GET", "/images/{name}/history", _history, parses_query=False),
     route("POST", "/images/{name}/tag", _tag),
     route("DELETE", "/images/{name}", _remove),
 )
