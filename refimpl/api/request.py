@@ -284,7 +284,11 @@ def _filters(value: Any) -> dict[str, list[str]]:
     if not isinstance(value, dict):
         raise gojson.cannot_unmarshal(value, "map[string]map[string]bool")
     if value and all(_is_old_filter(values) for values in value.values()):
-        return {name: list(values or ()) for name, values in value.items()}
+        # null is Go's empty string, and the values are a set
+        return {
+            name: list(dict.fromkeys(item or "" for item in values or ()))
+            for name, values in value.items()
+        }
     for values in value.values():
         if values is not None and not isinstance(values, dict):
             raise gojson.cannot_unmarshal(values, "map[string]bool")
@@ -297,4 +301,6 @@ def _filters(value: Any) -> dict[str, list[str]]:
 def _is_old_filter(values: Any) -> bool:
     if values is None:
         return True
-    return isinstance(values, list) and all(isinstance(item, str) for item in values)
+    return isinstance(values, list) and all(
+        item is None or isinstance(item, str) for item in values
+    )

@@ -115,6 +115,11 @@ def test_filters_come_in_two_encodings(filters: str) -> None:
     assert request.filters() == {"status": ["running", "paused"]}
 
 
+def test_null_in_the_old_encoding_is_an_empty_string_and_values_are_a_set() -> None:
+    request = a_request("filters=" + quote('{"name":[null,"a",null,"a"],"id":null}'))
+    assert request.filters() == {"name": ["", "a"], "id": []}
+
+
 @pytest.mark.parametrize("filters", ["", "null", "{}", " {} "])
 def test_no_filters_are_no_filters(filters: str) -> None:
     assert a_request(f"filters={quote(filters)}").filters() == {}
