@@ -13,7 +13,7 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import Backend, Wire
-from refimpl.errors import NotServed
+from refimpl.errors import EngineError, NotServed
 
 
 def _create(backend: Backend, request: Request, answer: Answer) -> None:
@@ -22,7 +22,10 @@ def _create(backend: Backend, request: Request, answer: Answer) -> None:
         with answer.stream("application/json") as out:
             streams.send_progress(out, progress)
         return
-    if (source := request.text("fromSrc")) != "-":
+    source = request.text("fromSrc")
+    if not source:
+        raise EngineError('Get "http:": http: no Host in request URL')
+    if source != "-":
         raise NotServed(f"this engine imports an image from the request only, not from {source!r}")
     progress = backend.image_import(
         request.body,

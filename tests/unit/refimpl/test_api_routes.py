@@ -15,6 +15,7 @@ NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
     "this node to swarm and try again."
 )
+NO_HOST = 'Get "http:": http: no Host in request URL'
 SEMICOLON = "invalid semicolon separator in query"
 
 
@@ -201,6 +202,10 @@ def test_an_endpoint_passes_on_what_it_was_asked(
             None,
             404,
             "pull access denied for busybox:1",
+        ),
+        *(
+            ("POST", f"/images/create{query}", None, 500, NO_HOST)
+            for query in ("", "?fromSrc=", "?fromImage=&repo=y")
         ),
         (
             "POST",
