@@ -27,7 +27,7 @@ from refimpl.daemon.streams.session import Session, Streams
 from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.model.wire import WireError, decode
-from refimpl.model.wire_container import ExecRequest, ExecStartRequest
+from refimpl.model.wire_container import ExecRequest
 from refimpl.oci.base import Process, ProcessSpec, Runtime
 from refimpl.oci.users import UnknownUser
 
@@ -157,15 +157,11 @@ class Execs:
             self._refuse_inactive(container, container.id)
         return prepared
 
-    def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
+    def exec_start(self, exec_id: str, *, detach: bool) -> AttachSession | None:
         """Start a prepared process (moby: ContainerExecStart).
 
         What the runtime refuses is told on the stream, as Docker does, unless detached.
         """
-        try:
-            options = decode(ExecStartRequest, body, go_type="types.ExecStartCheck")
-        except WireError as error:
-            raise InvalidParameter(str(error)) from error
         prepared = self._exec(exec_id)
         with prepared.lock:
             if prepared.exit_code is not None:
@@ -181,13 +177,13 @@ class Execs:
             self._watch(prepared, process)
         except Exception as failure:
             told = self._exec_failed(prepared, failure)
-            if options.detach:
+            if detach:
                 raise told from failure
             session.push(STDOUT, f"{told}\r\n".encode())
             prepared.streams.end()
             return session
         prepared.started.set()
-        if options.detach:
+        if detach:
             session.detach()
             return None
         return session

@@ -164,6 +164,15 @@ def test_an_endpoint_passes_on_what_it_was_asked(
         ("POST", "/containers/a/restart?t=a;t=b", None, 400, SEMICOLON),
         ("GET", "/events?since=x;until=y", None, 400, SEMICOLON),
         ("DELETE", "/nodes/x?a;b", None, 400, SEMICOLON),
+        # the body is read before the exec is looked up
+        (
+            "POST",
+            "/exec/nope/start",
+            b'{"Detach":"x"}',
+            400,
+            "json: cannot unmarshal string into Go struct field ExecStartCheck.Detach of type bool",
+        ),
+        ("POST", "/exec/nope/start", b'{"detach":true}', 404, "No such exec instance: nope"),
         ("GET", "/nothing?a;b", None, 404, "page not found"),
         ("GET", "/services/x?a;b", None, 503, NO_MANAGER),
         ("GET", "/plugins/x/json?%zz", None, 404, 'plugin "x" not found'),

@@ -215,9 +215,9 @@ def test_an_exec_that_fails_behind_its_process_leaves_nothing(world, monkeypatch
     monkeypatch.setattr(world.loop, "watch", fails)
     if is_detached:
         with pytest.raises(Exception, match="No space left"):
-            execs.exec_start(exec_id, {"Detach": True})
+            execs.exec_start(exec_id, detach=True)
     else:
-        session = execs.exec_start(exec_id, {})
+        session = execs.exec_start(exec_id, detach=False)
         assert session is not None
     (child,) = world.runtime.processes
     assert child.returncode == -signal.SIGKILL
