@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 from refimpl.api import gojson
 from refimpl.errors import EngineError, InvalidParameter
@@ -54,6 +54,7 @@ class Request:
         headers: by lower-case name; of repeated ones the first.
         body: the body as a stream, whose reads raise `BodyError`.
         moved: the target with a clean path, where it came with another one; "" as a rule.
+        query_error: why the query is malformed, in Go's words; "" as a rule.
     """
 
     method: str
@@ -63,8 +64,18 @@ class Request:
     body: io.BufferedReader
     version: str = ""
     moved: str = ""
+    query_error: str = ""
 
     # ------------------------------------------------------------------------------- the query
+
+    def check_query(self) -> None:
+        """Refuse a malformed query, as httputils.ParseForm does.
+
+        Raises:
+            InvalidParameter: an escape is broken, or there is a semicolon.
+        """
+        if self.query_error:
+            raise InvalidParameter(self.query_error)
 
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter as it came; of a repeated one the first."""
@@ -206,10 +217,16 @@ def _too_large() -> BodyTooLarge:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request line's target, taken apart."""
+    """A request line's target, taken apart.
+
+    Attributes:
+        query: the parameters that are well-formed.
+        query_error: what is wrong with the others, in Go's words; "" as a rule.
+    """
 
     path: str
     query: dict[str, list[str]]
+    query_error: str
 
 
 def parse_target(target: str) -> Target:
@@ -217,19 +234,35 @@ def parse_target(target: str) -> Target:
 
     Raises:
         ValueError: a target that is no path.
-        InvalidParameter: a query with a broken escape, in Go's words, or too many parameters.
+        InvalidParameter: too many parameters.
     """
     if target.startswith(("http://", "https://")):
         target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
     path, _, query = target.partition("?")
     if not path.startswith("/") or _BAD_ESCAPE.search(path):
         raise ValueError(f"no path: {target!r}")
-    if bad := _BAD_ESCAPE.search(query):
-        raise InvalidParameter(f'invalid URL escape "{bad.group()}"')
     if query.count("&") >= API_PARAMETERS_MAX:
         raise InvalidParameter(f"more than {API_PARAMETERS_MAX} parameters in the query")
-    values = parse_qs(query, keep_blank_values=True, errors="replace")
-    return Target(unquote(path, errors="replace"), values)
+    return Target(unquote(path, errors="replace"), *_parse_query(query))
+
+
+def _parse_query(query: str) -> tuple[dict[str, list[str]], str]:
+    """Return the well-formed parameters, and what is wrong with the others (Go: url.ParseQuery).
+
+    Of several faults a semicolon is told before a broken escape, and the first escape of all.
+    """
+    values: dict[str, list[str]] = {}
+    error = ""
+    for parameter in filter(None, query.split("&")):
+        name, _, value = parameter.partition("=")
+        if ";" in parameter:
+            error = "invalid semicolon separator in query"
+        elif bad := _BAD_ESCAPE.search(name) or _BAD_ESCAPE.search(value):
+            error = error or f'invalid URL escape "{bad.group()}"'
+        else:
+            name, value = (unquote_plus(text, errors="replace") for text in (name, value))
+            values.setdefault(name, []).append(value)
+    return values, error
 
 
 def moved_target(target: str, path: str) -> str:
@@ -251,7 +284,11 @@ def _filters(value: Any) -> dict[str, list[str]]:
     if not isinstance(value, dict):
         raise gojson.cannot_unmarshal(value, "map[string]map[string]bool")
     if value and all(_is_old_filter(values) for values in value.values()):
-        return {name: list(values or ()) for name, values in value.items()}
+        # null is Go's empty string, and the values are a set
+        return {
+            name: list(dict.fromkeys(item or "" for item in values or ()))
+            for name, values in value.items()
+        }
     for values in value.values():
         if values is not None and not isinstance(values, dict):
             raise gojson.cannot_unmarshal(values, "map[string]bool")
@@ -264,4 +301,6 @@ def _filters(value: Any) -> dict[str, list[str]]:
 def _is_old_filter(values: Any) -> bool:
     if values is None:
         return True
-    return isinstance(values, list) and all(isinstance(item, str) for item in values)
+    return isinstance(values, list) and all(
+        item is None or isinstance(item, str) for item in values
+    )

@@ -263,6 +263,7 @@ def _read_request(connection: Connection, head: h11.Request) -> tuple[Request, E
         body=io.BufferedReader(Body(connection)),
         version=version,
         moved=moved_target(target, parsed.path),
+        query_error=parsed.query_error,
     )
     return request, refused
 

@@ -200,14 +200,14 @@ class ContainerBackend(Protocol):
         """Prepare one more process in a running container and return its id."""
 
     def exec_exists(self, exec_id: str) -> None:
-        """Refuse an exec that is not there (404) or whose container does not run (409).
+        """Refuse an exec that is not there (404) or whose container does not run (500, 409).
 
         These have an HTTP status; what goes wrong in `exec_start` is told within the stream
         (moby ExecExists, called before the connection is hijacked).
         """
 
-    def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
-        """Start a prepared process; None when the body asks to detach."""
+    def exec_start(self, exec_id: str, *, detach: bool) -> AttachSession | None:
+        """Start a prepared process; None when it is to be detached."""
 
     def exec_inspect(self, exec_id: str) -> Wire:
         """Answer GET /exec/{id}/json."""

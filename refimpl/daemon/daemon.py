@@ -204,6 +204,7 @@ class Daemon:
             links=self.links,
         )
         self.execs = Execs(
+            clock=services.clock,
             new_id=services.new_id,
             containers=self.containers,
             specs=self.specs,
@@ -216,7 +217,7 @@ class Daemon:
             release_network=self.networking.release_network,
             runtime=services.runtime,
             root_filesystems=self.root_filesystems,
-            forget_execs=self.execs.forget,
+            forget_execs=self.execs.forget_unstarted,
         )
         self.stopper = Stopper(
             containers=self.containers,
@@ -227,6 +228,7 @@ class Daemon:
             is_shutting_down=self._shutting_down.is_set,
         )
         self.remover = Remover(
+            forget_execs=self.execs.forget,
             clock=services.clock,
             containers=self.containers,
             kill=self.stopper.kill,

@@ -13,7 +13,7 @@ from refimpl.api.routes import ROUTES, unserved
 from refimpl.api.routing import Route
 
 _ASKED = re.compile(r"request\.\w+\(\s*\"(\w+)\"")
-_NAME = re.compile(r"\(\?P<(\w+)>\.\*\)")
+_NAME = re.compile(r"\(\?P<(\w+)>(?:\.\*|\[\^/\]\+)\)")
 _SLOW = re.compile(
     r"(GET|HEAD) /events|GET /containers/\{\w+\}/logs|POST /containers/\{\w+\}/(attach|wait)"
     r"|POST /exec/\{\w+\}/start"

@@ -36,12 +36,14 @@ def dispatch(backend: Backend, request: Request, answer: Answer) -> None:
     """Answer one request.
 
     Raises:
-        EngineError: the request is refused: no such endpoint, a version that is not served, or
-            whatever the backend says.
+        EngineError: the request is refused: no such endpoint, a version that is not served, a
+            malformed query, or whatever the backend says.
     """
     for route in ROUTES:
         if names := route.match(request):
             check_version(request.version)
+            if route.parses_query:
+                request.check_query()
             route.handler(backend, request, answer, **names.groupdict())
             return
     raise NotFound("page not found")

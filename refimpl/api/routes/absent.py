@@ -22,28 +22,29 @@ _NO_SWARM = "This node is not part of a swarm"
 _SWARM = (
     ("GET", "/swarm"),
     ("GET", "/swarm/unlockkey"),
-    ("GET", "/services/{ref}/logs"),
-    ("GET", "/tasks/{ref}/logs"),
-    *((method, f"/{kind}/{{ref}}")
-      for kind in ("nodes", "services", "secrets", "configs")
-      for method in ("GET", "DELETE")),
-    ("GET", "/tasks/{ref}"),
+    *(("GET", f"/{kind}/{{id}}") for kind in ("nodes", "services", "tasks", "secrets", "configs")),
+    *(("DELETE", f"/{kind}/{{id}}") for kind in ("services", "secrets", "configs")),
+)
+_SWARM_WITH_QUERY = (
     *(("GET", f"/{kind}") for kind in ("nodes", "services", "tasks", "secrets", "configs")),
-)  # fmt: skip
+    ("GET", "/services/{id}/logs"),
+    ("GET", "/tasks/{id}/logs"),
+    ("DELETE", "/nodes/{id}"),
+)
 _SWARM_WITH_BODY = (
     "/swarm/unlock",
     "/swarm/update",
     *(f"/{kind}/create" for kind in ("services", "secrets", "configs")),
-    *(f"/{kind}/{{ref}}/update" for kind in ("nodes", "services", "secrets", "configs")),
+    *(f"/{kind}/{{id}}/update" for kind in ("nodes", "services", "secrets", "configs")),
 )
 
 
-def _no_manager(_backend: Backend, _request: Request, _answer: Answer, ref: str = "") -> None:
+def _no_manager(_backend: Backend, _request: Request, _answer: Answer, **_names: str) -> None:
     raise Unavailable(_NO_MANAGER)
 
 
 def _no_manager_for_body(
-    _backend: Backend, request: Request, _answer: Answer, ref: str = ""
+    _backend: Backend, request: Request, _answer: Answer, **_names: str
 ) -> None:
     request.json_object("swarm.Spec", empty="got EOF while reading request body")
     raise Unavailable(_NO_MANAGER)
@@ -79,9 +80,10 @@ ROUTES: tuple[Route, ...] = (
     route("GET", "/volumes/{ref}", _no_volume),
     route("DELETE", "/volumes/{ref}", _no_volume),
     route("GET", "/plugins", _list_plugins),
-    route("GET", "/plugins/{ref}/json", _no_plugin),
+    route("GET", "/plugins/{ref}/json", _no_plugin, parses_query=False),
     route("DELETE", "/plugins/{ref}", _no_plugin),
     route("POST", "/swarm/leave", _leave_swarm),
-    *(route("POST", path, _no_manager_for_body) for path in _SWARM_WITH_BODY),
-    *(route(method, path, _no_manager) for method, path in _SWARM),
+    *(route("POST", path, _no_manager_for_body, parses_query=False) for path in _SWARM_WITH_BODY),
+    *(route(method, path, _no_manager) for method, path in _SWARM_WITH_QUERY),
+    *(route(method, path, _no_manager, parses_query=False) for method, path in _SWARM),
 )

@@ -151,7 +151,7 @@ ROUTES = (
     route("GET", "/containers/json", _list),
     route("POST", "/containers/create", _create),
     route("POST", "/containers/prune", _prune),
-    route("GET", "/containers/{ref}/json", _inspect),
+    route("GET", "/containers/{ref}/json", _inspect, parses_query=False),
     route("GET", "/containers/{ref}/logs", _logs),
     route("POST", "/containers/{ref}/start", _start),
     route("POST", "/containers/{ref}/stop", _stop),

@@ -10,7 +10,9 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import STDOUT, Backend
-from refimpl.errors import EngineError
+from refimpl.errors import EngineError, InvalidParameter
+from refimpl.model.wire import WireError, decode
+from refimpl.model.wire_container import ExecStartRequest
 
 _EMPTY = "got EOF while reading request body"
 
@@ -22,16 +24,20 @@ def _create(backend: Backend, request: Request, answer: Answer, ref: str) -> Non
 
 def _start(backend: Backend, request: Request, answer: Answer, exec_id: str) -> None:
     body = request.json_object("types.ExecStartCheck", empty=_EMPTY)
+    try:
+        options = decode(ExecStartRequest, body, go_type="types.ExecStartCheck")
+    except WireError as error:
+        raise InvalidParameter(str(error)) from error
     backend.exec_exists(exec_id)
-    if body.get("Detach"):
-        backend.exec_start(exec_id, body)
+    if options.detach:
+        backend.exec_start(exec_id, detach=True)
         answer.empty(200)
         return
     # as in moby the start's own Tty, not the exec's, says how the output is framed
-    framed = not body.get("Tty")
+    framed = not options.tty
     hijacked = answer.hijack()
     try:
-        session = backend.exec_start(exec_id, body)
+        session = backend.exec_start(exec_id, detach=False)
     except EngineError as exc:
         # too late for a status: moby writes the error where the output would have gone
         text = f"{exc}\r\n".encode("utf-8", "replace")
@@ -55,5 +61,5 @@ ROUTES = (
     route("POST", "/containers/{ref}/exec", _create),
     route("POST", "/exec/{exec_id}/start", _start),
     route("POST", "/exec/{exec_id}/resize", _resize),
-    route("GET", "/exec/{exec_id}/json", _inspect),
+    route("GET", "/exec/{exec_id}/json", _inspect, parses_query=False),
 )

@@ -13,7 +13,7 @@ from refimpl.api.answer import Answer
 from refimpl.api.request import Request
 from refimpl.api.routing import route
 from refimpl.daemon.backend import Backend, Wire
-from refimpl.errors import NotServed
+from refimpl.errors import EngineError, NotServed
 
 
 def _create(backend: Backend, request: Request, answer: Answer) -> None:
@@ -22,7 +22,10 @@ def _create(backend: Backend, request: Request, answer: Answer) -> None:
         with answer.stream("application/json") as out:
             streams.send_progress(out, progress)
         return
-    if (source := request.text("fromSrc")) != "-":
+    source = request.text("fromSrc")
+    if not source:
+        raise EngineError('Get "http:": http: no Host in request URL')
+    if source != "-":
         raise NotServed(f"this engine imports an image from the request only, not from {source!r}")
     progress = backend.image_import(
         request.body,
@@ -78,8 +81,8 @@ ROUTES = (
     route("POST", "/images/create", _create),
     route("POST", "/images/load", _load),
     route("POST", "/images/prune", _prune),
-    route("GET", "/images/{name}/json", _inspect),
-    route("GET", "/images/{name}/history", _history),
+    route("GET", "/images/{name}/json", _inspect, parses_query=False),
+    route("GET", "/images/{name}/history", _history, parses_query=False),
     route("POST", "/images/{name}/tag", _tag),
     route("DELETE", "/images/{name}", _remove),
 )

@@ -38,8 +38,8 @@ def _security_option_name(option: str) -> str:
 
 
 ROUTES = (
-    route("GET", "/_ping", _ping),
-    route("HEAD", "/_ping", _ping),
-    route("GET", "/version", _version),
-    route("GET", "/info", _info),
+    route("GET", "/_ping", _ping, parses_query=False),
+    route("HEAD", "/_ping", _ping, parses_query=False),
+    route("GET", "/version", _version, parses_query=False),
+    route("GET", "/info", _info, parses_query=False),
 )

@@ -57,7 +57,7 @@ def _unserved(method: str, path: str) -> Route:
     def refuse(_backend: Backend, _request: Request, _answer: Answer, **_names: str) -> None:
         raise NotServed(f"this engine does not serve {method} {path} of the Docker API")
 
-    return route(method, path, refuse)
+    return route(method, path, refuse, parses_query=False)
 
 
 ROUTES = tuple(_unserved(method, path) for method, paths in _ENDPOINTS.items() for path in paths)

@@ -28,6 +28,7 @@ from refimpl.model.wire_container import (
 )
 from refimpl.oci.capabilities import BY_NUMBER
 
+MEMORY_BYTES_MIN = 6 << 20
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -144,10 +145,39 @@ def verify_host_config(host_config: HostConfig) -> None:
 
 def _verify_platform_settings(host_config: HostConfig) -> None:
     """Check what only Linux has (moby: verifyPlatformContainerSettings)."""
+    _verify_memory(host_config)
     if host_config.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
     if host_config.runtime not in {"", DEFAULT_RUNTIME}:
         raise InvalidParameter(f"Unknown runtime specified {host_config.runtime}")
+
+
+def _verify_memory(host_config: HostConfig) -> None:
+    """Check the memory of the resources (moby: verifyPlatformContainerResources)."""
+    memory, swap = host_config.memory, host_config.memory_swap
+    if memory != 0 and memory < MEMORY_BYTES_MIN:
+        raise InvalidParameter("Minimum memory limit allowed is 6MB")
+    if memory and 0 < swap < memory:
+        raise InvalidParameter(
+            "Minimum memoryswap limit should be larger than memory limit, see usage"
+        )
+    if not memory and swap > 0:
+        raise InvalidParameter(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
+    swappiness = host_config.memory_swappiness
+    if swappiness is not None and not -1 <= swappiness <= 100:  # -1 is no choice
+        raise InvalidParameter(
+            f"Invalid value: {swappiness}, valid memory swappiness range is 0-100"
+        )
+    if 0 < host_config.memory_reservation < MEMORY_BYTES_MIN:
+        raise InvalidParameter("Minimum memory reservation allowed is 6MB")
+    if 0 < memory < host_config.memory_reservation:
+        raise InvalidParameter(
+            "Minimum memory limit can not be less than memory reservation limit, see usage"
+        )
+    if 0 < host_config.kernel_memory < MEMORY_BYTES_MIN:
+        raise InvalidParameter("Minimum kernel memory limit allowed is 6MB")
 
 
 def _verify_port_range(text: str) -> None:

@@ -1,8 +1,8 @@
 """The instructions that an import may carry: the part of a Dockerfile that sets a configuration.
 
 Mirrors: moby builder/dockerfile/evaluator.go BuildFromConfig, validCommitCommands, and buildkit
-frontend/dockerfile/{parser,instructions} (v20.10). Variables are not replaced, and HEALTHCHECK is
-not served.
+frontend/dockerfile/{parser,instructions} (v20.10). Variables are not replaced, and of
+HEALTHCHECK only NONE is served.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import json
 import posixpath
 import shlex
 from collections.abc import Callable, Sequence
+from itertools import dropwhile
 
 from refimpl.errors import InvalidParameter
 from refimpl.limits import IMPORT_CHANGE_CHARACTERS_MAX, IMPORT_CHANGES_MAX
+from refimpl.model.strconv import quote
 from refimpl.model.wire import Document
-from refimpl.model.wire_container import Config
+from refimpl.model.wire_container import Config, HealthConfig
 
 _PORT_MAX = 65535
 _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
@@ -185,11 +187,26 @@ def _onbuild(config: Config, text: str) -> None:
     config.on_build = [*(config.on_build or []), text]
 
 
+def _healthcheck(config: Config, text: str) -> None:
+    words = list(dropwhile(lambda word: word.startswith("--"), text.split()))
+    if not words:
+        raise InvalidParameter("HEALTHCHECK requires at least one argument")
+    kind = words[0].upper()
+    if kind == "CMD":
+        raise InvalidParameter("HEALTHCHECK CMD is not served by this engine, HEALTHCHECK NONE is")
+    if kind != "NONE":
+        raise InvalidParameter(f"Unknown type {quote(kind)} in HEALTHCHECK (try CMD)")
+    if len(words) > 1:
+        raise InvalidParameter("HEALTHCHECK NONE takes no arguments")
+    config.healthcheck = HealthConfig(test=["NONE"])
+
+
 _CHANGES: dict[str, Callable[[Config, str], None]] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
     "ONBUILD": _onbuild,
     "USER": _user,

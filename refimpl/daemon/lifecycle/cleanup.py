@@ -20,7 +20,7 @@ class Cleanup:
 
     Attributes:
         release_network: takes the container off its networks.
-        forget_execs: forgets its execs.
+        forget_execs: forgets the execs that were not started in the run.
     """
 
     release_network: Callable[[Container], None]

@@ -241,6 +241,7 @@ def merge_image_config(config: Config, image: Config) -> None:
     if config.entrypoint is None:
         config.entrypoint = image.entrypoint
     config.working_dir = config.working_dir or image.working_dir
+    config.healthcheck = config.healthcheck or image.healthcheck
     config.volumes = {**(image.volumes or {}), **(config.volumes or {})} or None
     config.stop_signal = config.stop_signal or image.stop_signal
 

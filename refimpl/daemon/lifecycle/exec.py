@@ -10,12 +10,14 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from refimpl.daemon.backend import STDERR, STDOUT, AttachSession, Wire
 from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.guard import Workers
 from refimpl.daemon.containers.refusals import not_running, restarting
 from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.containers.status import status_text
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.lifecycle.process import UNKNOWN, abandon, close_process
 from refimpl.daemon.lifecycle.spec import Specs, replace_or_append_env
@@ -25,7 +27,7 @@ from refimpl.daemon.streams.session import Session, Streams
 from refimpl.daemon.streams.stdio import StdioLoop
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.model.wire import WireError, decode
-from refimpl.model.wire_container import ExecRequest, ExecStartRequest
+from refimpl.model.wire_container import ExecRequest
 from refimpl.oci.base import Process, ProcessSpec, Runtime
 from refimpl.oci.users import UnknownUser
 
@@ -69,6 +71,7 @@ class Exec:
 class Execs:
     """The further processes of all containers."""
 
+    clock: Callable[[], datetime]
     new_id: Callable[[], str]
     containers: ContainerRegistry
     specs: Specs
@@ -134,19 +137,31 @@ class Execs:
             raise NotFound(f"No such exec instance: {exec_id}") from None
 
     def exec_exists(self, exec_id: str) -> None:
-        """Refuse an exec that cannot be started (moby: ExecExists, getExecConfig)."""
-        container = self._exec(exec_id).container
-        self._refuse_inactive(container, container.id)
+        """Refuse an exec that cannot be started (moby: ExecExists)."""
+        self._active_exec(exec_id)
 
-    def exec_start(self, exec_id: str, body: Wire) -> AttachSession | None:
+    def _active_exec(self, exec_id: str) -> Exec:
+        """Return an exec whose container runs (moby: getExecConfig).
+
+        Raises:
+            NotFound: there is no such exec.
+            EngineError: its container does not run; a 500, as in v20.10.
+            Conflict: its container is paused or restarts.
+        """
+        prepared = self._exec(exec_id)
+        container = prepared.container
+        with container.lock:
+            if not container.state.running:
+                status = status_text(container.state, self.clock())
+                raise EngineError(f"Container {container.id} is not running: {status}")
+            self._refuse_inactive(container, container.id)
+        return prepared
+
+    def exec_start(self, exec_id: str, *, detach: bool) -> AttachSession | None:
         """Start a prepared process (moby: ContainerExecStart).
 
         What the runtime refuses is told on the stream, as Docker does, unless detached.
         """
-        try:
-            options = decode(ExecStartRequest, body, go_type="types.ExecStartCheck")
-        except WireError as error:
-            raise InvalidParameter(str(error)) from error
         prepared = self._exec(exec_id)
         with prepared.lock:
             if prepared.exit_code is not None:
@@ -156,19 +171,19 @@ class Execs:
             prepared.running = True
         session = self._attach_exec(prepared)
         try:
-            self._refuse_inactive(prepared.container, prepared.container.id)
+            self._active_exec(exec_id)
             self._log_exec_event(prepared, f"exec_start: {prepared.command_line}")
             process = self.runtime.exec(prepared.container.id, self._exec_process(prepared))
             self._watch(prepared, process)
         except Exception as failure:
             told = self._exec_failed(prepared, failure)
-            if options.detach:
+            if detach:
                 raise told from failure
             session.push(STDOUT, f"{told}\r\n".encode())
             prepared.streams.end()
             return session
         prepared.started.set()
-        if options.detach:
+        if detach:
             session.detach()
             return None
         return session
@@ -284,7 +299,7 @@ class Execs:
 
         Waits for the start, which the client may have asked for only just before.
         """
-        prepared = self._exec(exec_id)
+        prepared = self._active_exec(exec_id)
         if not prepared.started.wait(RESIZE_WAIT_S):
             raise EngineError("timeout waiting for exec session ready")
         prepared.streams.resize(self.runtime.resize, rows, columns)
@@ -297,8 +312,17 @@ class Execs:
             if one.container is container and one.running
         ] or None
 
+    def forget_unstarted(self, container: Container) -> None:
+        """Forget what was prepared for a run that has ended, but was not started in it.
+
+        The others can be asked for their exit code until the container is removed.
+        """
+        for one in list(self.execs.values()):
+            if one.container is container and not one.running and one.exit_code is None:
+                self.execs.pop(one.id, None)
+
     def forget(self, container: Container) -> None:
-        """Forget the execs of a run that has ended."""
+        """Forget the execs of a container that was removed."""
         for one in list(self.execs.values()):
             if one.container is container:
                 self.execs.pop(one.id, None)

@@ -31,6 +31,7 @@ class Remover:
     """Removes containers.
 
     Attributes:
+        forget_execs: forgets a container's execs.
         kill: ends a container that runs.
         release_images: deletes the layers that a removed image left for its last container.
         sandbox_destroy: gives back a container's sandbox, if it still has one.
@@ -39,6 +40,7 @@ class Remover:
 
     clock: Callable[[], datetime]
     containers: ContainerRegistry
+    forget_execs: Callable[[Container], None]
     kill: Callable[[Container], None]
     checkpoints: Checkpoints
     root_filesystems: RootFilesystems
@@ -106,6 +108,7 @@ class Remover:
             # last, so that a crash before it leaves a container that can be removed again
             self.files.remove(container.root)
         self.links.link_index.forget(container.id)
+        self.forget_execs(container)
         self.restart_managers.forget(container.id)
         self.containers.discard(container)
         self.release_images()

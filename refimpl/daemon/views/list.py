@@ -1,18 +1,19 @@
 """Listing containers.
 
-Mirrors: moby daemon/list.go, container/view.go, container/state.go String (v20.10).
+Mirrors: moby daemon/list.go, container/view.go (v20.10).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.daemon.containers.container import Container, State
+from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.containers.status import status_text
 from refimpl.daemon.images.store import ImageStore
 from refimpl.daemon.views.container_filters import ContainerFilters
 from refimpl.daemon.views.mounts import mount_documents
@@ -63,7 +64,7 @@ class Lister:
             "Ports": ports,
             "Labels": dict(container.config.labels or {}),
             "State": listed.state.status,
-            "Status": self._status(listed.state),
+            "Status": status_text(listed.state, self.clock()),
             "HostConfig": {"NetworkMode": str(container.host_config.network_mode)},
             "NetworkSettings": {
                 "Networks": {
@@ -92,20 +93,6 @@ class Lister:
             return container.image_id
         return container.config.image if image.id == container.image_id else container.image_id
 
-    def _status(self, state: State) -> str:
-        """Write the state as `docker ps` shows it."""
-        now = self.clock()
-        if state.restarting:
-            ago = human_duration(now - state.finished_at)
-            return f"Restarting ({state.exit_code}) {ago} ago"
-        if state.running:
-            paused = " (Paused)" if state.paused else ""
-            return f"Up {human_duration(now - state.started_at)}{paused}"
-        fixed = {"removing": "Removal In Progress", "dead": "Dead", "created": "Created"}
-        if state.status in fixed:
-            return fixed[state.status]
-        return f"Exited ({state.exit_code}) {human_duration(now - state.finished_at)} ago"
-
 
 def _is_running(container: Container) -> bool:
     return (container.listed or container.snapshot()).state.running
@@ -114,24 +101,3 @@ def _is_running(container: Container) -> bool:
 def _command(container: Container) -> str:
     words = [f"'{word}'" if " " in word else word for word in container.args]
     return " ".join([container.path, *words])
-
-
-def human_duration(elapsed: timedelta) -> str:
-    """Write a duration as go-units HumanDuration does."""
-    seconds = int(elapsed.total_seconds())
-    steps = (
-        (1, "Less than a second", 0),
-        (2, "1 second", 0),
-        (60, "{} seconds", 1),
-        (120, "About a minute", 0),
-        (46 * 60, "{} minutes", 60),
-        (90 * 60, "About an hour", 0),
-        (48 * 3600, "{} hours", 3600),
-        (24 * 7 * 2 * 3600, "{} days", 24 * 3600),
-        (24 * 30 * 2 * 3600, "{} weeks", 24 * 7 * 3600),
-        (24 * 365 * 2 * 3600, "{} months", 24 * 30 * 3600),
-    )
-    for limit, text, unit in steps:
-        if seconds < limit:
-            return text.format(seconds // unit) if unit else text
-    return f"{seconds // (24 * 365 * 3600)} years"

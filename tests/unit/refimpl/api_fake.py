@@ -192,11 +192,11 @@ class FakeBackend:
         if exec_id == "nope":
             raise NotFound(f"No such exec instance: {exec_id}")
 
-    def exec_start(self, exec_id: str, body: dict[str, Any]) -> FakeSession | None:
-        self.calls.append(("exec start", exec_id, body))
+    def exec_start(self, exec_id: str, *, detach: bool) -> FakeSession | None:
+        self.calls.append(("exec start", exec_id, detach))
         if self.exec_failure is not None:
             raise self.exec_failure
-        return None if body.get("Detach") else self.session
+        return None if detach else self.session
 
     def network_create(self, body: dict[str, Any]) -> tuple[str, str]:
         self.calls.append(("network", body))

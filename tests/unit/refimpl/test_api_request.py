@@ -44,9 +44,21 @@ def test_a_target_that_is_no_path_is_refused(target: str) -> None:
         parse_target(target)
 
 
-def test_a_broken_escape_in_the_query_is_named() -> None:
-    with pytest.raises(InvalidParameter, match='invalid URL escape "%zz"'):
-        parse_target("/info?a=%zz")
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("a=%zz&x=1", 'invalid URL escape "%zz"'),
+        ("%zz=a&x=1", 'invalid URL escape "%zz"'),
+        ("a=%z&b=%zq&x=1", 'invalid URL escape "%z"'),
+        ("a=b;c=d&x=1", "invalid semicolon separator in query"),
+        # a semicolon is told first, wherever it is
+        ("a=%zz&x=1&b;c", "invalid semicolon separator in query"),
+        ("x=1&b;%zz&a=%zz", "invalid semicolon separator in query"),
+    ],
+)
+def test_a_malformed_parameter_is_named_and_the_others_are_read(query: str, error: str) -> None:
+    target = parse_target(f"/info?{query}")
+    assert (target.query, target.query_error) == ({"x": ["1"]}, error)
 
 
 @pytest.mark.parametrize("word", ["1", "true", "True", "foo", " yes ", "2"])
@@ -101,6 +113,11 @@ def test_a_strict_flag_is_read_as_parse_bool_does() -> None:
 def test_filters_come_in_two_encodings(filters: str) -> None:
     request = a_request(f"filters={quote(filters)}")
     assert request.filters() == {"status": ["running", "paused"]}
+
+
+def test_null_in_the_old_encoding_is_an_empty_string_and_values_are_a_set() -> None:
+    request = a_request("filters=" + quote('{"name":[null,"a",null,"a"],"id":null}'))
+    assert request.filters() == {"name": ["", "a"], "id": []}
 
 
 @pytest.mark.parametrize("filters", ["", "null", "{}", " {} "])

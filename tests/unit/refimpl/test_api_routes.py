@@ -15,6 +15,8 @@ NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
     "this node to swarm and try again."
 )
+NO_HOST = 'Get "http:": http: no Host in request URL'
+SEMICOLON = "invalid semicolon separator in query"
 
 
 @pytest.fixture
@@ -69,6 +71,9 @@ def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
         ("POST", "/containers/a/exec", b'{"Cmd":["x"]}', ("exec", "a", {"Cmd": ["x"]})),
         ("POST", "/exec/e/resize?h=1&w=2", None, ("exec_resize", "e", 1, 2)),
         ("GET", "/exec/e/json", None, ("exec_inspect", "e")),
+        # moby does not parse the query there
+        ("GET", "/exec/e/json?%zz", None, ("exec_inspect", "e")),
+        ("GET", "/images/i/history?a;b", None, ("image_history", "i")),
         ("POST", "/networks/n/disconnect", b"{}", ("network_disconnect", "n", {})),
         ("DELETE", "/networks/n", None, ("network_remove", "n")),
         ("POST", "/networks/prune", None, ("networks_prune", {})),
@@ -156,6 +161,28 @@ def test_an_endpoint_passes_on_what_it_was_asked(
         ),
         ("POST", "/swarm/leave", None, 503, "This node is not part of a swarm"),
         ("POST", "/swarm/leave?force=1", b"{}", 503, "This node is not part of a swarm"),
+        ("POST", "/containers/a/restart?t=a;t=b", None, 400, SEMICOLON),
+        ("GET", "/events?since=x;until=y", None, 400, SEMICOLON),
+        ("DELETE", "/nodes/x?a;b", None, 400, SEMICOLON),
+        # the body is read before the exec is looked up
+        (
+            "POST",
+            "/exec/nope/start",
+            b'{"Detach":"x"}',
+            400,
+            "json: cannot unmarshal string into Go struct field ExecStartCheck.Detach of type bool",
+        ),
+        ("POST", "/exec/nope/start", b'{"detach":true}', 404, "No such exec instance: nope"),
+        ("GET", "/nothing?a;b", None, 404, "page not found"),
+        ("GET", "/services/x?a;b", None, 503, NO_MANAGER),
+        ("GET", "/plugins/x/json?%zz", None, 404, 'plugin "x" not found'),
+        # the id of an object of a swarm ends at a slash
+        ("GET", "/configs/x/", None, 404, "page not found"),
+        ("DELETE", "/services/x/", None, 404, "page not found"),
+        ("GET", "/services/x/y/logs", None, 404, "page not found"),
+        ("POST", "/secrets/x/y/update", b"{}", 404, "page not found"),
+        ("GET", "/tasks/", None, 404, "page not found"),
+        ("GET", "/volumes/x/", None, 404, "get x/: no such volume"),
         ("GET", "/swarm", None, 503, NO_MANAGER),
         ("POST", "/swarm/unlock", b"{}", 503, NO_MANAGER),
         ("POST", "/swarm/update?version=1", b"{}", 503, NO_MANAGER),
@@ -184,6 +211,10 @@ def test_an_endpoint_passes_on_what_it_was_asked(
             None,
             404,
             "pull access denied for busybox:1",
+        ),
+        *(
+            ("POST", f"/images/create{query}", None, 500, NO_HOST)
+            for query in ("", "?fromSrc=", "?fromImage=&repo=y")
         ),
         (
             "POST",

@@ -27,6 +27,7 @@ from refimpl.daemon.lifecycle.start import Starter
 from refimpl.daemon.streams.json_log import JSONFileLog
 from refimpl.daemon.streams.session import Streams
 from refimpl.daemon.streams.stdio import StdioLoop
+from refimpl.errors import EngineError, NotFound
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.model.wire_container import Config, HostConfig
 from refimpl.oci.base import Process, ProcessSpec
@@ -146,6 +147,7 @@ class World:
     def execs(self) -> Execs:
         anything: Any = self.recorder
         execs = Execs(
+            clock=utc_now,
             new_id=new_id,
             containers=self.containers,
             specs=anything,
@@ -213,12 +215,35 @@ def test_an_exec_that_fails_behind_its_process_leaves_nothing(world, monkeypatch
     monkeypatch.setattr(world.loop, "watch", fails)
     if is_detached:
         with pytest.raises(Exception, match="No space left"):
-            execs.exec_start(exec_id, {"Detach": True})
+            execs.exec_start(exec_id, detach=True)
     else:
-        session = execs.exec_start(exec_id, {})
+        session = execs.exec_start(exec_id, detach=False)
         assert session is not None
     (child,) = world.runtime.processes
     assert child.returncode == -signal.SIGKILL
     assert open_descriptors() == before
     shown = execs.exec_inspect(exec_id)
     assert (shown["Running"], shown["ExitCode"]) == (False, EXEC_FAILED)
+
+
+def test_an_exec_that_was_started_outlives_the_run_and_not_the_container(world):
+    world.container.state.set_running(1, utc_now())
+    execs = world.execs()
+    ended, running, prepared = (
+        execs.exec_create(world.container.id, {"Cmd": ["x"]}) for _ in range(3)
+    )
+    execs.execs[ended].exit_code = 3
+    execs.execs[running].running = True
+    world.container.state.set_stopped(137, utc_now())
+    execs.forget_unstarted(world.container)
+    assert execs.exec_inspect(ended)["ExitCode"] == 3
+    assert execs.exec_inspect(running)["Running"]
+    with pytest.raises(NotFound):
+        execs.exec_inspect(prepared)
+    for ask in (execs.exec_exists, lambda one: execs.exec_resize(one, 1, 2)):
+        with pytest.raises(EngineError, match=r"is not running: Exited \(137\) .* ago") as refused:
+            ask(ended)
+        assert refused.value.status == 500
+    execs.forget(world.container)
+    with pytest.raises(NotFound):
+        execs.exec_inspect(ended)

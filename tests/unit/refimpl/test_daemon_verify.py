@@ -264,3 +264,44 @@ def test_publishing_is_refused_only_where_docker_would_publish(mode, is_refused)
             refuse_published_ports(host_config)
     else:
         refuse_published_ports(host_config)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"Memory": 5}, "Minimum memory limit allowed is 6MB"),
+        ({"Memory": -5}, "Minimum memory limit allowed is 6MB"),
+        ({"Memory": 6291455, "ShmSize": -1}, "Minimum memory limit allowed is 6MB"),
+        (
+            {"Memory": 6291456, "MemorySwap": 5},
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ),
+        (
+            {"MemorySwap": 6291456},
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        ),
+        ({"MemorySwappiness": 101}, "Invalid value: 101, valid memory swappiness range is 0-100"),
+        ({"MemoryReservation": 5}, "Minimum memory reservation allowed is 6MB"),
+        (
+            {"Memory": 6291456, "MemoryReservation": 6291457},
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        ),
+        ({"KernelMemory": 5}, "Minimum kernel memory limit allowed is 6MB"),
+    ],
+)
+def test_memory_that_is_too_small_or_does_not_fit_is_refused(given, text):
+    with pytest.raises(InvalidParameter) as refusal:
+        verify.verify_host_config(HostConfig.from_wire(given))
+    assert str(refusal.value) == text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Memory": 6291456, "MemorySwap": -1, "MemorySwappiness": -1},
+        {"Memory": 6291456, "MemorySwap": 6291456, "MemoryReservation": 6291456},
+        {"MemorySwap": -1, "KernelMemory": 6291456},
+    ],
+)
+def test_memory_that_docker_accepts_is_accepted(given):
+    verify.verify_host_config(HostConfig.from_wire(given))

@@ -6,7 +6,7 @@ import pytest
 
 from refimpl.daemon.images.changes import apply_changes
 from refimpl.errors import InvalidParameter
-from refimpl.model.wire_container import Config
+from refimpl.model.wire_container import Config, HealthConfig
 
 NO_STRINGS = "when using JSON array syntax, arrays must be comprised of strings only"
 
@@ -32,6 +32,7 @@ def test_instructions_set_the_configuration():
         'VOLUME ["/v"]',
         "VOLUME /w /x",
         "ONBUILD RUN y",
+        "HEALTHCHECK --interval=5s none",
     )
     assert config.cmd == ["sh", "-l"]
     assert config.entrypoint == ["/bin/sh", "-c", "exec sleep"]
@@ -41,6 +42,7 @@ def test_instructions_set_the_configuration():
     assert (config.user, config.working_dir) == ("1:2", "/a/b")
     assert config.volumes == {"/v": {}, "/w": {}, "/x": {}}
     assert config.on_build == ["RUN y"]
+    assert config.healthcheck == HealthConfig(test=["NONE"])
 
 
 @pytest.mark.parametrize("line", ["BOGUS x", "RUN rm -rf /", "STOPSIGNAL FOO", "SHELL x"])
@@ -57,6 +59,9 @@ def test_other_instruction_is_refused(line):
         ("# CMD x", "file with no instructions"),
         ("VOLUME [{}]", NO_STRINGS),
         ('VOLUME ["/a", null]', NO_STRINGS),
+        ("HEALTHCHECK", "HEALTHCHECK requires at least one argument"),
+        ("HEALTHCHECK NONE x", "HEALTHCHECK NONE takes no arguments"),
+        ("HEALTHCHECK BOGUS", 'Unknown type "BOGUS" in HEALTHCHECK (try CMD)'),
         ("VOLUME", "VOLUME requires at least one argument"),
         ("VOLUME []", "VOLUME requires at least one argument"),
         ('VOLUME [""]', "VOLUME specified can not be an empty string"),
