@@ -135,7 +135,7 @@ class ContainerBackend(Protocol):
         """Send a signal by name or number; "" is SIGKILL."""
 
     def container_wait(self, ref: str, condition: str) -> Waiter:
-        """Register a wait: `not-running` (also ""), `next-exit` or `removed`."""
+        """Register a wait: `next-exit`, `removed`, or `not-running`, which any other word is."""
 
     def container_pause(self, ref: str) -> None:
         """Freeze every process of a container."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from refimpl.errors import EngineError, Forbidden, NotFound, NotServed
+from refimpl.errors import EngineError, Forbidden, NotFound
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.config import ControllerConfig
 from refimpl.libnetwork.default_networks import DefaultNetworks
@@ -219,17 +219,9 @@ class Controller:
 
     def _check(self, name: str, options: NetworkOptions) -> Driver:
         """Refuse what can be refused without looking at addresses; in 20.10's order."""
-        if options.scope in {"swarm", "global"}:
-            raise Forbidden("cannot create a swarm scoped network when swarm is not active")
         check_ipam(options)
         if not name.strip():
             raise EngineError(f"invalid name: {name}")
-        if options.ingress:
-            raise Forbidden("Ingress network can only be global scope network")
-        if options.config_from and self.network_by_name(options.config_from) is None:
-            raise NotFound(f'configuration network "{options.config_from}" does not exist')
-        if options.config_only or options.config_from:
-            raise NotServed("configuration-only networks are not served by this engine")
         if options.driver == "overlay":
             raise EngineError(NO_SWARM)  # a cluster's networks are its managers' affair
         driver = self._drivers.get(options.driver or "bridge")

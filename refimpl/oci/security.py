@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from refimpl.errors import EngineError
+from refimpl.model.strconv import parse_bool
 
 _IGNORED = {"apparmor", "label"}
-_TRUE = {"1", "t", "T", "TRUE", "true", "True"}
-_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,11 @@ def read_security_options(options: Iterable[str]) -> SecurityOptions:
             raise _invalid(1, option)
         if name == "seccomp":
             profile = value
-        elif name == "no-new-privileges" and value in _TRUE | _FALSE:
-            no_new_privileges = value in _TRUE
+        elif name == "no-new-privileges":
+            try:
+                no_new_privileges = parse_bool(value)
+            except ValueError:
+                raise _invalid(2, option) from None
         elif name not in _IGNORED:
             raise _invalid(2, option)
     return SecurityOptions(profile, no_new_privileges)

@@ -97,10 +97,7 @@ def _prune(backend: Backend, request: Request, answer: Answer) -> None:
 
 
 def _wait(backend: Backend, request: Request, answer: Answer, ref: str) -> None:
-    condition = request.text("condition")
-    if condition not in {"next-exit", "removed"}:
-        condition = "not-running"  # moby takes every other word for it
-    waiter = backend.container_wait(ref, condition)
+    waiter = backend.container_wait(ref, request.text("condition"))
     # before 1.30 clients expected the answer's head only with its body
     if less_than(request.version, "1.30"):
         streams.send_wait_at_end(answer, waiter)

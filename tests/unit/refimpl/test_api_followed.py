@@ -125,10 +125,10 @@ def test_a_wait_answers_its_head_at_once_and_its_body_at_the_end(
 
 def test_an_old_client_gets_its_wait_in_one_piece(backend: FakeBackend, client: Client) -> None:
     backend.waiter.ended.put(WaitResult(status_code=127, error="no such file"))
-    reply = client.request("POST", "/v1.29/containers/c/wait?condition=foo")
+    reply = client.request("POST", "/v1.29/containers/c/wait?condition=removed")
     assert "content-length" in reply.headers
     assert reply.body == b'{"Error":{"Message":"no such file"},"StatusCode":127}\n'
-    assert backend.calls == [("wait", "c", "not-running")]
+    assert backend.calls == [("wait", "c", "removed")]
 
 
 @pytest.mark.parametrize("version", ["/v1.41", "/v1.29"])

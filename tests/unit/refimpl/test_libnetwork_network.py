@@ -192,14 +192,6 @@ REFUSALS = [
     ([], {"driver": "foo"}, 404, 'plugin "foo" not found'),
     ([], {"ipam_driver": "foo"}, 404, 'plugin "foo" not found'),
     ([], {"ipam_driver": "null"}, 500, "ipv4 pool is empty"),
-    ([], {"ingress": True}, 403, "Ingress network can only be global scope network"),
-    (
-        [],
-        {"scope": "swarm"},
-        403,
-        "cannot create a swarm scoped network when swarm is not active",
-    ),
-    ([], {"config_from": "zz"}, 404, 'configuration network "zz" does not exist'),
     (
         [],
         {"options": {BRIDGE + "enable_icc": "x"}},
@@ -260,11 +252,6 @@ def test_a_blank_name_is_refused(controller, name):
     with pytest.raises(EngineError) as raised:
         controller.new_network(name, NetworkOptions())
     assert str(raised.value) == f"invalid name: {name}"
-
-
-def test_configuration_only_networks_are_not_served(controller):
-    with pytest.raises(NotServed):
-        make(controller, config_only=True)
 
 
 def test_subnets_that_only_the_bridge_driver_sees_overlap_conflict_in_its_words(controller):
