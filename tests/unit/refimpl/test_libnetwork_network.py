@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from refimpl.errors import EngineError, Forbidden, NotServed
+from refimpl.errors import EngineError, Forbidden
 from refimpl.kernel.base import GatewayPlan
 from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
