@@ -117,6 +117,13 @@ def test_what_is_of_no_container_is_removed_behind_the_others(engine) -> None:
     assert engine.end(signal.SIGTERM) == 0
 
 
+def send_and_read(engine: Engine, number: signal.Signals, told: str, times: int) -> None:
+    """Send a signal, and wait until the log has told of it so many times."""
+    assert engine.process is not None
+    engine.process.send_signal(number)
+    until(f"{number.name} is in the log", lambda: engine.log().count(told) == times)
+
+
 def test_signals_that_are_survived_and_that_end_it(engine) -> None:
     engine.start()
     load_image(engine.docker)
@@ -125,10 +132,10 @@ def test_signals_that_are_survived_and_that_end_it(engine) -> None:
     blocked = engine.docker("exec", "one", "grep", "-h", "Sig[BI]", "/proc/1/status")
     assert set(blocked.split()[1::2]) == {"0" * 16}, "a signal is blocked or ignored in there"
     assert engine.process is not None
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP):
-        engine.process.send_signal(number)
-    until("the stacks are in the log", lambda: "stacks of all threads" in engine.log())
-    until("both SIGHUP are in the log", lambda: engine.log().count("reload configuration") == 2)
+    # one after the other: two that are pending at once are one
+    send_and_read(engine, signal.SIGHUP, "reload configuration", 1)
+    send_and_read(engine, signal.SIGUSR1, "stacks of all threads", 1)
+    send_and_read(engine, signal.SIGHUP, "reload configuration", 2)
     assert "thread stdio:" in engine.log()
     assert engine.state("one") == "running"
     for number in (signal.SIGQUIT, signal.SIGUSR2):

@@ -41,6 +41,8 @@ ROUNDS = 2
 QUESTIONS = 10
 """To the embedded DNS by UDP for each innocent container, and one more by TCP."""
 MAX_RATIO = 3.0
+SHORTEST_S = 0.0005
+"""What an operation alone counts as at least: below that the machine's scheduler is measured."""
 """Of the p95 beside the hostile container to the p95 alone; the median of the repeats."""
 HERE = Path(__file__).parent
 CLIENTS_THAT_DO_NOT_READ = 8
@@ -302,22 +304,18 @@ def test_twenty_innocent_containers_beside_a_hostile_one(engine, capsys) -> None
         )
     engine.docker("run", "-d", "--name", "witness", "--network", "village", IMAGE, "sleep", "600")
     asker = Asker(pid_of(engine, "witness"))
-    pairs = []
     try:
         one_block(engine, asker)  # the first starts make what later ones find
         with hostile(engine):
             pass
         before = resources(engine)
-        for _ in range(REPEATS):
-            alone = one_block(engine, asker)
-            with hostile(engine):
-                beside = one_block(engine, asker)
-            pairs.append((alone, beside))
+        slow = measure(engine, asker, capsys)
+        if slow:  # red twice, as at the gate: a busy machine is not the engine
+            slow = {name: ratio for name, ratio in measure(engine, asker, capsys).items()
+                    if name in slow}  # fmt: skip
     finally:
         asker.close()
-    with capsys.disabled():
-        ratios = report(pairs)
-    assert {name: ratio for name, ratio in ratios.items() if ratio > MAX_RATIO} == {}
+    assert slow == {}
     # nothing of it is left: neither in the engine, nor on its disk
     until("threads and descriptors are as before", lambda: all(
         now <= then + 2 for now, then in zip(resources(engine), before, strict=True)
@@ -331,13 +329,27 @@ def test_twenty_innocent_containers_beside_a_hostile_one(engine, capsys) -> None
     assert engine.end(signal.SIGTERM) == 0
 
 
+def measure(engine: Engine, asker: Asker, capsys) -> dict[str, float]:
+    """Measure alone and beside in turn; return the operations that are slower than they may be."""
+    pairs = []
+    for _ in range(REPEATS):
+        alone = one_block(engine, asker)
+        with hostile(engine):
+            beside = one_block(engine, asker)
+        pairs.append((alone, beside))
+    with capsys.disabled():
+        ratios = report(pairs)
+    return {name: ratio for name, ratio in ratios.items() if ratio > MAX_RATIO}
+
+
 def report(pairs: list[tuple[Block, Block]]) -> dict[str, float]:
     """Print the table and return, by operation, the median of the repeats' ratios of p95."""
     medians = {}
     print(f"\n{'p95 in ms':12}{'alone':>8}{'beside':>8}  ratios of {len(pairs)} repeats, median")
     for name in pairs[0][0].times:
         ratios = [
-            beside.p95(name) / max(alone.p95(name), beside.p95(ECHO)) for alone, beside in pairs
+            beside.p95(name) / max(alone.p95(name), beside.p95(ECHO), SHORTEST_S)
+            for alone, beside in pairs
         ]
         medians[name] = median(ratios)
         alone_ms, beside_ms = (
