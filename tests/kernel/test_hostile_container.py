@@ -40,7 +40,8 @@ ROUNDS = 2
 """Of all innocent containers in one block."""
 QUESTIONS = 10
 """To the embedded DNS by UDP for each innocent container, and one more by TCP."""
-MAX_RATIO = 3.0
+MAX_RATIO = 3.0 if os.environ.get("NETINIT_PROFILE") == "nightly" else 10.0
+"""The bound is 3; in each run of `kernel`, on a machine that is shared, only a tripwire."""
 SHORTEST_S = 0.0005
 """What an operation alone counts as at least: below that the machine's scheduler is measured."""
 """Of the p95 beside the hostile container to the p95 alone; the median of the repeats."""

@@ -200,17 +200,19 @@ class LogFiles:
     def stop_compressing(self) -> None:
         """Compress nothing any more, and wait for the thread: the files are to be removed."""
         self._is_stopped = True
-        if self._compressing is not None:
-            self._compressing.join(_STOP_WAIT_S)
+        thread = self._compressing
+        if thread is not None:
+            thread.join(_STOP_WAIT_S)
 
     def _compress_later(self) -> None:
         if not self.limits.compress or self._compressing is not None or self._is_stopped:
             return
         thread = threading.Thread(target=self._compress_all, name="log-compress", daemon=True)
+        self._compressing = thread  # before it runs: at its end it takes this back
         try:
             thread.start()
-            self._compressing = thread
         except RuntimeError as error:
+            self._compressing = None
             self._compressing_failed(error)
 
     def _compress_all(self) -> None:
