@@ -1,6 +1,6 @@
 """The reference's daemon in process, of this revision or of an older one.
 
-The gate and the history run these benchmarks on other revisions' `refimpl`. Until 28 Nov 2026 the
+The gate and the history run these benchmarks on other revisions' `refimpl`. Until 27 Nov 2026 the
 daemon was one object whose constructor took no store, and its services were in another module.
 """
 

@@ -41,10 +41,10 @@ ROUNDS = 2
 QUESTIONS = 10
 """To the embedded DNS by UDP for each innocent container, and one more by TCP."""
 MAX_RATIO = 3.0 if os.environ.get("NETINIT_PROFILE") == "nightly" else 10.0
-"""The bound is 3; in each run of `kernel`, on a machine that is shared, only a tripwire."""
+"""Of the p95 beside the hostile container to the p95 alone; the median of the repeats. The bound
+is 3; in `kernel`, which also runs on shared machines, it is only a tripwire."""
 SHORTEST_S = 0.0005
 """What an operation alone counts as at least: below that the machine's scheduler is measured."""
-"""Of the p95 beside the hostile container to the p95 alone; the median of the repeats."""
 HERE = Path(__file__).parent
 CLIENTS_THAT_DO_NOT_READ = 8
 ECHO = "echo"
