@@ -33,7 +33,7 @@ def behaviours_markdown(rows: Iterable[Behaviour]) -> str:
     for area, members in itertools.groupby(rows, key=lambda row: row.area):
         parts.append(f"\n## {area}\n")
         for row in members:
-            facts = [f"Source: {row.source}."]
+            facts = [f"{row.tier.value.capitalize()}.", f"Source: {row.source}."]
             if row.docker:
                 facts.append(f"Docker `{row.docker}`.")
             if row.api:

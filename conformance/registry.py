@@ -51,6 +51,17 @@ class Level(StrEnum):
     MAY = "MAY"
 
 
+class Tier(StrEnum):
+    """How much a user loses when the behaviour is missing."""
+
+    CORE = "core"
+    """A sentence of the seed itself."""
+    CONTRACT = "contract"
+    """What users build on."""
+    QUIRK = "quirk"
+    """What an engine happens to do: an error's text, an order, a leftover."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
     """One observable promise of an engine.
@@ -59,6 +70,7 @@ class Behaviour:
         id: dotted lower-case name; for ever: never reused, never renamed.
         statement: one sentence with MUST, SHOULD or MAY.
         source: where the promise is made: seed section, moby function and tag, or documentation.
+        tier: how much a user loses when it is missing.
         docker: the Docker releases that promise it, as a PEP 440 specifier; "" = all.
         api: the API versions that expose it, as a PEP 440 specifier; "" = all.
         needs: the capabilities that the row needs, probed on each engine.
@@ -68,6 +80,7 @@ class Behaviour:
     id: str
     statement: str
     source: str
+    tier: Tier = Tier.CONTRACT
     docker: str = ""
     api: str = ""
     needs: tuple[str, ...] = ()
@@ -90,6 +103,7 @@ class Behaviour:
             "id": self.id,
             "statement": self.statement,
             "level": self.level.value,
+            "tier": self.tier.value,
             "source": self.source,
             "docker": self.docker,
             "api": self.api,
@@ -133,6 +147,7 @@ class Registry:
         statement: str,
         *,
         source: str,
+        tier: str = Tier.CONTRACT,
         docker: str = "",
         api: str = "",
         needs: Iterable[str] = (),
@@ -144,12 +159,15 @@ class Registry:
         """
 
         def declare(function: _Row) -> _Row:
+            if tier not in set(Tier):
+                raise RegistryError(f"behaviour {id}: tier {tier!r}: want one of {', '.join(Tier)}")
             fixtures = inspect.signature(function).parameters
             implied = {need for name, need in FIXTURE_NEEDS.items() if name in fixtures}
             row = Behaviour(
                 id=id,
                 statement=statement,
                 source=source,
+                tier=Tier(tier),
                 docker=docker,
                 api=api,
                 needs=tuple(sorted(implied | set(needs))),

@@ -98,16 +98,22 @@ def test_interrupted_run_says_so_and_leaves_nothing(tmp_path, before, end):
     try:
         wait_until(
             "the benchmark to start its daemon",
-            lambda: len(traces()["namespaces"]) > len(before["namespaces"]),
-            timeout_s=60,
+            lambda: (
+                len(traces()["namespaces"]) > len(before["namespaces"])
+                or process.poll() is not None
+            ),
+            timeout_s=120,
         )
+        assert process.poll() is None, "it ended by itself"
         # as /run is; a daemon on the disk would be compared with a floor in memory
         points = [line.split()[4] for line in traces()["mounts"]]
         assert [point for point in points if point.endswith("/docker/exec")]
         os.kill(process.pid, end)
         _output, errors = process.communicate(timeout=90)
-    finally:
+    except BaseException:
         process.kill()
+        print(*process.communicate(), sep="\n")
+        raise
     assert process.returncode == 2
     assert "error: interrupted" in errors
     assert traces() == before

@@ -1,6 +1,6 @@
 import pytest
 
-from conformance.registry import Level, Registry, RegistryError, behaviour_of, is_selected
+from conformance.registry import Level, Registry, RegistryError, Tier, behaviour_of, is_selected
 
 
 def declare(registry: Registry, id: str = "dns.alias-resolves", **options: str) -> None:
@@ -78,6 +78,22 @@ def test_level_is_the_strongest_word(statement, level):
     registry = Registry()
     declare(registry, statement=statement)
     assert registry.rows()[0].level is level
+
+
+def test_tier_is_contract_unless_it_is_said():
+    registry = Registry()
+    declare(registry)
+    declare(registry, "dns.quirk", tier="quirk")
+    assert [(row.id, row.tier) for row in registry.rows()] == [
+        ("dns.alias-resolves", Tier.CONTRACT),
+        ("dns.quirk", Tier.QUIRK),
+    ]
+    assert registry.rows()[1].to_json()["tier"] == "quirk"
+
+
+def test_unknown_tier_is_refused():
+    with pytest.raises(RegistryError, match="tier 'odd': want one of core, contract, quirk"):
+        declare(Registry(), tier="odd")
 
 
 def test_fixtures_imply_capabilities():
