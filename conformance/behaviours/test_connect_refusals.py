@@ -275,8 +275,8 @@ def test_null_endpoint_is_an_empty_one(run, create, network, api, inspect, runni
 )
 @pytest.mark.parametrize(
     "body",
-    [b'{"Container": 5}', b'{"EndpointConfig": "x"}', b"[]", b'{"Container":', b""],
-    ids=["number", "endpoint", "list", "broken", "empty"],
+    [b'{"Container": 5}', b'{"EndpointConfig": "x"}', b"[]", b'{"Container":'],
+    ids=["number", "endpoint", "list", "broken"],
 )
 def test_malformed_connect_is_refused(network, api, body):
     answer = api("POST", f"/networks/{network().id}/connect", body)
