@@ -139,11 +139,12 @@ def provision(engine: str, root: RootSettings, *, mirror: str, renew: bool) -> N
     say(f"{engine}: making a root of Debian {root.suite} from {source}; {check_space(folder)}")
     started = time.monotonic()
     debootstrap(engine, root, building, source)
+    if root.newer:
+        install_newer(engine, root, building, source)
     for downloads in ("var/cache/apt/archives", "var/lib/apt/lists"):
         clear(building / TREE / downloads)
     marker = {
-        "suite": root.suite,
-        "install": list(root.install),
+        **root.made_from,
         "mirror": source,
         "versions": installed_versions(building / TREE),
     }
@@ -187,6 +188,38 @@ def debootstrap(engine: str, root: RootSettings, building: Path, mirror: str) ->
             f"{engine}: debootstrap failed with {process.returncode}; the end of "
             f"{building / 'debootstrap.log'}:\n{end}"
         )
+
+
+def install_newer(engine: str, root: RootSettings, building: Path, mirror: str) -> None:
+    """Put packages of another suite over those of the tree's own.
+
+    Raises:
+        ProvisionError: with the end of what apt said.
+    """
+    tree = building / TREE
+    suites = dict.fromkeys([root.suite, *(word.partition("/")[0] for word in root.newer)])
+    sources = tree / "etc/apt/sources.list"
+    sources.write_text("".join(f"deb {mirror} {suite} main\n" for suite in suites))
+    packages = [f"{name}/{suite}" for suite, _, name in (w.partition("/") for w in root.newer)]
+    say(f"{engine}: installing {', '.join(root.newer)}")
+    # the lists of a mirror that is behind have expired; their signature is checked all the same
+    apt = ["apt-get", "-q", "-y", "-o", "Acquire::Check-Valid-Until=false"]
+    environment = {**os.environ, **apt_proxy(), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    with (building / "newer.log").open("w+", encoding="utf-8") as log:
+        for words in (["update"], ["--no-install-recommends", "install", *packages]):
+            command = ["unshare", "--mount", "--propagation", "private", "chroot", str(tree)]
+            done = subprocess.run(
+                ["timeout", str(BUILD_TIMEOUT_S), *command, *apt, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                check=False,
+            )
+            if done.returncode != 0:
+                log.seek(0)
+                end = "".join(log.readlines()[-12:])
+                raise ProvisionError(f"{engine}: apt-get {words[0]} failed:\n{end}")
 
 
 def step_of(line: str) -> int:

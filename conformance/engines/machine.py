@@ -1,30 +1,37 @@
 """What an engine takes for its machine: a network namespace and a mount namespace of its own.
 
-Both are pinned to files and outlive the daemon in them, as a machine does: one that is killed and
-started again finds its links, its mounts and its /run as it left them. They go with `remove_netns`
-and with `remove_folder`.
+An engine that knows control groups of version 2 only gets a control group namespace as well.
+The namespaces are pinned to files and outlive the daemon in them, as a machine does: one that is
+killed and started again finds its links, its mounts and its /run as it left them. They go with
+`remove_netns` and with `remove_folder`.
 """
 
 import os
 from pathlib import Path
 
-from conformance.engines.processes import NETNS_DIR, make_netns, run_tool
+from conformance.engines.base import EngineError
+from conformance.engines.processes import CGROUP_ROOT, NETNS_DIR, make_netns, run_tool
 
 SUITE_PATH = Path(__file__).parents[2]
 TREE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SCRIPT = Path(__file__).with_name("machine.sh")
 # In the engine's folder; holds the pin, and what machine.sh needs.
 _PLACE = "machine"
+_IN_GROUP = 'echo $$ >"$0" && exec "$@"'
 
 
-def make_machine(folder: Path, netns_name: str, tree: Path | None, hidden: str = "") -> None:
-    """Make both namespaces; nothing runs in them yet.
+def make_machine(
+    folder: Path, netns_name: str, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False
+) -> None:
+    """Make the namespaces; nothing runs in them yet.
 
     Args:
         folder: the engine's own folder, which it sees at the same path.
         netns_name: what the network namespace is called.
         tree: the engine's file system; None = that of this machine.
         hidden: a mount of this machine that the engine must not see; "" = none.
+        own_cgroup: whether the engine gets a control group of its own as the root of version 2,
+            and sees no version 1.
 
     Raises:
         EngineError: one of them cannot be made.
@@ -40,13 +47,41 @@ def make_machine(folder: Path, netns_name: str, tree: Path | None, hidden: str =
     # Nothing that is mounted in there comes out. What this machine unmounts goes there as well, so
     # that an engine holds nothing of somebody else.
     unshare = ["unshare", f"--mount={pin}", "--propagation", "slave"]
-    words = ["sh", str(_SCRIPT), str(folder), str(tree or ""), hidden]
-    run_tool("nsenter", f"--net={netns}", *unshare, *words)
+    words = ["sh", str(_SCRIPT), str(folder), str(tree or ""), hidden, "own" if own_cgroup else ""]
+    if own_cgroup:
+        group = cgroup_of(netns_name)
+        group.mkdir()
+        (place / "cgroup").touch()
+        unshare += [f"--cgroup={place / 'cgroup'}"]
+        run_tool(*_joining(group), "nsenter", f"--net={netns}", *unshare, *words)
+    else:
+        run_tool("nsenter", f"--net={netns}", *unshare, *words)
+
+
+def cgroup_of(netns_name: str) -> Path:
+    """Give the place of an engine's own control group, in version 2.
+
+    Raises:
+        EngineError: this machine has no version 2 mounted.
+    """
+    for root in (CGROUP_ROOT, CGROUP_ROOT / "unified"):
+        if (root / "cgroup.procs").exists() and (root / "cgroup.controllers").exists():
+            return root / netns_name
+    raise EngineError(f"no control groups of version 2 are mounted at or below {CGROUP_ROOT}")
+
+
+def _joining(group: Path) -> list[str]:
+    """Give the words before a command that let it run in a control group."""
+    return ["sh", "-c", _IN_GROUP, str(group / "cgroup.procs")]
 
 
 def entering(folder: Path, netns_name: str) -> list[str]:
     """Give the words before a command that let it run on an engine's machine."""
-    return ["nsenter", f"--net={NETNS_DIR / netns_name}", f"--mount={folder / _PLACE / 'mounts'}"]
+    place = folder / _PLACE
+    words = ["nsenter", f"--net={NETNS_DIR / netns_name}", f"--mount={place / 'mounts'}"]
+    if (place / "cgroup").exists():
+        return [*_joining(cgroup_of(netns_name)), *words, f"--cgroup={place / 'cgroup'}"]
+    return words
 
 
 def environment_of(tree: Path | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-# machine.sh FOLDER TREE HIDDEN
+# machine.sh FOLDER TREE HIDDEN CGROUP
 #
 # Makes the mounts that an engine sees. It has to be started in the engine's network namespace and
 # in a mount namespace of its own from which nothing propagates: all that is mounted here is seen by
@@ -8,9 +8,10 @@
 # TREE    what it takes for the file system of its machine; "" = that of this machine. What it writes
 #         outside FOLDER goes to memory; TREE stays as it is
 # HIDDEN  a mount of this machine that it must not see; "" = none
+# CGROUP  "own" = it sees its own control group as the root of version 2, and no version 1
 set -eu
 umask 022
-folder=$1 tree=$2 hidden=$3
+folder=$1 tree=$2 hidden=$3 cgroup=$4
 
 # mount_sys PLACE
 #
@@ -25,6 +26,10 @@ mount_sys() {
         /sys/*) mountpoint -q "$1${point#/sys}" || mount --rbind "$point" "$1${point#/sys}" ;;
         esac
     done <"$folder/machine/mountinfo"
+    if [ "$cgroup" = own ]; then
+        umount -R "$1/fs/cgroup"
+        mount -t cgroup2 cgroup2 "$1/fs/cgroup"
+    fi
 }
 
 cat /proc/self/mountinfo >"$folder/machine/mountinfo"

@@ -152,7 +152,13 @@ class ManagedEngine:
             run_tool("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.exec_root)
         self._record()
         try:
-            make_machine(self.folder, self.netns_name, self.tree, self.hidden_mount)
+            make_machine(
+                self.folder,
+                self.netns_name,
+                self.tree,
+                self.hidden_mount,
+                own_cgroup=self.settings.own_cgroup,
+            )
             self._launch()
         except EngineError as exc:
             tail = self.log_tail()

@@ -31,12 +31,14 @@ class RootSettings:
     Attributes:
         suite: Debian's name of the release: bookworm, trixie, sid.
         install: the packages to put into it, on top of the smallest Debian.
+        newer: packages that are then taken from another suite, as "SUITE/PACKAGE".
         own: the machine's own program serves in the place of a tree where its version meets this
             PEP 440 condition; "" = never.
     """
 
     suite: str
     install: tuple[str, ...]
+    newer: tuple[str, ...] = ()
     own: str = ""
 
     @classmethod
@@ -46,7 +48,7 @@ class RootSettings:
         Raises:
             ValueError: saying what is wrong with it.
         """
-        unknown = sorted(set(table) - {"suite", "install", "own"})
+        unknown = sorted(set(table) - {"suite", "install", "newer", "own"})
         if unknown:
             raise ValueError(f"unknown key root.{', root.'.join(unknown)}")
         missing = sorted({"suite", "install"} - set(table))
@@ -54,7 +56,16 @@ class RootSettings:
             raise ValueError(f"missing key root.{', root.'.join(missing)}")
         own = str(table.get("own", ""))
         parse_condition(own)
-        return cls(suite=table["suite"], install=tuple(table["install"]), own=own)
+        newer = tuple(table.get("newer", ()))
+        if wrong := [word for word in newer if word.count("/") != 1]:
+            raise ValueError(f"root.newer: {wrong[0]!r}: want SUITE/PACKAGE")
+        return cls(suite=table["suite"], install=tuple(table["install"]), newer=newer, own=own)
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What a tree was made from, as its marker says it."""
+        found: dict[str, Any] = {"suite": self.suite, "install": list(self.install)}
+        return {**found, "newer": list(self.newer)} if self.newer else found
 
 
 def engines_folder() -> Path:
@@ -84,7 +95,9 @@ def why_unprovisioned(engine: str, root: RootSettings) -> str:
     marker = read_marker(engine)
     if not marker:
         return f"{engine}: its root (Debian {root.suite}) is not on this machine; {remedy}"
-    if (marker.get("suite"), marker.get("install")) != (root.suite, list(root.install)):
+    if {
+        key: marker[key] for key in ("suite", "install", "newer") if key in marker
+    } != root.made_from:
         return f"{engine}: its root was made for other settings than engines.toml has; {remedy}"
     return ""
 

@@ -9,7 +9,7 @@ from conformance.engines.roots import RootSettings
 
 ENGINES_TOML = Path(__file__).parent.parent / "engines.toml"
 _KINDS = ("reference", "dockerd", "podman")
-_KEYS = {"kind", "family", "command", "profile", "config", "packages", "root"}
+_KEYS = {"kind", "family", "command", "profile", "config", "packages", "root", "own_cgroup"}
 
 
 class SettingsError(Exception):
@@ -29,6 +29,7 @@ class EngineSettings:
         config: daemon options by their long names, without the dashes.
         packages: the distribution's packages whose exact versions go into the report.
         root: the tree that it runs in; None = it is a program of this machine.
+        own_cgroup: whether it knows control groups of version 2 only, and gets one of its own.
     """
 
     name: str
@@ -39,6 +40,7 @@ class EngineSettings:
     config: dict[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     root: RootSettings | None = None
+    own_cgroup: bool = False
 
 
 def load_settings(path: Path = ENGINES_TOML) -> dict[str, EngineSettings]:
@@ -74,4 +76,5 @@ def _read_table(file: str, name: str, table: dict[str, Any]) -> EngineSettings:
         config=dict(table.get("config", {})),
         packages=tuple(table.get("packages", ())),
         root=root,
+        own_cgroup=bool(table.get("own_cgroup", False)),
     )

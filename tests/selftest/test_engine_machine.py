@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 
 from conformance.engines.base import EngineError
-from conformance.engines.machine import entering, environment_of, make_machine
+from conformance.engines.machine import cgroup_of, entering, environment_of, make_machine
 from conformance.engines.managed import workspace_of
-from conformance.engines.processes import mounts_under, remove_folder, remove_netns, run_tool
+from conformance.engines.processes import (
+    mounts_under,
+    remove_cgroups,
+    remove_folder,
+    remove_netns,
+    run_tool,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.engine]
 
@@ -39,14 +45,14 @@ def tree(request, tmp_path) -> Path | None:
 class Machine:
     """A machine with nothing on it but what a test starts."""
 
-    def __init__(self, tree: Path | None, hidden: str = "") -> None:
+    def __init__(self, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False) -> None:
         name = secrets.token_hex(3)
         self.folder = workspace_of(f"machine-{name}")
         self.netns = f"ni-machine-{name}"
         self.tree = tree
         self.folder.mkdir()
         try:
-            make_machine(self.folder, self.netns, tree, hidden)
+            make_machine(self.folder, self.netns, tree, hidden, own_cgroup=own_cgroup)
         except EngineError:
             self.end()
             raise
@@ -70,6 +76,7 @@ class Machine:
         return {link["ifname"] for link in json.loads(shown)}
 
     def end(self) -> None:
+        remove_cgroups([self.netns])
         remove_folder(self.folder)
         remove_netns(self.netns)
 
@@ -150,7 +157,7 @@ def test_tree_has_the_name_servers_behind_systemd_resolved(tree, tmp_path):
     folder = tmp_path / "folder"
     (folder / "machine").mkdir(parents=True)
     source = Path(make_machine.__code__.co_filename).with_name("machine.sh")
-    run = f'mount -t tmpfs tmpfs "$1/machine"; sh {source} "$1" "$2" ""; /bin/busybox cat "$0"'
+    run = f'mount -t tmpfs tmpfs "$1/machine"; sh {source} "$1" "$2" "" ""; /bin/busybox cat "$0"'
     done = subprocess.run(
         [*words, script + run, str(place / "resolv.conf"), str(place), str(folder), str(tree)],
         capture_output=True,
@@ -171,6 +178,23 @@ def test_a_mount_can_be_hidden(tree):
         assert hidden in mounts_below_sys()
     finally:
         machine.end()
+
+
+@pytest.mark.parametrize("tree", ["this machine's files", "a tree"], indirect=True)
+def test_control_group_of_its_own_is_the_root_of_version_2(tree):
+    machine = Machine(tree, own_cgroup=True)
+    try:
+        group = cgroup_of(machine.netns)
+        mounts = [line.split() for line in machine.sees("cat", "/proc/mounts").splitlines()]
+        seen = [kind for _, point, kind, *_ in mounts if point.startswith("/sys/fs/cgroup")]
+        assert seen[-1] == "cgroup2"
+        assert "0::/\n" in machine.sees("cat", "/proc/self/cgroup")
+        machine.sees("mkdir", "/sys/fs/cgroup/made")
+        assert (group / "made").is_dir()
+        assert Path("/proc/self/cgroup").read_text().count(machine.netns) == 0
+    finally:
+        machine.end()
+    assert not group.exists()
 
 
 def test_machine_that_cannot_be_made_says_why(tmp_path):

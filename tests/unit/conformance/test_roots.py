@@ -73,6 +73,7 @@ def test_every_root_of_engines_toml_is_well_formed():
         ({"suite": "sid"}, "missing key root.install"),
         ({"suite": "sid", "install": [], "mirror": "x"}, "unknown key root.mirror"),
         ({"suite": "sid", "install": [], "own": "old ones"}, "not a version condition"),
+        ({"suite": "sid", "install": [], "newer": ["podman"]}, "'podman': want SUITE/PACKAGE"),
     ],
 )
 def test_bad_root_is_refused(table, complaint):
@@ -93,7 +94,10 @@ def test_half_built_root_does_not_count(cache):
     assert "is not on this machine" in why_unprovisioned("docker-28.5", WANTED)
 
 
-@pytest.mark.parametrize("changed", [{"suite": "trixie"}, {"install": ["docker.io"]}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"suite": "trixie"}, {"install": ["docker.io"]}, {"newer": ["experimental/docker.io"]}],
+)
 def test_root_for_other_settings_does_not_count(changed):
     make_root("docker-28.5", **changed)
     assert "made for other settings" in why_unprovisioned("docker-28.5", WANTED)
