@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from refimpl.model.wire_container import Config, HostConfig
 
-_NOTHING: Final = (None, 0, "", False, [], {})
+_NOTHING: Final[tuple[Any, ...]] = (None, 0, "", False, [], {})
 """What stands in a document for an option that nobody asked for."""
 _SHM_BYTES_DEFAULT: Final = 64 << 20
 
