@@ -10,7 +10,7 @@ already would kill every defect and prove nothing.
 
     python ci/mutants/run.py                        all defects
     python ci/mutants/run.py init.container         those whose name starts so
-    python ci/mutants/run.py --draw 120             at most so many, drawn by the seed that it prints
+    python ci/mutants/run.py --draw 120             at most so many, by a seed that it prints
     python ci/mutants/run.py --list
 
 Exit: 0 all killed, 1 one survived, 2 a defect no longer fits the source or a test was red before.
