@@ -10,6 +10,7 @@ already would kill every defect and prove nothing.
 
     python ci/mutants/run.py                        all defects
     python ci/mutants/run.py init.container         those whose name starts so
+    python ci/mutants/run.py --draw 120             at most so many, by a seed that it prints
     python ci/mutants/run.py --list
 
 Exit: 0 all killed, 1 one survived, 2 a defect no longer fits the source or a test was red before.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -194,6 +196,22 @@ def judge(mutants: Sequence[Mutant], jobs: int, say: Callable[[str], None]) -> i
     return 0 if killed == len(mutants) else 1
 
 
+def draw(mutants: list[Mutant], most: int, seed: str) -> list[Mutant]:
+    """Choose some at random, in the order of the tables; the same ones for the same seed."""
+    if len(mutants) <= most:
+        return mutants
+    chosen = set(random.Random(seed).sample(range(len(mutants)), most))  # noqa: S311 - no secret
+    return [mutant for number, mutant in enumerate(mutants) if number in chosen]
+
+
+def revision() -> str:
+    """Return the commit that is checked out, as a seed: another change tries other defects."""
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "no revision"
+
+
 def main() -> int:
     """Read the command line and run; see the module's docstring for the exit codes."""
     parser = argparse.ArgumentParser(
@@ -201,6 +219,8 @@ def main() -> int:
     )
     parser.add_argument("select", nargs="*", help="beginnings of names; none means all")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
+    parser.add_argument("--draw", type=int, metavar="N", help="at most N of them, at random")
+    parser.add_argument("--seed", help="for --draw; the commit that is checked out by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="defects at a time")
     options = parser.parse_args()
     try:
@@ -210,6 +230,10 @@ def main() -> int:
         return 2
     if options.select:
         mutants = [mutant for mutant in mutants if mutant.name.startswith(tuple(options.select))]
+    if options.draw is not None:
+        seed = options.seed or revision()
+        every, mutants = len(mutants), draw(mutants, options.draw, seed)
+        print(f"mutants: {len(mutants)} of {every}, drawn by --seed {seed}", flush=True)
     if options.list:
         print("\n".join(mutant.name for mutant in mutants))
         return 0

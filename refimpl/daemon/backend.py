@@ -119,7 +119,9 @@ class SystemBackend(Protocol):
 class ContainerBackend(Protocol):
     """Containers and the processes in them."""
 
-    def container_create(self, name: str | None, body: Wire) -> tuple[str, list[str]]:
+    def container_create(
+        self, name: str | None, body: Wire, platform: str = ""
+    ) -> tuple[str, list[str]]:
         """Create a container and return its id and the warnings; `None` chooses a name."""
 
     def container_start(self, ref: str) -> None:

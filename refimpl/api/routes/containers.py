@@ -20,7 +20,8 @@ _JSON_OBJECT_BYTES_MIN = 7
 def _create(backend: Backend, request: Request, answer: Answer) -> None:
     # 20.10 does not mark this decoder's errors as the client's fault: they are a 500
     body = request.json_object("runconfig.ContainerConfigWrapper", error=EngineError)
-    container_id, warnings = backend.container_create(request.text("name") or None, body)
+    platform = "" if less_than(request.version, "1.41") else request.text("platform")
+    container_id, warnings = backend.container_create(request.text("name") or None, body, platform)
     answer.json({"Id": container_id, "Warnings": warnings}, status=201)
 
 

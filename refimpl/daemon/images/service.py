@@ -6,7 +6,6 @@ Mirrors: moby daemon/images/, image/tarexport/load.go (v20.10).
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from refimpl.daemon.images.store import ImageStore
 from refimpl.errors import EngineError, InvalidParameter, NotFound
 from refimpl.limits import ARCHIVE_BYTES_MAX
 from refimpl.model.moments import format_time
+from refimpl.model.platform import own_platform
 from refimpl.model.wire_container import Config
 
 
@@ -62,7 +62,7 @@ class ImageService:
             layer = extract_layer(stream, scratch / "layer")
             raw = encode_document(
                 {
-                    "architecture": _architecture(),
+                    "architecture": own_platform().architecture,
                     "comment": message,
                     "config": config.to_wire(),
                     "container_config": Config().to_wire(),
@@ -219,8 +219,3 @@ def _load_layer(path: Path, directory: Path, number: int, diff_id: str) -> Layer
             f'invalid diffID for layer {number}: expected "{shown(diff_id)}", got "{layer.diff_id}"'
         )
     return layer
-
-
-def _architecture() -> str:
-    machine = os.uname().machine
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

@@ -16,6 +16,7 @@ from refimpl.daemon.containers import verify
 from refimpl.daemon.containers.checkpoint import Checkpoints
 from refimpl.daemon.containers.container import Container, NetworkSettings
 from refimpl.daemon.containers.registry import ContainerRegistry
+from refimpl.daemon.containers.unapplied import warn_of_unapplied
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.images.document import Image
 from refimpl.daemon.images.store import ImageStore
@@ -26,6 +27,7 @@ from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound, No
 from refimpl.kernel.base import Files
 from refimpl.model.binds import parse_binds
 from refimpl.model.network_mode import NetworkMode
+from refimpl.model.platform import Platform, parse_platform
 from refimpl.model.wire import WireError
 from refimpl.model.wire_container import (
     Config,
@@ -69,13 +71,24 @@ class Creator:
     files: Files
     events: Events
 
-    def container_create(self, name: str | None, body: Wire) -> tuple[str, list[str]]:
+    def container_create(
+        self, name: str | None, body: Wire, platform: str = ""
+    ) -> tuple[str, list[str]]:
         """Create a container; nothing of it touches the network yet (moby: ContainerCreate).
+
+        Args:
+            name: its name; None chooses one.
+            body: the request.
+            platform: what the image has to be for, `os/architecture`; "" = anything.
+
+        Returns:
+            Its id, and the warnings: what is asked for and will not be applied.
 
         Raises:
             InvalidParameter, NotFound, Conflict, EngineError: with v20.10's texts.
             NotServed: published ports on a network of the engine's own, or named volumes.
         """
+        wanted = parse_platform(platform) if platform else None
         config, host_config, networking = decode_create(body)
         warnings = []
         if host_config.network_mode.is_host() and host_config.port_bindings:
@@ -91,7 +104,10 @@ class Creator:
         if not config.image:
             raise InvalidParameter("No command specified")
         with self.images.using(config.image) as image:
+            if wanted is not None:
+                verify_platform(config.image, image, wanted)
             merge_image_config(config, image.config)
+            warnings += warn_of_unapplied(config, host_config)
             command = [*(config.entrypoint or []), *(config.cmd or [])]
             if not command or not command[0]:
                 raise InvalidParameter("No command specified")
@@ -222,6 +238,20 @@ def decode_create(body: Wire) -> tuple[Config, HostConfig, NetworkingConfig | No
     if not has_config:
         raise InvalidParameter("Config cannot be empty in order to create a container")
     return config, host_config, request.networking_config
+
+
+def verify_platform(ref: str, image: Image, wanted: Platform) -> None:
+    """Check that an image is for the platform that a client wants.
+
+    Raises:
+        NotFound: it is for another one.
+    """
+    actual = Platform(image.document.os or "linux", image.document.architecture)
+    if wanted[:2] != actual[:2]:
+        raise NotFound(
+            f"image with reference {ref} was found but does not match the specified platform: "
+            f"wanted {wanted}, actual: {actual}"
+        )
 
 
 def merge_image_config(config: Config, image: Config) -> None:

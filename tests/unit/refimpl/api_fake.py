@@ -133,8 +133,10 @@ class FakeBackend:
         self.calls.append(("events", asked))
         return self.subscription
 
-    def container_create(self, name: str | None, body: dict[str, Any]) -> tuple[str, list[str]]:
-        self.calls.append(("create", name, body))
+    def container_create(
+        self, name: str | None, body: dict[str, Any], platform: str = ""
+    ) -> tuple[str, list[str]]:
+        self.calls.append(("create", name, body, *([platform] if platform else [])))
         return "0" * 64, []
 
     def container_start(self, ref: str) -> None:

@@ -7,7 +7,6 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -18,24 +17,6 @@ from refimpl.api.server import Listener, Server, SocketInUse
 from refimpl.daemon.backend import Backend
 from tests.unit.refimpl.api_fake import FakeBackend, serving
 from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
-
-
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def path(backend: FakeBackend, tmp_path: Path) -> Iterator[Path]:
-    with serving(backend, tmp_path / "api.sock"):
-        yield tmp_path / "api.sock"
-
-
-@pytest.fixture
-def client(path: Path) -> Iterator[Client]:
-    with Client(path) as client:
-        yield client
-
 
 # --------------------------------------------------------------------------------- many, and gone
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.unit.refimpl.api_fake import FakeBackend, serving
+from tests.unit.refimpl.api_fake import FakeBackend
 from tests.unit.refimpl.raw_http import Client
 
 NO_MANAGER = (
@@ -17,17 +15,6 @@ NO_MANAGER = (
 )
 NO_HOST = 'Get "http:": http: no Host in request URL'
 SEMICOLON = "invalid semicolon separator in query"
-
-
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
-    with serving(backend, tmp_path / "api.sock"), Client(tmp_path / "api.sock") as client:
-        yield client
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,8 @@ from refimpl.api import connection
 from refimpl.api.routes import ROUTES
 from refimpl.errors import Forbidden
 from refimpl.limits import API_HEADERS_MAX, API_PARAMETERS_MAX, JSON_BYTES_MAX
-from tests.unit.refimpl.api_fake import FAKE_INFO, FakeBackend, serving
+from tests.unit.refimpl.api_fake import FAKE_INFO, FakeBackend
 from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
-
-
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def path(backend: FakeBackend, tmp_path: Path) -> Iterator[Path]:
-    with serving(backend, tmp_path / "api.sock"):
-        yield tmp_path / "api.sock"
-
-
-@pytest.fixture
-def client(path: Path) -> Iterator[Client]:
-    with Client(path) as client:
-        yield client
-
 
 # ---------------------------------------------------------------------------------- ping, headers
 

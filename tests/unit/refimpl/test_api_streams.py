@@ -8,36 +8,18 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from refimpl.api import streams
 from refimpl.errors import EngineError
-from tests.unit.refimpl.api_fake import FakeBackend, FakeSession, serving
+from tests.unit.refimpl.api_fake import FakeBackend, FakeSession
 from tests.unit.refimpl.raw_http import WAIT_S, Client, request_bytes
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 ATTACH = "/v1.41/containers/c/attach?stream=1&stdin=1&stdout=1&stderr=1"
 RAW_STREAM = "application/vnd.docker.raw-stream"
-
-
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def path(backend: FakeBackend, tmp_path: Path) -> Iterator[Path]:
-    with serving(backend, tmp_path / "api.sock"):
-        yield tmp_path / "api.sock"
-
-
-@pytest.fixture
-def client(path: Path) -> Iterator[Client]:
-    with Client(path) as client:
-        yield client
 
 
 # ---------------------------------------------------------------------------------------- attach
