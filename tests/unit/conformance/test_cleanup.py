@@ -59,7 +59,7 @@ def test_engine_is_started_although_a_worker_that_ends_takes_the_runs_folder_awa
     engine = make_engine("reference", run_id="abc123", workspace=hasty_worker)
     monkeypatch.setattr(engine, "why_unavailable", lambda: "")
     monkeypatch.setattr(engine, "_launch", lambda: None)
-    monkeypatch.setattr(managed, "make_machine", lambda *_: None)
+    monkeypatch.setattr(managed, "make_machine", lambda *_, **__: None)
     engine.start()
     assert (hasty_worker / "reference" / "engine.json").exists()
 
