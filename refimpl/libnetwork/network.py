@@ -223,7 +223,7 @@ class Network:
         allocations: list[_Allocation] = []
         try:
             allocations.extend(self._assign_address(4, options.ipv4))
-            if self.options.enable_ipv6:
+            if self.options.enable_ipv6 and not self.options.defer_ipv6_alloc:
                 allocations.extend(self._assign_address(6, options.ipv6))
         except BaseException:
             _release(allocations)
@@ -269,6 +269,13 @@ class Network:
                 id=endpoint_id, mac=options.mac, ipv4=ipv4, ipv6=ipv6, link_local=link_local
             ),
         )
+        if plan.ipv6 is not None:
+            ipv6 = plan.ipv6
+            try:
+                allocations = (*allocations, *self._assign_address(6, str(ipv6.ip)))
+            except BaseException:
+                self.driver.delete_endpoint(self.id, endpoint_id)
+                raise
         info = EndpointInfo(id=endpoint_id, mac=plan.mac, ipv4=ipv4, ipv6=ipv6)
         endpoint = Endpoint(self, name, options, info, plan.host_name)
         self._allocations[endpoint_id] = allocations
