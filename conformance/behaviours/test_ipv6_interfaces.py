@@ -59,18 +59,6 @@ def test_loopback_has_ipv6_without_a_network(run, host, mode):
 
 
 @behaviour(
-    "ipv6.off.none-has-no-way",
-    "A container without a network MUST have no IPv6 address but the loopback's, and no IPv6 "
-    "default route.",
-    source="libnetwork drivers/null v17.06",
-)
-def test_none_has_no_ipv6(run, host):
-    netns = netns_of(host, run(network_mode="none"))
-    expect_empty("the addresses", [one for one in all_ipv6(netns) if one != "::1"])
-    expect_equal("the default route", "", netns.default_gateway("-6"))
-
-
-@behaviour(
     "ipv6.off.by-sysctl",
     "A container that switches IPv6 off for itself MUST start on a network with IPv6, with IPv4 "
     "and without an IPv6 address.",
