@@ -99,11 +99,8 @@ def test_each_interface_has_what_its_network_has(run, network, ipv6_network, hos
 def test_bridge_accepts_no_router(run, network, ipv6_network, host, exec_in, kind):
     net = network() if kind == "without-ipv6" else ipv6_network()
     gateway = address_in(run(network=net.name), net, "Gateway")
-    links = host.daemon_netns().ip("-4", "addr", "show")
-    holders = [
-        link["ifname"] for link in links if gateway in [one["local"] for one in link["addr_info"]]
-    ]
-    path = f"/proc/sys/net/ipv6/conf/{holders[0]}/accept_ra"
+    bridge = host.daemon_netns().link_with(gateway)
+    path = f"/proc/sys/net/ipv6/conf/{bridge}/accept_ra"
     shown = exec_in(run(network_mode="host"), "cat", path).text
     expect_equal("accept_ra", "0", shown)
 

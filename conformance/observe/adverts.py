@@ -58,7 +58,7 @@ def advertise(netns: Path, link: str, mac: str, prefix: str) -> None:
 
 
 def _checksum(data: bytes) -> int:
-    total = sum(word for (word,) in struct.iter_unpack("!H", data))
+    total = sum(int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
