@@ -17,7 +17,7 @@ from refimpl.libnetwork.drivers.base import Driver, DriverEndpoint, DriverNetwor
 from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.ipam import Interface, IPAddress, NoAvailableAddress, parse_ip
 from refimpl.libnetwork.names import ServiceRecords
-from refimpl.libnetwork.pools import PoolInfo
+from refimpl.libnetwork.pools import PoolInfo, shown_pools
 from refimpl.libnetwork.rows import NetworkRow
 from refimpl.model.network import EndpointInfo, EndpointOptions, IPAMPool, NetworkOptions
 
@@ -88,7 +88,7 @@ class Network:
         The entries of the request where they named a subnet, word for word; else the pools that
         were chosen, with their gateway. Mirrors: buildIpamResources (v20.10).
         """
-        return tuple(info.shown() for info in self.pools)
+        return shown_pools(self.options, self.pools)
 
     def gateway_address(self) -> str:
         """Return the first IPv4 gateway, "" without one: what `host-gateway` stands for."""

@@ -79,19 +79,19 @@ def check_ipam(options: NetworkOptions) -> None:
 def allocate_pools(
     allocator: PoolAllocator, name: str, options: NetworkOptions
 ) -> tuple[PoolInfo, ...]:
-    """Reserve every pool of a network; all or none.
+    """Reserve every pool of a network; all or none. One of IPv6 counts with EnableIPv6 only.
 
     20.10 keeps the pools of a request whose later part fails; here they are given back.
 
     Raises:
         EngineError, Forbidden, NotFound: with 20.10's texts.
     """
-    entries4 = [entry for entry in options.ipam if _version(entry.subnet) == 4]
-    entries6 = [entry for entry in options.ipam if _version(entry.subnet) == 6]
+    entries4 = _entries(options, 4)
     if not entries4:
         entries4 = [IPAMPool()]
-    if not entries6 and options.enable_ipv6:
-        entries6 = [IPAMPool()]
+    entries6: list[IPAMPool] = []
+    if options.enable_ipv6:
+        entries6 = _entries(options, 6) or [IPAMPool()]
     infos: list[PoolInfo] = []
     try:
         for version, entries in ((4, entries4), (6, entries6)):
@@ -101,6 +101,12 @@ def allocate_pools(
         release_pools(allocator, infos)
         raise
     return tuple(infos)
+
+
+def shown_pools(options: NetworkOptions, infos: Iterable[PoolInfo]) -> tuple[IPAMPool, ...]:
+    """Return what inspect shows as `IPAM.Config`: what is reserved, and unused IPv6 subnets."""
+    unused = [] if options.enable_ipv6 else _entries(options, 6)
+    return (*(info.shown() for info in infos), *unused)
 
 
 def restore_pools(allocator: PoolAllocator, rows: Sequence[PoolRow]) -> tuple[PoolInfo, ...]:
@@ -123,6 +129,10 @@ def release_pools(allocator: PoolAllocator, infos: Iterable[PoolInfo]) -> None:
     """Give pools back."""
     for info in infos:
         allocator.release_pool(info.pool)
+
+
+def _entries(options: NetworkOptions, version: int) -> list[IPAMPool]:
+    return [entry for entry in options.ipam if _version(entry.subnet) == version]
 
 
 def _version(subnet: str) -> int:

@@ -58,7 +58,9 @@ class _BridgeNetwork:
 
     def __post_init__(self) -> None:
         # asked for at every join; `ip` of an interface makes an address each time
-        addresses = [data.router or data.gateway.ip for data in _active_pools(self.network)]
+        addresses = [
+            data.router or data.gateway.ip for data in (*self.network.ipv4, *self.network.ipv6)
+        ]
         self.gateway4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
         self.gateway6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
 
@@ -319,7 +321,7 @@ class BridgeDriver:
                 reason = "networks have same bridge name"
             elif _pools_overlap(other.network.ipv4, network.ipv4):
                 reason = "networks have overlapping IPv4"
-            elif _pools_overlap(_active_ipv6(other.network), _active_ipv6(network)):
+            elif _pools_overlap(other.network.ipv6, network.ipv6):
                 reason = "networks have overlapping IPv6"
             if reason:
                 raise Forbidden(
@@ -342,7 +344,7 @@ class BridgeDriver:
 def _firewall_network(entry: _BridgeNetwork) -> FirewallNetwork:
     return FirewallNetwork(
         bridge=entry.config.bridge,
-        subnets=tuple(data.pool for data in _active_pools(entry.network)),
+        subnets=tuple(data.pool for data in (*entry.network.ipv4, *entry.network.ipv6)),
         internal=entry.network.internal,
         masquerade=entry.config.ip_masquerade,
         icc=entry.config.icc,
@@ -364,15 +366,6 @@ def _holes(plan: InterfacePlan, targets: Sequence[LinkTarget]) -> Iterator[Firew
                 )
 
 
-def _active_pools(network: DriverNetwork) -> tuple[IPAMData, ...]:
-    return (*network.ipv4, *_active_ipv6(network))
-
-
-def _active_ipv6(network: DriverNetwork) -> tuple[IPAMData, ...]:
-    # a network may have an IPv6 pool without EnableIPv6: it is shown and not used
-    return network.ipv6 if network.enable_ipv6 else ()
-
-
 def _pools_overlap(one: Sequence[IPAMData], other: Sequence[IPAMData]) -> bool:
     return any(overlaps(a.pool, b.pool) for a in one for b in other)
 
@@ -380,10 +373,10 @@ def _pools_overlap(one: Sequence[IPAMData], other: Sequence[IPAMData]) -> bool:
 def _bridge_addresses(network: DriverNetwork, config: BridgeConfig) -> tuple[Address, ...]:
     own = tuple(
         data.gateway
-        for data in _active_pools(network)
+        for data in (*network.ipv4, *network.ipv6)
         if not (config.inhibit_ipv4 and data.gateway.version == 4)
     )
-    return (*own, _LINK_LOCAL) if network.enable_ipv6 else own
+    return (*own, _LINK_LOCAL) if network.enable_ipv6 and _LINK_LOCAL not in own else own
 
 
 def _bridge_plan(entry: _BridgeNetwork) -> BridgePlan:

@@ -11,6 +11,7 @@ import pytest
 
 from refimpl.errors import EngineError, Forbidden
 from refimpl.libnetwork.network import Network
+from refimpl.libnetwork.store import Put
 from refimpl.model.network import EndpointOptions, IPAMPool, NetworkOptions
 from tests.unit.refimpl.libnetwork_world import World
 
@@ -119,3 +120,36 @@ def test_auxiliary_addresses_lead_elsewhere(world):
     endpoint = network.create_endpoint("a", EndpointOptions())
     join = network.driver.join(network.id, endpoint.id)
     assert (str(join.gateway4), str(join.gateway6)) == ("10.8.0.9", "2001:db8:9::9")
+
+
+def test_subnet_of_a_network_without_ipv6_is_shown_and_not_taken(world):
+    controller = world.boot()
+    pools = [(IPAMPool(subnet=f"10.{n}.0.0/16"), IPAMPool(subnet=WIDE)) for n in (7, 8, 9)]
+    for name, ipam in zip("ab", pools, strict=False):
+        network = controller.new_network(name, NetworkOptions(ipam=ipam))
+        assert network.ipam_config() == ipam
+    controller.new_network("c", NetworkOptions(ipam=pools[2], enable_ipv6=True))
+    again = world.boot()
+    assert {one.name: one.ipam_config() for one in again.networks() if one.name in "abc"} == dict(
+        zip("abc", pools, strict=True)
+    )
+
+
+def test_row_of_an_earlier_engine_gives_its_unused_subnet_back(world):
+    controller = world.boot()
+    ipam = (IPAMPool(subnet="10.7.0.0/16"), IPAMPool(subnet=WIDE))
+    network = controller.new_network("a", NetworkOptions(ipam=ipam, enable_ipv6=True))
+    row = network.to_row()
+    row["options"]["enable_ipv6"] = False
+    world.store.commit([Put("network", network.id, row)])
+    again = world.boot().network_by_name("a")
+    assert again is not None
+    assert again.ipam_config() == ipam
+    assert [info.version for info in again.pools] == [4]
+
+
+def test_link_local_subnet_has_its_gateway_once(world):
+    ipam = (IPAMPool(subnet="10.7.0.0/16"), IPAMPool(subnet="fe80::/64"))
+    network = world.boot().new_network("a", NetworkOptions(ipam=ipam, enable_ipv6=True))
+    own = world.kernel.bridges[network.state["bridge"]].addresses
+    assert sorted(map(str, own)) == ["10.7.0.1/16", "fe80::1/64"]
