@@ -80,6 +80,19 @@ def test_subnet_without_enable_is_not_used(network, subnets, run):
 
 
 @behaviour(
+    "ipv6.network.not-enabled-free",
+    "An IPv6 subnet without EnableIPv6 MUST NOT be taken: a network with IPv6 may have it.",
+    source="libnetwork network.ipamAllocate v17.06: returns before IPv6",
+)
+def test_subnet_without_enable_is_not_taken(network, subnets, run):
+    ipv6 = subnets.ipv6()
+    network(ipam=pools(subnets.ipv4(), ipv6))
+    used = network(enable_ipv6=True, ipam=pools(subnets.ipv4(), ipv6))
+    address = ipaddress.ip_address(address_in(run(network=used.name), used, "GlobalIPv6Address"))
+    expect_equal("in the subnet", True, address in ipaddress.ip_network(ipv6))
+
+
+@behaviour(
     "ipv6.network.overlap-refused",
     "A network whose IPv6 subnet overlaps that of another one MUST be refused, and MUST NOT take "
     "its IPv4 subnet.",
