@@ -64,6 +64,7 @@ PROBES = {
     "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
+    "ipv6-option": Probe("its daemon takes the option `ipv6`", _has_option("--ipv6")),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
 }
 

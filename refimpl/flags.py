@@ -30,7 +30,7 @@ SOCKET_PATH_BYTES_MAX = 107
 """The longest address of a unix socket: sun_path less the terminating zero."""
 MTU_BYTES_MIN, MTU_BYTES_MAX = 68, 65535
 """What the kernel takes for a bridge."""
-_IPV4_BITS = 32
+_IPV4_BITS, _IPV6_BITS = 32, 128
 _DOMAIN = re.compile(r"\.|(?=.*[a-zA-Z])[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)*\.?")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
@@ -76,6 +76,12 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="the default bridge's own address")
     add("--fixed-cidr", default="", metavar="CIDR", type=_ipv4_cidr,
         help="the default bridge gives out addresses of this part of its subnet")
+    add("--ipv6", nargs="?", default="false", const="true", choices=("true", "false"),
+        help="give containers of the default network IPv6, too (default: %(default)s)")
+    add("--fixed-cidr-v6", default="", metavar="CIDR", type=_ipv6_cidr,
+        help="the default bridge's IPv6 subnet; --ipv6 needs it")
+    add("--default-gateway-v6", default="", metavar="ADDRESS", type=_ipv6_address,
+        help="IPv6 gateway of the default network's containers, instead of the bridge")
     add("--mtu", type=_mtu, default=1500, metavar="BYTES",
         help="MTU of the default bridge (default: %(default)s)")
     add("--icc", default="true", choices=("true", "false"),
@@ -153,10 +159,23 @@ def _is_ip(text: str, *families: socket.AddressFamily) -> bool:
     return False
 
 
-def _ipv4_cidr(text: str) -> str:
-    address, _, length = text.partition("/")
-    if text and not (_is_ip(address, socket.AF_INET) and _is_number(length, 0, _IPV4_BITS)):
-        raise _refuse(f"invalid CIDR address: {text}")
+def _cidr(family: socket.AddressFamily, length_bits: int) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        address, _, length = text.partition("/")
+        if text and not (_is_ip(address, family) and _is_number(length, 0, length_bits)):
+            raise _refuse(f"invalid CIDR address: {text}")
+        return text
+
+    return check
+
+
+_ipv4_cidr = _cidr(socket.AF_INET, _IPV4_BITS)
+_ipv6_cidr = _cidr(socket.AF_INET6, _IPV6_BITS)
+
+
+def _ipv6_address(text: str) -> str:
+    if text and not _is_ip(text, socket.AF_INET6):
+        raise _refuse(f"{text} is not an ipv6 address")
     return text
 
 

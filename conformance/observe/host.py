@@ -55,6 +55,13 @@ class Netns:
             if address["family"] == family
         ]
 
+    def link_with(self, address: str) -> str:
+        """Give the name of the link that has an address, "" where none has."""
+        for link in self.ip("addr", "show"):
+            if address in [one["local"] for one in link["addr_info"]]:
+                return str(link["ifname"])
+        return ""
+
     def mac(self, link: str) -> str:
         """Give a link's hardware address."""
         return str(self.links()[link]["address"])

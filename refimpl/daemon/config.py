@@ -22,6 +22,9 @@ class DaemonConfig:
     """`none` runs without a default bridge (moby: DisableBridge)."""
     bip: str = ""
     fixed_cidr: str = ""
+    ipv6: bool = False
+    fixed_cidr_v6: str = ""
+    default_gateway_v6: str = ""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True

@@ -18,8 +18,11 @@ from refimpl.kernel.netlink import RTM_GETADDR, Netlink, Request
 logger = logging.getLogger(__name__)
 
 
-def create(host: Netlink, plan: BridgePlan) -> None:
+def create(host: Netlink, plan: BridgePlan) -> bool:
     """Create a bridge, or bring an existing one of that name to the plan, and set it up.
+
+    Returns:
+        Whether it is new.
 
     Raises:
         OSError: EEXIST when a link of that name is no bridge; what the kernel says otherwise.
@@ -31,10 +34,11 @@ def create(host: Netlink, plan: BridgePlan) -> None:
         index = looked_up.decode()[0]["index"]
         requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
         _run_or_undo(host, requests, undo)
-    elif created.error.errno == errno.EEXIST and looked_up.error is None:
+        return True
+    if created.error.errno == errno.EEXIST and looked_up.error is None:
         _adjust(host, plan, looked_up.decode()[0])
-    else:
-        raise created.error
+        return False
+    raise created.error
 
 
 def take_addresses(host: Netlink, name: str, addresses: Sequence[Address]) -> None:

@@ -8,6 +8,7 @@ own, and a new one after a few uses keeps them short. It is mounted nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -43,7 +44,16 @@ class Ipv6Switches:
             if self._proc is None or self._uses == _USES_MAX:
                 self._renew_proc()
             self._uses += 1
-            _write(f"{_LINKS}/{interface}/disable_ipv6", self._proc, enabled=enabled)
+            _switch(f"{_LINKS}/{interface}", self._proc, enabled=enabled)
+
+    def ignore_routers_here(self, interface: str) -> None:
+        """Let a link of the calling thread's namespace accept no router advertisement.
+
+        With `default` each link that comes has it so. Set after IPv6 was switched on: the kernel
+        has IPv6.
+        """
+        with self._lock:
+            _write(f"{_LINKS}/{interface}/accept_ra", self._proc, b"0")
 
     def set_at_home(self, interface: str, *, enabled: bool) -> None:
         """Switch a link of the daemon's own namespace.
@@ -51,7 +61,15 @@ class Ipv6Switches:
         Raises:
             OSError: what the kernel says; ENOENT if IPv6 is wanted and the kernel has none.
         """
-        _write(f"{interface}/disable_ipv6", self._home, enabled=enabled)
+        _switch(interface, self._home, enabled=enabled)
+
+    def ignore_routers_at_home(self, interface: str) -> None:
+        """Let a link of the daemon's own namespace accept no router advertisement.
+
+        Otherwise any container could make itself the host's router (CVE-2020-13401).
+        """
+        with contextlib.suppress(FileNotFoundError):
+            _write(f"{interface}/accept_ra", self._home, b"0")
 
     def close(self) -> None:
         """Close what is open; nobody may switch anything any more."""
@@ -80,17 +98,20 @@ def _open_directory(path: str) -> int | None:
         return None  # a kernel without IPv6
 
 
-def _write(path: str, directory: int | None, *, enabled: bool) -> None:
+def _switch(path: str, directory: int | None, *, enabled: bool) -> None:
     try:
-        if directory is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        switch = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+        _write(f"{path}/disable_ipv6", directory, b"0" if enabled else b"1")
     except FileNotFoundError:
         # a kernel without IPv6 has nothing to switch off
         if enabled:
             raise
-        return
+
+
+def _write(path: str, directory: int | None, value: bytes) -> None:
+    if directory is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    switch = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
-        os.write(switch, b"0" if enabled else b"1")
+        os.write(switch, value)
     finally:
         os.close(switch)

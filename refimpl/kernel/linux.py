@@ -126,7 +126,15 @@ class LinuxKernel:
         if any(address.version == 6 for address in plan.addresses):
             _switch_on(_FORWARD_IPV6)
         with Netlink() as host:
-            bridges.create(host, plan)
+            is_new = bridges.create(host, plan)
+        if is_new:
+            self._ignore_routers(plan.name)
+
+    def _ignore_routers(self, bridge: str) -> None:
+        try:
+            self._ipv6.ignore_routers_at_home(bridge)
+        except OSError as error:
+            logger.warning("bridge %s accepts router advertisements: %s", bridge, error)
 
     def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
         """Take addresses from a link of the host side; no error when it does not have them."""
@@ -333,6 +341,7 @@ class LinuxKernel:
         self._ipv6.set_here("default", enabled=_has_ipv6(plan))
         if _has_ipv6(plan):
             self._ipv6.set_here("lo", enabled=True)
+            self._ipv6.ignore_routers_here("default")
         return Netlink()
 
     def _switch_ipv6_off(self, names: Sequence[str]) -> None:

@@ -63,6 +63,7 @@ class Namespace:
             if kind.ipv6:
                 ipv6.set_here("lo", enabled=True)
                 ipv6.set_here("default", enabled=True)
+                ipv6.ignore_routers_here("default")
             self.inside = undo.enter_context(Netlink())
             self.inside.run([links.change_link(links.LOOPBACK_INDEX, "lo")])
             self._sockets = (

@@ -17,6 +17,12 @@ class ControllerConfig:
     """`--bip`: the default bridge's own address with its prefix."""
     fixed_cidr: str = ""
     """`--fixed-cidr`: the range of the default bridge's dynamic addresses."""
+    ipv6: bool = False
+    """`--ipv6`: the default network has IPv6, too; it then needs `fixed_cidr_v6`."""
+    fixed_cidr_v6: str = ""
+    """`--fixed-cidr-v6`: the default bridge's IPv6 subnet."""
+    default_gateway_v6: str = ""
+    """`--default-gateway-v6`: where the default network's IPv6 route leads; "" is the bridge."""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Interface, ip_interface
+from ipaddress import IPv4Interface, ip_interface, ip_network
 
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Kernel, Link
 from refimpl.libnetwork.config import ControllerConfig
 from refimpl.libnetwork.drivers import bridge_options
-from refimpl.libnetwork.drivers.base import DriverState
+from refimpl.libnetwork.drivers.base import DEFAULT_GATEWAY_IPV6, DriverState
 from refimpl.libnetwork.ipam import PoolAllocator
 from refimpl.libnetwork.ledger import Ledger
 from refimpl.libnetwork.rows import EndpointRow, NetworkRow, read_all, read_endpoint
@@ -23,6 +23,9 @@ from refimpl.model.network import IPAMPool, NetworkOptions
 logger = logging.getLogger(__name__)
 
 DEFAULT_BRIDGE_NAME = "docker0"
+
+_GENERATED_PREFIX_MAX = 80
+"""The longest prefix that leaves room for a MAC address in an IPv6 address."""
 
 
 class DefaultNetworks:
@@ -128,7 +131,14 @@ class DefaultNetworks:
         else:
             subnet, gateway = str(self._allocator.first_default()), ""
         pool = IPAMPool(subnet=subnet, gateway=gateway, ip_range=settings.fixed_cidr)
-        options = NetworkOptions(driver="bridge", ipam=(pool,), options=_options(settings, name))
+        ipv6 = _ipv6_pools(settings, links.get(name))
+        options = NetworkOptions(
+            driver="bridge",
+            enable_ipv6=settings.ipv6,
+            defer_ipv6_alloc=any(_has_room_for_a_mac(one.subnet) for one in ipv6),
+            ipam=(pool, *ipv6),
+            options=_options(settings, name),
+        )
         try:
             new_network("bridge", options)
         except BaseException:
@@ -179,6 +189,36 @@ def _options(settings: ControllerConfig, name: str) -> Mapping[str, str]:
         bridge_options.BRIDGE_NAME: name,
         bridge_options.MTU: str(settings.mtu_bytes),
     }
+
+
+def _ipv6_pools(settings: ControllerConfig, link: Link | None) -> tuple[IPAMPool, ...]:
+    """Return the default network's IPv6 pool, or none.
+
+    Raises:
+        EngineError: IPv6 is wanted and no subnet is named.
+    """
+    if not settings.fixed_cidr_v6:
+        if settings.ipv6:
+            raise EngineError(
+                "IPv6 is enabled for the default bridge, but no subnet is configured. "
+                "Specify an IPv6 subnet using --fixed-cidr-v6"
+            )
+        return ()
+    subnet = ip_network(settings.fixed_cidr_v6, strict=False)
+    # an address that the bridge has of this subnet must not go to a container
+    own = (one.ip for one in link.addresses if one.ip in subnet) if link is not None else iter(())
+    gateway = settings.default_gateway_v6
+    return (
+        IPAMPool(
+            subnet=str(subnet),
+            gateway=str(next(own, "")),
+            aux_addresses={DEFAULT_GATEWAY_IPV6: gateway} if gateway else {},
+        ),
+    )
+
+
+def _has_room_for_a_mac(subnet: str) -> bool:
+    return ip_network(subnet).prefixlen <= _GENERATED_PREFIX_MAX
 
 
 def _address_of(link: Link | None) -> IPv4Interface | None:

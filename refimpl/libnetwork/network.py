@@ -17,7 +17,7 @@ from refimpl.libnetwork.drivers.base import Driver, DriverEndpoint, DriverNetwor
 from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.ipam import Interface, IPAddress, NoAvailableAddress, parse_ip
 from refimpl.libnetwork.names import ServiceRecords
-from refimpl.libnetwork.pools import PoolInfo
+from refimpl.libnetwork.pools import PoolInfo, shown_pools
 from refimpl.libnetwork.rows import NetworkRow
 from refimpl.model.network import EndpointInfo, EndpointOptions, IPAMPool, NetworkOptions
 
@@ -88,7 +88,7 @@ class Network:
         The entries of the request where they named a subnet, word for word; else the pools that
         were chosen, with their gateway. Mirrors: buildIpamResources (v20.10).
         """
-        return tuple(info.shown() for info in self.pools)
+        return shown_pools(self.options, self.pools)
 
     def gateway_address(self) -> str:
         """Return the first IPv4 gateway, "" without one: what `host-gateway` stands for."""
@@ -223,7 +223,7 @@ class Network:
         allocations: list[_Allocation] = []
         try:
             allocations.extend(self._assign_address(4, options.ipv4))
-            if self.options.enable_ipv6:
+            if self.options.enable_ipv6 and not self.options.defer_ipv6_alloc:
                 allocations.extend(self._assign_address(6, options.ipv6))
         except BaseException:
             _release(allocations)
@@ -269,6 +269,13 @@ class Network:
                 id=endpoint_id, mac=options.mac, ipv4=ipv4, ipv6=ipv6, link_local=link_local
             ),
         )
+        if plan.ipv6 is not None:
+            ipv6 = plan.ipv6
+            try:
+                allocations = (*allocations, *self._assign_address(6, str(ipv6.ip)))
+            except BaseException:
+                self.driver.delete_endpoint(self.id, endpoint_id)
+                raise
         info = EndpointInfo(id=endpoint_id, mac=plan.mac, ipv4=ipv4, ipv6=ipv6)
         endpoint = Endpoint(self, name, options, info, plan.host_name)
         self._allocations[endpoint_id] = allocations

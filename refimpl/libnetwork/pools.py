@@ -10,7 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from refimpl.errors import EngineError, Forbidden
-from refimpl.libnetwork.drivers.base import IPAMData
+from refimpl.libnetwork.drivers.base import (
+    DEFAULT_GATEWAY_IPV4,
+    DEFAULT_GATEWAY_IPV6,
+    IPAMData,
+)
 from refimpl.libnetwork.ipam import (
     AddressPool,
     Interface,
@@ -34,7 +38,9 @@ class PoolInfo:
     @property
     def data(self) -> IPAMData:
         """The part that the driver sees."""
-        return IPAMData(pool=self.pool.subnet, gateway=self.gateway)
+        key = DEFAULT_GATEWAY_IPV4 if self.version == 4 else DEFAULT_GATEWAY_IPV6
+        router = parse_ip(self.config.aux_addresses.get(key, ""))
+        return IPAMData(pool=self.pool.subnet, gateway=self.gateway, router=router)
 
     @property
     def version(self) -> int:
@@ -73,19 +79,19 @@ def check_ipam(options: NetworkOptions) -> None:
 def allocate_pools(
     allocator: PoolAllocator, name: str, options: NetworkOptions
 ) -> tuple[PoolInfo, ...]:
-    """Reserve every pool of a network; all or none.
+    """Reserve every pool of a network; all or none. One of IPv6 counts with EnableIPv6 only.
 
     20.10 keeps the pools of a request whose later part fails; here they are given back.
 
     Raises:
         EngineError, Forbidden, NotFound: with 20.10's texts.
     """
-    entries4 = [entry for entry in options.ipam if _version(entry.subnet) == 4]
-    entries6 = [entry for entry in options.ipam if _version(entry.subnet) == 6]
+    entries4 = _entries(options, 4)
     if not entries4:
         entries4 = [IPAMPool()]
-    if not entries6 and options.enable_ipv6:
-        entries6 = [IPAMPool()]
+    entries6: list[IPAMPool] = []
+    if options.enable_ipv6:
+        entries6 = _entries(options, 6) or [IPAMPool()]
     infos: list[PoolInfo] = []
     try:
         for version, entries in ((4, entries4), (6, entries6)):
@@ -95,6 +101,12 @@ def allocate_pools(
         release_pools(allocator, infos)
         raise
     return tuple(infos)
+
+
+def shown_pools(options: NetworkOptions, infos: Iterable[PoolInfo]) -> tuple[IPAMPool, ...]:
+    """Return what inspect shows as `IPAM.Config`: what is reserved, and unused IPv6 subnets."""
+    unused = [] if options.enable_ipv6 else _entries(options, 6)
+    return (*(info.shown() for info in infos), *unused)
 
 
 def restore_pools(allocator: PoolAllocator, rows: Sequence[PoolRow]) -> tuple[PoolInfo, ...]:
@@ -117,6 +129,10 @@ def release_pools(allocator: PoolAllocator, infos: Iterable[PoolInfo]) -> None:
     """Give pools back."""
     for info in infos:
         allocator.release_pool(info.pool)
+
+
+def _entries(options: NetworkOptions, version: int) -> list[IPAMPool]:
+    return [entry for entry in options.ipam if _version(entry.subnet) == version]
 
 
 def _version(subnet: str) -> int:

@@ -99,7 +99,9 @@ class NetworkRestorer:
         driver = self._drivers[row.options.driver]
         network = self._make(row, driver)
         try:
-            network.pools = restore_pools(self._allocator, row.pools)
+            # an earlier engine kept IPv6 subnets also for networks without IPv6
+            used = [one for one in row.pools if row.options.enable_ipv6 or one.subnet.version == 4]
+            network.pools = restore_pools(self._allocator, used)
         except EngineError as error:
             logger.error("failed to restore network %s (%s): %s", row.name, row.id, error)
             return None

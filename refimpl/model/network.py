@@ -58,6 +58,8 @@ class NetworkOptions:
     attachable: bool = False
     ingress: bool = False
     enable_ipv6: bool = False
+    defer_ipv6_alloc: bool = False
+    """The driver makes an endpoint's IPv6 address, from its MAC: the default network only."""
     ipam_driver: str = "default"
     ipam_options: Mapping[str, str] | None = None
     """None is `null` in inspect, as for the predefined networks; a request's `{}` stays `{}`."""

@@ -64,6 +64,28 @@ def network_create_internal_and_ipv6(engine: Stage) -> None:
 
 
 @scenario
+def network_ipv6_subnets(engine: Stage) -> None:
+    free = {"Subnet": "fd00:204:9::/64"}
+    engine.network("shown", ipam=ipam({"Subnet": NET1}, free))
+    engine.network("again", ipam=ipam({"Subnet": NET2}, free | {"Gateway": "fd00::1"}))
+    engine.network("used", ipam=ipam({"Subnet": "10.204.3.0/24"}, free), enable_ipv6=True)
+    engine.network("local", "10.204.4.0/24", "fe80::/64", enable_ipv6=True)
+    routers = {"DefaultGatewayIPv4": "10.204.5.9"}, {"DefaultGatewayIPv6": "fd00:204:5::9"}
+    engine.network(
+        "elsewhere",
+        ipam=ipam(
+            {"Subnet": "10.204.5.0/24", "AuxiliaryAddresses": routers[0]},
+            {"Subnet": "fd00:204:5::/64", "AuxiliaryAddresses": routers[1]},
+        ),
+        enable_ipv6=True,
+    )
+    for name in ("shown", "used", "elsewhere"):
+        engine.run(f"ct-{name}", host={"network_mode": name})
+    engine.connect("ct-shown", "elsewhere")
+    engine.disconnect("ct-shown", "elsewhere")
+
+
+@scenario
 def network_create_refusals(engine: Stage) -> None:
     engine.network("net1", NET1)
     engine.network("overlap", "10.204.1.128/25")

@@ -71,6 +71,17 @@ def test_first_bridge_with_ipv6_switches_its_forwarding_on(kernel, ip) -> None:
     assert addresses(ip, "ni-c") == {"fd31::1/64"}
 
 
+def test_new_bridge_accepts_no_router_and_another_is_left_as_it_is(kernel, ip) -> None:
+    def accepts(name: str) -> str:
+        return Path(f"/proc/sys/net/ipv6/conf/{name}/accept_ra").read_text().strip()
+
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR,)))
+    assert accepts("ni-b") == "0"
+    ip("link", "add", "ni-c", "type", "bridge")
+    kernel.create_bridge(BridgePlan(name="ni-c", addresses=(SIX,)))
+    assert accepts("ni-c") == "1"
+
+
 def test_bridge_keeps_its_mac_when_ports_come(kernel, ip, tmp_path, interface) -> None:
     before = mac(ip, "ni-br0")
     assert before.startswith("02:42:")

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from refimpl.errors import EngineError, Forbidden
 from refimpl.kernel.base import (
@@ -41,6 +41,9 @@ from refimpl.model.network import LinkTarget
 logger = logging.getLogger(__name__)
 
 _PORT_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
+_LINK_LOCAL = IPv6Interface("fe80::1/64")
+"""What every bridge with IPv6 has beside its own address (moby: bridgeIPv6; v20.10)."""
+_MAC_BYTES = 6
 
 
 @dataclass(slots=True)
@@ -55,7 +58,9 @@ class _BridgeNetwork:
 
     def __post_init__(self) -> None:
         # asked for at every join; `ip` of an interface makes an address each time
-        addresses = [data.gateway.ip for data in _active_pools(self.network)]
+        addresses = [
+            data.router or data.gateway.ip for data in (*self.network.ipv4, *self.network.ipv6)
+        ]
         self.gateway4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
         self.gateway6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
 
@@ -66,6 +71,15 @@ def generate_mac(address: IPv4Interface) -> str:
     Mirrors: netutils.GenerateMACFromIP (v20.10).
     """
     return f"02:42:{address.packed.hex(':')}"
+
+
+def generate_ipv6(gateway: IPv4Interface | IPv6Interface, mac: str) -> IPv6Interface:
+    """Return the address of the gateway's subnet whose last six bytes are a MAC address.
+
+    Mirrors: bridge.CreateEndpoint (v20.10).
+    """
+    own = bytes.fromhex(mac.replace(":", ""))[:_MAC_BYTES]
+    return IPv6Interface((gateway.packed[:-_MAC_BYTES] + own, gateway.network.prefixlen))
 
 
 def _random_hex(digits: int) -> str:
@@ -198,7 +212,10 @@ class BridgeDriver:
         mac = endpoint.mac
         if not mac and endpoint.ipv4 is not None:
             mac = generate_mac(endpoint.ipv4)
-        addresses = (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local)
+        made = None
+        if endpoint.ipv6 is None and entry.network.enable_ipv6:
+            made = generate_ipv6(entry.network.ipv6[0].gateway, mac)
+        addresses = (endpoint.ipv4, endpoint.ipv6 or made, *endpoint.link_local)
         with self._lock:
             host_name = self._free_host_name()
             self._host_names.add(host_name)
@@ -210,7 +227,7 @@ class BridgeDriver:
                 addresses=tuple(address for address in addresses if address is not None),
                 mtu_bytes=entry.config.mtu_bytes,
             )
-        return EndpointPlan(mac=mac, host_name=host_name)
+        return EndpointPlan(mac=mac, host_name=host_name, ipv6=made)
 
     def delete_endpoint(self, network_id: str, endpoint_id: str) -> None:
         """Forget an endpoint and free the name of its link.
@@ -304,7 +321,7 @@ class BridgeDriver:
                 reason = "networks have same bridge name"
             elif _pools_overlap(other.network.ipv4, network.ipv4):
                 reason = "networks have overlapping IPv4"
-            elif _pools_overlap(_active_ipv6(other.network), _active_ipv6(network)):
+            elif _pools_overlap(other.network.ipv6, network.ipv6):
                 reason = "networks have overlapping IPv6"
             if reason:
                 raise Forbidden(
@@ -327,7 +344,7 @@ class BridgeDriver:
 def _firewall_network(entry: _BridgeNetwork) -> FirewallNetwork:
     return FirewallNetwork(
         bridge=entry.config.bridge,
-        subnets=tuple(data.pool for data in _active_pools(entry.network)),
+        subnets=tuple(data.pool for data in (*entry.network.ipv4, *entry.network.ipv6)),
         internal=entry.network.internal,
         masquerade=entry.config.ip_masquerade,
         icc=entry.config.icc,
@@ -349,25 +366,17 @@ def _holes(plan: InterfacePlan, targets: Sequence[LinkTarget]) -> Iterator[Firew
                 )
 
 
-def _active_pools(network: DriverNetwork) -> tuple[IPAMData, ...]:
-    return (*network.ipv4, *_active_ipv6(network))
-
-
-def _active_ipv6(network: DriverNetwork) -> tuple[IPAMData, ...]:
-    # a network may have an IPv6 pool without EnableIPv6: it is shown and not used
-    return network.ipv6 if network.enable_ipv6 else ()
-
-
 def _pools_overlap(one: Sequence[IPAMData], other: Sequence[IPAMData]) -> bool:
     return any(overlaps(a.pool, b.pool) for a in one for b in other)
 
 
 def _bridge_addresses(network: DriverNetwork, config: BridgeConfig) -> tuple[Address, ...]:
-    return tuple(
+    own = tuple(
         data.gateway
-        for data in _active_pools(network)
+        for data in (*network.ipv4, *network.ipv6)
         if not (config.inhibit_ipv4 and data.gateway.version == 4)
     )
+    return (*own, _LINK_LOCAL) if network.enable_ipv6 and _LINK_LOCAL not in own else own
 
 
 def _bridge_plan(entry: _BridgeNetwork) -> BridgePlan:

@@ -1,5 +1,6 @@
 """What the observers read, from texts as real engines wrote them."""
 
+import ipaddress
 import socket
 import threading
 from contextlib import closing
@@ -9,6 +10,7 @@ import pytest
 
 from conformance.assertions import BehaviourViolated
 from conformance.engines.base import EngineError
+from conformance.observe.adverts import advertisement
 from conformance.observe.events import wire_time
 from conformance.observe.exec import run_in_container, split_frames
 from conformance.observe.files import HostsLine, addresses_of, parse_hosts, parse_resolv_conf
@@ -184,3 +186,19 @@ def test_rules_are_told_with_their_place_and_without_empty_hooks():
         "ip nat: chain DOCKER",
         'ip nat: chain DOCKER: iifname "docker0" return',
     ]
+
+
+def test_router_advertisement_is_one():
+    prefix = ipaddress.IPv6Network("2001:db8::/64")
+    frame = advertisement("02:42:0a:00:00:02", prefix)
+    assert frame[:14].hex(":") == "33:33:00:00:00:01:02:42:0a:00:00:02:86:dd"
+    packet = frame[14:]
+    payload = packet[40:]
+    assert (packet[0] >> 4, packet[6], packet[7]) == (6, 58, 255)
+    assert int.from_bytes(packet[4:6]) == len(payload) == 48
+    assert (payload[0], payload[16], payload[17] * 8, payload[18]) == (134, 3, 32, 64)
+    assert payload[32:] == prefix.network_address.packed
+    # a checksum that fits makes the sum of everything all ones
+    words = packet[8:40] + len(payload).to_bytes(4) + (58).to_bytes(4) + payload
+    total = sum(int.from_bytes(words[at : at + 2]) for at in range(0, len(words), 2))
+    assert (total & 0xFFFF) + (total >> 16) == 0xFFFF

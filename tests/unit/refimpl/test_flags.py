@@ -23,6 +23,11 @@ from refimpl.flags import metrics_address, naming, parse_arguments, socket_path
         ("--bip", "10.0.0.1/33", "invalid CIDR address: 10.0.0.1/33"),
         ("--bip", "10.0.0.1/x", "invalid CIDR address: 10.0.0.1/x"),
         ("--fixed-cidr", "fd00::/64", "invalid CIDR address: fd00::/64"),
+        ("--fixed-cidr-v6", "10.0.0.0/8", "invalid CIDR address: 10.0.0.0/8"),
+        ("--fixed-cidr-v6", "fd00::", "invalid CIDR address: fd00::"),
+        ("--fixed-cidr-v6", "fd00::/129", "invalid CIDR address: fd00::/129"),
+        ("--default-gateway-v6", "10.0.0.1", "10.0.0.1 is not an ipv6 address"),
+        ("--ipv6", "maybe", "invalid choice"),
         ("--mtu", "x", "x is not a number from 68 to 65535"),
         ("--mtu", "67", "67 is not a number from 68 to 65535"),
         ("--mtu", "9" * 30, f"{'9' * 30} is not a number from 68 to 65535"),
@@ -65,6 +70,14 @@ def test_values_are_taken():
     assert (options.mtu, options.bip, options.fixed_cidr) == (65535, "10.0.0.1/24", "")
     assert metrics_address(options.metrics_addr) == ("::1", 0)
     assert str(socket_path(options.host)) == "/run/x.sock"
+
+
+def test_ipv6_is_a_switch():
+    assert parse_arguments([]).ipv6 == "false"
+    for words in (["--ipv6"], ["--ipv6=true"], ["--ipv6", "true"]):
+        assert parse_arguments(words).ipv6 == "true"
+    options = parse_arguments(["--fixed-cidr-v6=fd00::/64", "--default-gateway-v6=fd00::7"])
+    assert (options.fixed_cidr_v6, options.default_gateway_v6) == ("fd00::/64", "fd00::7")
 
 
 @pytest.mark.parametrize(

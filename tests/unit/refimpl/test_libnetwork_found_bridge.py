@@ -92,7 +92,7 @@ def test_ipv6_of_ours_goes_too(world):
     pools = (IPAMPool(subnet="10.77.0.0/24"), IPAMPool(subnet="2001:db8::/64"))
     options = NetworkOptions(ipam=pools, enable_ipv6=True, options=labels)
     network = world.boot().new_network("n", options)
-    assert has(world) == sorted([*LAN, OURS, "2001:db8::1/64"])
+    assert has(world) == sorted([*LAN, OURS, "2001:db8::1/64", "fe80::1/64"])
     network.delete()
     assert has(world) == sorted(LAN)
 
