@@ -211,8 +211,8 @@ def test_unknown_configuration_is_named(configuration, network_raw, inspect_netw
 
 @behaviour(
     "drivers.config.own-settings",
-    "A request with ConfigFrom MUST be refused where it brings subnets, labels, options, IPv6 or an "
-    "address driver of its own.",
+    "A request with ConfigFrom MUST be refused where it brings subnets, labels, options, IPv6 or "
+    "an address driver of its own.",
     source=SOURCE,
 )
 @pytest.mark.parametrize("field", ["IPAM", "Labels", "Options", "EnableIPv6", "Driver of IPAM"])
@@ -236,10 +236,11 @@ def test_own_settings_are_refused(configuration, network_raw, subnets, field):
 )
 def test_own_settings_are_named(configuration, network_raw):
     name = configuration()
-    for field, words in (
-        ("Labels", "user specified configurations are"),
-        ("Options", "network driver options are"),
-    ):
+    texts = {
+        "Labels": "user specified configurations are",
+        "Options": "network driver options are",
+    }
+    for field, words in texts.items():
         answer = network_raw({"ConfigFrom": {"Network": name}, field: {"a": "b"}})
         expect_equal("the status", 403, answer.status)
         text = f"{words} not supported if the network depends on a configuration network"
@@ -288,13 +289,9 @@ def test_nested_configuration_is_refused(configuration, network_raw):
     source="moby daemon/prune.go localNetworksPrune v17.06: ConfigOnly",
 )
 def test_configuration_is_not_pruned(configuration, client):
-    name = configuration(Labels={"ni-prune": name_of_label()})
-    client.networks.prune(filters={"label": f"ni-prune={name_of_label()}"})
+    name = configuration(Labels={"ni-prune": "this-row"})
+    client.networks.prune(filters={"label": "ni-prune=this-row"})
     expect_in("the networks", name, [one.name for one in client.networks.list()])
-
-
-def name_of_label():
-    return "only-this-row"
 
 
 @behaviour(
@@ -312,7 +309,7 @@ def test_configuration_survives_the_engine(own_daemon):
     expect_equal("the configuration", True, daemon.inspect_network("ni-config")["ConfigOnly"])
     found = daemon.inspect_network("ni-made")
     expect_fields("the network", {"ConfigFrom": {"Network": "ni-config"}}, found)
-    expect_equal("its subnet", ipam["Config"], found["IPAM"]["Config"])
+    expect_fields("its subnet", ipam["Config"][0], found["IPAM"]["Config"][0])
     daemon.run(network="ni-made")
     remove = daemon.client.networks.get("ni-config").remove
     expect_equal("removal is refused", True, is_refused(remove))

@@ -139,8 +139,8 @@ def test_unknown_mode_is_named(network, wire):
 
 @behaviour(
     "drivers.parent.one-network",
-    "A second macvlan network on one parent MUST NOT be made: 500 `network dm-<id> is already using "
-    "parent interface <p>`; it is once the first has been removed.",
+    "A second macvlan network on one parent MUST NOT be made: 500 `network dm-<id> is already "
+    "using parent interface <p>`; it is once the first has been removed.",
     source="libnetwork drivers/macvlan createNetwork v17.06; until moby#47318",
     docker="<28.0",
     needs=NEEDS,
