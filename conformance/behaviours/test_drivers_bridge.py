@@ -128,14 +128,11 @@ def test_unreadable_option_is_a_bad_request(network, option, value):
 
 @behaviour(
     "drivers.bridge.unknown-option",
-    "An option that the bridge driver does not know MUST be accepted and shown, and have no "
-    "effect.",
+    "An option that the bridge driver does not know MUST be accepted, and have no effect.",
     source="libnetwork drivers/bridge networkConfiguration.fromLabels v17.06",
 )
-def test_unknown_option_is_kept(network, run, sockets):
-    option = {BRIDGE + "no_such_option": "zzz"}
-    net = network(options=option)
-    expect_equal("the options", option, net.attrs["Options"])
+def test_unknown_option_has_no_effect(network, run, sockets):
+    net = network(options={BRIDGE + "no_such_option": "zzz"})
     client, peer = run(network=net.name), run(network=net.name)
     sockets.serve(peer, port=PORT)
     outcome = sockets.outcome(client, address_in(peer, net), PORT)
@@ -143,21 +140,33 @@ def test_unknown_option_is_kept(network, run, sockets):
 
 
 @behaviour(
+    "drivers.bridge.unknown-option-shown",
+    "An option that the bridge driver does not know MUST be shown as it was given.",
+    source="libnetwork network.go v17.06: the generic data of the record",
+)
+def test_unknown_option_is_shown(network):
+    option = {BRIDGE + "no_such_option": "zzz"}
+    expect_equal("the options", option, network(options=option).attrs["Options"])
+
+
+@behaviour(
     "drivers.bridge.inhibit-ipv4",
-    "With the option inhibit_ipv4 the network's bridge MUST have no IPv4 address; the containers' "
-    "gateway stays the same, and they MUST reach each other.",
+    "With the option inhibit_ipv4 no link of the engine's MUST have the gateway's address; the "
+    "containers' gateway stays the same, and they MUST reach each other.",
     source="libnetwork drivers/bridge setupBridgeIPv4 v19.03: InhibitIPv4",
 )
 def test_bridge_has_no_address(network, run, host, sockets):
     net = network(options={BRIDGE + "inhibit_ipv4": "true"})
-    expect_empty("the addresses", host.daemon_netns().addresses(f"br-{net.id[:12]}"))
     client, peer = run(network=net.name), run(network=net.name)
     gateway = address_in(client, net, "Gateway")
-    netns = host.netns_of(client.attrs["State"]["Pid"])
-    expect_equal("the default route", gateway, netns.default_gateway())
+    route = host.netns_of(client.attrs["State"]["Pid"]).default_gateway()
+    expect_equal("the default route", gateway, route)
     sockets.serve(peer, port=PORT)
     outcome = sockets.outcome(client, address_in(peer, net), PORT)
     expect_equal("the connection", "connected", outcome)
+    engine = host.daemon_netns()
+    found = [link for link in engine.links() if f"{gateway}/24" in engine.addresses(link)]
+    expect_empty("the links with the gateway's address", found)
 
 
 @behaviour(

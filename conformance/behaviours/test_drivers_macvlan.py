@@ -234,16 +234,15 @@ def test_dual_stack(run, ipv6_network, wire, host):
     source="libnetwork drivers/macvlan getSubnetforIPv4 v17.06",
     needs=NEEDS,
 )
-def test_gateway_is_of_the_addresses_subnet(create, network, wire, subnets, host):
+def test_gateway_is_of_the_addresses_subnet(create_raw, client, network, wire, subnets, host):
     pools = [docker.types.IPAMPool(subnet=subnets.ipv4()) for _ in range(2)]
-    ipam = docker.types.IPAMConfig(pool_configs=pools)
-    net = network(ipam=ipam, **on(wire().parent))
+    net = network(ipam=docker.types.IPAMConfig(pool_configs=pools), **on(wire().parent))
     starts = [pool["Subnet"].rpartition(".")[0] for pool in pools]
-    for start, asked in ((starts[0], None), (starts[1], starts[1] + ".77")):
-        container = create(network_mode="none")
-        client = container.client
-        client.networks.get("none").disconnect(container)
-        net.connect(container, ipv4_address=asked)
+    for start, asked in ((starts[0], ""), (starts[1], starts[1] + ".77")):
+        endpoint = {"IPAMConfig": {"IPv4Address": asked}} if asked else {}
+        body = {"HostConfig": {"NetworkMode": net.name}}
+        body["NetworkingConfig"] = {"EndpointsConfig": {net.name: endpoint}}
+        container = client.containers.get(create_raw(body).json()["Id"])
         container.start()
         netns = netns_of(host, container)
         expect_equal("the default route", start + ".1", netns.default_gateway())
