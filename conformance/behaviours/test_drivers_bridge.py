@@ -100,7 +100,7 @@ def test_unreadable_option_is_refused(network, client, new_name, option, value):
 
 @behaviour(
     "drivers.bridge.unreadable-text",
-    "The refusal of an unreadable option MAY say `failed to parse <option> value: <value> (…)`, as "
+    "The refusal of an unreadable option MUST say `failed to parse <option> value: <value> (…)`, as "
     "500.",
     source="libnetwork drivers/bridge parseErr v17.06",
     tier="quirk",
@@ -114,7 +114,7 @@ def test_unreadable_option_is_named(network, option, value):
 
 @behaviour(
     "drivers.bridge.unreadable-status",
-    "The refusal of an unreadable option MAY say `failed to parse <option> value: <value> (…)`, as "
+    "The refusal of an unreadable option MUST say `failed to parse <option> value: <value> (…)`, as "
     "400 (before: drivers.bridge.unreadable-text).",
     source="moby libnetwork drivers/bridge parseErr v25.0: InvalidParameter",
     tier="quirk",

@@ -67,7 +67,7 @@ def test_configuration_is_shown(configuration, subnets, inspect_network):
 @behaviour(
     "drivers.config.takes-nothing",
     "A configuration MUST NOT make a link or a rule, nor reserve its subnet: another configuration "
-    "and a network MAY have the same.",
+    "and a network can have the same.",
     source="libnetwork controller.NewNetwork v17.06: goto addToStore",
 )
 def test_configuration_takes_nothing(configuration, network, subnets, host):
@@ -143,7 +143,7 @@ def test_no_container_is_on_a_configuration(configuration, create, run, api, ins
 
 @behaviour(
     "drivers.config.no-container-text",
-    "The refusal MAY be 403 `cannot create endpoint on configuration-only network`.",
+    "The refusal MUST be 403 `cannot create endpoint on configuration-only network`.",
     source="libnetwork network.CreateEndpoint v17.06; the status since v17.09",
     tier="quirk",
 )
@@ -169,7 +169,7 @@ def test_used_configuration_is_not_removed(configuration, made_from, api):
 
 @behaviour(
     "drivers.config.in-use-text",
-    'The refusal MAY be 403 `configuration network "<name>" is in use`.',
+    'The refusal MUST be 403 `configuration network "<name>" is in use`.',
     source="libnetwork network.delete v17.06; the status since v17.09",
     tier="quirk",
 )
@@ -196,7 +196,7 @@ def test_unknown_configuration_is_refused(network_raw, network, new_name, client
 
 @behaviour(
     "drivers.config.unknown-text",
-    'The refusal MAY be 404 `configuration network "<name>" does not exist`; the ID of one is no '
+    'The refusal MUST be 404 `configuration network "<name>" does not exist`; the ID of one is no '
     "name.",
     source="libnetwork controller.getConfigNetwork v17.06",
     tier="quirk",
@@ -230,7 +230,7 @@ def test_own_settings_are_refused(configuration, network_raw, subnets, field):
 
 @behaviour(
     "drivers.config.own-settings-text",
-    "The refusal MAY be 403, with a text for options and another for all else.",
+    "The refusal MUST be 403, with a text for options and another for all else.",
     source=SOURCE,
     tier="quirk",
 )
@@ -261,7 +261,7 @@ def test_operator_fields_are_refused(network_raw, body):
 
 @behaviour(
     "drivers.config.operator-fields-text",
-    "The refusal MAY be 403 `configuration network can only contain network specific fields`.",
+    "The refusal MUST be 403 `configuration network can only contain network specific fields`.",
     source=SOURCE,
     tier="quirk",
 )

@@ -229,7 +229,7 @@ def test_dual_stack(run, ipv6_network, wire, host):
 
 @behaviour(
     "drivers.macvlan.several-subnets",
-    "A macvlan network MAY have several subnets: a container MUST get its address from the first "
+    "On a macvlan network with several subnets a container MUST get its address from the first one "
     "that has one free, or the one it asks for, and the gateway of that subnet.",
     source="libnetwork drivers/macvlan getSubnetforIPv4 v17.06",
     needs=NEEDS,

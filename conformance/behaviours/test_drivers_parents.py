@@ -39,6 +39,7 @@ def test_parent_stays(run, network, wire, subnets, host):
     net = network(**on(cable.parent))
     run(network=net.name).remove(force=True)
     net.remove()
+    expect_in("the links", cable.parent, engine.links())
     after = (engine.links()[cable.parent]["flags"], engine.addresses(cable.parent))
     expect_equal("flags and addresses of the parent", before, after)
 
@@ -57,8 +58,8 @@ def test_missing_parent_is_refused(network, new_name, client):
 
 @behaviour(
     "drivers.parent.missing-text",
-    "A parent that does not exist and names no VLAN MAY be refused as such: 500 `invalid "
-    "subinterface vlan name <p>, example formatting is eth0.10`.",
+    "A parent that does not exist and names no VLAN MUST be refused with 500 `invalid subinterface "
+    "vlan name <p>, example formatting is eth0.10`.",
     source="libnetwork drivers/macvlan createVlanLink v17.06",
     tier="quirk",
     needs=NEEDS,
@@ -95,7 +96,7 @@ def test_bad_vlan_is_refused(network, wire, host, ending):
 
 @behaviour(
     "drivers.parent.bad-vlan-text",
-    "The refusal of a VLAN's number MAY be a 500 that names it.",
+    "The refusal of a VLAN's number MUST be a 500 that names it.",
     source="libnetwork drivers/macvlan createVlanLink, parseVlan v17.06",
     tier="quirk",
     needs=NEEDS,
@@ -128,7 +129,7 @@ def test_unknown_mode_is_refused(network, wire, client, new_name, mode):
 
 @behaviour(
     "drivers.mode.unknown-text",
-    "An unknown mode MAY be refused with 500 `requested macvlan mode '<m>' is not valid, 'bridge' "
+    "An unknown mode MUST be refused with 500 `requested macvlan mode '<m>' is not valid, 'bridge' "
     "mode is the macvlan driver default`.",
     source="libnetwork drivers/macvlan CreateNetwork v17.06",
     tier="quirk",
@@ -158,7 +159,7 @@ def test_second_network_on_a_parent_is_refused(network, wire):
 
 @behaviour(
     "drivers.parent.one-network-text",
-    "The refusal MAY be 500 `network dm-<id> is already using parent interface <p>`.",
+    "The refusal MUST be 500 `network dm-<id> is already using parent interface <p>`.",
     source="libnetwork drivers/macvlan createNetwork v17.06; until moby#47318",
     tier="quirk",
     docker="<28.0",
@@ -223,7 +224,7 @@ def test_start_without_the_parent_fails(create, network, wire, api, inspect_netw
 
 @behaviour(
     "drivers.parent.gone-text",
-    "The refusal MAY be a 500 that says `the requested parent interface <p> was not found on the "
+    "The refusal MUST be a 500 that says `the requested parent interface <p> was not found on the "
     "Docker host`.",
     source="libnetwork drivers/macvlan createMacVlan v17.06",
     tier="quirk",

@@ -128,7 +128,8 @@ def _masquerade(network: FirewallNetwork) -> list[str]:
         return []
     rules = []
     for subnet in network.subnets:
-        family, verdict = ("ip", "masquerade") if subnet.version == 4 else ("ip6", "masquerade")
+        family = "ip" if subnet.version == 4 else "ip6"
+        verdict = "masquerade"
         if network.snat_to is not None and subnet.version == 4:
             verdict = f"snat ip to {network.snat_to}"
         rules.append(f'{family} saddr {subnet} oifname != "{network.bridge}" {verdict}')
