@@ -4,6 +4,7 @@ A row names what it needs; where a probe says no, the row is `unsupported` and d
 """
 
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,6 +51,32 @@ def _has_container_folder(engine: Engine) -> bool:
     return (HostView(inside).file(inside.data_root) / "containers").is_dir()
 
 
+def has_link_kind(*words: str) -> bool:
+    """Tell whether this machine's kernel makes a link, in a namespace that ends with the attempt.
+
+    Args:
+        words: what follows `ip link add`; the link `ni-a` is there for it to hang on.
+    """
+    script = 'ip link add ni-a type veth peer name ni-b && exec ip link add "$@"'
+    command = ("unshare", "--net", "sh", "-c", script, "sh", *words)
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+
+def _makes(driver: str, *words: str) -> Callable[[Engine], bool]:
+    """Look whether an engine has a driver and can make its links on this machine."""
+    return lambda engine: (
+        _has_driver(driver)(engine) and _has_host_view(engine) and has_link_kind(*words)
+    )
+
+
+def _has_driver(driver: str) -> Callable[[Engine], bool]:
+    def check(engine: Engine) -> bool:
+        plugins = engine.client().info().get("Plugins") or {}
+        return driver in (plugins.get("Network") or [])
+
+    return check
+
+
 def _has_option(option: str) -> Callable[[Engine], bool]:
     return lambda engine: _has_own_daemon(engine) and option in engine.help_text()
 
@@ -66,6 +93,23 @@ PROBES = {
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv6-option": Probe("its daemon takes the option `ipv6`", _has_option("--ipv6")),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
+    "macvlan": Probe(
+        "it has the driver macvlan, and the kernel such links",
+        _makes("macvlan", "link", "ni-a", "name", "ni-c", "type", "macvlan"),
+    ),
+    "macvlan-dummy": Probe(
+        "it has the driver macvlan, and the kernel dummy links",
+        _makes("macvlan", "ni-c", "type", "dummy"),
+    ),
+    "macvlan-vlan": Probe(
+        "it has the driver macvlan, and the kernel 802.1q links",
+        _makes("macvlan", "link", "ni-a", "name", "ni-a.10", "type", "vlan", "id", "10"),
+    ),
+    "ipvlan": Probe(
+        "it has the driver ipvlan, and the kernel such links",
+        _makes("ipvlan", "link", "ni-a", "name", "ni-c", "type", "ipvlan"),
+    ),
+    "ipvlan-driver": Probe("it has the driver ipvlan", _has_driver("ipvlan")),
 }
 
 

@@ -4,6 +4,7 @@ engine            the engine itself: .version(), .kill_everything() only on an o
 client            the docker SDK's client
 create(**)        make a container (SDK arguments), not started; removed at the end of the row
 run(**)           make a container and start it; .attrs are those after the start
+network_raw(body, name=)  POST /networks/create with a body of your own; removed at the end
 network(**)       make a network with an explicit subnet (SDK arguments); removed at the end
 ipv6_network(**)  the same with IPv6 too
 exec_in(c, *cmd)  run a command inside a container: .exit_code .stdout .stderr .text .lines
@@ -17,6 +18,7 @@ sockets           sockets inside a container (None: the engine's namespace): .ma
 dns               raw DNS out of a container: .ask(c, "name", "A", tcp=True) .addresses(c, "name")
 dns_server(c, address, handler)  a DNS server in a container, for a `with` block
 asker(net)        run a container on a network for which every name is NXDOMAIN that is not ours
+wire()            a link of the engine's machine for a network's `parent`: .parent .container .give
 outside()         a host beyond the engine's namespace: .container .address .engine_address
 metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
@@ -41,6 +43,7 @@ from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
 from conformance.observe.outside import Outside, attach_outside, detach_outside
 from conformance.observe.sockets import Sockets, address_in
+from conformance.observe.wire import Wire
 from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
 from conformance.workbench import Workbench
@@ -96,6 +99,12 @@ def create_raw(workbench: Workbench) -> Callable[..., Any]:
 def network(workbench: Workbench) -> Callable[..., Any]:
     """Make a network: `network(internal=True)`; `.name`, `.id`, `.attrs`."""
     return workbench.network
+
+
+@pytest.fixture
+def network_raw(workbench: Workbench) -> Callable[..., Any]:
+    """Send a create request for a network that the SDK would not send."""
+    return workbench.network_raw
 
 
 @pytest.fixture
@@ -180,6 +189,29 @@ def outside(workbench: Workbench) -> Iterator[Callable[[], Outside]]:
             return attach_outside(workbench.host, container, workbench.subnets.ipv4(), link)
 
         yield attach
+
+
+@pytest.fixture
+def wire(workbench: Workbench) -> Iterator[Callable[..., Wire]]:
+    """Lay a link in the engine's namespace: `wire()`, or `wire(daemon)` on a daemon of your own.
+
+    The host at the other end is always on the shared engine, and outlives a daemon of the row's.
+    """
+    wires: list[Wire] = []
+
+    def lay(bench: Workbench = workbench) -> Wire:
+        beyond = workbench.run(network_mode="none")
+        wires.append(Wire(parent=f"ni-par{len(wires)}", container=beyond, host=bench.host))
+        wires[-1].lay()
+        return wires[-1]
+
+    yield lay
+    # what hangs on a link goes before the link, as its owner would have it
+    refused = workbench.clean_up() if wires else []
+    for one in wires:
+        one.cut(check=False)
+    if refused:
+        raise LeakFound([], [], refused)
 
 
 @pytest.fixture

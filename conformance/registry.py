@@ -31,6 +31,7 @@ FIXTURE_NEEDS = {
     "dns_server": "host-view",
     "asker": "host-view",
     "outside": "host-view",
+    "wire": "host-view",
     "metrics": "metrics",
     "own_daemon": "own-daemon",
 }

@@ -102,6 +102,14 @@ class Workbench:
         network.reload()
         return network
 
+    def network_raw(self, body: dict[str, Any], *, name: str = "") -> Answer:
+        """POST /networks/create with a body of your own; a network that was made is removed."""
+        name = name or self.new_name("network")
+        answer = self.api("POST", "/networks/create", {"Name": name, **body})
+        if answer.status == 201:
+            self._networks.append(str(answer.json()["Id"]))
+        return answer
+
     def exec_in(self, container: Container, *command: str, **options: Any) -> ExecResult:
         """Run a command in a running container: `exec_in(c, "ip", "addr").stdout`."""
         return run_in_container(self.engine, str(container.id), *command, **options)

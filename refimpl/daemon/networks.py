@@ -27,8 +27,8 @@ from refimpl.errors import (
     Forbidden,
     InvalidParameter,
     NotFound,
-    NotServed,
 )
+from refimpl.libnetwork.configurations import check_configuration
 from refimpl.libnetwork.controller import NO_SWARM, Controller
 from refimpl.libnetwork.network import Network
 from refimpl.model.moments import format_time
@@ -80,7 +80,6 @@ class Networks:
 
         Raises:
             Forbidden, NotFound, Conflict, InvalidParameter, EngineError: with v20.10's texts.
-            NotServed: configuration-only networks.
         """
         request = decode_body(NetworkCreateRequest, body)
         name = request.name
@@ -93,23 +92,21 @@ class Networks:
             if request.check_duplicate:
                 raise Conflict(f"network with name {name} already exists")
             warning = f"Network with name {name} (id : {existing.id}) already exists"
+        options = _options(request)
+        check_configuration(options)
         self._refuse_scopes(request)
-        network = self.net_controller.new_network(name, _options(request))
+        network = self.net_controller.new_network(name, options)
         self.events.log_network(network, "create")
         return network.id, warning
 
     def _refuse_scopes(self, request: NetworkCreateRequest) -> None:
-        """Refuse what needs a cluster, and what this engine does not have."""
+        """Refuse what needs a cluster."""
         if request.scope == "swarm":
             raise Forbidden("cannot create a swarm scoped network when swarm is not active")
         if request.scope not in {"", "local"}:
             raise EngineError(NO_SWARM)
         if request.ingress:
             raise Forbidden("Ingress network can only be global scope network")
-        if request.config_from is not None and request.config_from.network:
-            raise NotFound(f'configuration network "{request.config_from.network}" does not exist')
-        if request.config_only:
-            raise NotServed("configuration-only networks are not served by this engine")
 
     def network_list(self, filters: Filters, *, detailed: bool = False) -> list[Wire]:
         """List networks; their containers too where it is to be detailed (moby: GetNetworks)."""
@@ -288,6 +285,8 @@ class Networks:
         for network in self.net_controller.networks():
             if network.name in PREDEFINED or self._is_used(network):
                 continue
+            if network.options.config_only:
+                continue
             if not wanted.allow(network.options.labels, network.created):
                 continue
             try:
@@ -311,4 +310,8 @@ def _options(request: NetworkCreateRequest) -> NetworkOptions:
         ipam=tuple(config.pool() for config in ((ipam.config if ipam else None) or [])),
         options=request.options or {},
         labels=request.labels or {},
+        scope=request.scope or "local",
+        ingress=request.ingress,
+        config_only=request.config_only,
+        config_from=request.config_from.network if request.config_from else "",
     )

@@ -40,20 +40,41 @@ class BridgePlan:
 
 
 class InterfacePlan(NamedTuple):
-    """One veth pair: `host_name` is a port of `bridge`, `name` lives in the sandbox."""
+    """One interface of a sandbox: an end of a veth pair, or a macvlan."""
 
     host_name: str
+    """The pair's other end, a port of `bridge`; "" for a macvlan, which has no other end."""
     name: str
     bridge: str
+    """The link of the host's namespace that it needs: the bridge, or the macvlan's parent."""
     mac: str
     addresses: tuple[Address, ...]
     mtu_bytes: int = 1500
+    """A macvlan has its parent's instead."""
+    macvlan_mode: str = ""
+    """bridge, private, passthru or vepa; "" for a veth pair."""
 
     def named(self, name: str) -> InterfacePlan:
         """Return it with a name in the sandbox."""
         return InterfacePlan(
-            self.host_name, name, self.bridge, self.mac, self.addresses, self.mtu_bytes
+            self.host_name,
+            name,
+            self.bridge,
+            self.mac,
+            self.addresses,
+            self.mtu_bytes,
+            self.macvlan_mode,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentPlan:
+    """A link that macvlans hang on and that the engine makes: a dummy, or a VLAN of a link."""
+
+    name: str
+    lower: str = ""
+    """The link that carries the VLAN; "" for a dummy."""
+    vlan_id: int = 0
 
 
 class GatewayPlan(NamedTuple):
@@ -108,6 +129,8 @@ class FirewallNetwork:
     subnets: tuple[Subnet, ...]
     internal: bool = False
     masquerade: bool = True
+    snat_to: IPv4Address | None = None
+    """The address that hosts outside are to see instead of the outgoing link's own."""
     icc: bool = True
     """False drops traffic between containers of this bridge."""
     holes: tuple[FirewallHole, ...] = ()
@@ -156,6 +179,9 @@ class Kernel(Protocol):
     def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
         """Take addresses from a link of the host side; no error when it does not have them."""
 
+    def create_parent(self, plan: ParentPlan) -> None:
+        """Create a parent for macvlans, and set it up; one that is there stays as it is."""
+
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
 
@@ -178,7 +204,7 @@ class Kernel(Protocol):
             non-blocking, to which port 53 of `plan.resolver_address` leads; empty without one.
 
         Raises:
-            LinkGone: a bridge is not there; nothing is made.
+            LinkGone: a bridge or a parent is not there; nothing is made.
         """
 
     def open_resolver(self, key: str, address: str) -> tuple[socket.socket, ...]:
@@ -191,11 +217,18 @@ class Kernel(Protocol):
         """Add one interface to a live sandbox and make the default routes those of `gateway`.
 
         Raises:
-            LinkGone: the bridge or the gateway's interface is not there; nothing is changed.
+            LinkGone: the bridge, the parent or the gateway's interface is not there; nothing is
+                changed.
         """
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`.
+
+        Args:
+            key: The sandbox.
+            name: Of the interface.
+            host_name: Of its pair's other end, "" for a macvlan.
+            gateway: The default routes.
 
         Raises:
             LinkGone: the gateway's interface is not there; the other one is removed.
@@ -205,7 +238,9 @@ class Kernel(Protocol):
         """Unpin a namespace and remove its file; its links are down then.
 
         The links themselves may go after the next `sweep`, which takes the kernel long and hinders
-        nobody. Who knows the host's ends of its pairs says them; else they are looked up.
+        nobody. Who knows the host's ends of its pairs says them, where it has nothing but pairs;
+        else its interfaces are looked up. A macvlan is gone when this returns: as long as one is
+        there, its parent takes no other of that MAC.
         """
 
     def sweep(self) -> None:

@@ -126,11 +126,14 @@ def _check_name(name: str) -> None:
 def _masquerade(network: FirewallNetwork) -> list[str]:
     if network.internal or not network.masquerade:
         return []
-    return [
-        f"{'ip' if subnet.version == 4 else 'ip6'} saddr {subnet} "
-        f'oifname != "{network.bridge}" masquerade'
-        for subnet in network.subnets
-    ]
+    rules = []
+    for subnet in network.subnets:
+        family = "ip" if subnet.version == 4 else "ip6"
+        verdict = "masquerade"
+        if network.snat_to is not None and subnet.version == 4:
+            verdict = f"snat ip to {network.snat_to}"
+        rules.append(f'{family} saddr {subnet} oifname != "{network.bridge}" {verdict}')
+    return rules
 
 
 def _hole(network: FirewallNetwork, hole: FirewallHole) -> tuple[str, str]:

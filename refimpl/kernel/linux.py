@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from refimpl.kernel import bridges, links, mounts, netns, resolver
+from refimpl.kernel import bridges, links, macvlan, mounts, netns, resolver
 from refimpl.kernel.base import (
     Address,
     BridgePlan,
@@ -29,6 +29,7 @@ from refimpl.kernel.base import (
     Link,
     LinkGone,
     OverlayPlan,
+    ParentPlan,
     SandboxPlan,
     Subnet,
 )
@@ -47,6 +48,7 @@ from refimpl.kernel.spares import Kind, Spares
 logger = logging.getLogger(__name__)
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
+_MAC_TEXT_LENGTH = len("00:00:00:00:00:00")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
 
 
@@ -141,6 +143,18 @@ class LinuxKernel:
         with Netlink() as host:
             bridges.take_addresses(host, name, addresses)
 
+    def create_parent(self, plan: ParentPlan) -> None:
+        """Create a parent for macvlans, and set it up; one that is there stays as it is.
+
+        Raises:
+            OSError: EOPNOTSUPP where the kernel has no such links.
+        """
+        with Netlink() as host:
+            lower_index = host.index_of(plan.lower) if plan.lower else 0
+            (answer,) = host.exchange([macvlan.new_parent(plan, lower_index)])
+        if answer.error is not None and answer.error.errno != errno.EEXIST:
+            raise answer.error
+
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
         with Netlink() as host:
@@ -191,31 +205,32 @@ class LinuxKernel:
         with self._spares.take(Kind(ipv6, plan.resolver_address)) as namespace:
             netns.pin(plan.key, namespace.path)
             try:
-                self._add_pairs(namespace.descriptor, plan.interfaces)
+                self._add_links(namespace.descriptor, namespace.inside, plan.interfaces)
                 try:
                     self._set_up(namespace.inside, plan, ipv6=ipv6)
                 except BaseException:
-                    _delete_pairs(self._host, plan.interfaces)
+                    _delete_links(self._host, namespace.inside, plan.interfaces)
                     raise
             except BaseException:
                 netns.unpin(plan.key)
                 raise
             return namespace.hand_over_sockets()
 
-    def _add_pairs(self, namespace: int, plans: Sequence[InterfacePlan]) -> None:
+    def _add_links(self, namespace: int, inside: Netlink, plans: Sequence[InterfacePlan]) -> None:
         try:
-            _add_pairs(self._host, namespace, plans)
+            _add_links(self._host, namespace, inside, plans)
         except OSError as error:
             if error.errno != errno.EXFULL:
                 raise
             # a bridge has room for 1,023 ports, and those on their way out count
             delete_retired(self._host)
-            _add_pairs(self._host, namespace, plans)
+            _add_links(self._host, namespace, inside, plans)
 
     def _set_up(self, inside: Netlink, plan: SandboxPlan, *, ipv6: bool) -> None:
         """Give the interfaces of a new sandbox their addresses, and the sandbox its routes."""
         for one in plan.interfaces:
-            self._new_ports.put(one.host_name)
+            if one.host_name:
+                self._new_ports.put(one.host_name)
         if ipv6:
             plain = [one.name for one in plan.interfaces if not _has_ipv6(one)]
             self._visitor.inside(plan.key, partial(self._switch_ipv6_off, ("default", *plain)))
@@ -247,18 +262,20 @@ class LinuxKernel:
             before = inside.dump(RTM_GETROUTE)
             undo.callback(_restore_default_routes, inside, before)
             with Path(key).open("rb", buffering=0) as namespace:
-                self._add_pairs(namespace.fileno(), (plan,))
-            undo.callback(_delete_pairs, self._host, (plan,))
+                self._add_links(namespace.fileno(), inside, (plan,))
+            undo.callback(_delete_links, self._host, inside, (plan,))
             if _has_ipv6(plan):
                 self._switch_default_ipv6_off(key)
-            self._new_ports.put(plan.host_name)
+            if plan.host_name:
+                self._new_ports.put(plan.host_name)
             inside.run(_set_up_requests(inside.index_of(plan.name), plan))
             _set_default_routes(inside, gateway, before)
             undo.pop_all()
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
-        _delete_link(self._host, host_name)
+        if host_name:
+            _delete_link(self._host, host_name)
         self._visitor.inside(key, partial(self._forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
@@ -269,7 +286,7 @@ class LinuxKernel:
         Args:
             key: the file.
             host_names: of the host's ends of its pairs. Left out, or where one of them is not
-                there, the pairs are looked up inside, which needs no memory of what was created.
+                there, the links are looked up inside, which needs no memory of what was created.
         """
         ports = None if host_names is None else self._ports_named(host_names)
         if ports is None:
@@ -301,7 +318,7 @@ class LinuxKernel:
             return None
 
     def _ports_of(self, key: str) -> list[int]:
-        """Return the indices of the host's ends of a sandbox's pairs."""
+        """Delete a sandbox's macvlans, and return the indices of the host's ends of its pairs."""
         try:
             inside = self._visitor.inside(key, Netlink)
         except OSError as error:
@@ -310,8 +327,10 @@ class LinuxKernel:
                 raise
             return []
         with inside:
-            # only pairs with this namespace: `key` may be the pin of another daemon's host
-            return inside.pairs_with(self._visitor.home)
+            # only links to this namespace: `key` may be the pin of another daemon's host
+            macvlans = inside.links_to(self._visitor.home, "macvlan")
+            _ignore_missing(inside, [macvlan.delete_by_index(index) for index, _ in macvlans])
+            return [port for _, port in inside.links_to(self._visitor.home, "veth")]
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
         """Return the keys (paths) below a directory: pinned namespaces and left-over files."""
@@ -376,16 +395,24 @@ class LinuxKernel:
 # -- batches -------------------------------------------------------------------------------------
 
 
-def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) -> None:
-    """Make all veth pairs in one batch, or none.
+def _add_links(
+    host: Netlink, namespace: int, inside: Netlink, plans: Sequence[InterfacePlan]
+) -> None:
+    """Make all veth pairs and macvlans in one batch, or none.
 
     Args:
-        host: where the one ends are to be.
-        namespace: a descriptor of where the other ends are to be.
+        host: where the bridges and parents are.
+        namespace: a descriptor of where the interfaces are to be.
+        inside: speaks to that one.
         plans: the interfaces.
     """
     try:
-        requests = [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
+        requests = [
+            (macvlan.new_macvlan if plan.macvlan_mode else links.new_pair)(
+                plan, host.index_of(plan.bridge), namespace
+            )
+            for plan in plans
+        ]
     except OSError as error:
         if error.errno == errno.ENODEV:
             _refuse_missing_bridge(host, plans)
@@ -393,9 +420,9 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
     answers = host.exchange(requests)
     errors = [answer.error for answer in answers if answer.error is not None]
     if errors:
-        pairs = zip(plans, answers, strict=True)
+        made = zip(plans, answers, strict=True)
         try:
-            _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
+            _delete_links(host, inside, [plan for plan, answer in made if answer.error is None])
         finally:
             raise errors[0]  # whatever the undoing says
 
@@ -408,14 +435,18 @@ def _refuse_missing_bridge(host: Netlink, plans: Sequence[InterfacePlan]) -> Non
             raise LinkGone(f"create interface {plan.name}", plan.bridge) from error
 
 
-def _delete_pairs(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
-    _ignore_missing(host, [links.delete_link(plan.host_name) for plan in plans])
+def _delete_links(host: Netlink, inside: Netlink, plans: Sequence[InterfacePlan]) -> None:
+    pairs = [links.delete_link(plan.host_name) for plan in plans if plan.host_name]
+    _ignore_missing(host, pairs)
+    _ignore_missing(inside, [links.delete_link(plan.name) for plan in plans if not plan.host_name])
 
 
 def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
+    # a macvlan that has its parent to itself began with the parent's MAC
+    mac = (("IFLA_ADDRESS", plan.mac[:_MAC_TEXT_LENGTH]),) if _has_parent_to_itself(plan) else ()
     return [
         *(links.new_address(index, plan.name, address) for address in plan.addresses),
-        links.change_link(index, plan.name),
+        links.change_link(index, plan.name, *mac),
     ]
 
 
@@ -457,6 +488,10 @@ def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
 
 
 # -- small questions -----------------------------------------------------------------------------
+
+
+def _has_parent_to_itself(plan: InterfacePlan) -> bool:
+    return plan.macvlan_mode == "passthru" and bool(plan.mac)
 
 
 def _has_ipv6(plan: InterfacePlan) -> bool:

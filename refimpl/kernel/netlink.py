@@ -71,6 +71,8 @@ IFLA_LINK_NETNSID = 37
 IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
 VETH_INFO_PEER = 1
+MACVLAN_INFO_MODE = 1
+VLAN_INFO_ID = 1
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
 IFA_BROADCAST = 4
@@ -84,6 +86,7 @@ _ACKNOWLEDGEMENT = struct.Struct("=IHHIIi")
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
 _LINK_FIXED_BYTES = 16
+_LINK_INDEX_OFFSET = 4
 _NAMESPACE_FIXED_BYTES = 4
 _SIOCGIFINDEX = 0x8933
 _INTERFACE = struct.Struct("=16si20x")
@@ -270,13 +273,17 @@ class Netlink:
         mask = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)] if kind == RTM_GETLINK else []
         return self._dump(kind, mask).decode()
 
-    def pairs_with(self, namespace: int) -> list[int]:
-        """Return the indices that the other ends of veths have in another namespace.
+    def links_to(self, namespace: int, kind: str) -> list[tuple[int, int]]:
+        """Return the links that belong to one of another namespace: veths, or macvlans.
 
         Args:
             namespace: a descriptor of that one.
+            kind: of the links here.
+
+        Returns:
+            For each its index, and the index of the link there: the pair's other end, the parent.
         """
-        answer = self._complete(_list_veths())
+        answer = self._complete(_list_kind(kind))
         if not answer.bodies:
             return []
         # asked for after the dump, which is what gives a namespace its id here, if nobody has
@@ -284,7 +291,10 @@ class Netlink:
         wanted = _attribute(numbered.bodies[0], _HEADER.size + _NAMESPACE_FIXED_BYTES, NETNSA_NSID)
         offset = _HEADER.size + _LINK_FIXED_BYTES
         return [
-            _NUMBER.unpack(_attribute(body, offset, IFLA_LINK))[0]
+            (
+                _NUMBER.unpack_from(body, _HEADER.size + _LINK_INDEX_OFFSET)[0],
+                _NUMBER.unpack(_attribute(body, offset, IFLA_LINK))[0],
+            )
             for body in answer.bodies
             if _attribute(body, offset, IFLA_LINK_NETNSID) == wanted
         ]
@@ -330,11 +340,11 @@ class Netlink:
         return is_complete
 
 
-@lru_cache(maxsize=1)
-def _list_veths() -> Request:
+@lru_cache(maxsize=2)
+def _list_kind(kind: str) -> Request:
     mask = ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)
-    veth = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth")]})
-    return make_request(RTM_GETLINK, _LISTING, flags=NLM_F_DUMP, attributes=(mask, veth))
+    wanted = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})
+    return make_request(RTM_GETLINK, _LISTING, flags=NLM_F_DUMP, attributes=(mask, wanted))
 
 
 @lru_cache(maxsize=1)

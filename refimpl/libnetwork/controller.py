@@ -17,9 +17,16 @@ from typing import Any
 from refimpl.errors import EngineError, Forbidden, NotFound
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.config import ControllerConfig
+from refimpl.libnetwork.configurations import (
+    apply_configuration,
+    check_configuration,
+    refuse_used,
+)
 from refimpl.libnetwork.default_networks import DefaultNetworks
 from refimpl.libnetwork.drivers.base import Driver
 from refimpl.libnetwork.drivers.bridge import BridgeDriver
+from refimpl.libnetwork.drivers.configuration import ConfigurationDriver
+from refimpl.libnetwork.drivers.macvlan import MacvlanDriver
 from refimpl.libnetwork.drivers.single import SingleNetworkDriver
 from refimpl.libnetwork.ipam import PoolAllocator
 from refimpl.libnetwork.ledger import Ledger
@@ -87,11 +94,17 @@ class Controller:
         self.resolver = Resolver()
         self._ledger = Ledger(store)
         self._allocator = PoolAllocator(kernel.host_subnets)
-        drivers = (BridgeDriver(kernel), SingleNetworkDriver("host"), SingleNetworkDriver("null"))
+        drivers: tuple[Driver, ...] = (
+            BridgeDriver(kernel),
+            MacvlanDriver(kernel),
+            SingleNetworkDriver("host"),
+            SingleNetworkDriver("null"),
+        )
         self._drivers: Mapping[str, Driver] = {driver.name: driver for driver in drivers}
+        self._configuration_driver: Driver = ConfigurationDriver()
         self._leftovers = Leftovers(kernel, files, self._ledger, config.netns_directory)
         self._restorer = NetworkRestorer(
-            drivers=self._drivers,
+            driver_of=self._driver_of,
             allocator=self._allocator,
             ledger=self._ledger,
             make=self._network_of,
@@ -164,12 +177,17 @@ class Controller:
         return network
 
     def _make_network(self, name: str, options: NetworkOptions) -> Network:
-        driver = self._check(name, options)
-        options = replace(options, ipam_driver=options.ipam_driver or "default")
-        network = self._network(self.new_id(), name, self.clock(), options, driver)
         # the predefined bridge takes the place of the last run's
         former = self._default_networks.former_state() if name == "bridge" else None
+        check_ipam(options)
+        check_configuration(options)
         with self._changes:
+            options = apply_configuration(options, self.networks())
+            driver = self._check(name, options)
+            options = replace(
+                options, driver=driver.name, ipam_driver=options.ipam_driver or "default"
+            )
+            network = self._network(self.new_id(), name, self.clock(), options, driver)
             if driver.allocates:
                 network.pools = allocate_pools(self._allocator, name, options)
             try:
@@ -219,12 +237,13 @@ class Controller:
 
     def _check(self, name: str, options: NetworkOptions) -> Driver:
         """Refuse what can be refused without looking at addresses; in 20.10's order."""
-        check_ipam(options)
         if not name.strip():
             raise EngineError(f"invalid name: {name}")
+        if options.config_only:
+            return self._configuration_driver
         if options.driver == "overlay":
             raise EngineError(NO_SWARM)  # a cluster's networks are its managers' affair
-        driver = self._drivers.get(options.driver or "bridge")
+        driver = self._driver_of(options)
         if driver is None:
             raise NotFound(f'plugin "{options.driver}" not found')
         if driver.allocates and options.ipam_driver not in {"", "default"}:
@@ -233,17 +252,23 @@ class Controller:
             raise NotFound(f'plugin "{options.ipam_driver}" not found')
         return driver
 
+    def _driver_of(self, options: NetworkOptions) -> Driver | None:
+        if options.config_only:
+            return self._configuration_driver
+        return self._drivers.get(options.driver or "bridge")
+
     def _delete_network(self, network: Network) -> None:
         """Delete a network (what `Network.delete` calls).
 
         Raises:
             NotFound: somebody else has deleted it meanwhile.
-            Forbidden: it has endpoints.
+            Forbidden: it has endpoints, or is the configuration of another network.
             OSError: the kernel or the store refused; the network is there still.
         """
         with self._changes:
             if self.network_by_id(network.id) is not network:
                 raise NotFound(f"unknown network {network.name} id {network.id}")
+            refuse_used(network, self.networks())
             network.mark_deleted()
             try:
                 # a crash from here on ends with the deletion done at the next start

@@ -107,7 +107,7 @@ class Namespace:
                     endpoints, lambda gateway: self._kernel.add_interface(self.key, plan, gateway)
                 ),
             )
-        except OSError:
+        except (OSError, EngineError):
             self._next_index = numbers  # Docker has no number for it yet
             raise
         self._knows_its_pairs = before
@@ -141,9 +141,10 @@ class Namespace:
         """
         if not self.may_exist:
             return
-        # else whatever is inside is looked up: a name that we chose may be another's link
+        # else whatever is inside is looked up: a name that we chose may be another's link, and a
+        # macvlan has none on the host's side
         names = None
-        if self._knows_its_pairs:
+        if self._knows_its_pairs and not any(map(_is_macvlan, endpoints)):
             names = [each.host_name for each in endpoints if each.host_name]
         again(lambda: self._kernel.destroy_sandbox(self.key, names))
         self.may_exist = False
@@ -165,7 +166,12 @@ class Namespace:
         return self._kernel.open_socket(self.key, kind)
 
     def conflict(self, plan: InterfacePlan) -> str:
-        """Say why no interface goes into the daemon's namespace: the bridge's route is there."""
+        """Say why no interface goes into the daemon's namespace: the bridge's route is there.
+
+        (20.10 lets a macvlan in, as one more link of the host's own. This engine does not.)
+        """
+        if plan.macvlan_mode:
+            return f"failed to add interface {plan.name} to sandbox: it is the engine's namespace"
         address = next(address for address in plan.addresses if address.version == 4)
         bridge = next(link for link in self._kernel.links() if link.name == plan.bridge)
         source = next(own.ip for own in bridge.addresses if own.network == address.network)
@@ -203,8 +209,19 @@ def again(operation: Callable[[], None]) -> None:
         operation()
 
 
+def _is_macvlan(endpoint: Endpoint) -> bool:
+    plan = endpoint.join_info.interface
+    return plan is not None and bool(plan.macvlan_mode)
+
+
 def _on_its_bridges(endpoints: Sequence[Endpoint], make: Callable[[], T]) -> T:
-    """Make interfaces; a bridge that somebody has deleted by hand is made again for them."""
+    """Make interfaces; a bridge that somebody has deleted by hand is made again for them.
+
+    So is a macvlan's parent, if the engine made it.
+
+    Raises:
+        EngineError: a parent is gone that the engine did not make.
+    """
     for _ in endpoints:
         try:
             return make()

@@ -79,7 +79,7 @@ class Network:
 
     @property
     def type(self) -> str:
-        """The driver's name: `bridge`, `host` or `null`."""
+        """The driver's name: `bridge`, `macvlan`, `host` or `null`."""
         return self.driver.name
 
     def ipam_config(self) -> tuple[IPAMPool, ...]:
@@ -88,6 +88,8 @@ class Network:
         The entries of the request where they named a subnet, word for word; else the pools that
         were chosen, with their gateway. Mirrors: buildIpamResources (v20.10).
         """
+        if self.options.config_only:
+            return self.options.ipam
         return shown_pools(self.options, self.pools)
 
     def gateway_address(self) -> str:

@@ -9,7 +9,7 @@ Mirrors: libnetwork controller.go and store.go, drivers/bridge/bridge_store.go (
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from refimpl.errors import EngineError
 from refimpl.libnetwork.drivers.base import Driver
@@ -19,6 +19,7 @@ from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.pools import restore_pools
 from refimpl.libnetwork.rows import NetworkRow, RowError
 from refimpl.libnetwork.store import Delete
+from refimpl.model.network import NetworkOptions
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class NetworkRestorer:
     """Takes networks over from the last run.
 
     Args:
-        drivers: By name.
+        driver_of: Finds the driver of a network's options; None where there is none.
         allocator: Where their pools are reserved again.
         ledger: Forgets those whose deletion had begun.
         make: Makes a network of a row, without pools and state.
@@ -37,13 +38,13 @@ class NetworkRestorer:
     def __init__(
         self,
         *,
-        drivers: Mapping[str, Driver],
+        driver_of: Callable[[NetworkOptions], Driver | None],
         allocator: PoolAllocator,
         ledger: Ledger,
         make: Callable[[NetworkRow, Driver], Network],
         adopt: Callable[[Network], None],
     ) -> None:
-        self._drivers = drivers
+        self._driver_of = driver_of
         self._allocator = allocator
         self._ledger = ledger
         self._make = make
@@ -56,7 +57,7 @@ class NetworkRestorer:
             The rows of the default network, which does not come back.
         """
         former: list[NetworkRow] = []
-        restored: dict[str, list[Network]] = {}
+        restored: dict[Driver, list[Network]] = {}
         for row in sorted(rows, key=lambda row: row.created):
             if row.in_delete:
                 self._finish_deletion(row)
@@ -65,10 +66,10 @@ class NetworkRestorer:
             else:
                 network = self._restore(row)
                 if network is not None:
-                    restored.setdefault(network.type, []).append(network)
-        for name, networks in restored.items():
+                    restored.setdefault(network.driver, []).append(network)
+        for driver, networks in restored.items():
             pairs = [(network.driver_network(), network.state) for network in networks]
-            for failure in self._drivers[name].restore_networks(pairs):
+            for failure in driver.restore_networks(pairs):
                 logger.error("failed to restore a network: %s", failure)
         return tuple(former)
 
@@ -78,25 +79,29 @@ class NetworkRestorer:
         Raises:
             RowError: what is wrong with it.
         """
-        driver = self._drivers.get(row.options.driver)
-        if driver is None:
-            reason = f"there is no driver {row.options.driver!r}"
-            raise RowError("network", row.id, "options.driver", reason)
+        driver = self._driver(row)
         try:
             driver.check_state(self._make(row, driver).driver_network(), row.state)
         except ValueError as error:
             raise RowError("network", row.id, "state", str(error)) from error
 
+    def _driver(self, row: NetworkRow) -> Driver:
+        driver = self._driver_of(row.options)
+        if driver is None:
+            reason = f"there is no driver {row.options.driver!r}"
+            raise RowError("network", row.id, "options.driver", reason)
+        return driver
+
     def _finish_deletion(self, row: NetworkRow) -> None:
         try:
-            self._drivers[row.options.driver].delete_network(row.id, row.state)
+            self._driver(row).delete_network(row.id, row.state)
         except OSError:
             logger.exception("failed to remove network %s", row.id)
         else:
             self._ledger.forget([Delete("network", row.id)])
 
     def _restore(self, row: NetworkRow) -> Network | None:
-        driver = self._drivers[row.options.driver]
+        driver = self._driver(row)
         network = self._make(row, driver)
         try:
             # an earlier engine kept IPv6 subnets also for networks without IPv6

@@ -84,6 +84,8 @@ class NetworkRow:
                 "options": dict(options.options),
                 "labels": dict(options.labels),
                 "scope": options.scope,
+                "config_only": options.config_only,
+                "config_from": options.config_from,
             },
             "pools": [pool.encode() for pool in self.pools],
             "state": dict(self.state),
@@ -176,6 +178,8 @@ def _read_options(row: _Fields) -> NetworkOptions:
         options=row.read("options", _map),
         labels=row.read("labels", _map),
         scope=row.text("scope"),
+        config_only=row.has("config_only") and row.flag("config_only"),
+        config_from=row.text("config_from") if row.has("config_from") else "",
     )
 
 
@@ -215,6 +219,10 @@ class _Fields:
         if name not in self._fields:
             raise RowError(*self._at, path, "it is missing")
         return self._convert(path, self._fields[name], convert)
+
+    def has(self, name: str) -> bool:
+        """Tell whether a field is there: one that came later is not in every row."""
+        return name in self._fields
 
     def whole(self, convert: Callable[[Any], T]) -> T:
         """Read all fields as one value."""

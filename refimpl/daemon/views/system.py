@@ -104,7 +104,7 @@ class System:
             "DriverStatus": [],
             "Plugins": {
                 "Volume": [],
-                "Network": ["bridge", "host", "null"],
+                "Network": ["bridge", "host", "macvlan", "null"],
                 "Authorization": None,
                 "Log": ["json-file", "local"],
             },

@@ -84,12 +84,20 @@ class JoinInfo(NamedTuple):
     gateway6: IPv6Address | None = None
 
 
+def generate_mac(address: IPv4Interface) -> str:
+    """Return `02:42:` and the four bytes of the address: the same address, the same MAC.
+
+    Mirrors: netutils.GenerateMACFromIP (v20.10).
+    """
+    return f"02:42:{address.packed.hex(':')}"
+
+
 class Driver(Protocol):
     """A network driver; safe to use from many threads."""
 
     name: str
     allocates: bool
-    """False for `host` and `null`: no pools and no addresses."""
+    """False for `host` and `null`, and of configurations: no pools and no addresses."""
 
     def plan_network(self, network: DriverNetwork, former: DriverState | None) -> DriverState:
         """Check the options and decide what the network will be; touches nothing.

@@ -28,6 +28,7 @@ from refimpl.libnetwork.drivers.base import (
     EndpointPlan,
     IPAMData,
     JoinInfo,
+    generate_mac,
 )
 from refimpl.libnetwork.drivers.bridge_options import (
     BridgeConfig,
@@ -63,14 +64,6 @@ class _BridgeNetwork:
         ]
         self.gateway4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
         self.gateway6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
-
-
-def generate_mac(address: IPv4Interface) -> str:
-    """Return `02:42:` and the four bytes of the address: the same address, the same MAC.
-
-    Mirrors: netutils.GenerateMACFromIP (v20.10).
-    """
-    return f"02:42:{address.packed.hex(':')}"
 
 
 def generate_ipv6(gateway: IPv4Interface | IPv6Interface, mac: str) -> IPv6Interface:
@@ -347,6 +340,7 @@ def _firewall_network(entry: _BridgeNetwork) -> FirewallNetwork:
         subnets=tuple(data.pool for data in (*entry.network.ipv4, *entry.network.ipv6)),
         internal=entry.network.internal,
         masquerade=entry.config.ip_masquerade,
+        snat_to=entry.config.host_ipv4,
         icc=entry.config.icc,
         holes=tuple(hole for holes in entry.holes.values() for hole in holes),
     )

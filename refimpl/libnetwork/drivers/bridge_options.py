@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, ip_interface
 from typing import Any
 
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Address
 from refimpl.libnetwork.drivers.base import DriverState
+from refimpl.libnetwork.ipam import parse_ip
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.strconv import parse_bool, parse_int
 
@@ -21,6 +22,7 @@ BRIDGE_NAME = "com.docker.network.bridge.name"
 DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
 ENABLE_ICC = "com.docker.network.bridge.enable_icc"
 ENABLE_IP_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+HOST_IPV4 = "com.docker.network.host_ipv4"
 HOST_BINDING_IPV4 = "com.docker.network.bridge.host_binding_ipv4"
 INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
 MTU = "com.docker.network.driver.mtu"
@@ -42,6 +44,8 @@ class BridgeConfig:
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masquerade: bool = True
+    host_ipv4: IPv4Address | None = None
+    """What hosts outside see its containers' traffic come from; None: the outgoing link's."""
     inhibit_ipv4: bool = False
     prefix: str = "eth"
 
@@ -89,9 +93,23 @@ def read_options(options: Mapping[str, str]) -> dict[str, Any]:
             values[booleans[label]] = _parse_bool(label, value)
         elif label == CONTAINER_IFACE_PREFIX and value:
             values["prefix"] = value
+        elif label == HOST_IPV4:
+            values["host_ipv4"] = _parse_host_ipv4(value)
         elif label == HOST_BINDING_IPV4 and _DOTTED_QUAD.fullmatch(value) is None:
             raise EngineError(f"failed to parse {label} value: {value} (nil ip)")
     return values
+
+
+def _parse_host_ipv4(value: str) -> IPv4Address:
+    address = parse_ip(value)
+    if address is None:
+        raise EngineError(f"failed to parse {HOST_IPV4} value: {value} (nil ip)")
+    if not isinstance(address, IPv4Address):
+        # 20.10 finds it out from iptables, and leaves a bridge behind
+        raise EngineError(
+            f'Failed to Setup IP tables: Unable to enable NAT rule: Bad IP address "{value}"'
+        )
+    return address
 
 
 def _parse_bool(label: str, value: str) -> bool:

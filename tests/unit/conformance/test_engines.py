@@ -4,11 +4,13 @@ import ipaddress
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conformance import capabilities
 from conformance.capabilities import PROBES, missing_capabilities, probe_capabilities
 from conformance.engines.base import EngineUnavailable, EngineVersion, Inside
 from conformance.engines.dockerd import DockerdEngine
@@ -30,8 +32,16 @@ class FakeEngine:
     name = "fake"
     family = "docker"
 
-    def __init__(self, *, is_managed: bool, inside: Inside | None, forwards: bool) -> None:
+    def __init__(
+        self,
+        *,
+        is_managed: bool,
+        inside: Inside | None,
+        forwards: bool,
+        drivers: Sequence[str] = (),
+    ) -> None:
         self.is_managed = is_managed
+        self._drivers = drivers
         self._inside = inside
         self._forwards = forwards
 
@@ -44,8 +54,8 @@ class FakeEngine:
     def client(self) -> Any:
         return self
 
-    def info(self) -> dict[str, bool]:
-        return {"IPv4Forwarding": self._forwards}
+    def info(self) -> dict[str, Any]:
+        return {"IPv4Forwarding": self._forwards, "Plugins": {"Network": self._drivers}}
 
 
 def here(tmp_path: Path, data_root: str = "data") -> Inside:
@@ -87,6 +97,41 @@ def test_host_view_needs_root_and_the_daemons_files(monkeypatch, tmp_path):
 def test_ipv4_is_what_the_engine_says():
     assert "ipv4" in probe(FakeEngine(is_managed=False, inside=None, forwards=True))
     assert "ipv4" not in probe(FakeEngine(is_managed=False, inside=None, forwards=False))
+
+
+@pytest.mark.parametrize("driver", ["macvlan", "ipvlan"])
+@pytest.mark.parametrize("kind", ["macvlan", "ipvlan", "dummy", "vlan", "none of these"])
+def test_links_of_a_driver_need_the_driver_and_the_kernel(monkeypatch, tmp_path, driver, kind):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(capabilities, "has_link_kind", lambda *words: kind in words)
+    engine = FakeEngine(
+        is_managed=False, inside=here(tmp_path), forwards=False, drivers=["bridge", driver]
+    )
+    expected = {
+        ("macvlan", "macvlan"): {"macvlan"},
+        ("macvlan", "dummy"): {"macvlan-dummy"},
+        ("macvlan", "vlan"): {"macvlan-vlan"},
+        ("ipvlan", "ipvlan"): {"ipvlan"},
+    }.get((driver, kind), set())
+    own = {"ipvlan-driver"} if driver == "ipvlan" else set()
+    assert probe(engine) == {"host-view"} | own | expected
+    engine = FakeEngine(is_managed=False, inside=None, forwards=False, drivers=[driver])
+    assert probe(engine) == own
+
+
+def test_engine_that_says_nothing_of_drivers_has_none(monkeypatch):
+    engine = FakeEngine(is_managed=False, inside=None, forwards=False)
+    monkeypatch.setattr(engine, "info", lambda: {"IPv4Forwarding": True, "Plugins": None})
+    assert probe(engine) == {"ipv4"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_kernel_is_asked_in_a_namespace_that_ends():
+    before = sorted(Path("/sys/class/net").iterdir())
+    assert capabilities.has_link_kind("ni-c", "type", "bridge")
+    assert not capabilities.has_link_kind("ni-c", "type", "no-such-kind")
+    assert not capabilities.has_link_kind("link", "ni-none", "name", "ni-c", "type", "macvlan")
+    assert sorted(Path("/sys/class/net").iterdir()) == before
 
 
 def test_missing_capability_is_said_in_words():

@@ -22,6 +22,7 @@ from refimpl.kernel.base import (
     Link,
     LinkGone,
     OverlayPlan,
+    ParentPlan,
     SandboxPlan,
     Subnet,
 )
@@ -43,6 +44,8 @@ class FakeKernel:
         self.own_bridges: set[str] = set()
         """The bridges that `create_bridge` made."""
         self.foreign_links: dict[str, Link] = {}
+        self.parents: dict[str, ParentPlan] = {}
+        """The parents of macvlans that `create_parent` made."""
         self.stray_veths: dict[str, str] = {}
         """Host names of pairs whose sandbox is gone, and their bridge."""
         self.routes: list[Subnet] = [IPv4Network("10.0.2.0/24")]
@@ -68,6 +71,7 @@ class FakeKernel:
             plan.host_name: plan.bridge
             for sandbox in self.sandboxes.values()
             for plan in sandbox.interfaces.values()
+            if plan.host_name
         }
         return pairs | self.stray_veths
 
@@ -87,6 +91,9 @@ class FakeKernel:
                     is_own_bridge=name in self.own_bridges,
                 )
             )
+        for name, parent in self.parents.items():
+            kind = "vlan" if parent.lower else "dummy"
+            found.append(Link(index=4, name=name, kind=kind, master=None, addresses=()))
         for name, bridge in self._veths().items():
             found.append(Link(index=3, name=name, kind="veth", master=bridge, addresses=()))
         return (*found, *self.foreign_links.values())
@@ -110,8 +117,13 @@ class FakeKernel:
             left = tuple(one for one in self.bridges[name].addresses if one not in addresses)
             self.bridges[name] = BridgePlan(name=name, addresses=left)
 
+    def create_parent(self, plan: ParentPlan) -> None:
+        self._do("create_parent")
+        self.parents.setdefault(plan.name, plan)
+
     def delete_link(self, name: str) -> None:
         self._do("delete_link")
+        self.parents.pop(name, None)
         self.bridges.pop(name, None)
         self.own_bridges.discard(name)
         self.stray_veths.pop(name, None)
@@ -206,8 +218,10 @@ class FakeKernel:
     def _check_new(self, plans: Sequence[InterfacePlan]) -> None:
         taken = set(self._veths())
         for plan in plans:
-            if plan.bridge not in self.bridges:
-                raise LinkGone("create a pair", plan.bridge)
+            if plan.bridge not in {**self.bridges, **self.parents, **self.foreign_links}:
+                raise LinkGone("create an interface", plan.bridge)
+            if not plan.host_name:
+                continue
             if plan.host_name in taken:
                 raise FileExistsError(errno.EEXIST, plan.host_name)
             taken.add(plan.host_name)

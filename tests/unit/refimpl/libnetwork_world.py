@@ -74,6 +74,8 @@ class World:
         assert set(snapshot.networks) == {network.id for network in networks}
         bridges = {network.state["bridge"] for network in networks if network.type == "bridge"}
         assert set(self.kernel.bridges) == bridges
+        made = {network.state["parent"] for network in networks if network.type == "macvlan"}
+        assert set(self.kernel.parents) <= made
         assert self.kernel.firewall is not None
         assert {rule.bridge for rule in self.kernel.firewall} == bridges
         for network in networks:
