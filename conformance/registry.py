@@ -33,6 +33,7 @@ FIXTURE_NEEDS = {
     "outside": "host-view",
     "metrics": "metrics",
     "own_daemon": "own-daemon",
+    "refused_daemon": "own-daemon",
 }
 
 

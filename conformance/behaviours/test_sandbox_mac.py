@@ -84,17 +84,33 @@ def test_macs_of_a_network_differ(run, network, host):
 
 @behaviour(
     "sandbox.mac.chosen",
-    "A MAC address for the whole container MUST be that of its interface on the network of its "
-    "network mode, and be what inspect reports there, after a restart too.",
+    "A MAC address for the whole container MUST be that of its interface on the user network of "
+    "its network mode, and be what inspect reports there, after a restart too.",
     source="moby container.BuildCreateEndpointOptions v17.03",
 )
-@pytest.mark.parametrize("where", ["bridge", "user"])
-def test_chosen_mac_is_used(run, network, client, host, where):
-    net = client.networks.get("bridge") if where == "bridge" else network()
+def test_chosen_mac_is_used(run, network, host):
+    net = network()
     container = run(network_mode=net.name, mac_address=CHOSEN)
     expect_equal("the MAC addresses", (CHOSEN, CHOSEN), macs_of(host, container, net))
     container.restart(timeout=0)
     expect_equal("after a restart", (CHOSEN, CHOSEN), macs_of(host, container, net))
+
+
+@behaviour(
+    "sandbox.mac.chosen-on-default",
+    "A MAC address for the whole container MUST be that of its interface on the default network, "
+    "and be what inspect reports, after a restart too.",
+    source="moby container.BuildCreateEndpointOptions v17.03",
+)
+def test_chosen_mac_is_used_on_the_default_network(run, host):
+    container = run(mac_address=CHOSEN)
+    for start in (1, 2):
+        container.reload()
+        (endpoint,) = container.attrs["NetworkSettings"]["Networks"].values()
+        real = host.netns_of(container.attrs["State"]["Pid"]).mac("eth0")
+        found = (endpoint["MacAddress"], real)
+        expect_equal(f"the MAC addresses of start {start}", (CHOSEN, CHOSEN), found)
+        container.restart(timeout=0)
 
 
 @behaviour(
@@ -118,7 +134,9 @@ def test_chosen_mac_is_of_one_network(create, network, host):
     "sandbox.mac.chosen-again-after-connect",
     "A container that leaves the network of its network mode and is connected to it again MUST "
     "have its MAC address there again.",
-    source="moby container.BuildCreateEndpointOptions v17.03",
+    source="moby container.BuildCreateEndpointOptions v17.03; the endpoint's own since v25.0",
+    docker="<25.0",
+    tier="quirk",
 )
 def test_chosen_mac_comes_back(run, network, host):
     net = network()
@@ -126,6 +144,26 @@ def test_chosen_mac_comes_back(run, network, host):
     net.disconnect(container)
     net.connect(container)
     expect_equal("the MAC addresses", (CHOSEN, CHOSEN), macs_of(host, container, net))
+
+
+@behaviour(
+    "sandbox.mac.lost-with-endpoint",
+    "A container that leaves the network of its network mode and is connected to it again MUST "
+    "NOT have the MAC address there that it was created with: it was the endpoint's.",
+    source="moby#45905 v25.0, API 1.44; before: sandbox.mac.chosen-again-after-connect",
+    docker=">=25.0",
+    api=">=1.44",
+    tier="quirk",
+)
+def test_chosen_mac_goes_with_the_endpoint(run, network, host):
+    net = network()
+    container = run(network_mode=net.name, mac_address=CHOSEN)
+    expect_equal("the MAC addresses", (CHOSEN, CHOSEN), macs_of(host, container, net))
+    net.disconnect(container)
+    net.connect(container)
+    reported, real = macs_of(host, container, net)
+    expect_equal("the MAC address in inspect", real, reported)
+    expect_not_equal("the MAC address", CHOSEN, real)
 
 
 @behaviour(

@@ -21,6 +21,7 @@ class DaemonConfig:
     bridge: str = ""
     """`none` runs without a default bridge (moby: DisableBridge)."""
     bip: str = ""
+    default_gateway: str = ""
     fixed_cidr: str = ""
     mtu_bytes: int = 1500
     icc: bool = True

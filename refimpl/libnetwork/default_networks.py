@@ -13,7 +13,7 @@ from refimpl.errors import EngineError
 from refimpl.kernel.base import Kernel, Link
 from refimpl.libnetwork.config import ControllerConfig
 from refimpl.libnetwork.drivers import bridge_options
-from refimpl.libnetwork.drivers.base import DriverState
+from refimpl.libnetwork.drivers.base import DEFAULT_GATEWAY_IPV4, DriverState
 from refimpl.libnetwork.ipam import PoolAllocator
 from refimpl.libnetwork.ledger import Ledger
 from refimpl.libnetwork.rows import EndpointRow, NetworkRow, read_all, read_endpoint
@@ -117,7 +117,7 @@ class DefaultNetworks:
         settings = self._settings
         if settings.bridge and name not in links:
             raise EngineError(
-                f"bridge device with non default bridge name {name} must be created manually"
+                f"bridge device with non default name {name} must be created manually"
             )
         existing = _address_of(links.get(name))
         if settings.bip:
@@ -127,7 +127,13 @@ class DefaultNetworks:
             subnet, gateway = str(existing.network), str(existing.ip)
         else:
             subnet, gateway = str(self._allocator.first_default()), ""
-        pool = IPAMPool(subnet=subnet, gateway=gateway, ip_range=settings.fixed_cidr)
+        router = settings.default_gateway
+        pool = IPAMPool(
+            subnet=subnet,
+            gateway=gateway,
+            ip_range=settings.fixed_cidr,
+            aux_addresses={DEFAULT_GATEWAY_IPV4: router} if router else {},
+        )
         options = NetworkOptions(driver="bridge", ipam=(pool,), options=_options(settings, name))
         try:
             new_network("bridge", options)

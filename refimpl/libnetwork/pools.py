@@ -10,7 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from refimpl.errors import EngineError, Forbidden
-from refimpl.libnetwork.drivers.base import IPAMData
+from refimpl.libnetwork.drivers.base import (
+    DEFAULT_GATEWAY_IPV4,
+    DEFAULT_GATEWAY_IPV6,
+    IPAMData,
+)
 from refimpl.libnetwork.ipam import (
     AddressPool,
     Interface,
@@ -34,7 +38,9 @@ class PoolInfo:
     @property
     def data(self) -> IPAMData:
         """The part that the driver sees."""
-        return IPAMData(pool=self.pool.subnet, gateway=self.gateway)
+        key = DEFAULT_GATEWAY_IPV4 if self.version == 4 else DEFAULT_GATEWAY_IPV6
+        router = parse_ip(self.config.aux_addresses.get(key, ""))
+        return IPAMData(pool=self.pool.subnet, gateway=self.gateway, router=router)
 
     @property
     def version(self) -> int:

@@ -27,12 +27,19 @@ DriverState = Mapping[str, str | bool | int]
 """What a driver must remember of a network over a restart; flat JSON."""
 
 
+DEFAULT_GATEWAY_IPV4, DEFAULT_GATEWAY_IPV6 = "DefaultGatewayIPv4", "DefaultGatewayIPv6"
+"""Auxiliary addresses that are where containers' default routes lead, instead of the bridge."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IPAMData:
     """One pool of a network with the gateway that was reserved in it."""
 
     pool: IPv4Network | IPv6Network
     gateway: IPv4Interface | IPv6Interface
+    """The bridge's own address."""
+    router: IPv4Address | IPv6Address | None = None
+    """Where the default route leads, if not to `gateway`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

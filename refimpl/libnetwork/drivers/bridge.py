@@ -55,7 +55,7 @@ class _BridgeNetwork:
 
     def __post_init__(self) -> None:
         # asked for at every join; `ip` of an interface makes an address each time
-        addresses = [data.gateway.ip for data in _active_pools(self.network)]
+        addresses = [data.router or data.gateway.ip for data in _active_pools(self.network)]
         self.gateway4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
         self.gateway6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
 

@@ -240,7 +240,7 @@ def test_a_bridge_of_the_users_own_must_be_there(world):
     with pytest.raises(EngineError) as raised:
         world.boot(bridge="br9")
     assert str(raised.value) == (
-        "bridge device with non default bridge name br9 must be created manually"
+        "bridge device with non default name br9 must be created manually"
     )
 
 
