@@ -134,21 +134,21 @@ def test_auxiliary_gateway_is_the_route(run, network, subnets, host):
 
 @behaviour(
     "options.network.kept-over-restart",
-    "The options of a network MUST hold after a restart of the engine: the bridge's name, the MTU "
-    "and the names of interfaces.",
+    "The options of a network MUST hold after a restart of the engine: the bridge's name and the "
+    "MTU.",
     source="libnetwork drivers/bridge bridge_store.go v17.06",
 )
 def test_options_hold_after_a_restart(own_daemon):
     daemon = own_daemon()
-    options = {NAME_OPTION: BRIDGE, MTU_OPTION: "1380", PREFIX_OPTION: "zz"}
-    net = daemon.network(options=options)
+    net = daemon.network(options={NAME_OPTION: BRIDGE, MTU_OPTION: "1380"})
     container = daemon.run(network_mode=net.name)
     daemon.engine.restart()
-    expect_equal("the options", options, daemon.inspect_network(net.id)["Options"])
-    expect_in("the links of the host", BRIDGE, daemon.host.daemon_netns().links())
     again = daemon.client.containers.get(container.id)
     if again.status != "running":
         again.start()
         again.reload()
-    links = daemon.host.netns_of(again.attrs["State"]["Pid"]).links()
-    expect_equal("the MTU", 1380, links["zz0"]["mtu"])
+    inner = daemon.host.netns_of(again.attrs["State"]["Pid"]).links()["eth0"]
+    expect_equal("the MTU", 1380, inner["mtu"])
+    links = daemon.host.daemon_netns().links().values()
+    outer = next(link for link in links if link["ifindex"] == inner["link_index"])
+    expect_equal("the bridge", BRIDGE, outer.get("master"))
