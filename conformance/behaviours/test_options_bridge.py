@@ -216,8 +216,7 @@ def test_fixed_cidr_is_all_there_is(own_daemon, subnets):
     "options.fixed-cidr.alone",
     "With the option `fixed-cidr` and no `bip` a new default bridge MUST have the first address of "
     "the range.",
-    source="libnetwork ipamAllocateVersion v17.06; measured on "
-    "20.10.24 and, changed, on 26.1.5",
+    source="libnetwork ipamAllocateVersion v17.06; measured on 20.10.24 and, changed, on 26.1.5",
     docker="<26.0",
     needs=("fixed-cidr-option",),
     tier="quirk",

@@ -38,13 +38,13 @@ def test_bridge_has_the_chosen_name(run, network, host):
     net = network(options={NAME_OPTION: BRIDGE})
     container = run(network_mode=net.name)
     links = host.daemon_netns().links()
-    expect_in("the links of the host", BRIDGE, links)
+    expect_in("the links of the host", BRIDGE, sorted(links))
     inner = host.netns_of(container.attrs["State"]["Pid"]).links()["eth0"]["link_index"]
     outer = next(link for link in links.values() if link["ifindex"] == inner)
     expect_equal("the bridge of the container", BRIDGE, outer.get("master"))
     container.remove(force=True)
     net.remove()
-    expect_not_in("the links after", BRIDGE, host.daemon_netns().links())
+    expect_not_in("the links after", BRIDGE, sorted(host.daemon_netns().links()))
 
 
 @behaviour(

@@ -101,7 +101,7 @@ def test_pair_goes_with_the_container(run, network, host):
     container.kill()
     container.wait(timeout=30)
     eventually("the pair is gone", lambda: outer not in host.daemon_netns().links())
-    expect_in("the links of the host", kept, host.daemon_netns().links())
+    expect_in("the links of the host", kept, sorted(host.daemon_netns().links()))
 
 
 @behaviour(
@@ -237,14 +237,24 @@ def test_lowest_free_number_is_used(run, network, host):
 @behaviour(
     "sandbox.bridge.named-after-network",
     "The bridge of a user network MUST be called `br-` and the first 12 digits of the network's "
-    "id, and be there, up, as soon as the network is made.",
+    "id.",
     source="libnetwork drivers/bridge parseNetworkOptions v17.06",
 )
-def test_bridge_is_named_after_its_network(network, host):
+def test_bridge_is_named_after_its_network(run, network, host):
     net = network()
-    links = host.daemon_netns().links()
-    expect_in("the links of the host", f"br-{net.id[:12]}", links)
-    link = links[f"br-{net.id[:12]}"]
+    outer = host_side_of(host, run(network_mode=net.name))
+    expect_equal("the bridge of a container", f"br-{net.id[:12]}", outer.get("master"))
+
+
+@behaviour(
+    "sandbox.bridge.made-with-network",
+    "The bridge of a user network MUST be there, up and with the gateway's address, as soon as the "
+    "network is made.",
+    source="libnetwork drivers/bridge CreateNetwork v17.06",
+)
+def test_bridge_is_made_with_its_network(network, host):
+    net = network()
+    link = host.daemon_netns().links()[bridge_of(host, net)]
     expect_equal("the kind", "bridge", link["linkinfo"]["info_kind"])
     expect_in("the flags", "UP", link["flags"])
 
@@ -291,7 +301,7 @@ def test_bridge_goes_with_its_network(run, network, host):
     container.remove(force=True)
     net.remove()
     netns = host.daemon_netns()
-    expect_not_in("the links of the host", bridge, netns.links())
+    expect_not_in("the links of the host", bridge, sorted(netns.links()))
     subnet = net.attrs["IPAM"]["Config"][0]["Subnet"]
     expect_empty("the routes", [x for x in netns.routes() if x["dst"] == subnet])
 
@@ -306,7 +316,7 @@ def test_bridge_stays_without_containers(run, network, host):
     container = run(network_mode=net.name)
     bridge = host_side_of(host, container)["master"]
     container.remove(force=True)
-    expect_in("the links of the host", bridge, host.daemon_netns().links())
+    expect_in("the links of the host", bridge, sorted(host.daemon_netns().links()))
     expect_equal("its addresses", [gateway_cidr(net)], host.daemon_netns().addresses(bridge))
 
 
@@ -326,7 +336,7 @@ def test_loopback_is_up(run, network, host):
 @behaviour(
     "sandbox.route.one-per-subnet",
     "A container MUST have one route to the subnet of each of its networks, over the interface of "
-    "that network and from its own address there, and one default route.",
+    "that network and from its own address there, and none to anywhere else but the default one.",
     source="libnetwork osl AddInterface, sandbox.updateGateway v17.06",
 )
 def test_one_route_for_each_subnet(create, network, host):
@@ -344,4 +354,23 @@ def test_one_route_for_each_subnet(create, network, host):
     near = [x for x in routes if x["dst"] != "default"]
     found = sorted((x["dst"], x["dev"], x.get("prefsrc", "")) for x in near)
     expect_equal("the routes to the subnets", wanted, found)
-    expect_equal("the number of default routes", 1, len(routes) - len(near))
+
+
+@behaviour(
+    "sandbox.route.one-default",
+    "A container on several networks MUST have one default route, after its start and after a live "
+    "connect.",
+    source="libnetwork osl SetGateway, sandbox.updateGateway v17.06",
+)
+def test_there_is_one_default_route(create, network, host):
+    nets = [network() for _ in range(3)]
+    container = create(network_mode=nets[0].name)
+    nets[1].connect(container)
+    container.start()
+    container.reload()
+    netns = host.netns_of(container.attrs["State"]["Pid"])
+    for when in ("after the start", "after a live connect"):
+        defaults = [route for route in netns.routes() if route["dst"] == "default"]
+        expect_equal(f"the number of default routes {when}", 1, len(defaults))
+        if when == "after the start":
+            nets[2].connect(container)
