@@ -87,9 +87,9 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="the default bridge gives out addresses of this part of its subnet")
     add("--mtu", type=_mtu, default=1500, metavar="BYTES",
         help="MTU of the default bridge (default: %(default)s)")
-    add("--icc", default="true", choices=("true", "false"),
+    add("--icc", nargs="?", default="true", const="true", choices=("true", "false"),
         help="let containers on the default bridge talk to each other (default: %(default)s)")
-    add("--ip-masq", default="true", choices=("true", "false"),
+    add("--ip-masq", nargs="?", default="true", const="true", choices=("true", "false"),
         help="hosts outside see the host's address, not the containers' (default: %(default)s)")
     add("--dns", action="append", default=[], metavar="ADDRESS", type=_address,
         help="name server for containers, instead of the host's; may be repeated")

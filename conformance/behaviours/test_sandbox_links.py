@@ -35,9 +35,10 @@ def bridge_of(host, net):
 
 def host_side_of(host, container, name="eth0"):
     """Give the link on the host that is the other end of a container's interface."""
-    inner = host.netns_of(container.attrs["State"]["Pid"]).links()[name]
+    inner = host.netns_of(container.attrs["State"]["Pid"]).links()
+    expect_in("the links of the container", name, sorted(inner))
     links = host.daemon_netns().links().values()
-    found = [link for link in links if link["ifindex"] == inner.get("link_index")]
+    found = [link for link in links if link["ifindex"] == inner[name].get("link_index")]
     expect_equal(f"the number of links at the other end of {name}", 1, len(found))
     return found[0]
 
@@ -148,7 +149,7 @@ def interfaces_by_network(host, container, nets):
     container.reload()
     netns = host.netns_of(container.attrs["State"]["Pid"])
     by_mac = {link["address"]: name for name, link in netns.links().items()}
-    return [by_mac[endpoint_of(container, net)["MacAddress"]] for net in nets]
+    return [by_mac.get(endpoint_of(container, net)["MacAddress"], "none") for net in nets]
 
 
 @behaviour(
