@@ -32,16 +32,15 @@ def default_gateway_of(host, container):
     docker="<28.0",
     tier="quirk",
 )
-@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-def test_priority_is_ignored(run, create, network, new_name, api, host, running):
+def test_priority_is_ignored(run, network, new_name, api, host):
     prefix = new_name("priority")
     first, last = (network(f"{prefix}-{word}") for word in "az")
-    container = (run if running else create)(network_mode=first.name)
+    container = run(network_mode=first.name)
     connect_with_priority(api, container, last, 100)
-    if not running:
-        container.start()
     gateway, _ = gateways_of(container, (first, last))
     expect_equal("the default route", gateway, default_gateway_of(host, container))
+    container.restart(timeout=0)
+    expect_equal("after a restart", gateway, default_gateway_of(host, container))
 
 
 @behaviour(
