@@ -92,6 +92,15 @@ PROBES = {
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv6-option": Probe("its daemon takes the option `ipv6`", _has_option("--ipv6")),
+    "bip-option": Probe("its daemon takes the option `bip`", _has_option("--bip")),
+    "fixed-cidr-option": Probe(
+        "its daemon takes the option `fixed-cidr`", _has_option("--fixed-cidr")
+    ),
+    "default-gateway-option": Probe(
+        "its daemon takes the option `default-gateway`", _has_option("--default-gateway")
+    ),
+    "mtu-option": Probe("its daemon takes the option `mtu`", _has_option("--mtu")),
+    "ip-masq-option": Probe("its daemon takes the option `ip-masq`", _has_option("--ip-masq")),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
     "macvlan": Probe(
         "it has the driver macvlan, and the kernel such links",

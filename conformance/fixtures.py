@@ -22,6 +22,7 @@ wire()            a link of the engine's machine for a network's `parent`: .pare
 outside()         a host beyond the engine's namespace: .container .address .engine_address
 metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
+refused_daemon(config) try to start a daemon that must refuse its options: the end of its log
 subnets           subnets that overlap nothing: .ipv4() .ipv6()
 new_name(role)    a name that nothing else has
 workbench         all of the above as one object
@@ -35,7 +36,8 @@ from typing import Any
 import docker
 import pytest
 
-from conformance.engines.base import Engine
+from conformance.assertions import violated
+from conformance.engines.base import Engine, EngineRefused
 from conformance.leaks import LeakFound, check_nothing_left, take_snapshot
 from conformance.observe.dns import DnsClient, DnsServer, Handler, failing
 from conformance.observe.events import EventCollector
@@ -284,3 +286,22 @@ def own_daemon(
     for number, engine in enumerate(lent, 1):
         row.keep_own_daemon(f"own-daemon-{number}", engine)
         pool.take_back(engine)
+
+
+@pytest.fixture
+def refused_daemon(
+    own_daemon: Callable[..., Workbench],
+) -> Callable[[dict[str, Any]], str]:
+    """Start a daemon with options that it must refuse: `refused_daemon({"bip": "1.2.3"})`.
+
+    Gives the end of its log.
+    """
+
+    def refuse(config: dict[str, Any]) -> str:
+        try:
+            own_daemon(config)
+        except EngineRefused as refusal:
+            return str(refusal)
+        return violated("the daemon's start", expected="refused", actual=f"started: {config}")
+
+    return refuse

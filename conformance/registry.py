@@ -34,6 +34,7 @@ FIXTURE_NEEDS = {
     "wire": "host-view",
     "metrics": "metrics",
     "own_daemon": "own-daemon",
+    "refused_daemon": "own-daemon",
 }
 
 

@@ -30,6 +30,8 @@ SOCKET_PATH_BYTES_MAX = 107
 """The longest address of a unix socket: sun_path less the terminating zero."""
 MTU_BYTES_MIN, MTU_BYTES_MAX = 68, 65535
 """What the kernel takes for a bridge."""
+MTU_BYTES_DEFAULT = 1500
+"""What `--mtu 0` means, too, as in dockerd."""
 _IPV4_BITS, _IPV6_BITS = 32, 128
 _DOMAIN = re.compile(r"\.|(?=.*[a-zA-Z])[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)*\.?")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
@@ -44,7 +46,12 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     _add_daemon_flags(parser)
     _add_network_flags(parser.add_argument_group("network"))
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.bridge and options.bip:
+        parser.error(
+            "You specified -b & --bip, mutually exclusive options. Please specify only one"
+        )
+    return options
 
 
 def _add_daemon_flags(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +81,8 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="bridge for the default network; 'none' runs without a default network")
     add("--bip", default="", metavar="CIDR", type=_ipv4_cidr,
         help="the default bridge's own address")
+    add("--default-gateway", default="", metavar="ADDRESS", type=_ipv4_address,
+        help="gateway of the default network's containers, instead of the bridge")
     add("--fixed-cidr", default="", metavar="CIDR", type=_ipv4_cidr,
         help="the default bridge gives out addresses of this part of its subnet")
     add("--ipv6", nargs="?", default="false", const="true", choices=("true", "false"),
@@ -84,8 +93,10 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="IPv6 gateway of the default network's containers, instead of the bridge")
     add("--mtu", type=_mtu, default=1500, metavar="BYTES",
         help="MTU of the default bridge (default: %(default)s)")
-    add("--icc", default="true", choices=("true", "false"),
+    add("--icc", nargs="?", default="true", const="true", choices=("true", "false"),
         help="let containers on the default bridge talk to each other (default: %(default)s)")
+    add("--ip-masq", nargs="?", default="true", const="true", choices=("true", "false"),
+        help="hosts outside see the host's address, not the containers' (default: %(default)s)")
     add("--dns", action="append", default=[], metavar="ADDRESS", type=_address,
         help="name server for containers, instead of the host's; may be repeated")
     add("--dns-search", action="append", default=[], metavar="DOMAIN", type=_domain,
@@ -185,7 +196,15 @@ def _address(text: str) -> str:
     return text
 
 
+def _ipv4_address(text: str) -> str:
+    if text and not _is_ip(text, socket.AF_INET):
+        raise _refuse(f"invalid IP address: {text}")
+    return text
+
+
 def _mtu(text: str) -> int:
+    if text == "0":
+        return MTU_BYTES_DEFAULT
     if not _is_number(text, MTU_BYTES_MIN, MTU_BYTES_MAX):
         raise _refuse(f"{text} is not a number from {MTU_BYTES_MIN} to {MTU_BYTES_MAX}")
     return int(text)

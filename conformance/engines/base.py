@@ -15,6 +15,10 @@ class EngineError(Exception):
     """An engine could not be started, stopped or reached: an error of the run, not of a row."""
 
 
+class EngineRefused(EngineError):
+    """An engine ended while it started; the message has the end of its log."""
+
+
 class EngineUnavailable(EngineError):
     """This machine cannot have the engine at all; the message says what to do about it."""
 

@@ -20,7 +20,13 @@ import docker
 import docker.errors
 import requests
 
-from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.base import (
+    EngineError,
+    EngineRefused,
+    EngineUnavailable,
+    EngineVersion,
+    Inside,
+)
 from conformance.engines.machine import entering, environment_of, make_machine
 from conformance.engines.processes import (
     NETNS_DIR,
@@ -164,7 +170,7 @@ class ManagedEngine:
             tail = self.log_tail()
             self.stop()
             text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
-            raise EngineError(text) from None
+            raise type(exc)(text) from None
 
     def _adopt(self) -> bool:
         """Use a daemon that an earlier run with `--keep` left running."""
@@ -216,7 +222,7 @@ class ManagedEngine:
         except WaitedTooLong as exc:
             raise EngineError(str(exc)) from exc
         if self._has_exited():
-            raise EngineError(f"{self.name} exited while it started")
+            raise EngineRefused(f"{self.name} exited while it started")
 
     def _record(self) -> None:
         """Write down what `clean` and a later `--keep` need to know."""

@@ -21,6 +21,7 @@ class DaemonConfig:
     bridge: str = ""
     """`none` runs without a default bridge (moby: DisableBridge)."""
     bip: str = ""
+    default_gateway: str = ""
     fixed_cidr: str = ""
     ipv6: bool = False
     fixed_cidr_v6: str = ""

@@ -153,6 +153,7 @@ class Daemon:
                 netns_directory=config.exec("netns"),
                 bridge=config.bridge,
                 bip=config.bip,
+                default_gateway=config.default_gateway,
                 fixed_cidr=config.fixed_cidr,
                 ipv6=config.ipv6,
                 fixed_cidr_v6=config.fixed_cidr_v6,

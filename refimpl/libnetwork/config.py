@@ -15,6 +15,8 @@ class ControllerConfig:
     """`--bridge`: "" makes the default bridge, "none" leaves it out, else the bridge to use."""
     bip: str = ""
     """`--bip`: the default bridge's own address with its prefix."""
+    default_gateway: str = ""
+    """`--default-gateway`: where the default network's route leads; "" is the bridge."""
     fixed_cidr: str = ""
     """`--fixed-cidr`: the range of the default bridge's dynamic addresses."""
     ipv6: bool = False

@@ -13,7 +13,11 @@ from refimpl.errors import EngineError
 from refimpl.kernel.base import Kernel, Link
 from refimpl.libnetwork.config import ControllerConfig
 from refimpl.libnetwork.drivers import bridge_options
-from refimpl.libnetwork.drivers.base import DEFAULT_GATEWAY_IPV6, DriverState
+from refimpl.libnetwork.drivers.base import (
+    DEFAULT_GATEWAY_IPV4,
+    DEFAULT_GATEWAY_IPV6,
+    DriverState,
+)
 from refimpl.libnetwork.ipam import PoolAllocator
 from refimpl.libnetwork.ledger import Ledger
 from refimpl.libnetwork.rows import EndpointRow, NetworkRow, read_all, read_endpoint
@@ -120,7 +124,7 @@ class DefaultNetworks:
         settings = self._settings
         if settings.bridge and name not in links:
             raise EngineError(
-                f"bridge device with non default bridge name {name} must be created manually"
+                f"bridge device with non default name {name} must be created manually"
             )
         existing = _address_of(links.get(name))
         if settings.bip:
@@ -130,7 +134,13 @@ class DefaultNetworks:
             subnet, gateway = str(existing.network), str(existing.ip)
         else:
             subnet, gateway = str(self._allocator.first_default()), ""
-        pool = IPAMPool(subnet=subnet, gateway=gateway, ip_range=settings.fixed_cidr)
+        router = settings.default_gateway
+        pool = IPAMPool(
+            subnet=subnet,
+            gateway=gateway,
+            ip_range=settings.fixed_cidr,
+            aux_addresses={DEFAULT_GATEWAY_IPV4: router} if router else {},
+        )
         ipv6 = _ipv6_pools(settings, links.get(name))
         options = NetworkOptions(
             driver="bridge",

@@ -28,6 +28,8 @@ from refimpl.flags import metrics_address, naming, parse_arguments, socket_path
         ("--fixed-cidr-v6", "fd00::/129", "invalid CIDR address: fd00::/129"),
         ("--default-gateway-v6", "10.0.0.1", "10.0.0.1 is not an ipv6 address"),
         ("--ipv6", "maybe", "invalid choice"),
+        ("--default-gateway", "hello", "invalid IP address: hello"),
+        ("--default-gateway", "fd00::1", "invalid IP address: fd00::1"),
         ("--mtu", "x", "x is not a number from 68 to 65535"),
         ("--mtu", "67", "67 is not a number from 68 to 65535"),
         ("--mtu", "9" * 30, f"{'9' * 30} is not a number from 68 to 65535"),
@@ -45,6 +47,7 @@ from refimpl.flags import metrics_address, naming, parse_arguments, socket_path
         ("--exec-root", "", "a path is needed"),
         ("--runtime", "", "a path is needed"),
         ("--icc", "maybe", "invalid choice"),
+        ("--ip-masq", "maybe", "invalid choice"),
         ("--log-level", "loud", "invalid choice"),
     ],
 )
@@ -62,12 +65,14 @@ def test_values_are_taken():
         [
             "--dns=1.1.1.1", "--dns=fd00::1", "--dns-search=.", "--dns-search=a_b.Example-1.",
             "--dns-opt=ndots:0", "--bip=10.0.0.1/24", "--fixed-cidr=", "--mtu=65535",
-            "--bridge=none", "--metrics-addr=[::1]:0", "--host=/run/x.sock",
+            "--default-gateway=10.0.0.9", "--ip-masq=false",
+            "--metrics-addr=[::1]:0", "--host=/run/x.sock",
         ]
     )  # fmt: skip
     assert options.dns == ["1.1.1.1", "fd00::1"]
     assert options.dns_search == [".", "a_b.Example-1."]
     assert (options.mtu, options.bip, options.fixed_cidr) == (65535, "10.0.0.1/24", "")
+    assert (options.default_gateway, options.ip_masq) == ("10.0.0.9", "false")
     assert metrics_address(options.metrics_addr) == ("::1", 0)
     assert str(socket_path(options.host)) == "/run/x.sock"
 
@@ -78,6 +83,18 @@ def test_ipv6_is_a_switch():
         assert parse_arguments(words).ipv6 == "true"
     options = parse_arguments(["--fixed-cidr-v6=fd00::/64", "--default-gateway-v6=fd00::7"])
     assert (options.fixed_cidr_v6, options.default_gateway_v6) == ("fd00::/64", "fd00::7")
+
+
+def test_mtu_of_nothing_is_the_usual_one():
+    assert parse_arguments(["--mtu=0"]).mtu == 1500
+
+
+@pytest.mark.parametrize("bridge", ["br9", "none"])
+def test_bridge_and_its_address_exclude_each_other(capsys, bridge):
+    with pytest.raises(SystemExit) as end:
+        parse_arguments([f"--bridge={bridge}", "--bip=10.0.0.1/24"])
+    assert end.value.code == 2
+    assert "You specified -b & --bip, mutually exclusive options" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from ipaddress import ip_interface
+from ipaddress import IPv4Interface, ip_interface
 
 import pytest
 
@@ -239,9 +239,7 @@ def test_bridge_none_leaves_it_out_and_removes_the_old_one(world):
 def test_a_bridge_of_the_users_own_must_be_there(world):
     with pytest.raises(EngineError) as raised:
         world.boot(bridge="br9")
-    assert str(raised.value) == (
-        "bridge device with non default bridge name br9 must be created manually"
-    )
+    assert str(raised.value) == ("bridge device with non default name br9 must be created manually")
 
 
 def test_bip_and_fixed_cidr_shape_the_default_bridge(world):
@@ -249,6 +247,23 @@ def test_bip_and_fixed_cidr_shape_the_default_bridge(world):
     sandbox = start(controller, "web", "bridge")
     info = sandbox.endpoints()[0].info
     assert (str(info.ipv4), str(info.gateway4)) == ("10.4.5.0/16", "10.4.0.1")
+
+
+def test_default_gateway_is_where_the_default_route_leads(world):
+    for run in ("one", "two"):
+        controller = world.boot(bip="10.4.0.1/16", default_gateway="10.4.0.9")
+        sandbox = start(controller, run, "bridge")
+        network = controller.network_by_name("bridge")
+        assert network.gateway_address() == "10.4.0.1"
+        assert str(sandbox.endpoints()[0].info.gateway4) == "10.4.0.9"
+        assert world.kernel.bridges["docker0"].addresses == (IPv4Interface("10.4.0.1/16"),)
+
+
+def test_a_users_network_keeps_its_auxiliary_gateway_over_a_restart(world):
+    pool = IPAMPool(subnet="10.1.0.0/24", aux_addresses={"DefaultGatewayIPv4": "10.1.0.9"})
+    world.boot().new_network("n", NetworkOptions(driver="bridge", ipam=(pool,)))
+    sandbox = start(world.boot(), "web", "n")
+    assert str(sandbox.endpoints()[0].info.gateway4) == "10.1.0.9"
 
 
 def test_a_network_that_cannot_be_restored_is_named_and_the_others_come_back(world, caplog):

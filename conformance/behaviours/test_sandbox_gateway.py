@@ -1,0 +1,67 @@
+"""Which network a container's default route goes over, where the endpoints have a say in it."""
+
+import pytest
+
+from conformance.assertions import expect_equal
+from conformance.registry import behaviour
+
+
+def connect_with_priority(api, container, net, priority):
+    """Connect a container with a GwPriority, which the SDK does not know."""
+    body = {"Container": container.id, "EndpointConfig": {"GwPriority": priority}}
+    answer = api("POST", f"/networks/{net.id}/connect", body)
+    expect_equal("the status of the connect", 200, answer.status)
+
+
+def gateways_of(container, nets):
+    container.reload()
+    endpoints = container.attrs["NetworkSettings"]["Networks"]
+    return [endpoints[net.name]["Gateway"] for net in nets]
+
+
+def default_gateway_of(host, container):
+    container.reload()
+    return host.netns_of(container.attrs["State"]["Pid"]).default_gateway()
+
+
+@behaviour(
+    "sandbox.gateway.priority-ignored",
+    "The GwPriority of an endpoint MUST be ignored: the default route goes over the network whose "
+    "name sorts first.",
+    source="moby v17.03: an unknown field; decides since v28.0 with API 1.48",
+    docker="<28.0",
+    tier="quirk",
+)
+def test_priority_is_ignored(run, network, new_name, api, host):
+    prefix = new_name("priority")
+    first, last = (network(f"{prefix}-{word}") for word in "az")
+    container = run(network_mode=first.name)
+    connect_with_priority(api, container, last, 100)
+    gateway, _ = gateways_of(container, (first, last))
+    expect_equal("the default route", gateway, default_gateway_of(host, container))
+    container.restart(timeout=0)
+    expect_equal("after a restart", gateway, default_gateway_of(host, container))
+
+
+@behaviour(
+    "sandbox.gateway.priority-decides",
+    "The default route MUST go over the network whose endpoint has the highest GwPriority, "
+    "whatever their names, and move when that network is left.",
+    source="moby v28.0, API 1.48; before: sandbox.gateway.priority-ignored",
+    docker=">=28.0",
+    api=">=1.48",
+)
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_priority_decides(run, create, network, new_name, api, host, running):
+    prefix = new_name("priority")
+    first, last = (network(f"{prefix}-{word}") for word in "az")
+    container = (run if running else create)(network_mode=first.name)
+    connect_with_priority(api, container, last, 100)
+    if not running:
+        container.start()
+    low, high = gateways_of(container, (first, last))
+    expect_equal("the default route", high, default_gateway_of(host, container))
+    container.restart(timeout=0)
+    expect_equal("after a restart", high, default_gateway_of(host, container))
+    last.disconnect(container)
+    expect_equal("without that network", low, default_gateway_of(host, container))
