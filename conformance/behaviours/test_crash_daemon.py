@@ -22,6 +22,13 @@ from conformance.observe.remains import (
 from conformance.registry import behaviour
 
 
+# The second of waiting shows whether the engine has the patience for it.
+ENDS_WITH_7 = """
+trap 'sleep 1; echo the signal came >/word; exit 7' USR1
+while :; do sleep 3600 & wait $!; done
+"""
+
+
 def kill_and_resume(daemon):
     """Kill the daemon's own process, and start it again on what it left."""
     daemon.engine.kill()
@@ -54,15 +61,30 @@ def test_survivors_are_ended_by_the_next_daemon(own_daemon):
 
 
 @behaviour(
-    "crash.daemon.survivors-stopped",
-    "A container that outlived a killed engine MUST be ended by the next one with its stop signal, "
-    "and show its own exit code.",
-    source="moby daemon restore v17.06: SIGTERM or the stop signal, SIGKILL after a while",
+    "crash.daemon.survivors-signalled",
+    "A container that outlived a killed engine MUST be sent its stop signal by the next one, and "
+    "be given the time to end by itself.",
+    source="moby daemon restore: shutdownContainer v20.10",
 )
 def test_survivors_are_stopped_with_their_signal(own_daemon):
     daemon = own_daemon()
-    script = "trap 'exit 7' USR1; trap 'exit 8' TERM; while :; do sleep 3600 & wait $!; done"
-    container = daemon.run(["sh", "-c", script], stop_signal="SIGUSR1")
+    container = daemon.run(["sh", "-c", ENDS_WITH_7], stop_signal="SIGUSR1")
+    kill_and_resume(daemon)
+    eventually("its status is exited", lambda: status_of(daemon, container) == "exited")
+    again = started_again(daemon, container)
+    word = daemon.exec_in(again, "cat", "/word").stdout
+    expect_equal("the signal's last word", "the signal came\n", word)
+
+
+@behaviour(
+    "crash.daemon.survivors-exit-code",
+    "A container that outlived a killed engine and was ended by the next one with its stop signal "
+    "MUST show its own exit code.",
+    source="moby daemon restore: shutdownContainer v20.10",
+)
+def test_survivors_have_their_own_exit_code(own_daemon):
+    daemon = own_daemon()
+    container = daemon.run(["sh", "-c", ENDS_WITH_7], stop_signal="SIGUSR1")
     kill_and_resume(daemon)
     eventually("its status is exited", lambda: status_of(daemon, container) == "exited")
     expect_equal("the exit code", 7, daemon.inspect(container)["State"]["ExitCode"])
