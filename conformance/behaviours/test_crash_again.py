@@ -75,6 +75,29 @@ def test_container_that_always_restarts_gets_a_new_sandbox(own_daemon):
 
 
 @behaviour(
+    "crash.policies",
+    "After the daemon was killed those containers MUST run again that ran with the policies "
+    "`always` and `unless-stopped`, and no other one.",
+    source="Docker documentation, start containers automatically; moby restore, ShouldRestart",
+)
+def test_policies_hold_after_a_crash(own_daemon):
+    daemon = own_daemon()
+    policies = ("always", "unless-stopped", "no")
+    ran = {name: daemon.run(restart_policy={"Name": name}) for name in policies}
+    stopped = daemon.run(restart_policy={"Name": "unless-stopped"})
+    stopped.stop(timeout=0)
+    daemon.engine.kill()
+    daemon.engine.resume()
+    back = {ran["always"].id, ran["unless-stopped"].id}
+
+    def running():
+        return {container.id for container in daemon.client.containers.list()}
+
+    eventually("those run again", lambda: back <= running(), timeout_s=30)
+    expect_equal("the others that run", set(), running() - back)
+
+
+@behaviour(
     "crash.static-address.kept",
     "A container that asked for an address MUST have it again when it is started after a crash.",
     source="moby EndpointIPAMConfig v17.06",

@@ -12,7 +12,7 @@ from conformance.assertions import (
     expect_not_in,
     expect_refused,
 )
-from conformance.observe.remains import found_again, members_of, started_again
+from conformance.observe.remains import members_of, started_again
 from conformance.registry import behaviour
 
 KEPT = ("Id", "Created", "Driver", "Internal", "Labels", "Options")
@@ -59,23 +59,24 @@ def test_networks_are_kept_over_a_crash(own_daemon):
 
 @behaviour(
     "crash.networks.removable",
-    "A user network whose containers were hit by a crash MUST be removable, and these containers "
-    "MUST be startable on another one.",
+    "A user network whose containers were hit by a crash MUST be removable; they MUST be refused "
+    "then until they are disconnected from it by force, and start on their other networks.",
     source="libnetwork cleanupLocalEndpoints v17.06; users: moby#20398",
 )
 def test_network_is_removed_after_a_crash(own_daemon):
     daemon = own_daemon()
     net, other = daemon.network(), daemon.network()
-    container = daemon.run(network_mode=net.name)
+    container = daemon.create(network_mode=other.name)
+    net.connect(container)
+    container.start()
     daemon.engine.kill_everything()
     daemon.engine.resume()
     daemon.client.networks.get(net.id).remove()
     expect_refused(lambda: started_again(daemon, container))
-    again = found_again(daemon, container)
-    daemon.client.api.disconnect_container_from_network(again.id, net.name, force=True)
-    daemon.client.networks.get(other.id).connect(again)
-    again.start()
-    expect_equal("the other network's members", [again.name], members_of(daemon, other.name))
+    expect_equal("the other network's members", [], members_of(daemon, other.name))
+    daemon.client.api.disconnect_container_from_network(container.id, net.name, force=True)
+    started_again(daemon, container)
+    expect_equal("its members now", [container.name], members_of(daemon, other.name))
 
 
 @behaviour(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from refimpl.kernel.files import LinuxFiles
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.model.wire_container import Config, HostConfig
+from refimpl.oci.base import Ending
 from tests.unit.refimpl.fake_kernel import FakeKernel
 
 
@@ -40,8 +41,9 @@ class NoRuntime:
     def list(self) -> Sequence[str]:
         return ()
 
-    def end(self, container_id: str) -> None:
+    def end(self, endings: Mapping[str, Ending], is_hurried: Callable[[], bool]) -> dict[str, int]:
         """There is nothing to end."""
+        return {}
 
     def delete(self, container_id: str) -> None:
         """There is nothing to delete."""
