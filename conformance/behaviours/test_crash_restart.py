@@ -133,15 +133,16 @@ def test_bridge_has_a_new_id_after_each_start(own_daemon):
 
 
 @behaviour(
-    "restart.engine.bridge-found",
-    "A container on `bridge` MUST start after a restart of the engine, and be connected to it.",
+    "restart.engine.default-network-found",
+    "A container on the default network MUST start after a restart of the engine, and be connected "
+    "to what that network is now.",
     source="moby daemon updateContainerNetworkSettings v17.06: by name",
 )
-def test_container_finds_bridge_after_a_restart(own_daemon):
+def test_container_finds_the_default_network_after_a_restart(own_daemon):
     daemon = own_daemon()
-    container = daemon.run(network_mode="bridge")
+    container = daemon.run()
     daemon.engine.restart()
     started_again(daemon, container)
-    settings = endpoint_on(daemon, container, "bridge")
-    expect_equal("the network's id", ids_of(daemon, ["bridge"])["bridge"], settings["NetworkID"])
-    expect_equal("the members", [container.name], members_of(daemon, "bridge"))
+    [(name, settings)] = daemon.inspect(container)["NetworkSettings"]["Networks"].items()
+    expect_equal("the network's id", ids_of(daemon, [name])[name], settings["NetworkID"])
+    expect_equal("the members", [container.name], members_of(daemon, name))
