@@ -12,7 +12,8 @@ from conformance.assertions import (
     expect_not_in,
     expect_refused,
 )
-from conformance.observe.remains import members_of, started_again
+from conformance.observe.poll import eventually
+from conformance.observe.remains import members_of, started_again, veths_of
 from conformance.registry import behaviour
 
 KEPT = ("Id", "Created", "Driver", "Internal", "Labels", "Options")
@@ -107,10 +108,10 @@ def test_networks_are_whole_after_a_crash_in_their_creation(own_daemon):
 
 @behaviour(
     "crash.container-lost",
-    "An endpoint whose container was lost in a crash MUST be removed when the engine starts: its "
-    "network has no member, and a new container can have its name and its address.",
+    "An endpoint whose container was lost in a crash MUST be removed when the engine starts: no "
+    "member and no link of it is left, and a new container can have its name and its address.",
     source="libnetwork cleanupLocalEndpoints v17.06; users: moby#31389, libnetwork#1108",
-    needs=("container-folder",),
+    needs=("container-folder", "host-view"),
 )
 def test_endpoint_of_a_lost_container_is_removed(own_daemon):
     daemon = own_daemon()
@@ -122,6 +123,7 @@ def test_endpoint_of_a_lost_container_is_removed(own_daemon):
     shutil.rmtree(inside.data_root / "containers" / lost.id)
     daemon.engine.resume()
     expect_equal("the members of the network", [], members_of(daemon, net.name))
+    eventually("no veth is left", lambda: not veths_of(daemon))
     heir = daemon.create(name=lost.name)
     daemon.client.networks.get(net.id).connect(heir, ipv4_address=address)
     heir.start()
@@ -163,3 +165,22 @@ def test_start_on_a_lost_network_is_not_found(own_daemon):
     lose_networks(daemon)
     text = expect_api_error(lambda: started_again(daemon, container), 404, "network ")
     expect_in("the message", "not found", text)
+
+
+@behaviour(
+    "crash.leftover.disconnected",
+    "An endpoint that outlives its container MUST be freed by a forced disconnect under its name, "
+    "so that its network can be removed; where none outlives it, the network can be removed at "
+    "once.",
+    source="moby daemon ForceEndpointDelete v17.06",
+    docker="<28.0",
+)
+def test_leftover_endpoint_is_disconnected_by_its_name(run, network, inspect_network):
+    net = network()
+    container = run(network_disabled=True)
+    net.connect(container)
+    container.remove(force=True)
+    for member in inspect_network(net)["Containers"].values():
+        net.disconnect(member["Name"], force=True)
+    expect_equal("its members", {}, inspect_network(net)["Containers"])
+    net.remove()
