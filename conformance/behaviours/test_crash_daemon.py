@@ -16,8 +16,8 @@ from conformance.observe.remains import (
     found_again,
     members_of,
     started_again,
-    status_of,
     veths_of,
+    wait_for_status,
 )
 from conformance.registry import behaviour
 
@@ -56,7 +56,7 @@ def test_survivors_are_ended_by_the_next_daemon(own_daemon):
     daemon.engine.resume()
     eventually("their processes are gone", lambda: not any(path.exists() for path in namespaces))
     for one in containers:
-        eventually("its status is exited", lambda one=one: status_of(daemon, one) == "exited")
+        wait_for_status(daemon, one, "exited")
 
 
 @behaviour(
@@ -69,7 +69,7 @@ def test_survivors_are_stopped_with_their_signal(own_daemon):
     daemon = own_daemon()
     container = daemon.run(["sh", "-c", ENDS_WITH_7], stop_signal="SIGUSR1")
     kill_and_resume(daemon)
-    eventually("its status is exited", lambda: status_of(daemon, container) == "exited")
+    wait_for_status(daemon, container, "exited")
     again = started_again(daemon, container)
     word = daemon.exec_in(again, "cat", "/word").stdout
     expect_equal("the signal's last word", "the signal came\n", word)
@@ -85,7 +85,7 @@ def test_survivors_have_their_own_exit_code(own_daemon):
     daemon = own_daemon()
     container = daemon.run(["sh", "-c", ENDS_WITH_7], stop_signal="SIGUSR1")
     kill_and_resume(daemon)
-    eventually("its status is exited", lambda: status_of(daemon, container) == "exited")
+    wait_for_status(daemon, container, "exited")
     expect_equal("the exit code", 7, daemon.inspect(container)["State"]["ExitCode"])
 
 
@@ -125,7 +125,7 @@ def test_survivors_start_again(own_daemon):
     before = {mode: daemon.run(network_mode=mode) for mode in modes}
     kill_and_resume(daemon)
     for mode, old in before.items():
-        eventually(f"{mode} has ended", lambda old=old: status_of(daemon, old) == "exited")
+        wait_for_status(daemon, old, "exited")
         again = started_again(daemon, old)
         expect_fields(mode, {"Running": True, "Error": ""}, again.attrs["State"])
         was, now = (one.attrs["NetworkSettings"] for one in (old, again))

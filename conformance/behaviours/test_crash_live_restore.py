@@ -14,6 +14,7 @@ from conformance.observe.remains import (
     started_again,
     status_of,
     veths_of,
+    wait_for_status,
 )
 from conformance.registry import behaviour
 
@@ -142,7 +143,7 @@ def test_container_that_ended_meanwhile_starts_again(own_daemon):
     os.kill(pid, signal.SIGKILL)
     eventually("its process is gone", lambda: not Path(f"/proc/{pid}/ns/net").exists())
     daemon.engine.resume()
-    eventually("its status is exited", lambda: status_of(daemon, container) == "exited")
+    wait_for_status(daemon, container, "exited")
     expect_equal("the members", [other.name], members_of(daemon, net.name))
     eventually("its veth is gone", lambda: len(veths_of(daemon)) == 1)
     started_again(daemon, container)

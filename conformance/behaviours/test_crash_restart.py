@@ -6,8 +6,8 @@ from conformance.observe.remains import (
     endpoint_on,
     members_of,
     started_again,
-    status_of,
     veths_of,
+    wait_for_status,
 )
 from conformance.registry import behaviour
 
@@ -71,9 +71,7 @@ def test_static_address_is_back_after_a_restart(own_daemon):
     net.connect(container, ipv4_address=address)
     container.start()
     daemon.engine.restart()
-    eventually(
-        "it runs again", lambda: status_of(daemon, container) == "running", timeout_s=SETTLE_S
-    )
+    wait_for_status(daemon, container, "running", timeout_s=SETTLE_S)
     expect_equal("the address", address, endpoint_on(daemon, container, net.name)["IPAddress"])
 
 

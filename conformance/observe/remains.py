@@ -4,6 +4,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from conformance.observe.poll import eventually
 from conformance.workbench import Workbench
 
 
@@ -29,6 +30,14 @@ def started_again(daemon: Workbench, container: Container) -> Container:
 def status_of(daemon: Workbench, container: Container) -> str:
     """Give a container's status as it is now."""
     return str(daemon.inspect(container)["State"]["Status"])
+
+
+def wait_for_status(
+    daemon: Workbench, container: Container, status: str, *, timeout_s: float = 10
+) -> None:
+    """Wait until a container has a status; the row FAILs if it does not get it."""
+    what = f"the status of {container.name} is {status}"
+    eventually(what, lambda: status_of(daemon, container) == status, timeout_s=timeout_s)
 
 
 def endpoint_on(daemon: Workbench, container: Container, network: str) -> dict[str, Any]:
