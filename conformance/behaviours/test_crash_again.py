@@ -74,19 +74,13 @@ def test_container_that_always_restarts_gets_a_new_sandbox(own_daemon):
         expect_equal(f"the members of {name}", [old.name], members_of(daemon, name))
 
 
-@behaviour(
-    "crash.policies",
-    "After the daemon was killed those containers MUST run again that ran with the policies "
-    "`always` and `unless-stopped`, and no other one.",
-    source="Docker documentation, start containers automatically; moby restore, ShouldRestart",
-)
-def test_policies_hold_after_a_crash(own_daemon):
-    daemon = own_daemon()
+def check_policies(daemon, go_away):
+    """Let the engine go away and come back; check which of its containers run then."""
     policies = ("always", "unless-stopped", "no")
     ran = {name: daemon.run(restart_policy={"Name": name}) for name in policies}
     stopped = daemon.run(restart_policy={"Name": "unless-stopped"})
     stopped.stop(timeout=0)
-    daemon.engine.kill()
+    go_away()
     daemon.engine.resume()
     back = {ran["always"].id, ran["unless-stopped"].id}
 
@@ -95,6 +89,28 @@ def test_policies_hold_after_a_crash(own_daemon):
 
     eventually("those run again", lambda: back <= running(), timeout_s=30)
     expect_equal("the others that run", set(), running() - back)
+
+
+@behaviour(
+    "crash.policies.daemon-killed",
+    "After the daemon alone was killed those containers MUST run again that ran with the policies "
+    "`always` and `unless-stopped`, and no other one.",
+    source="Docker documentation, start containers automatically; moby restore, ShouldRestart",
+)
+def test_policies_hold_when_the_daemon_was_killed(own_daemon):
+    daemon = own_daemon()
+    check_policies(daemon, daemon.engine.kill)
+
+
+@behaviour(
+    "crash.policies.all-killed",
+    "After the engine was killed with all its containers those MUST run again that ran with the "
+    "policies `always` and `unless-stopped`, and no other one.",
+    source="Docker documentation, start containers automatically; moby restore, ShouldRestart",
+)
+def test_policies_hold_when_all_was_killed(own_daemon):
+    daemon = own_daemon()
+    check_policies(daemon, daemon.engine.kill_everything)
 
 
 @behaviour(
