@@ -77,6 +77,17 @@ def _has_driver(driver: str) -> Callable[[Engine], bool]:
     return check
 
 
+def _has_network_files(engine: Engine) -> bool:
+    inside = engine.inside()
+    return _has_host_view(engine) and inside is not None and bool(inside.network_files())
+
+
+def _has_live_restore(engine: Engine) -> bool:
+    """Say whether it knows the option and shows it; a row that uses it sees whether it is on."""
+    knows = _has_option("--live-restore")(engine)
+    return knows and "LiveRestoreEnabled" in engine.client().info()
+
+
 def _has_option(option: str) -> Callable[[Engine], bool]:
     return lambda engine: _has_own_daemon(engine) and option in engine.help_text()
 
@@ -87,6 +98,13 @@ PROBES = {
     "metrics": Probe("it reports engine_daemon_network_actions_seconds", _has_metrics),
     "container-folder": Probe(
         "it keeps a container's files in <data-root>/containers/<id>", _has_container_folder
+    ),
+    "network-files": Probe(
+        "the files are known in which it keeps its networks", _has_network_files
+    ),
+    "live-restore": Probe(
+        "its daemon takes the option `live-restore`, and says at /info whether it is on",
+        _has_live_restore,
     ),
     "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),

@@ -53,6 +53,8 @@ class Inside:
         data_root: the daemon's --data-root, as the daemon sees it.
         exec_root: the daemon's --exec-root, as the daemon sees it.
         metrics_url: where the daemon serves its metrics, inside its network namespace; "" = not.
+        networks_kept: what below the data-root the engine keeps its networks in, as a pattern of
+            `Path.glob`; "" = nobody knows.
     """
 
     pid: int
@@ -61,6 +63,13 @@ class Inside:
     data_root: Path
     exec_root: Path
     metrics_url: str = ""
+    networks_kept: str = ""
+
+    def network_files(self) -> list[Path]:
+        """List the files and folders in which the engine keeps what it knows of its networks."""
+        folder = self.root / str(self.data_root).lstrip("/")
+        found = folder.glob(self.networks_kept) if self.networks_kept else ()
+        return [self.data_root / path.relative_to(folder) for path in found]
 
 
 class Engine(Protocol):

@@ -9,6 +9,8 @@ from conformance.engines.processes import is_alive
 class DockerdEngine(ManagedEngine):
     """The machine's dockerd with a configuration file of its own."""
 
+    networks_kept = "network/files/local-kv.db"
+
     def command_line(self) -> list[str]:
         """Write the configuration and give the command that reads it."""
         config = {

@@ -70,6 +70,8 @@ class ManagedEngine:
     hidden_mount = ""
     # Whether the exec-root lies in memory, as /run does on a real machine; benchmarks ask for it.
     exec_root_in_memory = False
+    # Where below the data-root it keeps its networks; see Inside.networks_kept.
+    networks_kept = ""
 
     def __init__(
         self,
@@ -385,6 +387,7 @@ class ManagedEngine:
             data_root=self.data_root,
             exec_root=self.exec_root,
             metrics_url=f"http://{METRICS_ADDRESS}/metrics",
+            networks_kept=self.networks_kept,
         )
 
 

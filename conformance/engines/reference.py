@@ -11,6 +11,8 @@ from conformance.engines.managed import METRICS_ADDRESS, RECORD, ManagedEngine
 class ReferenceEngine(ManagedEngine):
     """`python -m refimpl` with dockerd's own flag names."""
 
+    networks_kept = "netinit.db*"
+
     def command_line(self) -> list[str]:
         """Give the command; options are flags, since the reference reads no file."""
         flags = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -108,6 +108,14 @@ class Process:
     """It has been reaped: its number may be another's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process is ended: by a signal, and by SIGKILL after some seconds."""
+
+    number: int
+    patience_s: float
+
+
 class RuntimeFailure(OSError):
     """The OCI runtime refused; the text is the runtime's own message."""
 
@@ -157,10 +165,20 @@ class Runtime(Protocol):
     def delete(self, container_id: str) -> None:
         """Kill what is left of a container and forget it; no error when it is unknown."""
 
-    def end(self, container_id: str) -> None:
-        """Kill the first process of a container that an earlier daemon started, without a wait.
+    def end(
+        self, endings: Mapping[str, Ending], is_hurried: Callable[[], bool]
+    ) -> Mapping[str, int]:
+        """End the first processes of containers that an earlier daemon started, all at once.
 
-        No error when it has ended or is unknown; `delete` forgets the container.
+        No error when one has ended or is unknown; `delete` forgets the container. What had to be
+        killed may take a moment more.
+
+        Args:
+            endings: how each is ended, by the container's id.
+            is_hurried: tells whether to wait no longer.
+
+        Returns:
+            The exit codes of those that ended by themselves, where they can be known.
         """
 
     def list(self) -> Sequence[str]:

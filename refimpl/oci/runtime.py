@@ -22,7 +22,7 @@ import socket
 import struct
 import termios
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from refimpl.oci import cgroups, seccomp
 from refimpl.oci.base import (
     CGROUP_PARENT,
     ContainerSpec,
+    Ending,
     Process,
     ProcessSpec,
     ReadInside,
@@ -44,6 +45,7 @@ from refimpl.oci.base import (
 )
 from refimpl.oci.program import RuntimeProgram, has_ended, reap
 from refimpl.oci.spec import build_config, build_process
+from refimpl.oci.survivors import end_survivors
 from refimpl.oci.users import resolve
 
 log = logging.getLogger(__name__)
@@ -78,13 +80,6 @@ def find_runtime(root: str, read_inside: ReadInside, choice: str | None = None) 
         except RuntimeFailure as failure:
             reasons.append(f"{candidate}: {failure}")
     raise RuntimeFailure("no OCI runtime: " + "; ".join(reasons))
-
-
-_STATE_FILES = {
-    "state.json": ("init_process_pid", "init_process_start"),
-    "status": ("pid", "process-start-time"),
-}
-"""Where runc and crun keep a container's state, and how they call its first process in there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,28 +304,11 @@ class OciRuntime:
                 f"{self._timeouts.kill_s:g} s of SIGKILL"
             )
 
-    def end(self, container_id: str) -> None:
-        """Kill the first process of a container that an earlier daemon started, without a wait."""
-        process = self._first_process(container_id)
-        if process is None:
-            return
-        pid, started = process
-        with contextlib.suppress(OSError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                # the pid may be another process's by now
-                if _start_time(pid) == started:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            finally:
-                os.close(pidfd)
-
-    def _first_process(self, container_id: str) -> tuple[int, int] | None:
-        """Return pid and start time (clock ticks since boot) as runc or crun wrote them down."""
-        for name, keys in _STATE_FILES.items():
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                state = json.loads((self._root / container_id / name).read_bytes())
-                return int(state[keys[0]]), int(state[keys[1]])
-        return None
+    def end(
+        self, endings: Mapping[str, Ending], is_hurried: Callable[[], bool]
+    ) -> Mapping[str, int]:
+        """End the first processes of containers that an earlier daemon started."""
+        return end_survivors(self._root, endings, is_hurried)
 
     def list(self) -> Sequence[str]:
         """Return the ids that the runtime still knows, after a crash of the daemon."""
@@ -491,9 +469,3 @@ def _remove_bundle(bundle: Path) -> None:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def _start_time(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot (proc(5), stat, field 22)."""
-    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    return int(stat.rpartition(")")[2].split()[19])

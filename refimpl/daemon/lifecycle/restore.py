@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -28,22 +29,39 @@ from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.events.events import Events
 from refimpl.daemon.lifecycle.restart_manager import RestartManager
 from refimpl.daemon.lifecycle.root_filesystem import RootFilesystems
+from refimpl.daemon.lifecycle.stop import stop_signal
 from refimpl.daemon.network.links import Links
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.controller import Controller
-from refimpl.oci.base import Runtime
+from refimpl.oci.base import Ending, Runtime
 
 log = logging.getLogger(__name__)
 
 KILLED = 137
-"""The exit code of a container whose process outlived the daemon, and was ended at boot."""
+"""The exit code of a container whose process outlived the daemon, and had to be killed at boot."""
+PATIENCE_MAX_S = 30.0
+"""How long a boot waits for what outlived the last daemon to end, whatever its own timeout is; a
+half of what requests wait for the boot."""
 GONE = 255
 """The exit code of a container whose process was gone at boot: nobody has seen its own."""
 AT_ONCE = 8
 """Containers that are cleaned up, or started, side by side."""
 START_WAIT_S = 60.0
 """How long a start waits for the starts of the containers that it needs."""
+
+
+def _ending_of(container: Container) -> Ending:
+    """Return how a container is ended; one that is frozen hears no signal but SIGKILL."""
+    seconds = container.stop_timeout_s()
+    patience_s = PATIENCE_MAX_S if seconds < 0 else min(float(seconds), PATIENCE_MAX_S)
+    try:
+        number = stop_signal(container, signal.SIGTERM)
+    except EngineError:
+        number = signal.SIGKILL
+    if container.state.paused or not 0 < number < signal.NSIG:
+        number = signal.SIGKILL
+    return Ending(number, 0.0 if number == signal.SIGKILL else patience_s)
 
 
 def start_order(
@@ -92,6 +110,8 @@ class Restorer:
     remove_automatically: Callable[[Container], None]
     is_shutting_down: Callable[[], bool]
     _ended: list[Container] = field(default_factory=list, init=False)
+    _endings: dict[str, Ending] = field(default_factory=dict, init=False)
+    """How those are ended that outlived the last daemon, by their containers' ids."""
     _left_over: set[str] = field(default_factory=set, init=False)
     _orphans: list[Callable[[], None]] = field(default_factory=list, init=False)
     """Removals of what belongs to no container; found before the API can create a container."""
@@ -107,6 +127,8 @@ class Restorer:
         survivors = frozenset(self.runtime.list())
         for container in self.containers:
             guarded("load links", container, partial(self.links.load_links, container))
+            if container.id in survivors:
+                self._endings[container.id] = _ending_of(container)
             self._mark_ended(container, has_survived=container.id in survivors)
             container.listed = container.snapshot()
             self._left_over.add(container.id)
@@ -130,9 +152,7 @@ class Restorer:
         Raises:
             EngineError, OSError: the host does not allow it.
         """
-        for container_id in self.runtime.list():
-            with contextlib.suppress(OSError):
-                self.runtime.end(container_id)
+        self._end_survivors()
         for container in dict.fromkeys(self._ended):
             with container.lock:
                 self.checkpoints.try_checkpoint(container)
@@ -142,6 +162,21 @@ class Restorer:
         self._ended.clear()
         self.net_controller.sandbox_cleanup()
         self.net_controller.init_default_networks()
+
+    def _end_survivors(self) -> None:
+        """Stop what outlived the last daemon as a user would, and note how it ended.
+
+        Mirrors: moby daemon restore, shutdownContainer (v20.10).
+        """
+        for container_id in self.runtime.list():
+            # of no container that we know
+            self._endings.setdefault(container_id, Ending(signal.SIGKILL, 0.0))
+        codes = self.runtime.end(self._endings, self.is_shutting_down)
+        for container in self._ended:
+            if container.id in codes and not container.state.dead:
+                container.state.set_stopped(codes[container.id], self.clock())
+                container.listed = container.snapshot()
+        self._endings.clear()
 
     def clean_up(self, container: Container) -> None:
         """Remove what the last daemon's run of a container left, once; a start does so first."""

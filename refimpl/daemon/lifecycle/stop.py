@@ -104,7 +104,7 @@ class Stopper:
             state = container.state
             if not state.running:
                 raise not_running(container.id)
-            is_stop = number == signal.SIGKILL or number == _stop_signal(container, number)
+            is_stop = number == signal.SIGKILL or number == stop_signal(container, number)
             if not self.is_shutting_down():
                 container.has_been_manually_stopped = True
                 self.checkpoints.try_checkpoint(container)
@@ -157,7 +157,7 @@ class Stopper:
         """
         seconds = container.stop_timeout_s() if timeout_s is None else timeout_s
         try:
-            number = _stop_signal(container, signal.SIGTERM)
+            number = stop_signal(container, signal.SIGTERM)
             _refuse_unknown(number)
             end = self.kill_with_signal(container, number)
             wait_s = None if seconds < 0 else float(seconds)  # a negative one waits for ever
@@ -216,7 +216,7 @@ def _refuse_unknown(number: int) -> None:
         raise EngineError(f"The linux daemon does not support signal {number % 2**64}")
 
 
-def _stop_signal(container: Container, default: int) -> int:
+def stop_signal(container: Container, default: int) -> int:
     """Return the number of a container's own stop signal, or `default` if it has none.
 
     Raises:

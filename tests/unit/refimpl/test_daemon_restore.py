@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,18 @@ import pytest
 from refimpl.daemon.config import DaemonConfig
 from refimpl.daemon.containers.container import Container, NetworkSettings
 from refimpl.daemon.daemon import Daemon, Services
+from refimpl.daemon.lifecycle.restore import GONE, KILLED, PATIENCE_MAX_S
 from refimpl.errors import EngineError
 from refimpl.kernel.files import LinuxFiles
 from refimpl.libnetwork.controller import new_id, utc_now
 from refimpl.libnetwork.store import SQLiteStore
 from refimpl.model.wire_container import Config, HostConfig
+from refimpl.oci.base import Ending
 from tests.unit.refimpl.fake_kernel import FakeKernel
 
 
 class NoRuntime:
-    """A runtime that knows no container."""
+    """A runtime that knows no container, or some that outlived a daemon."""
 
     name = "none"
     version = "0"
@@ -37,11 +40,17 @@ class NoRuntime:
     def prepare(self) -> None:
         """There is nothing to prepare."""
 
-    def list(self) -> Sequence[str]:
-        return ()
+    def __init__(self, codes: Mapping[str, int | None] | None = None) -> None:
+        """Know the containers of these ids; they end with these codes, None must be killed."""
+        self.codes = codes or {}
+        self.endings: dict[str, Ending] = {}
 
-    def end(self, container_id: str) -> None:
-        """There is nothing to end."""
+    def list(self) -> Sequence[str]:
+        return tuple(self.codes)
+
+    def end(self, endings: Mapping[str, Ending], is_hurried: Callable[[], bool]) -> dict[str, int]:
+        self.endings.update(endings)
+        return {key: code for key, code in self.codes.items() if code is not None}
 
     def delete(self, container_id: str) -> None:
         """There is nothing to delete."""
@@ -67,6 +76,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kernel = FakeKernel()
+        self.runtime = NoRuntime()
         self.config = DaemonConfig(data_root=f"{folder}/data", exec_root=f"{folder}/exec")
 
     def daemon(self) -> Recording:
@@ -75,7 +85,7 @@ class Machine:
                 config=self.config,
                 kernel=self.kernel,
                 files=LinuxFiles(),
-                runtime=NoRuntime(),  # type: ignore[arg-type]  # a boot asks for no more
+                runtime=self.runtime,  # type: ignore[arg-type]  # a boot asks for no more
                 open_store=lambda: SQLiteStore(":memory:"),
                 clock=utc_now,
                 new_id=new_id,
@@ -343,3 +353,38 @@ def test_the_layer_of_nobody_is_removed(machine):
     orphan.mkdir(parents=True)
     machine.boot()
     assert not orphan.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "state", "ending"),
+    [
+        ({}, {}, Ending(signal.SIGTERM, 10.0)),
+        ({"stop_signal": "SIGUSR1", "stop_timeout": 3}, {}, Ending(signal.SIGUSR1, 3.0)),
+        ({"stop_timeout": -1}, {}, Ending(signal.SIGTERM, PATIENCE_MAX_S)),
+        ({"stop_timeout": 9999}, {}, Ending(signal.SIGTERM, PATIENCE_MAX_S)),
+        ({"stop_signal": "SIGNONE"}, {}, Ending(signal.SIGKILL, 0.0)),
+        ({"stop_signal": "999"}, {}, Ending(signal.SIGKILL, 0.0)),
+        ({}, {"paused": True}, Ending(signal.SIGKILL, 0.0)),
+    ],
+)
+def test_what_outlived_the_daemon_gets_its_signal_and_its_time(
+    machine: Machine, config: dict[str, Any], state: dict[str, Any], ending: Ending
+) -> None:
+    one = machine.add("one", running=True, config=Config(**config), **state)
+    machine.runtime = NoRuntime({one.id: None})
+    machine.boot()
+    assert machine.runtime.endings == {one.id: ending}
+
+
+def test_the_exit_code_is_its_own_where_it_is_known(machine: Machine) -> None:
+    ids = {name: machine.add(name, running=True).id for name in ("one", "two", "gone")}
+    machine.runtime = NoRuntime({ids["one"]: 7, ids["two"]: None})
+    daemon = machine.boot()
+    codes = {name: daemon.containers.get_container(ids[name]).state.exit_code for name in ids}
+    assert codes == {"one": 7, "two": KILLED, "gone": GONE}
+
+
+def test_what_belongs_to_no_container_is_killed_at_once(machine: Machine) -> None:
+    machine.runtime = NoRuntime({"f" * 64: 0})
+    machine.boot()
+    assert machine.runtime.endings == {"f" * 64: Ending(signal.SIGKILL, 0.0)}
