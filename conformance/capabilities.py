@@ -63,6 +63,9 @@ PROBES = {
     ),
     "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
+    "address-pool-option": Probe(
+        "its daemon takes the option `default-address-pool`", _has_option("--default-address-pool")
+    ),
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
 }

@@ -30,7 +30,7 @@ SOCKET_PATH_BYTES_MAX = 107
 """The longest address of a unix socket: sun_path less the terminating zero."""
 MTU_BYTES_MIN, MTU_BYTES_MAX = 68, 65535
 """What the kernel takes for a bridge."""
-_IPV4_BITS = 32
+_IPV4_BITS, _IPV6_BITS = 32, 128
 _DOMAIN = re.compile(r"\.|(?=.*[a-zA-Z])[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)*\.?")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
@@ -76,6 +76,10 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="the default bridge's own address")
     add("--fixed-cidr", default="", metavar="CIDR", type=_ipv4_cidr,
         help="the default bridge gives out addresses of this part of its subnet")
+    add("--default-address-pool", action="append", default=[], metavar="base=CIDR,size=BITS",
+        type=_address_pool,
+        help="where networks get a subnet that name none, instead of Docker's own list; "
+        "may be repeated")
     add("--mtu", type=_mtu, default=1500, metavar="BYTES",
         help="MTU of the default bridge (default: %(default)s)")
     add("--icc", default="true", choices=("true", "false"),
@@ -158,6 +162,29 @@ def _ipv4_cidr(text: str) -> str:
     if text and not (_is_ip(address, socket.AF_INET) and _is_number(length, 0, _IPV4_BITS)):
         raise _refuse(f"invalid CIDR address: {text}")
     return text
+
+
+def _address_pool(text: str) -> tuple[str, int]:
+    """Read `base=CIDR,size=BITS`; the texts are those of dockerd's flag and of its start."""
+    values = {"base": "", "size": "0"}
+    for part in text.split(","):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise _refuse(f"invalid field '{part}' must be a key=value pair")
+        if key.lower() not in values:
+            raise _refuse(f"unexpected key '{key}' in '{part}'")
+        values[key.lower()] = value
+    base, size = values["base"], values["size"]
+    address, _, length = base.partition("/")
+    family = socket.AF_INET if _is_ip(address, socket.AF_INET) else socket.AF_INET6
+    bits = _IPV4_BITS if family == socket.AF_INET else _IPV6_BITS
+    if not (_is_ip(address, family) and _is_number(length, 0, bits)):
+        raise _refuse(f'invalid base pool "{base}": invalid CIDR address: {base}')
+    if re.fullmatch(r"[+-]?[0-9]{1,9}", size) is None:
+        raise _refuse(f'invalid size value: "{size}" (must be integer)')
+    if not max(int(length), 1) <= int(size) <= bits:
+        raise _refuse(f"invalid pools size: {int(size)}")
+    return base, int(size)
 
 
 def _address(text: str) -> str:

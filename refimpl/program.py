@@ -42,6 +42,7 @@ def configure(options: argparse.Namespace) -> DaemonConfig:
         bridge=options.bridge,
         bip=options.bip,
         fixed_cidr=options.fixed_cidr,
+        default_address_pools=tuple(options.default_address_pool),
         mtu_bytes=options.mtu,
         icc=options.icc == "true",
         dns=tuple(options.dns),

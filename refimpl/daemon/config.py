@@ -22,6 +22,8 @@ class DaemonConfig:
     """`none` runs without a default bridge (moby: DisableBridge)."""
     bip: str = ""
     fixed_cidr: str = ""
+    default_address_pools: tuple[tuple[str, int], ...] = ()
+    """(base, prefix length of its parts); empty is Docker's own list."""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True

@@ -154,6 +154,7 @@ class Daemon:
                 bridge=config.bridge,
                 bip=config.bip,
                 fixed_cidr=config.fixed_cidr,
+                default_address_pools=config.default_address_pools,
                 mtu_bytes=config.mtu_bytes,
                 icc=config.icc,
                 ip_masq=config.ip_masq,

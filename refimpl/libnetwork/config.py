@@ -17,6 +17,8 @@ class ControllerConfig:
     """`--bip`: the default bridge's own address with its prefix."""
     fixed_cidr: str = ""
     """`--fixed-cidr`: the range of the default bridge's dynamic addresses."""
+    default_address_pools: tuple[tuple[str, int], ...] = ()
+    """`--default-address-pool`: (base, prefix length of its parts); empty is Docker's own list."""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True

@@ -21,11 +21,11 @@ from refimpl.libnetwork.default_networks import DefaultNetworks
 from refimpl.libnetwork.drivers.base import Driver
 from refimpl.libnetwork.drivers.bridge import BridgeDriver
 from refimpl.libnetwork.drivers.single import SingleNetworkDriver
-from refimpl.libnetwork.ipam import PoolAllocator
+from refimpl.libnetwork.ipam import DEFAULT_ADDRESS_POOLS, PoolAllocator
 from refimpl.libnetwork.ledger import Ledger
 from refimpl.libnetwork.leftovers import Leftovers
 from refimpl.libnetwork.network import Network
-from refimpl.libnetwork.pools import allocate_pools, check_ipam, release_pools
+from refimpl.libnetwork.pools import allocate_pools, check_ipam, host_subnets, release_pools
 from refimpl.libnetwork.resolver import Resolver
 from refimpl.libnetwork.restore import NetworkRestorer
 from refimpl.libnetwork.rows import (
@@ -86,7 +86,10 @@ class Controller:
         self.new_id = new_id
         self.resolver = Resolver()
         self._ledger = Ledger(store)
-        self._allocator = PoolAllocator(kernel.host_subnets)
+        self._allocator = PoolAllocator(
+            lambda: host_subnets(kernel, files, config.host_resolv_conf_path),
+            config.default_address_pools or DEFAULT_ADDRESS_POOLS,
+        )
         drivers = (BridgeDriver(kernel), SingleNetworkDriver("host"), SingleNetworkDriver("null"))
         self._drivers: Mapping[str, Driver] = {driver.name: driver for driver in drivers}
         self._leftovers = Leftovers(kernel, files, self._ledger, config.netns_directory)
