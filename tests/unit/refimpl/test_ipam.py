@@ -169,6 +169,29 @@ def test_an_address_freed_beyond_the_range_is_not_handed_out():
         pool.request()
 
 
+class CountedSet(set[int]):
+    """A set that counts how often somebody asks whether it has something."""
+
+    asked = 0
+
+    def __contains__(self, one: object) -> bool:
+        self.asked += 1
+        return super().__contains__(one)
+
+
+def test_an_address_is_found_without_a_search_however_many_are_in_use():
+    pool = AddressPool(IPv4Network("10.0.0.0/8"))
+    taken = [pool.request() for _ in range(65_000)]
+    pool._taken = counted = CountedSet(pool._taken)
+    for freed in (taken[0], taken[32_000], taken[-1]):
+        pool.release(freed.ip)
+        assert pool.request() == freed
+    following = pool.request()
+    assert int(following.ip) == int(taken[-1].ip) + 1
+    pool.request(following.ip + 70_000)
+    assert counted.asked <= 12
+
+
 def test_an_ipv4_address_may_be_written_as_an_ipv6_one():
     """As Go's net.ParseIP reads it."""
     assert parse_ip("::ffff:10.0.0.7") == ip_address("10.0.0.7")
