@@ -18,6 +18,7 @@ import click
 import pytest
 from rich.console import Console
 
+from benchmarks.addresses import addresses
 from benchmarks.bars import make_bars
 from benchmarks.boot import boot
 from benchmarks.burst import burst
@@ -93,6 +94,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
+main.add_command(addresses)
 main.add_command(dns_command, name="dns")
 main.add_command(counts)
 main.add_command(gate)

@@ -108,6 +108,9 @@ PROBES = {
     ),
     "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
+    "address-pool-option": Probe(
+        "its daemon takes the option `default-address-pool`", _has_option("--default-address-pool")
+    ),
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv6-option": Probe("its daemon takes the option `ipv6`", _has_option("--ipv6")),
     "bip-option": Probe("its daemon takes the option `bip`", _has_option("--bip")),

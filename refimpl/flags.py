@@ -91,6 +91,10 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="the default bridge's IPv6 subnet; --ipv6 needs it")
     add("--default-gateway-v6", default="", metavar="ADDRESS", type=_ipv6_address,
         help="IPv6 gateway of the default network's containers, instead of the bridge")
+    add("--default-address-pool", action="append", default=[], metavar="base=CIDR,size=BITS",
+        type=_address_pool,
+        help="where networks get a subnet that name none, instead of Docker's own list; "
+        "may be repeated")
     add("--mtu", type=_mtu, default=1500, metavar="BYTES",
         help="MTU of the default bridge (default: %(default)s)")
     add("--icc", nargs="?", default="true", const="true", choices=("true", "false"),
@@ -188,6 +192,29 @@ def _ipv6_address(text: str) -> str:
     if text and not _is_ip(text, socket.AF_INET6):
         raise _refuse(f"{text} is not an ipv6 address")
     return text
+
+
+def _address_pool(text: str) -> tuple[str, int]:
+    """Read `base=CIDR,size=BITS`; the texts are those of dockerd's flag and of its start."""
+    values = {"base": "", "size": "0"}
+    for part in text.split(","):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise _refuse(f"invalid field '{part}' must be a key=value pair")
+        if key.lower() not in values:
+            raise _refuse(f"unexpected key '{key}' in '{part}'")
+        values[key.lower()] = value
+    base, size = values["base"], values["size"]
+    address, _, length = base.partition("/")
+    family = socket.AF_INET if _is_ip(address, socket.AF_INET) else socket.AF_INET6
+    bits = _IPV4_BITS if family == socket.AF_INET else _IPV6_BITS
+    if not (_is_ip(address, family) and _is_number(length, 0, bits)):
+        raise _refuse(f'invalid base pool "{base}": invalid CIDR address: {base}')
+    if re.fullmatch(r"[+-]?[0-9]{1,9}", size) is None:
+        raise _refuse(f'invalid size value: "{size}" (must be integer)')
+    if not max(int(length), 1) <= int(size) <= bits:
+        raise _refuse(f"invalid pools size: {int(size)}")
+    return base, int(size)
 
 
 def _address(text: str) -> str:

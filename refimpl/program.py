@@ -46,6 +46,7 @@ def configure(options: argparse.Namespace) -> DaemonConfig:
         ipv6=options.ipv6 == "true",
         fixed_cidr_v6=options.fixed_cidr_v6,
         default_gateway_v6=options.default_gateway_v6,
+        default_address_pools=tuple(options.default_address_pool),
         mtu_bytes=options.mtu,
         icc=options.icc == "true",
         ip_masq=options.ip_masq == "true",

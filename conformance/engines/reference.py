@@ -7,6 +7,9 @@ from typing import Any
 
 from conformance.engines.managed import METRICS_ADDRESS, RECORD, ManagedEngine
 
+_SINGULAR = {"dns-opts": "dns-opt", "default-address-pools": "default-address-pool"}
+"""What dockerd calls an option as a flag where its file has another name for it."""
+
 
 class ReferenceEngine(ManagedEngine):
     """`python -m refimpl` with dockerd's own flag names."""
@@ -42,9 +45,16 @@ class ReferenceEngine(ManagedEngine):
 def _flags(key: str, value: Any) -> list[str]:
     """Write an option of dockerd's file as flags: a list is one that is repeated."""
     if isinstance(value, list):
-        name = "dns-opt" if key == "dns-opts" else key
-        return [word for item in value for word in (f"--{name}", str(item))]
+        name = _SINGULAR.get(key, key)
+        return [word for item in value for word in (f"--{name}", _value(item))]
     return [f"--{key}", str(value).lower() if isinstance(value, bool) else str(value)]
+
+
+def _value(item: Any) -> str:
+    """Write one item of a list as its flag has it: an object is `key=value,...`."""
+    if isinstance(item, dict):
+        return ",".join(f"{key}={value}" for key, value in item.items())
+    return str(item)
 
 
 def _source_folder() -> Path:

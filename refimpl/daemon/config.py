@@ -26,6 +26,8 @@ class DaemonConfig:
     ipv6: bool = False
     fixed_cidr_v6: str = ""
     default_gateway_v6: str = ""
+    default_address_pools: tuple[tuple[str, int], ...] = ()
+    """(base, prefix length of its parts); empty is Docker's own list."""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True

@@ -158,6 +158,7 @@ class Daemon:
                 ipv6=config.ipv6,
                 fixed_cidr_v6=config.fixed_cidr_v6,
                 default_gateway_v6=config.default_gateway_v6,
+                default_address_pools=config.default_address_pools,
                 mtu_bytes=config.mtu_bytes,
                 icc=config.icc,
                 ip_masq=config.ip_masq,

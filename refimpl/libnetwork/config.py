@@ -25,6 +25,8 @@ class ControllerConfig:
     """`--fixed-cidr-v6`: the default bridge's IPv6 subnet."""
     default_gateway_v6: str = ""
     """`--default-gateway-v6`: where the default network's IPv6 route leads; "" is the bridge."""
+    default_address_pools: tuple[tuple[str, int], ...] = ()
+    """`--default-address-pool`: (base, prefix length of its parts); empty is Docker's own list."""
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True

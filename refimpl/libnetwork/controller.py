@@ -28,11 +28,11 @@ from refimpl.libnetwork.drivers.bridge import BridgeDriver
 from refimpl.libnetwork.drivers.configuration import ConfigurationDriver
 from refimpl.libnetwork.drivers.macvlan import MacvlanDriver
 from refimpl.libnetwork.drivers.single import SingleNetworkDriver
-from refimpl.libnetwork.ipam import PoolAllocator
+from refimpl.libnetwork.ipam import DEFAULT_ADDRESS_POOLS, PoolAllocator
 from refimpl.libnetwork.ledger import Ledger
 from refimpl.libnetwork.leftovers import Leftovers
 from refimpl.libnetwork.network import Network
-from refimpl.libnetwork.pools import allocate_pools, check_ipam, release_pools
+from refimpl.libnetwork.pools import allocate_pools, check_ipam, host_subnets, release_pools
 from refimpl.libnetwork.resolver import Resolver
 from refimpl.libnetwork.restore import NetworkRestorer
 from refimpl.libnetwork.rows import (
@@ -93,7 +93,10 @@ class Controller:
         self.new_id = new_id
         self.resolver = Resolver()
         self._ledger = Ledger(store)
-        self._allocator = PoolAllocator(kernel.host_subnets)
+        self._allocator = PoolAllocator(
+            lambda: host_subnets(kernel, files, config.host_resolv_conf_path),
+            config.default_address_pools or DEFAULT_ADDRESS_POOLS,
+        )
         drivers: tuple[Driver, ...] = (
             BridgeDriver(kernel),
             MacvlanDriver(kernel),

@@ -131,6 +131,8 @@ class AddressPool:
         self._next = low
         """Every offset from `_low` up to here is taken, or waits in `_freed`."""
         self._taken: set[int] = set()
+        self._usable = size - len(self._reserved)
+        """How many addresses there are to be had, inside the range or not."""
         self._freed: list[int] = []
         self._freed_members: set[int] = set()
         self._lock = threading.Lock()
@@ -139,7 +141,7 @@ class AddressPool:
         """Take an address: the lowest free one of the range, or exactly the given one.
 
         Raises:
-            NoAvailableAddress: no address is free.
+            NoAvailableAddress: no address is free; for a given one, none in the whole subnet.
             AddressInUse: the given address is taken, or is the network or broadcast address.
             AddressOutOfRange: the given address is not in the subnet.
         """
@@ -149,6 +151,8 @@ class AddressPool:
             else:
                 if address not in self.subnet:
                     raise AddressOutOfRange
+                if len(self._taken) == self._usable:
+                    raise NoAvailableAddress
                 offset = int(address) - self._base
                 if offset in self._taken or offset in self._reserved:
                     raise AddressInUse
@@ -189,12 +193,50 @@ class AddressPool:
         return self._next - 1
 
 
+class _DefaultPools:
+    """The pools for networks that name no subnet, by number; none is made before it is chosen.
+
+    A base of /8 with parts of /24 has 65,536 of them.
+
+    Args:
+        defaults: (base, prefix length of its parts), as `--default-address-pool` has checked them.
+    """
+
+    def __init__(self, defaults: Iterable[tuple[str, int]]) -> None:
+        self._bases: list[tuple[int, Subnet, int]] = []
+        """(number of the first part, base, prefix length of the parts)"""
+        self.count = 0
+        for text, size in defaults:
+            base = ip_network(text, strict=False)
+            self._bases.append((self.count, base, size))
+            self.count += 1 << (size - base.prefixlen)
+
+    def first_free(
+        self, low: int, high: int, version: int, busy: Sequence[Subnet]
+    ) -> tuple[int, Subnet] | None:
+        """Return the first pool, from number `low` up to `high`, that overlaps nothing busy."""
+        for first, base, size in self._bases:
+            if base.version != version:
+                continue
+            origin, width = int(base.network_address), 1 << (base.max_prefixlen - size)
+            number = max(low - first, 0)
+            end = min(high - first, 1 << (size - base.prefixlen))
+            while number < end:
+                pool = _subnet(version, origin + number * width, size)
+                taken = next((other for other in busy if overlaps(pool, other)), None)
+                if taken is None:
+                    return first + number, pool
+                # a large route is passed in one step
+                number = (int(taken.broadcast_address) - origin) // width + 1
+        return None
+
+
 class PoolAllocator:
     """The pools of all networks of the daemon; safe to use from many threads.
 
     Args:
+        host_subnets: Asked at each choice of a default pool: what none may overlap.
         defaults: (base, size) of the pools for networks that name no subnet.
-        host_subnets: Asked at each choice of a default pool; destinations of the host's routes.
     """
 
     def __init__(
@@ -202,11 +244,7 @@ class PoolAllocator:
         host_subnets: Callable[[], Sequence[Subnet]],
         defaults: Iterable[tuple[str, int]] = DEFAULT_ADDRESS_POOLS,
     ) -> None:
-        self._defaults: list[Subnet] = [
-            part
-            for base, size in defaults
-            for part in ip_network(base, strict=False).subnets(new_prefix=size)
-        ]
+        self._defaults = _DefaultPools(defaults)
         self._host_subnets = host_subnets
         self._start = 0
         self._pools: list[AddressPool] = []
@@ -228,6 +266,8 @@ class PoolAllocator:
         parsed_range = parse_cidr(ip_range) if ip_range else None
         if ip_range and parsed_range is None:
             raise EngineError(_parse_failure(subnet, ip_range, "Invalid Address SubPool"))
+        if parsed_range is not None and parsed_range.version != parsed.version:
+            raise EngineError(_parse_failure(subnet, ip_range, _mixed(parsed_range, parsed)))
         pool = AddressPool(parsed, parsed_range)
         with self._lock:
             for other in self._pools:
@@ -241,23 +281,24 @@ class PoolAllocator:
         """Reserve the default pool after the last one given that is free here and on the host.
 
         Raises:
-            NotFound: every default pool is used or overlaps a route of the host.
+            NotFound: every default pool is used or overlaps something of the host.
         """
         with self._lock:
+            defaults, start = self._defaults, self._start
             busy = [pool.subnet for pool in self._pools]
-            # v20.10 asks the host for IPv4 only; its IPv6 defaults are an empty list anyway
+            # v20.10 asks the host for IPv4 only
             busy.extend(self._host_subnets())
-            count = len(self._defaults)
-            for step in range(count):
-                index = (self._start + step) % count
-                candidate = self._defaults[index]
-                if candidate.version != version:
-                    continue
-                if not any(overlaps(candidate, taken) for taken in busy):
-                    self._start = (index + 1) % count
-                    pool = AddressPool(candidate)
-                    self._pools.append(pool)
-                    return pool
+            found = defaults.first_free(start, defaults.count, version, busy)
+            if found is not None:
+                self._start = (found[0] + 1) % defaults.count
+            else:
+                found = defaults.first_free(0, start, version, busy)
+                # as in 20.10, whose turn does not go on from there
+                self._start = 0
+            if found is not None:
+                pool = AddressPool(found[1])
+                self._pools.append(pool)
+                return pool
         raise NotFound(
             f"could not find an available, non-overlapping IPv{version} address pool among the "
             "defaults to assign to the network"
@@ -274,10 +315,10 @@ class PoolAllocator:
         with self._lock:
             busy = [pool.subnet for pool in self._pools]
         busy.extend(self._host_subnets())
-        for candidate in self._defaults:
-            if candidate.version == 4 and not any(overlaps(candidate, taken) for taken in busy):
-                return candidate
-        raise EngineError("could not find an available, non-overlapping IPv4 address pool")
+        found = self._defaults.first_free(0, self._defaults.count, 4, busy)
+        if found is None:
+            raise EngineError("could not find an available, non-overlapping IPv4 address pool")
+        return found[1]
 
     def release_pool(self, pool: AddressPool) -> None:
         """Give a pool back; no error when it is not reserved."""
@@ -291,6 +332,22 @@ def overlaps(one: Subnet, other: Subnet) -> bool:
     if isinstance(one, IPv4Network):
         return isinstance(other, IPv4Network) and one.overlaps(other)
     return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def _subnet(version: int, address: int, length: int) -> Subnet:
+    return IPv4Network((address, length)) if version == 4 else IPv6Network((address, length))
+
+
+def _mixed(ip_range: Subnet, subnet: Subnet) -> str:
+    """Return what 20.10 says of a range whose family is not its subnet's, in Go's notation."""
+    address, mask = (
+        ", ".join(f"{byte:#x}" for byte in part.packed)
+        for part in (ip_range.network_address, subnet.netmask)
+    )
+    return (
+        "failed to compute range's lowest ip address: cannot compute host portion ip address "
+        f"because ip and mask are not compatible: (net.IP{{{address}}}, net.IPMask{{{mask}}})"
+    )
 
 
 def _parse_failure(subnet: str, ip_range: str, reason: str) -> str:

@@ -244,7 +244,8 @@ class Network:
             try:
                 return (_Allocation(info, info.pool.request(address)),)
             except NoAvailableAddress:
-                continue
+                if address is not None:
+                    raise
         if wanted:
             raise EngineError(
                 f"Invalid address {wanted}: It does not belong to any of this network's subnets"
@@ -318,7 +319,8 @@ def _link_local_addresses(texts: tuple[str, ...]) -> tuple[Interface, ...]:
     for text in texts:
         address = parse_ip(text)
         if address is None or not address.is_link_local:
-            raise EngineError(f"invalid link local IP address: {text}")
+            # an empty one is Go's nil
+            raise EngineError(f"invalid link local IP address: {text or '<nil>'}")
         if address.version == 4:
             addresses.append(IPv4Interface((int(address), 16)))
         else:

@@ -7,18 +7,21 @@ getIpamConfig.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refimpl.errors import EngineError, Forbidden
+from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.drivers.base import (
     DEFAULT_GATEWAY_IPV4,
     DEFAULT_GATEWAY_IPV6,
     IPAMData,
 )
+from refimpl.libnetwork.files import decode, ipv4_nameservers
 from refimpl.libnetwork.ipam import (
     AddressPool,
     Interface,
     PoolAllocator,
+    Subnet,
     parse_cidr,
     parse_ip,
 )
@@ -61,6 +64,20 @@ class PoolInfo:
             ip_range=self.pool.ip_range,
             gateway=self.gateway.ip,
         )
+
+
+def host_subnets(kernel: Kernel, files: Files, resolv_conf_path: str) -> tuple[Subnet, ...]:
+    """Return what no default pool may overlap: the host's routes and its nameservers.
+
+    Without a resolv.conf that can be read there are no nameservers. Mirrors: libnetwork
+    netutils.FindAvailableNetwork (v20.10).
+    """
+    try:
+        content = decode(files.read(resolv_conf_path))
+    except OSError:
+        content = ""
+    nameservers = (parse_cidr(f"{address}/32") for address in ipv4_nameservers(content))
+    return (*kernel.host_subnets(), *(one for one in nameservers if one is not None))
 
 
 def check_ipam(options: NetworkOptions) -> None:
@@ -191,4 +208,8 @@ def _restore(allocator: PoolAllocator, row: PoolRow) -> PoolInfo:
     except BaseException:
         allocator.release_pool(pool)
         raise
-    return PoolInfo(row.config, pool, gateway)
+    config = row.config
+    if config.subnet and not config.gateway:
+        # from now on inspect shows the gateway that was chosen, as Docker does after a restart
+        config = replace(config, gateway=str(row.gateway))
+    return PoolInfo(config, pool, gateway)

@@ -101,7 +101,7 @@ def _verify_addresses(ipam: EndpointIPAMConfig | None) -> None:
     if ipam is None:
         return
     for address in ipam.link_local_ips or []:
-        if not is_ip(address):
+        if address and not is_ip(address):
             raise EngineError(
                 f"Invalid link-local IP address: [{' '.join(ipam.link_local_ips or [])}]"
             )

@@ -153,8 +153,14 @@ class System:
             "InitBinary": "",
             "RuncCommit": {"ID": self.runtime.version, "Expected": self.runtime.version},
             "SecurityOptions": self._security_options(),
+            **self._default_address_pools(),
             "Warnings": None,
         }
+
+    def _default_address_pools(self) -> Wire:
+        pools = self.config.default_address_pools
+        shown = [{"Base": base, "Size": size} for base, size in pools]
+        return {"DefaultAddressPools": shown} if shown else {}
 
     def _security_options(self) -> list[str]:
         return ["name=seccomp,profile=default"] if self.runtime.has_seccomp else []

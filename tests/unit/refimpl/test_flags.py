@@ -30,6 +30,23 @@ from refimpl.flags import metrics_address, naming, parse_arguments, socket_path
         ("--ipv6", "maybe", "invalid choice"),
         ("--default-gateway", "hello", "invalid IP address: hello"),
         ("--default-gateway", "fd00::1", "invalid IP address: fd00::1"),
+        ("--default-address-pool", "foo", "invalid field 'foo' must be a key=value pair"),
+        ("--default-address-pool", "", "invalid field '' must be a key=value pair"),
+        (
+            "--default-address-pool",
+            "base=10.0.0.0/8, size=9",
+            "unexpected key ' size' in ' size=9'",
+        ),
+        ("--default-address-pool", "size=24", 'invalid base pool "": invalid CIDR address: '),
+        ("--default-address-pool", "base=x,size=24", 'base pool "x": invalid CIDR address: x'),
+        ("--default-address-pool", "base=10.0.0.0/33,size=33", "invalid CIDR address: 10.0.0.0/33"),
+        ("--default-address-pool", "base=10.0.0.0/8,size=24x", 'invalid size value: "24x"'),
+        ("--default-address-pool", "base=10.0.0.0/8", "invalid pools size: 0"),
+        ("--default-address-pool", "base=0.0.0.0/0,size=0", "invalid pools size: 0"),
+        ("--default-address-pool", "base=10.0.0.0/24,size=16", "invalid pools size: 16"),
+        ("--default-address-pool", "base=10.0.0.0/24,size=33", "invalid pools size: 33"),
+        ("--default-address-pool", "base=10.0.0.0/24,size=-1", "invalid pools size: -1"),
+        ("--default-address-pool", "base=fd00::/64,size=129", "invalid pools size: 129"),
         ("--mtu", "x", "x is not a number from 68 to 65535"),
         ("--mtu", "67", "67 is not a number from 68 to 65535"),
         ("--mtu", "9" * 30, f"{'9' * 30} is not a number from 68 to 65535"),
@@ -66,6 +83,8 @@ def test_values_are_taken():
             "--dns=1.1.1.1", "--dns=fd00::1", "--dns-search=.", "--dns-search=a_b.Example-1.",
             "--dns-opt=ndots:0", "--bip=10.0.0.1/24", "--fixed-cidr=", "--mtu=65535",
             "--default-gateway=10.0.0.9", "--ip-masq=false",
+            "--default-address-pool=base=10.0.0.5/16,size=24",
+            "--default-address-pool=SIZE=64,base=fd00::/48",
             "--metrics-addr=[::1]:0", "--host=/run/x.sock",
         ]
     )  # fmt: skip
@@ -73,6 +92,7 @@ def test_values_are_taken():
     assert options.dns_search == [".", "a_b.Example-1."]
     assert (options.mtu, options.bip, options.fixed_cidr) == (65535, "10.0.0.1/24", "")
     assert (options.default_gateway, options.ip_masq) == ("10.0.0.9", "false")
+    assert options.default_address_pool == [("10.0.0.5/16", 24), ("fd00::/48", 64)]
     assert metrics_address(options.metrics_addr) == ("::1", 0)
     assert str(socket_path(options.host)) == "/run/x.sock"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -56,6 +56,33 @@ def test_a_full_pool_has_every_address_but_network_and_broadcast():
 def test_a_subnet_of_two_or_one_has_no_address(prefix):
     with pytest.raises(NoAvailableAddress):
         AddressPool(ip_network(f"10.0.0.0/{prefix}")).request()
+
+
+@pytest.mark.parametrize(
+    ("subnet", "address"),
+    [
+        ("10.0.0.0/31", "10.0.0.0"),
+        ("10.0.0.0/31", "10.0.0.1"),
+        ("10.0.0.0/32", "10.0.0.0"),
+        ("2001:db8::/128", "2001:db8::"),
+        ("10.0.0.0/30", "10.0.0.1"),
+        ("10.0.0.0/30", "10.0.0.3"),
+    ],
+)
+def test_in_a_full_subnet_a_given_address_is_not_said_to_be_in_use(subnet, address):
+    """Measured: 20.10 looks first whether anything is free."""
+    pool = AddressPool(ip_network(subnet))
+    with pytest.raises(NoAvailableAddress):
+        taken_from(pool, 3)
+    with pytest.raises(NoAvailableAddress):
+        pool.request(ip_address(address))
+
+
+def test_a_full_range_is_no_full_subnet():
+    pool = AddressPool(IPv4Network("10.0.0.0/24"), IPv4Network("10.0.0.8/31"))
+    taken_from(pool, 2)
+    with pytest.raises(AddressInUse):
+        pool.request(ip_address("10.0.0.8"))
 
 
 @pytest.mark.parametrize("address", ["10.0.0.0", "10.0.0.15", "10.0.0.1"])
@@ -142,6 +169,29 @@ def test_an_address_freed_beyond_the_range_is_not_handed_out():
         pool.request()
 
 
+class CountedSet(set[int]):
+    """A set that counts how often somebody asks whether it has something."""
+
+    asked = 0
+
+    def __contains__(self, one: object) -> bool:
+        self.asked += 1
+        return super().__contains__(one)
+
+
+def test_an_address_is_found_without_a_search_however_many_are_in_use():
+    pool = AddressPool(IPv4Network("10.0.0.0/8"))
+    taken = [pool.request() for _ in range(65_000)]
+    pool._taken = counted = CountedSet(pool._taken)
+    for freed in (taken[0], taken[32_000], taken[-1]):
+        pool.release(freed.ip)
+        assert pool.request() == freed
+    following = pool.request()
+    assert int(following.ip) == int(taken[-1].ip) + 1
+    pool.request(following.ip + 70_000)
+    assert counted.asked <= 12
+
+
 def test_an_ipv4_address_may_be_written_as_an_ipv6_one():
     """As Go's net.ParseIP reads it."""
     assert parse_ip("::ffff:10.0.0.7") == ip_address("10.0.0.7")
@@ -179,6 +229,9 @@ class AddressPoolMachine(RuleBasedStateMachine):
         edges = {self.subnet.network_address, self.subnet.broadcast_address}
         if address not in self.subnet:
             with pytest.raises(AddressOutOfRange):
+                self.pool.request(address)
+        elif len(self.taken) == self.subnet.num_addresses - 2:
+            with pytest.raises(NoAvailableAddress):
                 self.pool.request(address)
         elif address in self.taken or address in edges:
             with pytest.raises(AddressInUse):
@@ -236,6 +289,63 @@ def test_with_every_default_pool_used_there_is_none():
     )
     pools.release_pool(given[0])
     assert str(pools.request_default_pool().subnet) == "10.0.0.0/24"
+
+
+def test_after_the_last_default_pool_the_turn_begins_with_the_first():
+    """As in 20.10, where it does not go on from the pool that was found then."""
+    pools = allocator(defaults=[("10.0.0.0/22", 24)])
+    given = [pools.request_default_pool() for _ in range(4)]
+    pools.release_pool(given[2])
+    pools.request_default_pool()
+    pools.release_pool(given[0])
+    pools.release_pool(given[1])
+    first = pools.request_default_pool()
+    assert str(first.subnet) == "10.0.0.0/24"
+    pools.release_pool(first)
+    assert str(pools.request_default_pool().subnet) == "10.0.0.0/24"
+
+
+def test_a_large_route_is_passed_in_one_step():
+    """10.0.0.0/8 has 16 million parts of /32."""
+    pools = allocator("10.0.0.0/9", "10.128.0.0/10", defaults=[("10.0.0.0/8", 32)])
+    assert str(pools.first_default()) == "10.192.0.0/32"
+    assert str(pools.request_default_pool().subnet) == "10.192.0.0/32"
+
+
+def test_default_pools_of_both_families_are_told_apart():
+    pools = allocator(defaults=[("10.0.0.0/23", 24), ("fd00::/48", 64), ("10.1.0.0/24", 24)])
+    assert str(pools.request_default_pool(6).subnet) == "fd00::/64"
+    assert str(pools.request_default_pool(6).subnet) == "fd00:0:0:1::/64"
+    given = [str(pools.request_default_pool(4).subnet) for _ in range(3)]
+    assert sorted(given) == ["10.0.0.0/24", "10.0.1.0/24", "10.1.0.0/24"]
+
+
+@given(
+    sizes=st.lists(st.integers(22, 26), min_size=1, max_size=3),
+    busy=st.lists(st.tuples(st.integers(0, 4095), st.integers(20, 28)), max_size=6),
+    turns=st.integers(0, 5),
+)
+def test_a_default_pool_is_the_first_that_is_free_counted_from_the_turn(sizes, busy, turns):
+    defaults = [(f"10.{number}.0.0/22", size) for number, size in enumerate(sizes)]
+    host = [ip_network((int(IPv4Address("10.0.0.0")) + at * 64, 32)) for at, _ in busy]
+    host = [one.supernet(new_prefix=length) for one, (_, length) in zip(host, busy, strict=True)]
+    parts = [part for base, size in defaults for part in ip_network(base).subnets(new_prefix=size)]
+    pools = PoolAllocator(lambda: host, defaults)
+    start, taken = 0, list(host)
+    for _ in range(turns + 1):
+        free = [
+            (index < start, index)
+            for index, part in enumerate(parts)
+            if not any(part.overlaps(other) for other in taken)
+        ]
+        if not free:
+            with pytest.raises(NotFound):
+                pools.request_default_pool()
+            return
+        wrapped, index = min(free)
+        assert pools.request_default_pool().subnet == parts[index]
+        taken.append(parts[index])
+        start = 0 if wrapped else (index + 1) % len(parts)
 
 
 def test_a_default_pool_avoids_the_routes_of_the_host():
@@ -302,6 +412,35 @@ def test_an_unreadable_range_is_refused_in_the_allocators_words():
         'failed to parse pool request for address space "LocalDefault" pool "10.1.0.0/24" '
         'subpool "bad": Invalid Address SubPool'
     )
+
+
+@pytest.mark.parametrize(
+    ("subnet", "ip_range", "values"),
+    [
+        (
+            "10.1.0.0/24",
+            "fd00::/64",
+            "(net.IP{0xfd, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, "
+            "0x0}, net.IPMask{0xff, 0xff, 0xff, 0x0})",
+        ),
+        (
+            "fd00::/64",
+            "10.1.1.0/24",
+            "(net.IP{0xa, 0x1, 0x1, 0x0}, net.IPMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, "
+            "0xff, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0})",
+        ),
+    ],
+)
+def test_a_range_of_the_other_family_is_refused(subnet, ip_range, values):
+    pools = allocator()
+    with pytest.raises(EngineError) as raised:
+        pools.request_pool(subnet, ip_range)
+    assert str(raised.value) == (
+        f'failed to parse pool request for address space "LocalDefault" pool "{subnet}" subpool '
+        f'"{ip_range}": failed to compute range\'s lowest ip address: cannot compute host portion '
+        f"ip address because ip and mask are not compatible: {values}"
+    )
+    pools.request_pool(subnet)
 
 
 @pytest.mark.parametrize("text", ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "a/8", "10.0.0.0/8 "])
