@@ -72,7 +72,7 @@ class Relay:
                     if self._control is None:
                         self._start()
                     else:
-                        self._hand_over(new)
+                        _hand_over(self._control, new)
                 except (BrokenPipeError, ConnectionError):
                     self._start()
             except BaseException:
@@ -126,21 +126,7 @@ class Relay:
                 ours.close()
                 raise
         self._control = ours
-        self._hand_over(tuple(self._claims.values()))
-
-    def _hand_over(self, claims: Sequence[PortClaim]) -> None:
-        assert self._control is not None
-        for first in range(0, len(claims), _PER_MESSAGE):
-            some = claims[first : first + _PER_MESSAGE]
-            ports = [
-                (_name(one.port), one.port.protocol, str(one.port.ip), one.port.port)
-                for one in some
-            ]
-            descriptors = array.array("i", (one.socket.fileno() for one in some))
-            self._control.sendmsg(
-                [json.dumps({"add": ports}).encode()],
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
-            )
+        _hand_over(ours, tuple(self._claims.values()))
 
     def _end(self) -> None:
         control, self._control = self._control, None
@@ -163,6 +149,19 @@ class Relay:
             marker.close()
             return None
         return marker
+
+
+def _hand_over(control: socket.socket, claims: Sequence[PortClaim]) -> None:
+    for first in range(0, len(claims), _PER_MESSAGE):
+        some = claims[first : first + _PER_MESSAGE]
+        ports = [
+            (_name(one.port), one.port.protocol, str(one.port.ip), one.port.port) for one in some
+        ]
+        descriptors = array.array("i", (one.socket.fileno() for one in some))
+        control.sendmsg(
+            [json.dumps({"add": ports}).encode()],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
+        )
 
 
 def _name(port: PublishedPort) -> str:
