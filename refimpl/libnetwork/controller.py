@@ -98,7 +98,7 @@ class Controller:
             config.default_address_pools or DEFAULT_ADDRESS_POOLS,
         )
         drivers: tuple[Driver, ...] = (
-            BridgeDriver(kernel),
+            BridgeDriver(kernel, userland_proxy=config.userland_proxy),
             MacvlanDriver(kernel),
             SingleNetworkDriver("host"),
             SingleNetworkDriver("null"),

@@ -14,7 +14,7 @@ from typing import Any
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Address
 from refimpl.libnetwork.drivers.base import DriverState
-from refimpl.libnetwork.ipam import parse_ip
+from refimpl.libnetwork.ipam import IPAddress, parse_ip
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.strconv import parse_bool, parse_int
 
@@ -27,8 +27,6 @@ HOST_BINDING_IPV4 = "com.docker.network.bridge.host_binding_ipv4"
 INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
 MTU = "com.docker.network.driver.mtu"
 CONTAINER_IFACE_PREFIX = "com.docker.network.container_iface_prefix"
-
-_DOTTED_QUAD = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +46,8 @@ class BridgeConfig:
     """What hosts outside see its containers' traffic come from; None: the outgoing link's."""
     inhibit_ipv4: bool = False
     prefix: str = "eth"
+    host_binding: IPAddress | None = None
+    """Where ports are published whose binding names no address of the host (it may be IPv6)."""
 
 
 def given_addresses(state: DriverState) -> tuple[Address, ...]:
@@ -95,8 +95,10 @@ def read_options(options: Mapping[str, str]) -> dict[str, Any]:
             values["prefix"] = value
         elif label == HOST_IPV4:
             values["host_ipv4"] = _parse_host_ipv4(value)
-        elif label == HOST_BINDING_IPV4 and _DOTTED_QUAD.fullmatch(value) is None:
-            raise EngineError(f"failed to parse {label} value: {value} (nil ip)")
+        elif label == HOST_BINDING_IPV4:
+            values["host_binding"] = parse_ip(value)
+            if values["host_binding"] is None:
+                raise EngineError(f"failed to parse {label} value: {value} (nil ip)")
     return values
 
 
