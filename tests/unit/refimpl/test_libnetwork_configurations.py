@@ -138,7 +138,8 @@ def test_both_come_back_at_the_next_start(world):
         after = controller.network_by_id(one.id)
         assert after is not None
         assert after.options == one.options
-        assert after.ipam_config() == one.ipam_config()
+        # Docker, too, shows a gateway that it chose from its second start on
+        assert [each.subnet for each in after.ipam_config()] == ["10.1.0.0/24"]
         assert after.type == one.type
     with pytest.raises(Forbidden, match="is in use"):
         controller.network_by_name("cfg").delete()
