@@ -328,7 +328,7 @@ def test_text_of_a_full_network(create, run, network, subnets, inspect):
     "On a full network an address of one's own choice that is taken MUST be refused with 500 and "
     "`No available addresses on this pool`, not as one in use.",
     source=f"{ALLOCATOR}: getAddress looks first whether any bit is free",
-    docker="<26.0",
+    docker="<23.0",
     tier="quirk",
 )
 def test_text_for_a_chosen_address_on_a_full_network(run, network, subnets):
@@ -384,14 +384,14 @@ def test_text_for_an_address_that_is_not_link_local(create_raw, api, network):
 
 
 @behaviour(
-    "ipam.link-local.refused-at-create",
-    "A link-local address that is none MUST be refused at create: 400 `invalid link-local IP "
-    "address: <ip>`.",
-    source="moby#46183 v25.0; before: ipam.link-local.refused-at-start",
+    "ipam.link-local.refused-as-invalid",
+    "A link-local address that is none MUST be refused at the start as a wrong request: 400 "
+    "`invalid link local IP address: <ip>`.",
+    source="moby libnetwork network.CreateEndpoint v25.0; before: ipam.link-local.refused-at-start",
     docker=">=25.0",
     tier="quirk",
 )
 def test_text_for_an_address_that_is_not_link_local_since_25(create_raw, api, network):
     step, answer = refusal(create_raw, api, wishing(network(), LinkLocalIPs=["10.1.1.1"]))
-    expect_equal("the step and the status", ("create", 400), (step, answer.status))
-    expect_in("the message", "10.1.1.1", answer.message)
+    expect_equal("the step and the status", ("start", 400), (step, answer.status))
+    expect_in("the message", "invalid link local IP address: 10.1.1.1", answer.message)

@@ -388,7 +388,7 @@ def test_slash_30_has_one_address(create, run, network, subnets):
     "A /31 and a /32 MUST be refused: 500 `failed to allocate gateway (): No available addresses "
     "on this pool`.",
     source="libnetwork ipam/allocator.go insertBitMask v17.06",
-    docker="<26.0",
+    docker="<23.0",
     tier="quirk",
 )
 @pytest.mark.parametrize("prefix", [31, 32])
@@ -401,7 +401,7 @@ def test_tiny_subnet_is_refused(network, subnets, prefix):
 @behaviour(
     "ipam.subnet.thirty-one",
     "A /31 MUST have room for one container beside the gateway.",
-    source="moby libnetwork ipam v26.1, measured; before: ipam.subnet.tiny-refused",
+    source="moby#42626 (measured on 26.1); before: ipam.subnet.tiny-refused",
     docker=">=26.0",
     tier="quirk",
 )
