@@ -58,7 +58,7 @@ def test_range_bounds_what_is_given(create, run, network, subnets):
 
 @behaviour(
     "ipam.range.chosen-outside",
-    "A container MAY choose an address of the subnet outside the network's IPRange.",
+    "A container that chooses an address of the subnet outside the network's IPRange MUST get it.",
     source="libnetwork ipam/allocator.go v17.06: only SetAny is bounded by the range",
     tier="contract",
 )
