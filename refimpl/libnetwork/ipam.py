@@ -283,20 +283,19 @@ class PoolAllocator:
         Raises:
             NotFound: every default pool is used or overlaps something of the host.
         """
+        # v20.10 asks the host for IPv4 only
+        busy = list(self._host_subnets())
         with self._lock:
-            defaults, start = self._defaults, self._start
-            busy = [pool.subnet for pool in self._pools]
-            # v20.10 asks the host for IPv4 only
-            busy.extend(self._host_subnets())
-            found = defaults.first_free(start, defaults.count, version, busy)
-            if found is not None:
-                self._start = (found[0] + 1) % defaults.count
-            else:
-                found = defaults.first_free(0, start, version, busy)
-                # as in 20.10, whose turn does not go on from there
-                self._start = 0
-            if found is not None:
-                pool = AddressPool(found[1])
+            busy.extend(pool.subnet for pool in self._pools)
+            start, count = self._start, self._defaults.count
+            for low, high in ((start, count), (0, start)):
+                found = self._defaults.first_free(low, high, version, busy)
+                if found is None:
+                    continue
+                number, subnet = found
+                # one that is found before the turn's place makes 20.10 begin anew with the first
+                self._start = 0 if low < start else (number + 1) % count
+                pool = AddressPool(subnet)
                 self._pools.append(pool)
                 return pool
         raise NotFound(

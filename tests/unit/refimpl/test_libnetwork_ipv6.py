@@ -5,7 +5,7 @@ Method: a controller on a kernel that is only remembered; the endpoints' address
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -123,6 +123,11 @@ def test_auxiliary_addresses_lead_elsewhere(world):
     assert (str(join.gateway4), str(join.gateway6)) == ("10.8.0.9", "2001:db8:9::9")
 
 
+def subnets(pools: Iterable[IPAMPool]) -> list[str]:
+    """Without the gateways: those that the engine chose are shown from the second start on."""
+    return [one.subnet for one in pools]
+
+
 def test_subnet_of_a_network_without_ipv6_is_shown_and_not_taken(world):
     controller = world.boot()
     pools = [(IPAMPool(subnet=f"10.{n}.0.0/16"), IPAMPool(subnet=WIDE)) for n in (7, 8, 9)]
@@ -131,8 +136,9 @@ def test_subnet_of_a_network_without_ipv6_is_shown_and_not_taken(world):
         assert network.ipam_config() == ipam
     controller.new_network("c", NetworkOptions(ipam=pools[2], enable_ipv6=True))
     again = world.boot()
-    assert {one.name: one.ipam_config() for one in again.networks() if one.name in "abc"} == dict(
-        zip("abc", pools, strict=True)
+    shown = {one.name: subnets(one.ipam_config()) for one in again.networks()}
+    assert {name: shown[name] for name in "abc"} == dict(
+        zip("abc", map(subnets, pools), strict=True)
     )
 
 
@@ -145,7 +151,7 @@ def test_row_of_an_earlier_engine_gives_its_unused_subnet_back(world):
     world.store.commit([Put("network", network.id, row)])
     again = world.boot().network_by_name("a")
     assert again is not None
-    assert again.ipam_config() == ipam
+    assert subnets(again.ipam_config()) == subnets(ipam)
     assert [info.version for info in again.pools] == [4]
 
 

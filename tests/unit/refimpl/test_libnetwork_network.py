@@ -311,3 +311,50 @@ def test_a_bridge_that_was_there_before_stays(world, controller):
     network = make(controller, IPAMPool(subnet=SUBNET), options={BRIDGE + "name": "mine0"})
     network.delete()
     assert "mine0" in world.kernel.bridges
+
+
+def test_a_default_pool_avoids_the_hosts_nameservers(world):
+    """As in 20.10, which reads them from the host's resolv.conf each time."""
+    world.files.content["/etc/resolv.conf"] = b"nameserver 172.17.0.9\nnameserver fd00::1\n"
+    controller = world.boot(default_address_pools=(("172.17.0.0/16", 18),))
+    world.files.content["/etc/resolv.conf"] = b"nameserver 172.17.128.9\n"
+    made = controller.new_network("net", NetworkOptions())
+    bridge = controller.network_by_name("bridge")
+    assert str(bridge.pools[0].pool.subnet) == "172.17.64.0/18"
+    assert str(made.pools[0].pool.subnet) == "172.17.0.0/18"
+    assert str(controller.new_network("next", NetworkOptions()).pools[0].pool.subnet) == (
+        "172.17.192.0/18"
+    )
+
+
+def test_without_a_resolv_conf_every_default_pool_may_be_used(world):
+    del world.files.content["/etc/resolv.conf"]
+    controller = world.boot(default_address_pools=(("10.9.0.0/16", 24),))
+    assert str(controller.network_by_name("bridge").pools[0].pool.subnet) == "10.9.0.0/24"
+
+
+def test_a_gateway_that_nobody_named_is_shown_after_a_restart(world):
+    """Measured on 20.10 to 28.5."""
+    network = world.boot().new_network(
+        "net", NetworkOptions(ipam=(IPAMPool(subnet="10.9.1.0/24"),))
+    )
+    assert network.ipam_config() == (IPAMPool(subnet="10.9.1.0/24"),)
+    (shown,) = world.boot().network_by_name("net").ipam_config()
+    assert shown == IPAMPool(subnet="10.9.1.0/24", gateway="10.9.1.1")
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", "<nil>"), ("10.1.1.1", "10.1.1.1")])
+def test_a_link_local_address_that_is_none_is_refused_in_gos_words(controller, text, shown):
+    network = controller.new_network("net", NetworkOptions())
+    with pytest.raises(EngineError) as raised:
+        network.create_endpoint("web", EndpointOptions(link_local=(text,)))
+    assert str(raised.value) == f"invalid link local IP address: {shown}"
+
+
+def test_a_full_network_says_so_of_a_chosen_address_too(controller):
+    options = NetworkOptions(ipam=(IPAMPool(subnet="10.9.1.0/30"),))
+    network = controller.new_network("net", options)
+    network.create_endpoint("web", EndpointOptions())
+    with pytest.raises(EngineError) as raised:
+        network.create_endpoint("app", EndpointOptions(ipv4="10.9.1.2"))
+    assert str(raised.value) == "No available addresses on this pool"
