@@ -208,12 +208,12 @@ def wire(workbench: Workbench) -> Iterator[Callable[..., Wire]]:
         return wires[-1]
 
     yield lay
-    # what hangs on a link goes before the link, as its owner would have it
-    refused = workbench.clean_up() if wires else []
+    # what hangs on a link goes before the link, as its owner would have it; what the engine refuses
+    # to remove is found left over by the workbench
+    if wires:
+        workbench.clean_up()
     for one in wires:
         one.cut(check=False)
-    if refused:
-        raise LeakFound([], [], refused)
 
 
 @pytest.fixture

@@ -100,8 +100,8 @@ def test_unreadable_option_is_refused(network, client, new_name, option, value):
 
 @behaviour(
     "drivers.bridge.unreadable-text",
-    "The refusal of an unreadable option MUST say `failed to parse <option> value: <value> (…)`, as "
-    "500.",
+    "The refusal of an unreadable option MUST be 500 `failed to parse <option> value: <value> "
+    "(…)`.",
     source="libnetwork drivers/bridge parseErr v17.06",
     tier="quirk",
     docker="<25.0",
@@ -114,8 +114,8 @@ def test_unreadable_option_is_named(network, option, value):
 
 @behaviour(
     "drivers.bridge.unreadable-status",
-    "The refusal of an unreadable option MUST say `failed to parse <option> value: <value> (…)`, as "
-    "400 (before: drivers.bridge.unreadable-text).",
+    "The refusal of an unreadable option MUST be 400 `failed to parse <option> value: <value> (…)` "
+    "(before: drivers.bridge.unreadable-text).",
     source="moby libnetwork drivers/bridge parseErr v25.0: InvalidParameter",
     tier="quirk",
     docker=">=25.0",

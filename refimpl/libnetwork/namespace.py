@@ -168,7 +168,7 @@ class Namespace:
     def conflict(self, plan: InterfacePlan) -> str:
         """Say why no interface goes into the daemon's namespace: the bridge's route is there.
 
-        (20.10 lets a macvlan in, as one more link of the host's own. This engine does not.)
+        Nothing is in a macvlan's way there; it is refused all the same.
         """
         if plan.macvlan_mode:
             return f"failed to add interface {plan.name} to sandbox: it is the engine's namespace"
