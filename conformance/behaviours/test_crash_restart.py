@@ -66,7 +66,7 @@ def test_networks_are_kept_and_endpoints_released(own_daemon):
 def test_static_address_is_back_after_a_restart(own_daemon):
     daemon = own_daemon()
     subnet = daemon.subnets.ipv4()
-    net, address = daemon.network(subnet=subnet), f"{subnet.rpartition('.')[0]}.2"
+    net, address = daemon.network(subnet=subnet), f"{subnet.rpartition('.')[0]}.77"
     container = daemon.create(restart_policy={"Name": "always"})
     net.connect(container, ipv4_address=address)
     container.start()
