@@ -239,8 +239,8 @@ def test_named_gateway_is_used(run, network, subnets, host, exec_in):
 
 @behaviour(
     "ipv6.gateway.auxiliary",
-    "An auxiliary address of the name DefaultGatewayIPv6 MUST be where the containers' IPv6 default "
-    "route leads, instead of the bridge.",
+    "An auxiliary address of the name DefaultGatewayIPv6 MUST be where the containers' IPv6 "
+    "default route leads, instead of the bridge.",
     source="libnetwork drivers/bridge processIPAM v17.06: DefaultGatewayV6AuxKey",
     tier="quirk",
 )
