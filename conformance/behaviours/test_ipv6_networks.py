@@ -8,7 +8,7 @@ from conformance.assertions import expect_api_error, expect_equal, expect_in, ex
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
-ULA = ipaddress.ip_network("fd00::/8")
+ULA = ipaddress.IPv6Network("fd00::/8")
 NO_POOL = "could not find an available, non-overlapping IPv6 address pool among the defaults"
 
 
@@ -62,7 +62,7 @@ def test_ipv6_without_a_subnet_is_a_ula(network, subnets, run):
     net = network(enable_ipv6=True, ipam=pools(subnets.ipv4()))
     configs = net.attrs["IPAM"]["Config"]
     (chosen,) = (one["Subnet"] for one in configs if ":" in one["Subnet"])
-    subnet = ipaddress.ip_network(chosen)
+    subnet = ipaddress.IPv6Network(chosen)
     expect_equal("unique local /64", (True, 64), (subnet.subnet_of(ULA), subnet.prefixlen))
     address = address_in(run(network=net.name), net, "GlobalIPv6Address")
     expect_equal("in the subnet", True, lies_in(address, subnet))

@@ -6,6 +6,7 @@ Method: a controller on a kernel that is only remembered; the endpoints' address
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,13 @@ def world() -> Iterator[World]:
     world.close()
 
 
-def default_network(world: World, **config: object) -> Network:
+def default_network(world: World, **config: Any) -> Network:
     network = world.boot(**config).network_by_name("bridge")
     assert network is not None
     return network
 
 
-def addresses(network: Network, name: str, **options: str) -> tuple[str, str]:
+def addresses(network: Network, name: str, **options: Any) -> tuple[str, str]:
     info = network.create_endpoint(name, EndpointOptions(**options)).info
     return str(info.ipv4), str(info.ipv6)
 
