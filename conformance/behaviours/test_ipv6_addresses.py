@@ -239,8 +239,8 @@ def test_named_gateway_is_used(run, network, subnets, host, exec_in):
 
 @behaviour(
     "ipv6.gateway.auxiliary",
-    "An auxiliary address of the name DefaultGatewayIPv6 MAY be where the containers' IPv6 default "
-    "route leads, instead of the bridge.",
+    "An auxiliary address of the name DefaultGatewayIPv6 MUST be where the containers' IPv6 "
+    "default route leads, instead of the bridge.",
     source="libnetwork drivers/bridge processIPAM v17.06: DefaultGatewayV6AuxKey",
     tier="quirk",
 )
@@ -256,7 +256,7 @@ def test_auxiliary_address_is_the_gateway(run, network, subnets, host):
 
 @behaviour(
     "ipv6.bridge.link-local",
-    "The bridge of a network with IPv6 MAY have the address fe80::1 beside the gateway's.",
+    "The bridge of a network with IPv6 MUST have the address fe80::1 beside the gateway's.",
     source="libnetwork drivers/bridge setupBridgeIPv6 v17.06: bridgeIPv6",
     docker="<27.0",
     tier="quirk",

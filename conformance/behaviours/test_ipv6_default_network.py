@@ -44,8 +44,9 @@ def test_default_network_has_ipv6(own_daemon):
     container = daemon.run()
     endpoint = on_bridge(container)
     address = endpoint["GlobalIPv6Address"]
+    expect_equal("the prefix length", 64, endpoint["GlobalIPv6PrefixLen"])
     in_range = ipaddress.ip_address(address) in ipaddress.ip_network(WIDE)
-    expect_equal("in the range", (True, 64), (in_range, endpoint["GlobalIPv6PrefixLen"]))
+    expect_equal("in the range", True, in_range)
     netns = daemon.host.netns_of(container.attrs["State"]["Pid"])
     expect_in("its addresses", f"{address}/64", netns.addresses("eth0", "inet6"))
     expect_equal("the default route", endpoint["IPv6Gateway"], netns.default_gateway("-6"))
@@ -87,8 +88,8 @@ def test_address_comes_from_the_mac(own_daemon):
 @behaviour(
     "ipv6.default-network.same-mac",
     "Where the IPv6 address comes from the MAC address, a second container of the default network "
-    "with the same MAC address MAY be refused with 403: Address already in use. It MUST start when "
-    "the first one has gone.",
+    "with the same MAC address MUST be refused with 403, `Address already in use`, and MUST start "
+    "when the first one has gone.",
     source="libnetwork createEndpoint v17.06: assignAddress after the driver",
     docker="<28.0",
     tier="quirk",
@@ -195,9 +196,9 @@ def test_ipv6_without_a_range_is_refused(own_daemon):
 )
 def test_ipv6_without_a_range_is_a_ula(own_daemon):
     endpoint = on_bridge(own_daemon({"ipv6": True}).run())
+    expect_equal("the prefix length", 64, endpoint["GlobalIPv6PrefixLen"])
     address = ipaddress.ip_address(endpoint["GlobalIPv6Address"])
     expect_equal("unique local", True, address in ipaddress.ip_network("fd00::/8"))
-    expect_equal("the prefix length", 64, endpoint["GlobalIPv6PrefixLen"])
 
 
 @behaviour(

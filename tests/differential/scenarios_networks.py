@@ -65,7 +65,7 @@ def network_create_internal_and_ipv6(engine: Stage) -> None:
 
 @scenario
 def network_ipv6_subnets(engine: Stage) -> None:
-    free = {"Subnet": "fd00:204:9::/64"}
+    free: dict[str, object] = {"Subnet": "fd00:204:9::/64"}
     engine.network("shown", ipam=ipam({"Subnet": NET1}, free))
     engine.network("again", ipam=ipam({"Subnet": NET2}, free | {"Gateway": "fd00::1"}))
     engine.network("used", ipam=ipam({"Subnet": "10.204.3.0/24"}, free), enable_ipv6=True)

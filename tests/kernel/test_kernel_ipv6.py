@@ -5,11 +5,13 @@ Method: real namespaces, of which the switches are read through the ordinary /pr
 
 import errno
 import threading
+from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
 
 from refimpl.kernel import libc
+from refimpl.kernel.base import GatewayPlan, InterfacePlan, SandboxPlan
 from refimpl.kernel.ipv6 import Ipv6Switches
 
 MANY = 40
@@ -97,3 +99,23 @@ def test_nothing_is_mounted_and_nothing_stays_open(open_descriptors) -> None:
     assert open_descriptors() <= before[0] + 2
     switches.close()
     assert open_descriptors() == before[0]
+
+
+def test_interface_with_ipv6_accepts_no_router(kernel, netns_directory, interface, inside) -> None:
+    def accepts(name: str) -> str:
+        return str(inside(key, "cat", f"/proc/sys/net/ipv6/conf/{name}/accept_ra").stdout).strip()
+
+    def with_ipv6(number: int, name: str) -> InterfacePlan:
+        plan = interface(number, name=name)
+        return plan._replace(addresses=(*plan.addresses, ip_interface(f"fd00:{number}::2/64")))
+
+    key = str(netns_directory / "six")
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(with_ipv6(2, "eth0"),), ipv6=True))
+    kernel.add_interface(key, with_ipv6(3, "eth1"), GatewayPlan())
+    assert (accepts("eth0"), accepts("eth1")) == ("0", "0")
+
+    late = str(netns_directory / "late")
+    kernel.create_sandbox(SandboxPlan(key=late, interfaces=(interface(4),)))
+    key = late
+    kernel.add_interface(late, with_ipv6(5, "eth1"), GatewayPlan())
+    assert accepts("eth1") == "0"

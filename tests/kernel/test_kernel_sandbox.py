@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from refimpl.kernel import libc
-from refimpl.kernel.base import GatewayPlan, InterfacePlan, SandboxPlan
+from refimpl.kernel.base import GatewayPlan, SandboxPlan
 from refimpl.kernel.linux import LinuxKernel
 from tests.mount_table import mounts_below
 
@@ -488,23 +488,3 @@ def test_ipv6_is_off_for_what_a_container_adds_itself(
     with pytest.raises(FileExistsError):
         kernel.add_interface(key, other, GatewayPlan())
     assert (switch("default"), switch("eth0")) == ("1", "0")
-
-
-def test_interface_with_ipv6_accepts_no_router(kernel, netns_directory, interface, inside) -> None:
-    def accepts(name: str) -> str:
-        return str(inside(key, "cat", f"/proc/sys/net/ipv6/conf/{name}/accept_ra").stdout).strip()
-
-    def with_ipv6(number: int, name: str) -> InterfacePlan:
-        plan = interface(number, name=name)
-        return plan._replace(addresses=(*plan.addresses, ip_interface(f"fd00:{number}::2/64")))
-
-    key = str(netns_directory / "six")
-    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(with_ipv6(2, "eth0"),), ipv6=True))
-    kernel.add_interface(key, with_ipv6(3, "eth1"), GatewayPlan())
-    assert (accepts("eth0"), accepts("eth1")) == ("0", "0")
-
-    late = str(netns_directory / "late")
-    kernel.create_sandbox(SandboxPlan(key=late, interfaces=(interface(4),)))
-    key = late
-    kernel.add_interface(late, with_ipv6(5, "eth1"), GatewayPlan())
-    assert accepts("eth1") == "0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import IPv4Interface, ip_interface
 
 import pytest
 
