@@ -30,6 +30,7 @@ from benchmarks.modes import modes
 from benchmarks.options import json_option, refuse_quick_check, require_root
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
+from benchmarks.published import ports
 from benchmarks.resolve import dns_command
 from benchmarks.starts import StartError
 from benchmarks.table import render as render_table
@@ -103,6 +104,7 @@ main.add_command(history)
 main.add_command(burst)
 main.add_command(boot)
 main.add_command(modes)
+main.add_command(ports)
 main.add_command(trials)
 
 

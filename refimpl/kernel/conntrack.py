@@ -13,6 +13,7 @@ import logging
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping, Set
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from refimpl.kernel.netlink import attribute
@@ -56,7 +57,7 @@ def forget_flows_to(ports: Mapping[int, Set[int]]) -> None:
             family,
             attribute(_TUPLE_ORIGINAL | _NESTED, attribute(_TUPLE_PROTOCOL | _NESTED, asked)),
             attribute(_ORIGINAL_FLAGS, struct.pack("=I", flags)),
-            lambda flow, wanted=wanted: _destination_port(flow) in wanted,
+            partial(_went_to, wanted),
         )
 
 
@@ -125,6 +126,10 @@ def _name(flow: bytes) -> bytes:
         for kind, value in _attributes(flow)
         if kind & _KIND_MASK in {_TUPLE_ORIGINAL, _ID}
     )
+
+
+def _went_to(ports: Set[int], flow: bytes) -> bool:
+    return _destination_port(flow) in ports
 
 
 def _destination_port(flow: bytes) -> int:
