@@ -34,6 +34,7 @@ def connect_to_taken_address(container, network, run):
     "allocate.failure.aborts-the-start",
     "The first network that cannot be joined MUST abort the start with that network's error.",
     source="seed allocateNetwork: return err out of the loop over the networks",
+    tier="core",
 )
 def test_failing_network_aborts_the_start(create, network, run, inspect, events):
     container = create()
@@ -50,6 +51,7 @@ def test_failing_network_aborts_the_start(create, network, run, inspect, events)
     "allocate.failure.later-networks-untouched",
     "Networks that come after the one that cannot be joined MUST NOT be connected.",
     source="seed allocateNetwork: default network first, then return err",
+    tier="core",
     docker="<28.0",
 )
 def test_networks_after_the_failing_one_are_not_connected(create, network, run, events):
@@ -68,6 +70,7 @@ def test_networks_after_the_failing_one_are_not_connected(create, network, run, 
     "A start that failed at one network MUST leave no endpoint on the others and no address in "
     "inspect, and failing again and again MUST NOT use up addresses.",
     source="moby daemon containerStart: Cleanup, releaseNetwork v17.03",
+    tier="core",
 )
 def test_failed_starts_leave_no_endpoint_and_no_address(
     create, network, subnets, run, inspect_network
@@ -92,6 +95,7 @@ def test_failed_starts_leave_no_endpoint_and_no_address(
     "allocate.failure.no-hostname-file",
     "When a network cannot be joined the hostname file MUST NOT be written.",
     source="seed initializeNetworking: allocateNetwork fails before BuildHostnameFile",
+    tier="core",
     docker="<28.0",
     needs=("container-folder",),
 )
@@ -111,6 +115,7 @@ def test_hostname_file_is_not_written_after_a_failure(create, network, run, host
     "A start MUST rewrite hostconfig.json once all networks are connected, before it writes the "
     "hostname file.",
     source="seed allocateNetwork: WriteHostConfig, then initializeNetworking: BuildHostnameFile",
+    tier="core",
     docker="<28.0",
     needs=("container-folder",),
 )
@@ -129,6 +134,7 @@ def test_host_config_is_rewritten_before_the_hostname_file(create, network, host
     "A start that fails at a network MUST rewrite hostconfig.json once, together with the state of "
     "the container.",
     source="moby daemon containerStart v17.03: the deferred ToDisk",
+    tier="quirk",
     needs=("container-folder",),
 )
 def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
@@ -146,6 +152,7 @@ def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
     "The networks MUST be connected before the process is started: a command that is not there "
     "gives `connect`, then `disconnect`.",
     source="moby daemon containerStart v17.03: initializeNetworking, then containerd.Create",
+    tier="quirk",
     docker="<28.0",
 )
 def test_networks_are_connected_before_the_process(create, network, events):
@@ -161,6 +168,7 @@ def test_networks_are_connected_before_the_process(create, network, events):
     "When a start fails after the sandbox was made, inspect MUST go on showing the sandbox's id, "
     "though the sandbox itself is gone.",
     source="moby daemon releaseNetwork v17.03: does not clear SandboxID; cleared since v27.0",
+    tier="quirk",
     docker="<27.0",
 )
 def test_failed_start_keeps_the_dead_sandbox_id(create, network, run, inspect, host):

@@ -25,6 +25,7 @@ def counted(metrics, act):
     "Each successful start MUST add exactly 1 to the count of `allocate`, however many networks "
     "the container has.",
     source="seed allocateNetwork: networkActions.WithValues(allocate).UpdateSince(start)",
+    tier="core",
 )
 def test_each_start_counts_one_allocate(create, network, client, metrics):
     for nets in (0, 1, 3):
@@ -41,6 +42,7 @@ def test_each_start_counts_one_allocate(create, network, client, metrics):
     "allocate.metric.failure-not-counted",
     "A start that fails at a network MUST NOT add to the count of `allocate`.",
     source="seed allocateNetwork: the metric comes after the last return err",
+    tier="core",
 )
 def test_failed_allocation_is_not_counted(create, run, network, metrics):
     net = network()
@@ -87,6 +89,7 @@ def test_what_counts_as_which_action(create, run, network, client, metrics):
     "A start that fails at an unknown network MUST NOT count as `release`: there is nothing to "
     "release yet.",
     source="moby daemon releaseNetwork v17.03: returns without a SandboxID",
+    tier="quirk",
     docker="<28.0",
 )
 def test_unknown_network_counts_nothing(create, metrics, new_name):

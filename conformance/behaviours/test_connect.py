@@ -163,6 +163,7 @@ def test_live_connect_to_an_unknown_network(run, api, new_name, inspect):
     "Connecting a container that does not run to an unknown network is accepted: the name MUST be "
     "recorded, and the next start needs the network: 404.",
     source="moby daemon ConnectToNetwork v17.03: found is not asked for",
+    tier="quirk",
 )
 def test_stopped_connect_to_an_unknown_network(create, api, new_name, inspect):
     container, missing = create(), new_name("nowhere")
@@ -196,6 +197,7 @@ def test_stopped_connect_is_recorded(create, network, inspect, inspect_network, 
     "Connecting a container that does not run again to a network that is recorded for it is "
     "accepted, and the aliases that come with it MUST be ignored.",
     source="moby daemon updateNetworkSettings v17.03: Avoid duplicate config",
+    tier="quirk",
 )
 def test_second_stopped_connect_is_ignored(create, network, inspect):
     container, net = create(), network()
@@ -298,6 +300,7 @@ def test_paused_container_is_connected(run, network, subnets, host):
     "connect.restarting",
     "A container between two restarts MAY be connected, and MUST have an endpoint at once.",
     source="moby daemon ConnectToNetwork v17.03: Running is true while restarting",
+    tier="quirk",
     docker="<28.0",
 )
 def test_restarting_container_is_connected(run, network, inspect, inspect_network):

@@ -178,6 +178,7 @@ def test_refused_connect_records_nothing(run, network, inspect):
     "A connect of a running container that fails because its address is taken leaves the network "
     "recorded, without an address: the next start MUST try it again, and fail with it.",
     source="moby daemon updateNetworkConfig v17.03: records before CreateEndpoint",
+    tier="quirk",
 )
 def test_failed_connect_stays_recorded(run, network, inspect):
     net, container = network(), run()
@@ -195,6 +196,7 @@ def test_failed_connect_stays_recorded(run, network, inspect):
     "A network that a failed connect left recorded MUST be taken away by disconnecting the stopped "
     "container, which then starts.",
     source="moby daemon DisconnectFromNetwork v17.03",
+    tier="quirk",
 )
 def test_failed_connect_is_repaired(run, network, inspect):
     net, container = network(), run()
@@ -228,6 +230,7 @@ def test_second_attempt_succeeds(run, network, subnets, inspect):
     "A connect of a running container that fails because a published port is taken MUST take the "
     "endpoint off the network, though inspect goes on listing the network.",
     source="libnetwork endpoint.sbJoin, bridge programExternalConnectivity v17.06",
+    tier="quirk",
 )
 def test_port_that_is_taken_fails_the_connect(run, network, client, inspect, inspect_network):
     ports = {"80/tcp": 48731}
@@ -243,6 +246,7 @@ def test_port_that_is_taken_fails_the_connect(run, network, client, inspect, ins
     "connect.mac-address-ignored",
     "A MAC address that comes with a connect of a running container MUST be ignored.",
     source="moby daemon connectToNetwork v17.03: MacAddress is overwritten",
+    tier="quirk",
 )
 def test_mac_address_of_a_connect_is_ignored(run, network, api, inspect):
     container, net = run(), network()

@@ -182,6 +182,7 @@ def test_live_disconnect_from_an_unknown_network(run, api, new_name):
     "Disconnecting a running container with force, or one that does not run, from a network that "
     "neither exists nor is recorded MUST fail, for the container is not connected: 500.",
     source="moby daemon DisconnectFromNetwork v17.03: a failed lookup is excused",
+    tier="quirk",
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_forced_disconnect_from_an_unknown_network(run, create, api, new_name, running):
@@ -222,6 +223,7 @@ def test_unknown_container_cannot_be_disconnected(network, new_name):
     "Disconnecting an unknown container with force MUST look for an endpoint of that name, and "
     "fail without one: 404.",
     source="moby daemon ForceEndpointDelete v17.03",
+    tier="quirk",
 )
 def test_forced_disconnect_looks_for_an_endpoint(network, new_name):
     net, ghost = network(), new_name("ghost")

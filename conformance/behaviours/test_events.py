@@ -18,6 +18,7 @@ def network_actions(events, container):
     "events.start.connect-before-start",
     "A start MUST announce a `connect` for each network, all before the container's `start`.",
     source="seed initializeNetworking: connectToNetwork comes before the process is started",
+    tier="core",
 )
 def test_connects_come_before_the_start(create, network, client, events):
     nets = [client.networks.get("bridge"), network(), network()]
@@ -188,6 +189,7 @@ def test_restart_announces_both_halves(run, events):
     "events.disconnect.live-twice",
     "A live disconnect MUST be announced; these releases do it twice.",
     source="moby daemon DisconnectFromNetwork v17.04; moby#48797",
+    tier="quirk",
     docker="<28.0",
 )
 def test_live_disconnect_is_announced_twice(run, network, events):
@@ -203,6 +205,7 @@ def test_live_disconnect_is_announced_twice(run, network, events):
     "Connecting a container that does not run MUST NOT be announced; disconnecting it MUST be, "
     "once.",
     source="moby daemon ConnectToNetwork, DisconnectFromNetwork v17.06",
+    tier="quirk",
     docker="<28.0",
 )
 def test_stopped_containers_disconnect_is_announced(create, network, events):
@@ -231,6 +234,7 @@ def test_failure_at_the_first_network_is_silent(create, events, new_name):
     "A start that fails at a later network MUST announce `connect` for those before it, and then "
     "`disconnect` for every recorded network, also the one that failed; never `start`.",
     source="moby daemon releaseNetwork v17.06: it loops over all of Networks",
+    tier="quirk",
 )
 def test_failure_at_a_later_network_disconnects_all(create, network, run, events):
     container, net = create(), network()
@@ -253,6 +257,7 @@ def test_failure_at_a_later_network_disconnects_all(create, network, run, events
     "An engine that was killed with its containers MUST NOT announce a `disconnect` for them when "
     "it is back; their next start announces its `connect`.",
     source="moby daemon restore v17.06: no releaseNetwork",
+    tier="quirk",
 )
 def test_crash_announces_no_disconnect(own_daemon):
     daemon = own_daemon()

@@ -200,6 +200,7 @@ def test_edits_are_lost_at_restart(run, exec_in):
     "When a container leaves a user network live, its own lines of all networks MUST go where its "
     "hostname is a name on that network, as a generated hostname is.",
     source="libnetwork sandbox deleteHostsEntries v17.06; moby#34044",
+    tier="quirk",
     docker="<28.0",
 )
 def test_live_disconnect_takes_all_own_lines(run, network, exec_in):
@@ -236,6 +237,7 @@ def test_users_hosts_file_is_left_alone(run, network, exec_in, inspect):
     "files.hosts.ipv6-off-keeps-lines",
     "With IPv6 switched off in the container /etc/hosts MUST have its IPv6 names all the same.",
     source="libnetwork etchosts.Build v17.06",
+    tier="quirk",
     docker="<26.0",
 )
 def test_ipv6_names_stay_without_ipv6(run, exec_in):

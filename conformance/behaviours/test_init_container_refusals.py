@@ -19,6 +19,7 @@ from conformance.registry import behaviour
     "init.container.target-missing",
     "Starting a joiner whose target does not exist MUST fail with 404 and allocate nothing.",
     source="seed initializeNetworking: the error of getNetworkedContainer is returned",
+    tier="core",
     docker="<28.0",
 )
 def test_missing_target_fails_the_start(create, new_name, inspect, metrics):
@@ -34,6 +35,7 @@ def test_missing_target_fails_the_start(create, new_name, inspect, metrics):
     "init.container.target-not-running",
     "Starting a joiner whose target does not run, never started or exited, MUST fail with 409.",
     source="moby getNetworkedContainer v17.03",
+    tier="core",
 )
 def test_stopped_target_fails_the_start(create):
     target = create(["true"])
@@ -48,6 +50,7 @@ def test_stopped_target_fails_the_start(create):
     "init.container.target-itself",
     "A container that names itself MUST fail at its start.",
     source="moby getNetworkedContainer v17.03",
+    tier="core",
 )
 def test_container_cannot_join_itself(create, new_name):
     name = new_name("self")
@@ -59,6 +62,7 @@ def test_container_cannot_join_itself(create, new_name):
     "init.container.target-restarting",
     "Starting a joiner whose target is between two restarts MUST fail with 409.",
     source="moby getNetworkedContainer v17.03; daemon/errors.go errContainerIsRestarting",
+    tier="core",
 )
 def test_restarting_target_fails_the_start(run, create, inspect):
     target = run(["false"], restart_policy={"Name": "always"})
@@ -105,6 +109,7 @@ def test_create_takes_any_target(create, create_raw, new_name):
     "The NetworkMode of a joiner MUST name its target by its full id where the target existed at "
     "create, and as it was given where it did not.",
     source="moby daemon adaptContainerSettings v17.09",
+    tier="quirk",
 )
 def test_stored_mode_names_the_target_by_id(create, inspect, new_name):
     target = create()
@@ -252,6 +257,7 @@ def test_create_refuses_a_mode_without_target(create_raw, mode):
     "Create MAY be given, together with container mode, a domain name, search domains, the host's "
     "UTS namespace, an endpoint of some network, or a reference with a second colon.",
     source="runconfig checks none of them v17.06",
+    tier="quirk",
 )
 @pytest.mark.parametrize(
     ("body", "host_config"),
@@ -323,6 +329,7 @@ def test_running_joiner_cannot_be_connected(run, network, inspect_network):
     "Connecting a stopped joiner to a network is accepted and recorded, and the next start MUST "
     "ignore it.",
     source="moby ConnectToNetwork v20.10: no check of the mode when not running",
+    tier="quirk",
     docker="<28.0",
 )
 def test_stopped_joiner_ignores_a_recorded_network(run, create, network, inspect):

@@ -25,6 +25,7 @@ from conformance.registry import behaviour
     "init.host.daemons-netns",
     "A host-mode container MUST run in the daemon's network namespace.",
     source="seed initializeNetworking, IsHost branch; moby OptionUseDefaultSandbox v17.06",
+    tier="core",
 )
 def test_host_mode_shares_the_daemons_namespace(run, host):
     container = run(network_mode="host")
@@ -37,6 +38,7 @@ def test_host_mode_shares_the_daemons_namespace(run, host):
     "Without a hostname of its own a host-mode container MUST be called like the host, already "
     "when it is created and also when it runs.",
     source="seed initializeNetworking: os.Hostname; moby daemon newContainer v17.06",
+    tier="core",
 )
 def test_host_mode_takes_the_hosts_name(create, inspect, exec_in):
     container = create(network_mode="host")
@@ -50,6 +52,7 @@ def test_host_mode_takes_the_hosts_name(create, inspect, exec_in):
     "init.host.hostname-of-user",
     "A hostname that the user gave to a host-mode container MUST be kept.",
     source='seed initializeNetworking: `if container.Config.Hostname == ""`',
+    tier="core",
 )
 def test_host_mode_keeps_the_users_hostname(run, exec_in):
     container = run(network_mode="host", hostname="chosen")
@@ -62,6 +65,7 @@ def test_host_mode_keeps_the_users_hostname(run, exec_in):
     "A host-mode container MUST still be allocated: exactly the network `host`, with an endpoint "
     "id and a network id and neither address nor gateway.",
     source="seed initializeNetworking: allocateNetwork follows",
+    tier="core",
 )
 def test_host_mode_has_an_endpoint_without_address(run):
     networks = run(network_mode="host").attrs["NetworkSettings"]["Networks"]
@@ -76,6 +80,7 @@ def test_host_mode_has_an_endpoint_without_address(run):
     "init.host.hostname-file",
     "The hostname file of a host-mode container MUST hold the host's name and a newline.",
     source="seed initializeNetworking: BuildHostnameFile",
+    tier="core",
 )
 def test_host_mode_writes_the_hostname_file(run, host):
     path = run(network_mode="host").attrs["HostnamePath"]
@@ -233,6 +238,7 @@ def test_running_container_cannot_leave_host(run, client, inspect_network):
     "A stopped host-mode container MAY be disconnected from `host`; it MUST then start without "
     "any network.",
     source="moby daemon DisconnectFromNetwork, not running; a sandbox since v17.05 (moby#31996)",
+    tier="quirk",
 )
 def test_stopped_container_can_leave_host(create, client, inspect):
     container = create(network_mode="host")

@@ -22,6 +22,7 @@ from conformance.registry import behaviour
     "A none-mode container MUST run in a namespace of its own that has only `lo`, up, and no "
     "route.",
     source="seed allocateNetwork with network `none`; libnetwork null driver",
+    tier="core",
 )
 def test_none_mode_has_only_loopback(run, host):
     container = run(network_mode="none")
@@ -37,6 +38,7 @@ def test_none_mode_has_only_loopback(run, host):
     "A none-mode container MUST have exactly the network `none`, with an endpoint id, no address "
     "and no gateway, and MUST be listed in that network's inspect.",
     source="moby daemon connectToNetwork v17.03; libnetwork null driver",
+    tier="core",
 )
 def test_none_mode_has_an_endpoint_without_address(run, inspect_network):
     container = run(network_mode="none")
@@ -115,6 +117,7 @@ def test_none_goes_with_no_other_network(run, create, network, client, running):
     "A running container MAY be disconnected from `none` and then connected to a user network, "
     "which gives it an eth0 and is its only network after a restart.",
     source="moby daemon DisconnectFromNetwork v17.03",
+    tier="quirk",
 )
 def test_none_can_be_left_for_a_user_network(run, network, client, host):
     container = run(network_mode="none")

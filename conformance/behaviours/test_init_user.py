@@ -46,6 +46,7 @@ def remove_once_left(net):
     "A container whose network mode is the name of a user network MUST be connected to that "
     "network, and to no other.",
     source="seed allocateNetwork: updateContainerNetworkSettings; moby v17.03",
+    tier="core",
 )
 def test_user_network_is_joined_by_name(run, network, inspect_network):
     net = network()
@@ -75,6 +76,7 @@ def test_user_network_is_found_by_id(run, network):
     "init.user.partial-id-kept",
     "A network mode given as a partial id MUST be stored and reported as it was given.",
     source="moby daemon v17.03: no normalisation of the mode; normalizeNetMode since v25.0",
+    tier="quirk",
     docker="<25.0",
 )
 def test_partial_id_stays_in_the_network_mode(run, network):
@@ -89,6 +91,7 @@ def test_partial_id_stays_in_the_network_mode(run, network):
     "A container on an unknown network MUST be created, MUST fail to start with 404, and MUST "
     "stay `created` with exit code 128 and the network still listed.",
     source="seed allocateNetwork: the error of connectToNetwork is returned; moby start.go v17.03",
+    tier="core",
 )
 def test_unknown_network_fails_the_start(create, inspect, new_name):
     name = new_name("nowhere")
@@ -137,6 +140,7 @@ def test_removed_network_fails_the_start(run, network, inspect):
     "A container that has run MUST NOT start on another network that was given the name of its "
     "removed one.",
     source="moby daemon getNetworkID v18.06: the stored NetworkID decides",
+    tier="quirk",
     docker=">=18.06",
 )
 def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
@@ -170,6 +174,7 @@ def test_recreated_network_serves_a_container_that_never_ran(create, network, in
     "A container whose EndpointsConfig names another network than its network mode MUST be "
     "connected to the network of EndpointsConfig only.",
     source="moby daemon updateContainerNetworkSettings v17.03: given endpoints are not added to",
+    tier="quirk",
 )
 def test_endpoints_config_wins_over_the_mode(client, create_raw, network, inspect, inspect_network):
     mode, config = network(), network()
@@ -189,6 +194,7 @@ def test_endpoints_config_wins_over_the_mode(client, create_raw, network, inspec
     "A key of EndpointsConfig MUST be turned into the network's name: `default` into `bridge`, an "
     "id into the name.",
     source="moby daemon updateContainerNetworkSettings v17.03",
+    tier="quirk",
 )
 def test_endpoints_config_keys_become_names(create_raw, client, network, inspect):
     net = network()
@@ -225,6 +231,7 @@ def test_two_endpoints_are_refused_at_create(create_raw, new_name):
     "init.user.null-endpoint-refused",
     "A create request whose EndpointsConfig has null for a network MUST be refused with 400.",
     source="moby daemon verifyNetworkingConfig v20.10",
+    tier="quirk",
 )
 def test_null_endpoint_is_refused_at_create(create_raw, network):
     net = network()
@@ -244,6 +251,7 @@ def test_null_endpoint_is_refused_at_create(create_raw, network):
     "init.user.ambiguous-name",
     "A start on a network name that two networks have MUST fail with 400.",
     source="moby daemon FindNetwork v17.09; names are unique since v25.0",
+    tier="quirk",
     docker="<25.0",
 )
 def test_ambiguous_network_name_fails_the_start(create, network, inspect_network):
@@ -261,6 +269,7 @@ def test_ambiguous_network_name_fails_the_start(create, network, inspect_network
     "A container MUST start on the networks that it still has, even when the network of its "
     "network mode was disconnected and removed.",
     source="moby daemon allocateNetwork v17.03: only the listed networks count",
+    tier="quirk",
     docker="<25.0",
 )
 def test_container_starts_without_the_network_of_its_mode(

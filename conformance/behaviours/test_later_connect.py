@@ -72,6 +72,7 @@ def test_default_network_is_checked_at_create(create_raw, endpoint, text):
     "connect.restarting-refused",
     "A container between two restarts MUST NOT be connected, for it has no sandbox: 404.",
     source="moby#47406 v28.0; before: connect.restarting",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_restarting_container_is_not_connected(run, network, inspect, inspect_network):

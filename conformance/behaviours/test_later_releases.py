@@ -39,6 +39,7 @@ def record_taken_address(container, network, run):
     "The networks MUST be connected after the runtime has made the container's task: a command "
     "that is not there gives no `connect`.",
     source="moby 4c553defce (moby#47406) v28.0; before: allocate.before-process",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_networks_are_connected_after_the_task(create, network, events):
@@ -53,6 +54,7 @@ def test_networks_are_connected_after_the_task(create, network, events):
     "allocate.failure.hostname-file-written",
     "When a network cannot be joined the hostname file MUST have been written already.",
     source="moby#47406 v28.0; before: allocate.failure.no-hostname-file",
+    tier="quirk",
     docker=">=28.0",
     needs=("container-folder",),
 )
@@ -68,6 +70,7 @@ def test_hostname_file_is_written_before_the_failure(create, network, run, host)
     "allocate.failure.sandbox-id-cleared",
     "When a start fails after the sandbox was made, inspect MUST NOT show the dead sandbox.",
     source="moby daemon releaseNetwork v27.0; before: allocate.failure.sandbox-id-kept",
+    tier="quirk",
     docker=">=27.0",
 )
 def test_failed_start_clears_the_sandbox(create, network, run, inspect):
@@ -84,6 +87,7 @@ def test_failed_start_clears_the_sandbox(create, network, run, inspect):
     "A start MUST rewrite hostconfig.json once all networks are connected, after it has written "
     "the hostname file.",
     source="moby#47406 v28.0; before: allocate.host-config.rewritten-before-hostname",
+    tier="quirk",
     docker=">=28.0",
     needs=("container-folder",),
 )
@@ -102,6 +106,7 @@ def test_host_config_is_rewritten_after_the_hostname_file(create, network, host)
     "A start that fails at an unknown network MUST count one `release`: its sandbox was made "
     "before the network was looked for.",
     source="moby#47406 v28.0; before: allocate.metric.unknown-network-no-release",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_unknown_network_counts_a_release(create, metrics, new_name):
@@ -117,6 +122,7 @@ def test_unknown_network_counts_a_release(create, metrics, new_name):
     "When a container has several networks the default network MUST NOT be connected first at "
     "every start: there is no order.",
     source="moby#47406 v28.0; before: allocate.order.default-network-first",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_default_network_has_no_place_of_its_own(create, network, events):
@@ -139,6 +145,7 @@ def test_default_network_has_no_place_of_its_own(create, network, events):
     "init.container.counted-as-allocate",
     "The start of a joiner MUST count one `allocate`, though nothing is allocated for it.",
     source="moby#47406 v28.0; before: init.container.not-counted",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_joiner_counts_as_allocate(run, create, metrics):
@@ -154,6 +161,7 @@ def test_joiner_counts_as_allocate(run, create, metrics):
     "init.container.recorded-network-fails",
     "A stopped joiner that was connected to a network MUST fail to start: 400.",
     source="moby#47406 v28.0; before: init.container.connect-while-stopped",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_recorded_network_fails_the_joiners_start(run, create, network):
@@ -200,6 +208,7 @@ def test_removed_target_is_an_internal_error(run, inspect):
     "A MAC address for the whole container together with container mode MUST be accepted at "
     "create, and the joiner has its target's interface.",
     source="moby runconfig, API 1.44; before: init.container.no-mac-address",
+    tier="quirk",
     api=">=1.44",
 )
 def test_joiner_may_bring_a_mac_address(run, create, exec_in):
@@ -214,6 +223,7 @@ def test_joiner_may_bring_a_mac_address(run, create, exec_in):
     "init.host.mac-address-taken",
     "A MAC address for the whole container together with host mode MUST be accepted at create.",
     source="moby runconfig, API 1.44; before: init.host.no-mac-address",
+    tier="quirk",
     api=">=1.44",
 )
 def test_host_mode_may_bring_a_mac_address(run):
@@ -241,6 +251,7 @@ def test_default_mode_is_stored_as_bridge(create, create_raw, inspect):
     "A container with NetworkDisabled MUST NOT get a hostname file: it sees the image's.",
     source="moby#47406 v28.0: initializeNetworking returns early; before: "
     "init.disabled.hostname-file",
+    tier="quirk",
     docker=">=28.0",
 )
 def test_disabled_container_gets_no_hostname_file(run, exec_in):
@@ -279,6 +290,7 @@ def test_second_network_of_a_name_is_refused(network):
     "A container MUST NOT start when the network of its network mode was disconnected and removed, "
     "whatever other networks it has: 404.",
     source="moby daemon normalizeNetMode v25.0; before: init.user.mode-network-gone",
+    tier="quirk",
     docker=">=25.0",
 )
 def test_network_of_the_mode_is_needed(create, network, inspect_network):
@@ -296,6 +308,7 @@ def test_network_of_the_mode_is_needed(create, network, inspect_network):
     "init.user.partial-id-completed",
     "A network mode given as a partial id MUST be the full id once the container was started.",
     source="moby daemon normalizeNetMode v25.0; before: init.user.partial-id-kept",
+    tier="quirk",
     docker=">=25.0",
 )
 def test_partial_id_becomes_the_full_one(run, network):

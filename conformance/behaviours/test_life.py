@@ -192,6 +192,7 @@ def test_auto_remove_after_a_failed_start(create, client, new_name):
     "A restart that fails for the network MUST say that the container cannot be restarted, and "
     "why: 500.",
     source="moby daemon restart.go ContainerRestart v17.03; the status since v17.09",
+    tier="quirk",
 )
 def test_failed_restart_says_why(run, network, inspect):
     net = network()
@@ -305,6 +306,7 @@ def test_parallel_starts_and_stops_lose_nothing(create, run, network, subnets, a
     "life.stop.files-kept",
     "The hosts file, the hostname file and resolv.conf MUST stay on disk when the container stops.",
     source="moby daemon releaseNetwork v17.03: the files are only ever rebuilt",
+    tier="quirk",
     needs=("container-folder",),
 )
 def test_files_outlive_a_stop(run, network, host, inspect):
@@ -319,6 +321,7 @@ def test_files_outlive_a_stop(run, network, host, inspect):
     "life.stop.hosts-line-kept",
     "The line of a container on `bridge` in its own hosts file MUST stay on disk when it stops.",
     source="libnetwork endpoint.sbLeave v17.06: nothing of `bridge` is in the service records",
+    tier="quirk",
     needs=("container-folder",),
 )
 def test_own_hosts_line_on_the_default_network_stays(run, host, inspect):

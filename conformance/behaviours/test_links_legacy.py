@@ -206,6 +206,7 @@ def test_malformed_link_is_refused(run, create_raw):
     "links.legacy.target-is-joiner",
     "A link to a joiner MUST be one to the container whose network it shares.",
     source="moby daemon registerLinks v17.06",
+    tier="quirk",
 )
 def test_link_to_a_joiner_leads_to_its_target(run, exec_in, inspect):
     target = run(hostname="thost")
@@ -269,6 +270,7 @@ def test_alias_is_a_name_of_the_target(run, api, client):
     "links.legacy.alias-taken",
     "Of two links with the same alias the first one MUST count.",
     source="moby daemon registerLink: a reserved name is left alone v17.06",
+    tier="quirk",
 )
 def test_first_link_of_an_alias_counts(run, create_raw, inspect, new_name):
     targets = sorted((run() for _ in range(2)), key=lambda target: target.name)

@@ -243,6 +243,7 @@ def test_default_route_avoids_internal_networks(run, network, new_name, host):
     "A container on an internal network alone MUST have the network's bridge as its gateway, in "
     "inspect as well as in its routes.",
     source="libnetwork bridge driver Join v17.06: always sets the gateway",
+    tier="quirk",
     docker="<25.0",
 )
 def test_internal_network_gives_a_gateway(run, network, host):
