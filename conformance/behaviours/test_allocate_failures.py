@@ -3,13 +3,13 @@
 import ipaddress
 
 from conformance.assertions import (
-    expect_api_error,
     expect_empty,
     expect_equal,
     expect_fields,
     expect_hex_id,
     expect_in,
     expect_not_in,
+    expect_refused,
 )
 from conformance.observe.watch import FolderWatch
 from conformance.registry import behaviour
@@ -32,17 +32,18 @@ def connect_to_taken_address(container, network, run):
 
 @behaviour(
     "allocate.failure.aborts-the-start",
-    "The first network that cannot be joined MUST abort the start with that network's error.",
+    "The first network that cannot be joined MUST abort the start with that network's error, which "
+    "is kept in State.Error.",
     source="seed allocateNetwork: return err out of the loop over the networks",
     tier="core",
 )
 def test_failing_network_aborts_the_start(create, network, run, inspect, events):
     container = create()
     net = connect_to_taken_address(container, network, run)
-    expect_api_error(container.start, 403, "Address already in use")
+    message = expect_refused(container.start)
     state = inspect(container)["State"]
     expect_fields("the state", {"Status": "created", "Running": False, "Pid": 0}, state)
-    expect_in("State.Error", "Address already in use", state["Error"])
+    expect_in("the message", state["Error"] or "State.Error, which is empty", message)
     connected = [name for action, name in network_events(events, container) if action == "connect"]
     expect_not_in("the networks that were connected", net.name, connected)
 
@@ -59,8 +60,7 @@ def test_networks_after_the_failing_one_are_not_connected(create, network, run, 
     container = create(links={stranger.name: "peer"})  # `bridge` comes first, and knows links
     for _ in range(3):
         network().connect(container)
-    text = f"Cannot link to /{stranger.name}, as it does not belong to the default network"
-    expect_api_error(container.start, 500, text)
+    expect_refused(container.start)
     connected = [name for action, name in network_events(events, container) if action == "connect"]
     expect_equal("the networks that were connected", [], connected)
 
@@ -80,7 +80,7 @@ def test_failed_starts_leave_no_endpoint_and_no_address(
     container = create(network_mode=tiny.name)
     connect_to_taken_address(container, network, run)
     for _ in range(10):
-        expect_api_error(container.start, 403, "Address already in use")
+        expect_refused(container.start)
         expect_equal("the members", {}, inspect_network(tiny)["Containers"])
     container.reload()
     for endpoint in container.attrs["NetworkSettings"]["Networks"].values():
@@ -102,7 +102,7 @@ def test_failed_starts_leave_no_endpoint_and_no_address(
 def test_hostname_file_is_not_written_after_a_failure(create, network, run, host):
     container = create(hostname="late")
     net = connect_to_taken_address(container, network, run)
-    expect_api_error(container.start, 403, "Address already in use")
+    expect_refused(container.start)
     folder = host.container_dir(container.id)
     expect_not_in("the container's files", "hostname", [path.name for path in folder.iterdir()])
     net.disconnect(container)
@@ -141,7 +141,7 @@ def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
     container = create()
     connect_to_taken_address(container, network, run)
     with FolderWatch(host.container_dir(container.id)) as watch:
-        expect_api_error(container.start, 403, "Address already in use")
+        expect_refused(container.start)
         written = watch.settled()
     expect_equal("the rewrites of hostconfig.json", 1, written.count("hostconfig.json"))
     expect_in("what was written", "config.v2.json", written)
@@ -158,7 +158,7 @@ def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
 def test_networks_are_connected_before_the_process(create, network, events):
     net = network()
     container = create(["/nosuchcommand"], network_mode=net.name)
-    expect_api_error(container.start, 400)
+    expect_refused(container.start)
     expected = [("connect", net.name), ("disconnect", net.name)]
     expect_equal("the events", expected, network_events(events, container))
 
@@ -174,7 +174,7 @@ def test_networks_are_connected_before_the_process(create, network, events):
 def test_failed_start_keeps_the_dead_sandbox_id(create, network, run, inspect, host):
     container = create()
     connect_to_taken_address(container, network, run)
-    expect_api_error(container.start, 403, "Address already in use")
+    expect_refused(container.start)
     settings = inspect(container)["NetworkSettings"]
     expect_hex_id("the SandboxID", settings["SandboxID"])
     expect_not_in("the namespaces", settings["SandboxKey"], host.netns_mounts())

@@ -5,6 +5,7 @@ test_connect_refusals.py and test_disconnect.py: an engine with other words pass
 """
 
 import ipaddress
+from functools import partial
 
 import pytest
 
@@ -23,11 +24,6 @@ ON_BRIDGE = pytest.mark.parametrize(
 )
 
 
-def connected_with(net, container, **wishes):
-    """Give the call that connects a container with some wishes of its own."""
-    return lambda: net.connect(container, **wishes)
-
-
 @behaviour(
     "connect.predefined.no-aliases-text",
     "Aliases on `bridge` MUST be refused with 400 `network-scoped alias is supported only for "
@@ -37,7 +33,7 @@ def connected_with(net, container, **wishes):
 )
 def test_text_of_aliases_on_the_default_network(run, network, client):
     container, bridge = run(network_mode=network().name), client.networks.get("bridge")
-    expect_api_error(connected_with(bridge, container, aliases=["web"]), 400, ALIAS)
+    expect_api_error(partial(bridge.connect, container, aliases=["web"]), 400, ALIAS)
 
 
 @behaviour(
@@ -50,7 +46,7 @@ def test_text_of_aliases_on_the_default_network(run, network, client):
 def test_text_of_an_address_on_the_default_network(run, network, client):
     container, bridge = run(network_mode=network().name), client.networks.get("bridge")
     address = str(ipaddress.ip_network(bridge.attrs["IPAM"]["Config"][0]["Subnet"])[99])
-    expect_api_error(connected_with(bridge, container, ipv4_address=address), 400, ADDRESS)
+    expect_api_error(partial(bridge.connect, container, ipv4_address=address), 400, ADDRESS)
 
 
 @behaviour(
@@ -93,7 +89,7 @@ def test_text_of_a_taken_address(run, network):
     net, container = network(), run()
     owner = run(network_mode=net.name)
     address = owner.attrs["NetworkSettings"]["Networks"][net.name]["IPAddress"]
-    expect_api_error(connected_with(net, container, ipv4_address=address), 403, TAKEN)
+    expect_api_error(partial(net.connect, container, ipv4_address=address), 403, TAKEN)
 
 
 @behaviour(
@@ -107,7 +103,7 @@ def test_text_of_a_taken_address(run, network):
 def test_text_of_a_reserved_address(run, network, subnets, place):
     subnet = ipaddress.ip_network(subnets.ipv4())
     net, container = network(subnet=str(subnet)), run()
-    expect_api_error(connected_with(net, container, ipv4_address=str(subnet[place])), 403, TAKEN)
+    expect_api_error(partial(net.connect, container, ipv4_address=str(subnet[place])), 403, TAKEN)
 
 
 @behaviour(
@@ -122,7 +118,7 @@ def test_text_of_an_address_outside(run, network, subnets):
     net, container = network(), run()
     stranger = str(ipaddress.ip_network(subnets.ipv4())[9])
     text = "It does not belong to any of this network's subnets"
-    expect_api_error(connected_with(net, container, ipv4_address=stranger), 500, text)
+    expect_api_error(partial(net.connect, container, ipv4_address=stranger), 500, text)
 
 
 @behaviour(
@@ -136,7 +132,7 @@ def test_text_of_an_address_outside(run, network, subnets):
 def test_text_of_an_unparsable_address(run, network, word):
     net, container = network(), run()
     text = f"Invalid IPv4 address: {word}"
-    expect_api_error(connected_with(net, container, ipv4_address=word), 500, text)
+    expect_api_error(partial(net.connect, container, ipv4_address=word), 500, text)
 
 
 @behaviour(
@@ -149,10 +145,10 @@ def test_text_of_an_unparsable_address(run, network, word):
 def test_text_of_an_address_without_a_chosen_subnet(run, network):
     container, net, unchosen = run(), network(), network(ipam=None)
     wish = {"ipv6_address": "fd6e:6574:1::5"}
-    expect_api_error(connected_with(net, container, **wish), 400, OF_ITS_OWN_KIND)
+    expect_api_error(partial(net.connect, container, **wish), 400, OF_ITS_OWN_KIND)
     address = str(ipaddress.ip_network(unchosen.attrs["IPAM"]["Config"][0]["Subnet"])[9])
     wish = {"ipv4_address": address}
-    expect_api_error(connected_with(unchosen, container, **wish), 400, OF_ITS_OWN_KIND)
+    expect_api_error(partial(unchosen.connect, container, **wish), 400, OF_ITS_OWN_KIND)
 
 
 @behaviour(
@@ -167,7 +163,7 @@ def test_text_of_a_port_that_is_taken(run, network):
     (binding, *_) = owner.attrs["NetworkSettings"]["Ports"]["80/tcp"]
     ports = {"80/tcp": int(binding["HostPort"])}
     container = run(network_mode=network(internal=True).name, ports=ports)  # does not claim it
-    expect_api_error(connected_with(network(), container), 500, "port is already allocated")
+    expect_api_error(partial(network().connect, container), 500, "port is already allocated")
 
 
 @behaviour(
@@ -181,7 +177,7 @@ def test_text_of_a_second_connect(run, network):
     container, net = run(), network()
     net.connect(container)
     text = f"endpoint with name {container.name} already exists in network {net.name}"
-    expect_api_error(connected_with(net, container), 403, text)
+    expect_api_error(partial(net.connect, container), 403, text)
 
 
 @behaviour(
@@ -223,7 +219,7 @@ def test_text_of_a_start_on_an_unknown_network(create, api, new_name):
 def test_text_of_an_unknown_container(network, new_name):
     net, ghost = network(), new_name("ghost")
     for call in (net.connect, net.disconnect):
-        expect_api_error(lambda call=call: call(ghost), 404, f"No such container: {ghost}")
+        expect_api_error(partial(call, ghost), 404, f"No such container: {ghost}")
 
 
 @behaviour(
@@ -259,7 +255,7 @@ def test_text_of_a_connect_between_two_restarts(run, network, inspect):
         timeout_s=20,
     )
     text = f"network sandbox for container {container.id} not found"
-    expect_api_error(connected_with(net, container), 404, text)
+    expect_api_error(partial(net.connect, container), 404, text)
 
 
 @behaviour(
@@ -273,7 +269,7 @@ def test_text_of_a_live_disconnect_from_a_foreign_network(run, network):
     net, container = network(), run()
     text = f"container {container.id} is not connected to network {net.name}"
     for force in (False, True):
-        expect_api_error(lambda force=force: net.disconnect(container, force=force), 500, text)
+        expect_api_error(partial(net.disconnect, container, force=force), 500, text)
 
 
 @behaviour(
@@ -287,4 +283,4 @@ def test_text_of_a_stopped_disconnect_from_a_foreign_network(create, network):
     net, container = network(), create()
     text = f"container {container.id} is not connected to the network {net.name}"
     for force in (False, True):
-        expect_api_error(lambda force=force: net.disconnect(container, force=force), 500, text)
+        expect_api_error(partial(net.disconnect, container, force=force), 500, text)

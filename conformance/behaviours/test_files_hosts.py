@@ -7,6 +7,7 @@ from conformance.assertions import (
     expect_in,
     expect_match,
     expect_not_in,
+    expect_refused,
 )
 from conformance.observe.files import addresses_of, parse_hosts
 from conformance.registry import behaviour
@@ -127,25 +128,21 @@ def test_extra_host_may_be_ipv6(run, exec_in):
 
 @behaviour(
     "files.hosts.extra-host-malformed",
-    "An extra host without a colon MUST be refused at create: 400 `bad format for add-host`.",
+    "An extra host without a colon MUST be refused at create.",
     source="moby opts.ValidateExtraHost v17.06",
 )
 def test_malformed_extra_host_is_refused(create_raw):
-    answer = create_raw({"HostConfig": {"ExtraHosts": ["bad"]}})
-    expect_equal("the status", 400, answer.status)
-    expect_in("the message", 'bad format for add-host: "bad"', answer.message)
+    expect_refused(lambda: create_raw({"HostConfig": {"ExtraHosts": ["bad"]}}))
 
 
 @behaviour(
     "files.hosts.extra-host-bad-address",
-    "An extra host with something else than an address MUST be refused at create: 400 `invalid IP "
-    "address in add-host`.",
+    "An extra host with something else than an address MUST be refused at create.",
     source="moby opts.ValidateExtraHost v17.06",
 )
 def test_extra_host_without_an_address_is_refused(create_raw):
-    answer = create_raw({"HostConfig": {"ExtraHosts": ["db:192.0.2.256"]}})
-    expect_equal("the status", 400, answer.status)
-    expect_in("the message", 'invalid IP address in add-host: "192.0.2.256"', answer.message)
+    body = {"HostConfig": {"ExtraHosts": ["db:192.0.2.256"]}}
+    expect_refused(lambda: create_raw(body))
 
 
 @behaviour(

@@ -1,13 +1,11 @@
 """Host mode: the container runs in the daemon's own network namespace, and is still allocated."""
 
-import re
 import socket
 from pathlib import PurePath
 
 import pytest
 
 from conformance.assertions import (
-    expect_api_error,
     expect_empty,
     expect_equal,
     expect_fields,
@@ -15,6 +13,7 @@ from conformance.assertions import (
     expect_in,
     expect_not_equal,
     expect_not_in,
+    expect_refused,
     expect_true,
 )
 from conformance.observe.files import addresses_of, parse_resolv_conf
@@ -167,69 +166,65 @@ def test_host_mode_publishes_nothing(create_raw, client, exec_in, inspect):
 
 @behaviour(
     "init.host.no-links",
-    "Links together with host mode MUST be refused at create: 400.",
+    "Links together with host mode MUST be refused at create.",
     source="runconfig ErrConflictHostNetworkAndLinks",
 )
 def test_host_mode_refuses_links(create):
     target = create()
-    text = "host type networking can't be used with links"
-    expect_api_error(lambda: create(network_mode="host", links={target.name: "target"}), 400, text)
+    expect_refused(lambda: create(network_mode="host", links={target.name: "target"}))
 
 
 @behaviour(
     "init.host.no-mac-address",
-    "A MAC address for the whole container together with host mode MUST be refused at create: 400.",
+    "A MAC address for the whole container together with host mode MUST be refused at create.",
     source="runconfig validateNetMode v17.06",
     api="<1.44",
 )
 def test_host_mode_refuses_a_mac_address(create):
-    expect_api_error(
-        lambda: create(network_mode="host", mac_address="02:42:c0:00:02:07"),
-        400,
-        "conflicting options: mac-address and the network mode",
-    )
+    expect_refused(lambda: create(network_mode="host", mac_address="02:42:c0:00:02:07"))
 
 
 @behaviour(
     "init.host.no-second-network",
-    "A host-mode container MUST NOT be connected to another network, whether it runs or not: 400.",
+    "A host-mode container MUST NOT be connected to another network, whether it runs or not.",
     source="runconfig ErrConflictSharedNetwork; moby daemon updateNetworkSettings v17.03",
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_host_mode_goes_with_no_other_network(run, create, network, running):
     container = (run if running else create)(network_mode="host")
     user_network = network()
-    text = "container sharing network namespace with another container or host"
-    expect_api_error(lambda: user_network.connect(container), 400, text)
+    before = sorted(container.attrs["NetworkSettings"]["Networks"])
+    expect_refused(lambda: user_network.connect(container))
     container.reload()
     networks = container.attrs["NetworkSettings"]["Networks"]
-    expect_equal("the recorded networks", ["host"], sorted(networks))
+    expect_equal("the recorded networks", before, sorted(networks))
 
 
 @behaviour(
     "init.host.no-connect-to-host",
-    "Connecting a container of another mode to `host` MUST fail, whether it runs or not: 400.",
+    "Connecting a container of another mode to `host` MUST be refused, whether it runs or not.",
     source="runconfig ErrConflictHostNetwork v17.06",
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_other_modes_cannot_be_connected_to_host(run, create, client, running):
     container = (run if running else create)()
-    text = re.compile("connect(ed)? .*to host network")
-    expect_api_error(lambda: client.networks.get("host").connect(container), 400, text)
+    before = sorted(container.attrs["NetworkSettings"]["Networks"])
+    host_network = client.networks.get("host")
+    expect_refused(lambda: host_network.connect(container))
     container.reload()
     networks = container.attrs["NetworkSettings"]["Networks"]
-    expect_equal("the recorded networks", ["bridge"], sorted(networks))
+    expect_equal("the recorded networks", before, sorted(networks))
 
 
 @behaviour(
     "init.host.no-live-disconnect",
-    "Disconnecting a running host-mode container from `host` MUST fail: 400.",
+    "Disconnecting a running host-mode container from `host` MUST be refused.",
     source="runconfig ErrConflictHostNetwork; moby daemon DisconnectFromNetwork v17.06",
 )
 def test_running_container_cannot_leave_host(run, client, inspect_network):
     container = run(network_mode="host")
-    text = re.compile("disconnect(ed)? .*from host network")
-    expect_api_error(lambda: client.networks.get("host").disconnect(container), 400, text)
+    host_network = client.networks.get("host")
+    expect_refused(lambda: host_network.disconnect(container))
     expect_in("the members of `host`", container.id, inspect_network("host")["Containers"])
 
 
@@ -249,17 +244,14 @@ def test_stopped_container_can_leave_host(create, client, inspect):
 
 @behaviour(
     "init.host.connect-again",
-    "Connecting a running host-mode container to `host` again MUST fail, since it has an endpoint "
-    "of its name there: 403.",
+    "Connecting a running host-mode container to `host` again MUST be refused: it has an endpoint "
+    "there.",
     source="libnetwork network.CreateEndpoint v17.06",
 )
 def test_host_cannot_be_connected_twice(run, client):
     container = run(network_mode="host")
-    expect_api_error(
-        lambda: client.networks.get("host").connect(container),
-        403,
-        f"endpoint with name {container.name} already exists in network host",
-    )
+    host_network = client.networks.get("host")
+    expect_refused(lambda: host_network.connect(container))
 
 
 @behaviour(
@@ -297,7 +289,7 @@ def test_host_mode_is_announced_and_counted(create, events, metrics):
 @behaviour(
     "init.host.own-uts",
     "Host mode MUST NOT share the host's UTS namespace; `UTSMode` host together with a hostname "
-    "MUST be refused: 400.",
+    "MUST be refused.",
     source="moby daemon/oci_linux.go setNamespaces; runconfig ErrConflictUTSHostname v17.06",
 )
 def test_host_mode_has_its_own_uts_namespace(run, create, host):
@@ -305,8 +297,4 @@ def test_host_mode_has_its_own_uts_namespace(run, create, host):
     own = host.namespace_inode(container.attrs["State"]["Pid"], "uts")
     daemons = host.namespace_inode(host.inside.pid, "uts")
     expect_not_equal("the daemon's UTS namespace", daemons, own)
-    expect_api_error(
-        lambda: create(network_mode="host", uts_mode="host", hostname="mine"),
-        400,
-        "conflicting options: hostname and the UTS mode",
-    )
+    expect_refused(lambda: create(network_mode="host", uts_mode="host", hostname="mine"))

@@ -1,16 +1,8 @@
 """User networks: the network mode names a network that a user made."""
 
-import re
-
 import docker.errors
 
-from conformance.assertions import (
-    expect_api_error,
-    expect_equal,
-    expect_fields,
-    expect_in,
-    expect_match,
-)
+from conformance.assertions import expect_equal, expect_fields, expect_in, expect_refused
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
@@ -88,15 +80,15 @@ def test_partial_id_stays_in_the_network_mode(run, network):
 
 @behaviour(
     "init.user.unknown-network",
-    "A container on an unknown network MUST be created, MUST fail to start with 404, and MUST "
-    "stay `created` with exit code 128 and the network still listed.",
+    "A container on an unknown network MUST be created, MUST fail to start, and MUST stay "
+    "`created` with exit code 128 and the network still listed.",
     source="seed allocateNetwork: the error of connectToNetwork is returned; moby start.go v17.03",
     tier="core",
 )
 def test_unknown_network_fails_the_start(create, inspect, new_name):
     name = new_name("nowhere")
     container = create(network_mode=name)
-    expect_api_error(container.start, 404, f"network {name} not found")
+    expect_refused(container.start)
     document = inspect(container)
     state = {"Status": "created", "ExitCode": 128, "Running": False}
     expect_fields("the container's state", state, document["State"])
@@ -119,8 +111,8 @@ def test_network_may_come_after_the_container(create, network, inspect, new_name
 
 @behaviour(
     "init.user.network-removed",
-    "A container that has run MUST fail to start with 404 once its network is removed, MUST keep "
-    "its status and exit code, and MUST report the message as its error.",
+    "A container that has run MUST fail to start once its network is removed, MUST keep its "
+    "status and exit code, and MUST report the message as its error.",
     source="moby daemon findAndAttachNetwork, containerStart v17.03",
 )
 def test_removed_network_fails_the_start(run, network, inspect):
@@ -128,8 +120,7 @@ def test_removed_network_fails_the_start(run, network, inspect):
     container = run(ENDS_WITH_7, network_mode=net.name)
     container.stop()
     remove_once_left(net)
-    text = re.compile(f"network ({net.name}|{net.id}) not found")
-    message = expect_api_error(container.start, 404, text)
+    message = expect_refused(container.start)
     state = inspect(container)["State"]
     expect_fields("the container's state", {"Status": "exited", "ExitCode": 7}, state)
     expect_equal("State.Error", message, state["Error"])
@@ -149,7 +140,7 @@ def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
     container.stop()
     remove_once_left(old)
     new = network(old.name)
-    expect_api_error(container.start, 404, f"network {old.id} not found")
+    expect_refused(container.start)
     expect_equal("the members of the new network", {}, inspect_network(new)["Containers"])
 
 
@@ -211,7 +202,7 @@ def test_endpoints_config_keys_become_names(create_raw, client, network, inspect
 
 @behaviour(
     "init.user.two-endpoints-refused",
-    "A create request with two networks in EndpointsConfig MUST be refused with 400.",
+    "A create request with two networks in EndpointsConfig MUST be refused.",
     source="moby daemon verifyNetworkingConfig v17.03; several networks since v25.0",
     docker="<25.0",
 )
@@ -221,15 +212,12 @@ def test_two_endpoints_are_refused_at_create(create_raw, new_name):
         "HostConfig": {"NetworkMode": one},
         "NetworkingConfig": {"EndpointsConfig": {one: {}, two: {}}},
     }
-    answer = create_raw(body)
-    expect_equal("the status", 400, answer.status)
-    text = "(?i:container) cannot be connected to network endpoints: "
-    expect_match("the message", f"{text}({one}, {two}|{two}, {one})", answer.message)
+    expect_refused(lambda: create_raw(body))
 
 
 @behaviour(
     "init.user.null-endpoint-refused",
-    "A create request whose EndpointsConfig has null for a network MUST be refused with 400.",
+    "A create request whose EndpointsConfig has null for a network MUST be refused.",
     source="moby daemon verifyNetworkingConfig v20.10",
     tier="quirk",
 )
@@ -239,17 +227,12 @@ def test_null_endpoint_is_refused_at_create(create_raw, network):
         "HostConfig": {"NetworkMode": net.name},
         "NetworkingConfig": {"EndpointsConfig": {net.name: None}},
     }
-    answer = create_raw(body)
-    expect_equal("the status", 400, answer.status)
-    expect_in("the message", net.name, answer.message)
-    expect_match(
-        "the message", ".*(no EndpointSettings for|EndpointsConfig is nil).*", answer.message
-    )
+    expect_refused(lambda: create_raw(body))
 
 
 @behaviour(
     "init.user.ambiguous-name",
-    "A start on a network name that two networks have MUST fail with 400.",
+    "A start on a network name that two networks have MUST fail.",
     source="moby daemon FindNetwork v17.09; names are unique since v25.0",
     tier="quirk",
     docker="<25.0",
@@ -258,8 +241,7 @@ def test_ambiguous_network_name_fails_the_start(create, network, inspect_network
     first = network()
     second = network(first.name)
     container = create(network_mode=first.name)
-    text = f"network {first.name} is ambiguous (2 matches found on name)"
-    expect_api_error(container.start, 400, text)
+    expect_refused(container.start)
     for net in (first, second):
         expect_equal("the members", {}, inspect_network(net)["Containers"])
 
