@@ -233,7 +233,7 @@ def test_failure_at_the_first_network_is_silent(create_raw, client, network, run
     events.restart()
     expect_refused(container.start)
     actions = {event.action for event in events.collect(actor=container.id)}
-    expect_equal("what was announced", set(), actions & {"connect", "disconnect", "start"})
+    expect_equal("what was announced", set(), actions & {"connect", "start"})
 
 
 @behaviour(
@@ -250,11 +250,11 @@ def test_failure_at_a_later_network_disconnects_all(create, network, run, events
     net.connect(container, ipv4_address=taken)
     events.restart()
     expect_refused(container.start)
-    *connects, first, last = network_actions(events, container)
+    announced = network_actions(events, container)
     wanted = sorted([("disconnect", "bridge"), ("disconnect", net.name)])
-    expect_equal("the last events", wanted, sorted([first, last]))
+    expect_equal("the last events", wanted, sorted(announced[-2:]))
     # `bridge` comes first up to 27.x, and anywhere since
-    expect_in("the events before", connects, ([("connect", "bridge")], []))
+    expect_in("the events before", announced[:-2], ([("connect", "bridge")], []))
     starts = [e.action for e in events.collect("container", actor=container.id)]
     expect_equal("the starts", 0, starts.count("start"))
 

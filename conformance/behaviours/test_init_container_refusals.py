@@ -81,7 +81,8 @@ def test_restarting_target_fails_the_start(run, create, inspect):
     source="moby daemon/start.go containerStart, deferred handler v17.03",
 )
 def test_failed_start_is_recorded(create, inspect):
-    joiner = create(network_mode=f"container:{create().id}")
+    target = create(["true"])  # ends at once where an engine starts it together with the joiner
+    joiner = create(network_mode=f"container:{target.id}")
     message = expect_refused(joiner.start)
     state = inspect(joiner)["State"]
     expect_equal("Status", "created", state["Status"])

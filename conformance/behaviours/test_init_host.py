@@ -206,11 +206,11 @@ def test_host_mode_goes_with_no_other_network(run, create, network, running):
     source="runconfig ErrConflictHostNetwork v17.06",
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-def test_other_modes_cannot_be_connected_to_host(run, create, client, running):
+def test_other_modes_cannot_be_connected_to_host(run, create, api, running):
     container = (run if running else create)()
     before = sorted(container.attrs["NetworkSettings"]["Networks"])
-    host_network = client.networks.get("host")
-    expect_refused(lambda: host_network.connect(container))
+    body = {"Container": container.id}
+    expect_refused(lambda: api("POST", "/networks/host/connect", body))
     container.reload()
     networks = container.attrs["NetworkSettings"]["Networks"]
     expect_equal("the recorded networks", before, sorted(networks))
@@ -221,11 +221,12 @@ def test_other_modes_cannot_be_connected_to_host(run, create, client, running):
     "Disconnecting a running host-mode container from `host` MUST be refused.",
     source="runconfig ErrConflictHostNetwork; moby daemon DisconnectFromNetwork v17.06",
 )
-def test_running_container_cannot_leave_host(run, client, inspect_network):
+def test_running_container_cannot_leave_host(run, api, inspect):
     container = run(network_mode="host")
-    host_network = client.networks.get("host")
-    expect_refused(lambda: host_network.disconnect(container))
-    expect_in("the members of `host`", container.id, inspect_network("host")["Containers"])
+    before = container.attrs["NetworkSettings"]["Networks"]
+    body = {"Container": container.id}
+    expect_refused(lambda: api("POST", "/networks/host/disconnect", body))
+    expect_equal("the networks", before, inspect(container)["NetworkSettings"]["Networks"])
 
 
 @behaviour(
@@ -248,10 +249,9 @@ def test_stopped_container_can_leave_host(create, client, inspect):
     "there.",
     source="libnetwork network.CreateEndpoint v17.06",
 )
-def test_host_cannot_be_connected_twice(run, client):
-    container = run(network_mode="host")
-    host_network = client.networks.get("host")
-    expect_refused(lambda: host_network.connect(container))
+def test_host_cannot_be_connected_twice(run, api):
+    body = {"Container": run(network_mode="host").id}
+    expect_refused(lambda: api("POST", "/networks/host/connect", body))
 
 
 @behaviour(

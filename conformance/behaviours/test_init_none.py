@@ -95,15 +95,15 @@ def test_none_mode_gets_the_three_files(run, exec_in):
     source="runconfig ErrConflictNoNetwork; moby daemon updateNetworkSettings v17.03",
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-def test_none_goes_with_no_other_network(run, create, network, client, running):
+def test_none_goes_with_no_other_network(run, create, network, api, running):
     make = run if running else create
     user_network = network()
     lonely = make(network_mode="none")
     before = sorted(lonely.attrs["NetworkSettings"]["Networks"])
     expect_refused(lambda: user_network.connect(lonely))
     connected = make(network_mode=user_network.name)
-    none = client.networks.get("none")
-    expect_refused(lambda: none.connect(connected))
+    body = {"Container": connected.id}
+    expect_refused(lambda: api("POST", "/networks/none/connect", body))
     for container, only in ((lonely, before), (connected, [user_network.name])):
         container.reload()
         networks = container.attrs["NetworkSettings"]["Networks"]

@@ -40,7 +40,7 @@ def test_text_of_a_missing_target(create, new_name):
     tier="quirk",
 )
 def test_text_of_a_target_that_does_not_run(create):
-    joiner = create(network_mode=f"container:{create().id}")
+    joiner = create(network_mode=f"container:{create(['true']).id}")
     expect_api_error(joiner.start, 409, "of a non running container")
 
 
