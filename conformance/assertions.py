@@ -6,9 +6,12 @@ A failed assertion is a FAIL of the row. Anything else that goes wrong is an err
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 import docker.errors
+
+from conformance.rawapi import Answer
 
 HEX64 = re.compile(r"[0-9a-f]{64}")
 
@@ -92,13 +95,20 @@ def expect_match(what: str, pattern: str, actual: str) -> None:
         raise BehaviourViolated(what, f"a text like {pattern}", show(actual))
 
 
-def expect_refused(call: Callable[[], object]) -> None:
-    """Expect a request to be refused, for whatever reason: another row is about that."""
+def expect_refused(call: Callable[[], object]) -> str:
+    """Expect a request to be refused with any status of 400 or more; give the message.
+
+    For a row about what is refused, and what must not change by it; status and text are the
+    matter of another row. `call` may be of the SDK or a raw request.
+    """
     try:
         result = call()
-    except docker.errors.APIError:
-        return
-    raise BehaviourViolated("the answer", "a refusal", f"accepted: {result!r}")
+    except docker.errors.APIError as exc:
+        return str(exc.explanation or "")
+    if isinstance(result, Answer) and result.status >= HTTPStatus.BAD_REQUEST:
+        return result.message
+    shown = f"HTTP {result.status}" if isinstance(result, Answer) else f"{result!r}"
+    raise BehaviourViolated("the answer", "a refusal", f"accepted: {shown}")
 
 
 def expect_api_error(

@@ -31,6 +31,16 @@ class Verdict(StrEnum):
         """Say whether the row really ran on the engine."""
         return self not in (Verdict.UNSUPPORTED, Verdict.NOT_PROMISED)
 
+    @property
+    def has_passed(self) -> bool:
+        """Say whether the engine did what the row states, expected or not."""
+        return self in (Verdict.PASS, Verdict.FIXED)
+
+    @property
+    def is_promised(self) -> bool:
+        """Say whether the row is one of the engine's promises, seen or not."""
+        return self is not Verdict.NOT_PROMISED
+
 
 class Outcome(StrEnum):
     """What happened to the row itself, before expectations are looked at."""

@@ -40,6 +40,7 @@ def settings_of(document, net):
     "The operational data of an endpoint (ids, addresses, gateways, MAC address) MUST be reset "
     "when the container stops or starts, and each start MUST give a new EndpointID.",
     source="seed allocateNetwork: cleanOperationalData; moby v17.03",
+    tier="core",
 )
 def test_operational_data_is_made_anew(run, network, inspect):
     net = network()
@@ -63,6 +64,7 @@ def test_operational_data_is_made_anew(run, network, inspect):
     "The address that a user asked for MUST survive stop and start, and an endpoint without such a "
     "wish MUST NOT come to have one.",
     source="seed allocateNetwork: cleanOperationalData keeps IPAMConfig, drops IPAMOperational",
+    tier="core",
 )
 def test_ipam_config_of_the_user_survives(create, network, subnets, inspect):
     subnet = ipaddress.ip_network(subnets.ipv4())

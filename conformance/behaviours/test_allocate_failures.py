@@ -3,13 +3,13 @@
 import ipaddress
 
 from conformance.assertions import (
-    expect_api_error,
     expect_empty,
     expect_equal,
     expect_fields,
     expect_hex_id,
     expect_in,
     expect_not_in,
+    expect_refused,
 )
 from conformance.observe.watch import FolderWatch
 from conformance.registry import behaviour
@@ -32,16 +32,18 @@ def connect_to_taken_address(container, network, run):
 
 @behaviour(
     "allocate.failure.aborts-the-start",
-    "The first network that cannot be joined MUST abort the start with that network's error.",
+    "The first network that cannot be joined MUST abort the start with that network's error, which "
+    "is kept in State.Error.",
     source="seed allocateNetwork: return err out of the loop over the networks",
+    tier="core",
 )
 def test_failing_network_aborts_the_start(create, network, run, inspect, events):
     container = create()
     net = connect_to_taken_address(container, network, run)
-    expect_api_error(container.start, 403, "Address already in use")
+    message = expect_refused(container.start)
     state = inspect(container)["State"]
     expect_fields("the state", {"Status": "created", "Running": False, "Pid": 0}, state)
-    expect_in("State.Error", "Address already in use", state["Error"])
+    expect_in("the message", state["Error"] or "State.Error, which is empty", message)
     connected = [name for action, name in network_events(events, container) if action == "connect"]
     expect_not_in("the networks that were connected", net.name, connected)
 
@@ -50,6 +52,7 @@ def test_failing_network_aborts_the_start(create, network, run, inspect, events)
     "allocate.failure.later-networks-untouched",
     "Networks that come after the one that cannot be joined MUST NOT be connected.",
     source="seed allocateNetwork: default network first, then return err",
+    tier="core",
     docker="<28.0",
 )
 def test_networks_after_the_failing_one_are_not_connected(create, network, run, events):
@@ -57,8 +60,7 @@ def test_networks_after_the_failing_one_are_not_connected(create, network, run, 
     container = create(links={stranger.name: "peer"})  # `bridge` comes first, and knows links
     for _ in range(3):
         network().connect(container)
-    text = f"Cannot link to /{stranger.name}, as it does not belong to the default network"
-    expect_api_error(container.start, 500, text)
+    expect_refused(container.start)
     connected = [name for action, name in network_events(events, container) if action == "connect"]
     expect_equal("the networks that were connected", [], connected)
 
@@ -68,6 +70,7 @@ def test_networks_after_the_failing_one_are_not_connected(create, network, run, 
     "A start that failed at one network MUST leave no endpoint on the others and no address in "
     "inspect, and failing again and again MUST NOT use up addresses.",
     source="moby daemon containerStart: Cleanup, releaseNetwork v17.03",
+    tier="core",
 )
 def test_failed_starts_leave_no_endpoint_and_no_address(
     create, network, subnets, run, inspect_network
@@ -77,7 +80,7 @@ def test_failed_starts_leave_no_endpoint_and_no_address(
     container = create(network_mode=tiny.name)
     connect_to_taken_address(container, network, run)
     for _ in range(10):
-        expect_api_error(container.start, 403, "Address already in use")
+        expect_refused(container.start)
         expect_equal("the members", {}, inspect_network(tiny)["Containers"])
     container.reload()
     for endpoint in container.attrs["NetworkSettings"]["Networks"].values():
@@ -92,13 +95,14 @@ def test_failed_starts_leave_no_endpoint_and_no_address(
     "allocate.failure.no-hostname-file",
     "When a network cannot be joined the hostname file MUST NOT be written.",
     source="seed initializeNetworking: allocateNetwork fails before BuildHostnameFile",
+    tier="core",
     docker="<28.0",
     needs=("container-folder",),
 )
 def test_hostname_file_is_not_written_after_a_failure(create, network, run, host):
     container = create(hostname="late")
     net = connect_to_taken_address(container, network, run)
-    expect_api_error(container.start, 403, "Address already in use")
+    expect_refused(container.start)
     folder = host.container_dir(container.id)
     expect_not_in("the container's files", "hostname", [path.name for path in folder.iterdir()])
     net.disconnect(container)
@@ -111,6 +115,7 @@ def test_hostname_file_is_not_written_after_a_failure(create, network, run, host
     "A start MUST rewrite hostconfig.json once all networks are connected, before it writes the "
     "hostname file.",
     source="seed allocateNetwork: WriteHostConfig, then initializeNetworking: BuildHostnameFile",
+    tier="core",
     docker="<28.0",
     needs=("container-folder",),
 )
@@ -129,13 +134,14 @@ def test_host_config_is_rewritten_before_the_hostname_file(create, network, host
     "A start that fails at a network MUST rewrite hostconfig.json once, together with the state of "
     "the container.",
     source="moby daemon containerStart v17.03: the deferred ToDisk",
+    tier="quirk",
     needs=("container-folder",),
 )
 def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
     container = create()
     connect_to_taken_address(container, network, run)
     with FolderWatch(host.container_dir(container.id)) as watch:
-        expect_api_error(container.start, 403, "Address already in use")
+        expect_refused(container.start)
         written = watch.settled()
     expect_equal("the rewrites of hostconfig.json", 1, written.count("hostconfig.json"))
     expect_in("what was written", "config.v2.json", written)
@@ -146,12 +152,13 @@ def test_host_config_is_rewritten_after_a_failure(create, network, run, host):
     "The networks MUST be connected before the process is started: a command that is not there "
     "gives `connect`, then `disconnect`.",
     source="moby daemon containerStart v17.03: initializeNetworking, then containerd.Create",
+    tier="quirk",
     docker="<28.0",
 )
 def test_networks_are_connected_before_the_process(create, network, events):
     net = network()
     container = create(["/nosuchcommand"], network_mode=net.name)
-    expect_api_error(container.start, 400)
+    expect_refused(container.start)
     expected = [("connect", net.name), ("disconnect", net.name)]
     expect_equal("the events", expected, network_events(events, container))
 
@@ -161,12 +168,13 @@ def test_networks_are_connected_before_the_process(create, network, events):
     "When a start fails after the sandbox was made, inspect MUST go on showing the sandbox's id, "
     "though the sandbox itself is gone.",
     source="moby daemon releaseNetwork v17.03: does not clear SandboxID; cleared since v27.0",
+    tier="quirk",
     docker="<27.0",
 )
 def test_failed_start_keeps_the_dead_sandbox_id(create, network, run, inspect, host):
     container = create()
     connect_to_taken_address(container, network, run)
-    expect_api_error(container.start, 403, "Address already in use")
+    expect_refused(container.start)
     settings = inspect(container)["NetworkSettings"]
     expect_hex_id("the SandboxID", settings["SandboxID"])
     expect_not_in("the namespaces", settings["SandboxKey"], host.netns_mounts())

@@ -23,6 +23,7 @@ def start_and_finish(container):
     "Before it allocates anything, a start MUST destroy a sandbox that is left over for the same "
     "container: its endpoint leaves the network and its address is free again.",
     source="seed allocateNetwork: SandboxDestroy comes first; libnetwork sandbox.go v17.03",
+    tier="core",
     docker="<28.0",
 )
 def test_stale_sandbox_is_destroyed_at_the_start(run, create, network, subnets, inspect_network):
@@ -46,6 +47,7 @@ def test_stale_sandbox_is_destroyed_at_the_start(run, create, network, subnets, 
     "A container whose networks were all disconnected while it was stopped MUST start without "
     "any network: the default one is not given back.",
     source="seed allocateNetwork: updateContainerNetworkSettings fills in only what was never set",
+    tier="core",
 )
 def test_disconnected_default_network_does_not_come_back(create, client, inspect, host):
     container = create()
@@ -61,6 +63,7 @@ def test_disconnected_default_network_does_not_come_back(create, client, inspect
     "allocate.no-networks.sandbox-made",
     "A container without any network MUST start, in a sandbox of its own.",
     source="moby daemon allocateNetwork v17.05 (moby#31996); before that the start failed",
+    tier="core",
     docker=">=17.05",
 )
 def test_container_without_networks_gets_a_sandbox(create, client, inspect, host):
@@ -79,6 +82,7 @@ def test_container_without_networks_gets_a_sandbox(create, client, inspect, host
     "allocate.order.default-network-first",
     "When a container has several networks the default network MUST be connected first.",
     source="seed allocateNetwork: always connect default network first; given up in v28.0",
+    tier="core",
     docker="<28.0",
 )
 def test_default_network_is_connected_first(create, network, events, client):
@@ -101,6 +105,7 @@ def test_default_network_is_connected_first(create, network, events, client):
     "Every network of a container MUST be connected once at each start; those that are not the "
     "default one MAY come in any order.",
     source="seed allocateNetwork: range over the map of networks",
+    tier="core",
 )
 def test_all_networks_are_connected_at_each_start(create, network, events, inspect):
     container = create(["true"])

@@ -3,16 +3,17 @@
 import ipaddress
 import json
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 
 import pytest
 
 from conformance.assertions import (
-    expect_api_error,
     expect_equal,
     expect_fields,
     expect_hex_id,
     expect_in,
     expect_not_in,
+    expect_refused,
 )
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
@@ -94,23 +95,22 @@ def test_live_connect_is_on_disk(run, network, host):
 
 @behaviour(
     "connect.live.again",
-    "Connecting a running container to a network that it is on already MUST fail, for it has an "
-    "endpoint of its name there, and MUST leave that endpoint as it is: 403.",
-    source="libnetwork network.CreateEndpoint v17.06; the status since v17.09",
+    "Connecting a running container to a network that it is on already MUST be refused, "
+    "and MUST leave its endpoint there as it is.",
+    source="libnetwork network.CreateEndpoint v17.06",
 )
 def test_live_connect_twice_is_refused(run, network, inspect):
     container, net = run(), network()
     net.connect(container)
     before = networks_of(inspect(container))
-    text = f"endpoint with name {container.name} already exists in network {net.name}"
-    expect_api_error(lambda: net.connect(container), 403, text)
+    expect_refused(lambda: net.connect(container))
     expect_equal("the networks", before, networks_of(inspect(container)))
 
 
 @behaviour(
     "connect.live.one-wins",
     "Of several attempts at once to connect a running container to one network exactly one MUST "
-    "succeed, and the others fail as a second one does.",
+    "succeed, and the others MUST be refused.",
     source="libnetwork network.CreateEndpoint: under the network's lock v17.06",
 )
 def test_one_of_several_connects_wins(run, network, api, inspect_network):
@@ -118,8 +118,8 @@ def test_one_of_several_connects_wins(run, network, api, inspect_network):
     path, body = f"/networks/{net.id}/connect", {"Container": container.id}
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: api("POST", path, body), range(6)))
-    statuses = sorted(answer.status for answer in answers)
-    expect_equal("the statuses", [200, 403, 403, 403, 403, 403], statuses)
+    refused = [answer.status for answer in answers if answer.status >= HTTPStatus.BAD_REQUEST]
+    expect_equal("how many were refused", 5, len(refused))
     members = inspect_network(net)["Containers"]
     expect_equal("the members of the network", [container.id], list(members))
 
@@ -147,29 +147,30 @@ def test_container_joins_six_networks_at_once(run, network, api, inspect, host):
 
 @behaviour(
     "connect.live.unknown-network",
-    "Connecting a running container to an unknown network MUST fail and record nothing: 404.",
+    "Connecting a running container to an unknown network MUST be refused and record nothing.",
     source="moby daemon findAndAttachNetwork v17.03",
 )
 def test_live_connect_to_an_unknown_network(run, api, new_name, inspect):
     container, missing = run(), new_name("nowhere")
-    answer = api("POST", f"/networks/{missing}/connect", {"Container": container.id})
-    expect_equal("the status", 404, answer.status)
-    expect_in("the message", f"network {missing} not found", answer.message)
-    expect_equal("the networks", ["bridge"], sorted(networks_of(inspect(container))))
+    before = networks_of(inspect(container))
+    body = {"Container": container.id}
+    expect_refused(lambda: api("POST", f"/networks/{missing}/connect", body))
+    expect_equal("the networks", before, networks_of(inspect(container)))
 
 
 @behaviour(
     "connect.stopped.unknown-network",
     "Connecting a container that does not run to an unknown network is accepted: the name MUST be "
-    "recorded, and the next start needs the network: 404.",
+    "recorded, and the next start, which needs the network, MUST fail.",
     source="moby daemon ConnectToNetwork v17.03: found is not asked for",
+    tier="quirk",
 )
 def test_stopped_connect_to_an_unknown_network(create, api, new_name, inspect):
     container, missing = create(), new_name("nowhere")
     answer = api("POST", f"/networks/{missing}/connect", {"Container": container.id})
     expect_equal("the status", 200, answer.status)
     expect_equal("the networks", ["bridge", missing], sorted(networks_of(inspect(container))))
-    expect_api_error(container.start, 404, f"network {missing} not found")
+    expect_refused(container.start)
 
 
 @behaviour(
@@ -196,6 +197,7 @@ def test_stopped_connect_is_recorded(create, network, inspect, inspect_network, 
     "Connecting a container that does not run again to a network that is recorded for it is "
     "accepted, and the aliases that come with it MUST be ignored.",
     source="moby daemon updateNetworkSettings v17.03: Avoid duplicate config",
+    tier="quirk",
 )
 def test_second_stopped_connect_is_ignored(create, network, inspect):
     container, net = create(), network()
@@ -207,23 +209,24 @@ def test_second_stopped_connect_is_ignored(create, network, inspect):
 
 @behaviour(
     "connect.unknown-container",
-    "Connecting an unknown container MUST fail: 404.",
+    "Connecting an unknown container MUST be refused, and the network MUST have no member by it.",
     source="moby daemon ConnectContainerToNetwork v17.03: GetContainer comes first",
 )
-def test_unknown_container_cannot_be_connected(network, new_name):
-    ghost = new_name("ghost")
-    expect_api_error(lambda: network().connect(ghost), 404, f"No such container: {ghost}")
+def test_unknown_container_cannot_be_connected(network, new_name, inspect_network):
+    net, ghost = network(), new_name("ghost")
+    expect_refused(lambda: net.connect(ghost))
+    expect_equal("the members", {}, inspect_network(net)["Containers"])
 
 
 @behaviour(
     "connect.no-container",
-    "A connect request that names no container MUST be refused: 400.",
+    "A connect request that names no container MUST be refused.",
     source="moby daemon GetContainer v17.09: an empty name is an invalid parameter",
 )
 @pytest.mark.parametrize("body", [{}, {"Container": ""}, {"Container": None}], ids=repr)
 def test_connect_without_a_container(network, api, body):
-    answer = api("POST", f"/networks/{network().id}/connect", body)
-    expect_equal("the status", 400, answer.status)
+    net = network()
+    expect_refused(lambda: api("POST", f"/networks/{net.id}/connect", body))
 
 
 @behaviour(
@@ -298,6 +301,7 @@ def test_paused_container_is_connected(run, network, subnets, host):
     "connect.restarting",
     "A container between two restarts MAY be connected, and MUST have an endpoint at once.",
     source="moby daemon ConnectToNetwork v17.03: Running is true while restarting",
+    tier="quirk",
     docker="<28.0",
 )
 def test_restarting_container_is_connected(run, network, inspect, inspect_network):

@@ -25,6 +25,7 @@ def veths_of(daemon):
     "when it starts again: no endpoint, no link, and the addresses are free.",
     source="seed allocateNetwork: stale sandbox left over due to ungraceful daemon shutdown; "
     "libnetwork sandboxCleanup v17.03",
+    tier="core",
     needs=("host-view",),
 )
 def test_stale_sandboxes_are_removed_at_the_next_start(own_daemon):
@@ -48,6 +49,7 @@ def test_stale_sandboxes_are_removed_at_the_next_start(own_daemon):
     "After a crash every container MUST be startable, whatever its network mode, in a new sandbox "
     "and without using up addresses.",
     source="seed allocateNetwork: SandboxDestroy; libnetwork cleanupLocalEndpoints v17.03",
+    tier="core",
     needs=("host-view",),
 )
 def test_every_container_starts_again_after_a_crash(own_daemon):

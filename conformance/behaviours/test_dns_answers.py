@@ -24,6 +24,7 @@ def test_names_resolve_over_tcp(run, network, dns):
     "dns.answer.ttl",
     "The records of names and addresses of containers MUST have a TTL of 600 seconds.",
     source="libnetwork resolver.go respTTL v17.06",
+    tier="quirk",
 )
 def test_records_live_for_ten_minutes(run, network, dns):
     net = network()
@@ -134,6 +135,7 @@ def test_reverse_name_has_the_network_of_the_address(run, network, dns):
     "dns.reverse.anonymous",
     "The address of a container whose name was generated MUST resolve to its short id.",
     source="moby daemon IsAnonymousEndpoint v17.06; libnetwork network.addSvcRecords",
+    tier="quirk",
     docker="<25.0",
 )
 def test_reverse_name_of_an_unnamed_container(run, network, dns):
@@ -235,6 +237,7 @@ def test_port_53_is_the_containers(run, network, dns, sockets):
     "The embedded DNS MUST listen on 127.0.0.11, on one UDP and one TCP port that are not 53, and "
     "rules in the container's namespace MUST lead port 53 there.",
     source="libnetwork resolver_unix.go v17.06",
+    tier="quirk",
 )
 def test_resolver_listens_elsewhere(run, network, host, sockets):
     net = network()

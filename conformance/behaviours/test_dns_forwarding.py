@@ -287,6 +287,7 @@ def test_next_server_after_a_failure(run, network, dns, dns_server):
     "dns.forward.next-after-no-such-name",
     "When a server that is no authority answers NXDOMAIN, the next one MUST be asked.",
     source="libnetwork resolver.go ServeDNS v20.10",
+    tier="quirk",
     docker="<24.0",
 )
 def test_next_server_after_nxdomain(run, network, dns, dns_server):

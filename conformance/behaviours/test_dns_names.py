@@ -278,6 +278,7 @@ def test_inspect_lists_the_aliases(run, network, inspect):
     "A container whose name was generated MUST NOT resolve by it before it is renamed, and MUST "
     "resolve by its new name and by its short id.",
     source="moby daemon IsAnonymousEndpoint v17.06",
+    tier="quirk",
     docker="<25.0",
 )
 def test_generated_name_does_not_resolve(run, network, dns, asker, inspect, new_name):

@@ -9,6 +9,7 @@ from conformance.registry import behaviour
     "/etc/hostname MUST hold the container's hostname and a newline, and MUST be written anew at "
     "each start: what was written into it meanwhile is lost.",
     source="seed initializeNetworking: BuildHostnameFile; moby container_unix.go v17.03",
+    tier="core",
 )
 def test_hostname_file_is_written_at_each_start(run, exec_in, inspect, host):
     container = run(hostname="alpha")

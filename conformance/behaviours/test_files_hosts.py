@@ -7,6 +7,7 @@ from conformance.assertions import (
     expect_in,
     expect_match,
     expect_not_in,
+    expect_refused,
 )
 from conformance.observe.files import addresses_of, parse_hosts
 from conformance.registry import behaviour
@@ -127,25 +128,21 @@ def test_extra_host_may_be_ipv6(run, exec_in):
 
 @behaviour(
     "files.hosts.extra-host-malformed",
-    "An extra host without a colon MUST be refused at create: 400 `bad format for add-host`.",
+    "An extra host without a colon MUST be refused at create.",
     source="moby opts.ValidateExtraHost v17.06",
 )
 def test_malformed_extra_host_is_refused(create_raw):
-    answer = create_raw({"HostConfig": {"ExtraHosts": ["bad"]}})
-    expect_equal("the status", 400, answer.status)
-    expect_in("the message", 'bad format for add-host: "bad"', answer.message)
+    expect_refused(lambda: create_raw({"HostConfig": {"ExtraHosts": ["bad"]}}))
 
 
 @behaviour(
     "files.hosts.extra-host-bad-address",
-    "An extra host with something else than an address MUST be refused at create: 400 `invalid IP "
-    "address in add-host`.",
+    "An extra host with something else than an address MUST be refused at create.",
     source="moby opts.ValidateExtraHost v17.06",
 )
 def test_extra_host_without_an_address_is_refused(create_raw):
-    answer = create_raw({"HostConfig": {"ExtraHosts": ["db:192.0.2.256"]}})
-    expect_equal("the status", 400, answer.status)
-    expect_in("the message", 'invalid IP address in add-host: "192.0.2.256"', answer.message)
+    body = {"HostConfig": {"ExtraHosts": ["db:192.0.2.256"]}}
+    expect_refused(lambda: create_raw(body))
 
 
 @behaviour(
@@ -200,6 +197,7 @@ def test_edits_are_lost_at_restart(run, exec_in):
     "When a container leaves a user network live, its own lines of all networks MUST go where its "
     "hostname is a name on that network, as a generated hostname is.",
     source="libnetwork sandbox deleteHostsEntries v17.06; moby#34044",
+    tier="quirk",
     docker="<28.0",
 )
 def test_live_disconnect_takes_all_own_lines(run, network, exec_in):
@@ -236,6 +234,7 @@ def test_users_hosts_file_is_left_alone(run, network, exec_in, inspect):
     "files.hosts.ipv6-off-keeps-lines",
     "With IPv6 switched off in the container /etc/hosts MUST have its IPv6 names all the same.",
     source="libnetwork etchosts.Build v17.06",
+    tier="quirk",
     docker="<26.0",
 )
 def test_ipv6_names_stay_without_ipv6(run, exec_in):

@@ -140,6 +140,7 @@ def test_dot_switches_searching_off(run, exec_in):
     "files.resolv-conf.unparsable-server",
     "A DNS server that is no address MUST be written as it is, and the container starts.",
     source="libnetwork resolvconf.Build v17.06",
+    tier="quirk",
     docker="<26.0",
 )
 def test_unparsable_server_is_written(run, exec_in):
@@ -199,6 +200,7 @@ def test_edits_survive_a_further_network(run, network, exec_in):
     "When a container of the default network joins its first user network live, the servers in its "
     "resolv.conf MUST be replaced by 127.0.0.11 even if it has edited the file.",
     source="libnetwork sandbox rebuildDNS v17.06",
+    tier="quirk",
     docker="<26.0",
 )
 def test_first_user_network_overwrites_an_edit(run, network, exec_in):
@@ -215,6 +217,7 @@ def test_first_user_network_overwrites_an_edit(run, network, exec_in):
     "Beside the resolv.conf of a container on the default network alone there MUST be "
     "`resolv.conf.hash` with `sha256:` and the digest of its content.",
     source="libnetwork sandbox setupDNS, ioutils.HashData v17.06",
+    tier="quirk",
     needs=("container-folder",),
 )
 def test_hash_of_resolv_conf_is_kept(run, host):

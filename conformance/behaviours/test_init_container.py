@@ -27,6 +27,7 @@ def links(host, container):
     "init.container.shares-netns",
     "A container in container mode MUST run in the network namespace of its target.",
     source="seed initializeNetworking, IsContainer branch; moby setNamespaces v17.06",
+    tier="core",
 )
 def test_joiner_runs_in_the_targets_namespace(run, host):
     target = run()
@@ -40,6 +41,7 @@ def test_joiner_runs_in_the_targets_namespace(run, host):
     "init.container.file-paths",
     "A started joiner MUST show the target's HostnamePath, HostsPath and ResolvConfPath.",
     source="seed initializeNetworking: initializeNetworkingPaths(container, nc)",
+    tier="core",
 )
 def test_joiner_shows_the_targets_paths(run):
     target = run()
@@ -68,6 +70,7 @@ def test_joiner_sees_the_targets_files(run, exec_in):
     "The joiner's hostname MUST be replaced by the target's: in inspect, in the kernel and in "
     "$HOSTNAME.",
     source="seed initializeNetworking: container.Config.Hostname = nc.Config.Hostname",
+    tier="core",
 )
 def test_joiner_takes_the_targets_hostname(run, exec_in, host):
     target = run(hostname="leader")
@@ -82,6 +85,7 @@ def test_joiner_takes_the_targets_hostname(run, exec_in, host):
     "init.container.domainname",
     "The joiner's domain name MUST be replaced by the target's, even by an empty one.",
     source="seed initializeNetworking: container.Config.Domainname = nc.Config.Domainname",
+    tier="core",
 )
 def test_joiner_takes_the_targets_domainname(run, exec_in):
     for domainname, in_kernel in (("leader.example", "leader.example"), ("", "(none)")):
@@ -96,6 +100,7 @@ def test_joiner_takes_the_targets_domainname(run, exec_in):
     "init.container.no-allocation",
     "A joiner MUST NOT be allocated anything: no network, no sandbox, no address, no ports.",
     source="seed initializeNetworking returns before allocateNetwork",
+    tier="core",
 )
 def test_joiner_is_allocated_nothing(run):
     target = run()
@@ -110,6 +115,7 @@ def test_joiner_is_allocated_nothing(run):
     "init.container.no-files",
     "No hostname, hosts or resolv.conf file MUST be built for a joiner.",
     source="seed initializeNetworking: BuildHostnameFile only after allocateNetwork",
+    tier="core",
     needs=("container-folder",),
 )
 def test_joiner_has_no_files_of_its_own(run, host):

@@ -28,6 +28,7 @@ def only_endpoint(container):
     "init.default.bridge-network",
     "A container created without a network mode MUST be put on the network `bridge`, alone.",
     source="seed allocateNetwork: updateContainerNetworkSettings; runconfig DefaultNetwork",
+    tier="core",
 )
 def test_default_mode_uses_the_network_bridge(run):
     container = run()
@@ -40,6 +41,7 @@ def test_default_mode_uses_the_network_bridge(run):
     "The running container MUST have an eth0 with the address, the prefix length and the MAC "
     "address that inspect reports, and a default route via the reported gateway.",
     source="seed allocateNetwork: connectToNetwork; moby daemon UpdateJoinInfo v17.03",
+    tier="core",
 )
 def test_interface_is_what_inspect_reports(run, host):
     container = run()
@@ -89,6 +91,7 @@ def test_top_level_fields_mirror_the_bridge_endpoint(run, network):
     "Without a hostname of its own a container MUST be called by the first 12 characters of its "
     "id: in inspect, in the kernel, in $HOSTNAME and in /etc/hostname.",
     source="moby daemon newContainer: generateHostname; seed: BuildHostnameFile",
+    tier="core",
 )
 def test_default_hostname_is_the_short_id(run, exec_in, host):
     container = run()
@@ -159,6 +162,7 @@ REPORT = "hostname; cat /etc/hostname /etc/hosts /etc/resolv.conf; ip -4 addr sh
     "When the process begins, its interface, address, default route, hostname, hosts and "
     "resolv.conf MUST be in place.",
     source="seed: initializeNetworking precedes the start of the process",
+    tier="core",
 )
 def test_network_is_ready_before_the_process(run):
     container = run(["sh", "-c", REPORT], hostname="early", dns=["192.0.2.53"])
@@ -194,6 +198,7 @@ def test_daemon_without_bridge_starts_containers_with_loopback(own_daemon):
     "With the daemon option `bridge: none`, connecting a running container to `bridge` MUST "
     "return 200 and change nothing now, but its next start has no interface.",
     source="moby daemon connectToNetwork: DisableBridge sets NetworkDisabled v17.06",
+    tier="quirk",
     needs=("bridge-option",),
 )
 def test_connect_to_a_disabled_bridge_disables_the_next_start(own_daemon):

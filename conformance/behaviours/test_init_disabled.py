@@ -9,6 +9,7 @@ from conformance.registry import behaviour
     "A container with NetworkDisabled MUST get no network: no entry in `Networks`, no sandbox, "
     "and a namespace of its own with only `lo`.",
     source="seed allocateNetwork: NetworkDisabled returns",
+    tier="core",
 )
 def test_disabled_container_gets_no_network(run, host):
     container = run(network_disabled=True)
@@ -29,6 +30,7 @@ def test_disabled_container_gets_no_network(run, host):
     "init.disabled.hostname-file",
     "A container with NetworkDisabled MUST still get its hostname file.",
     source="seed initializeNetworking: BuildHostnameFile follows allocateNetwork",
+    tier="core",
     docker="<28.0",
 )
 def test_disabled_container_gets_its_hostname_file(run, host, exec_in):
@@ -74,6 +76,7 @@ def test_disabled_container_is_not_announced_and_not_counted(create, events, met
     "NetworkDisabled MUST decide alone: a network that was recorded while the container was "
     "stopped is not connected at its start.",
     source="moby daemon allocateNetwork v17.04 (the seed asks only where nothing is recorded)",
+    tier="core",
 )
 def test_disabled_container_ignores_recorded_networks(create, network, host, inspect_network):
     container = create(network_disabled=True)
@@ -91,6 +94,7 @@ def test_disabled_container_ignores_recorded_networks(create, network, host, ins
     "Connecting a running container with NetworkDisabled MUST be accepted and make an endpoint, "
     "but no interface in the container.",
     source="moby daemon connectToNetwork v20.10: no check of the flag",
+    tier="quirk",
     docker="<28.0",
 )
 def test_disabled_container_gets_no_interface_from_a_live_connect(

@@ -1,16 +1,8 @@
 """User networks: the network mode names a network that a user made."""
 
-import re
-
 import docker.errors
 
-from conformance.assertions import (
-    expect_api_error,
-    expect_equal,
-    expect_fields,
-    expect_in,
-    expect_match,
-)
+from conformance.assertions import expect_equal, expect_fields, expect_in, expect_refused
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
@@ -46,6 +38,7 @@ def remove_once_left(net):
     "A container whose network mode is the name of a user network MUST be connected to that "
     "network, and to no other.",
     source="seed allocateNetwork: updateContainerNetworkSettings; moby v17.03",
+    tier="core",
 )
 def test_user_network_is_joined_by_name(run, network, inspect_network):
     net = network()
@@ -75,6 +68,7 @@ def test_user_network_is_found_by_id(run, network):
     "init.user.partial-id-kept",
     "A network mode given as a partial id MUST be stored and reported as it was given.",
     source="moby daemon v17.03: no normalisation of the mode; normalizeNetMode since v25.0",
+    tier="quirk",
     docker="<25.0",
 )
 def test_partial_id_stays_in_the_network_mode(run, network):
@@ -86,14 +80,15 @@ def test_partial_id_stays_in_the_network_mode(run, network):
 
 @behaviour(
     "init.user.unknown-network",
-    "A container on an unknown network MUST be created, MUST fail to start with 404, and MUST "
-    "stay `created` with exit code 128 and the network still listed.",
+    "A container on an unknown network MUST be created, MUST fail to start, and MUST stay "
+    "`created` with exit code 128 and the network still listed.",
     source="seed allocateNetwork: the error of connectToNetwork is returned; moby start.go v17.03",
+    tier="core",
 )
 def test_unknown_network_fails_the_start(create, inspect, new_name):
     name = new_name("nowhere")
     container = create(network_mode=name)
-    expect_api_error(container.start, 404, f"network {name} not found")
+    expect_refused(container.start)
     document = inspect(container)
     state = {"Status": "created", "ExitCode": 128, "Running": False}
     expect_fields("the container's state", state, document["State"])
@@ -116,8 +111,8 @@ def test_network_may_come_after_the_container(create, network, inspect, new_name
 
 @behaviour(
     "init.user.network-removed",
-    "A container that has run MUST fail to start with 404 once its network is removed, MUST keep "
-    "its status and exit code, and MUST report the message as its error.",
+    "A container that has run MUST fail to start once its network is removed, MUST keep its "
+    "status and exit code, and MUST report the message as its error.",
     source="moby daemon findAndAttachNetwork, containerStart v17.03",
 )
 def test_removed_network_fails_the_start(run, network, inspect):
@@ -125,8 +120,7 @@ def test_removed_network_fails_the_start(run, network, inspect):
     container = run(ENDS_WITH_7, network_mode=net.name)
     container.stop()
     remove_once_left(net)
-    text = re.compile(f"network ({net.name}|{net.id}) not found")
-    message = expect_api_error(container.start, 404, text)
+    message = expect_refused(container.start)
     state = inspect(container)["State"]
     expect_fields("the container's state", {"Status": "exited", "ExitCode": 7}, state)
     expect_equal("State.Error", message, state["Error"])
@@ -137,6 +131,7 @@ def test_removed_network_fails_the_start(run, network, inspect):
     "A container that has run MUST NOT start on another network that was given the name of its "
     "removed one.",
     source="moby daemon getNetworkID v18.06: the stored NetworkID decides",
+    tier="quirk",
     docker=">=18.06",
 )
 def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
@@ -145,7 +140,7 @@ def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
     container.stop()
     remove_once_left(old)
     new = network(old.name)
-    expect_api_error(container.start, 404, f"network {old.id} not found")
+    expect_refused(container.start)
     expect_equal("the members of the new network", {}, inspect_network(new)["Containers"])
 
 
@@ -170,6 +165,7 @@ def test_recreated_network_serves_a_container_that_never_ran(create, network, in
     "A container whose EndpointsConfig names another network than its network mode MUST be "
     "connected to the network of EndpointsConfig only.",
     source="moby daemon updateContainerNetworkSettings v17.03: given endpoints are not added to",
+    tier="quirk",
 )
 def test_endpoints_config_wins_over_the_mode(client, create_raw, network, inspect, inspect_network):
     mode, config = network(), network()
@@ -189,6 +185,7 @@ def test_endpoints_config_wins_over_the_mode(client, create_raw, network, inspec
     "A key of EndpointsConfig MUST be turned into the network's name: `default` into `bridge`, an "
     "id into the name.",
     source="moby daemon updateContainerNetworkSettings v17.03",
+    tier="quirk",
 )
 def test_endpoints_config_keys_become_names(create_raw, client, network, inspect):
     net = network()
@@ -205,7 +202,7 @@ def test_endpoints_config_keys_become_names(create_raw, client, network, inspect
 
 @behaviour(
     "init.user.two-endpoints-refused",
-    "A create request with two networks in EndpointsConfig MUST be refused with 400.",
+    "A create request with two networks in EndpointsConfig MUST be refused.",
     source="moby daemon verifyNetworkingConfig v17.03; several networks since v25.0",
     docker="<25.0",
 )
@@ -215,16 +212,14 @@ def test_two_endpoints_are_refused_at_create(create_raw, new_name):
         "HostConfig": {"NetworkMode": one},
         "NetworkingConfig": {"EndpointsConfig": {one: {}, two: {}}},
     }
-    answer = create_raw(body)
-    expect_equal("the status", 400, answer.status)
-    text = "(?i:container) cannot be connected to network endpoints: "
-    expect_match("the message", f"{text}({one}, {two}|{two}, {one})", answer.message)
+    expect_refused(lambda: create_raw(body))
 
 
 @behaviour(
     "init.user.null-endpoint-refused",
-    "A create request whose EndpointsConfig has null for a network MUST be refused with 400.",
+    "A create request whose EndpointsConfig has null for a network MUST be refused.",
     source="moby daemon verifyNetworkingConfig v20.10",
+    tier="quirk",
 )
 def test_null_endpoint_is_refused_at_create(create_raw, network):
     net = network()
@@ -232,26 +227,21 @@ def test_null_endpoint_is_refused_at_create(create_raw, network):
         "HostConfig": {"NetworkMode": net.name},
         "NetworkingConfig": {"EndpointsConfig": {net.name: None}},
     }
-    answer = create_raw(body)
-    expect_equal("the status", 400, answer.status)
-    expect_in("the message", net.name, answer.message)
-    expect_match(
-        "the message", ".*(no EndpointSettings for|EndpointsConfig is nil).*", answer.message
-    )
+    expect_refused(lambda: create_raw(body))
 
 
 @behaviour(
     "init.user.ambiguous-name",
-    "A start on a network name that two networks have MUST fail with 400.",
+    "A start on a network name that two networks have MUST fail.",
     source="moby daemon FindNetwork v17.09; names are unique since v25.0",
+    tier="quirk",
     docker="<25.0",
 )
 def test_ambiguous_network_name_fails_the_start(create, network, inspect_network):
     first = network()
     second = network(first.name)
     container = create(network_mode=first.name)
-    text = f"network {first.name} is ambiguous (2 matches found on name)"
-    expect_api_error(container.start, 400, text)
+    expect_refused(container.start)
     for net in (first, second):
         expect_equal("the members", {}, inspect_network(net)["Containers"])
 
@@ -261,6 +251,7 @@ def test_ambiguous_network_name_fails_the_start(create, network, inspect_network
     "A container MUST start on the networks that it still has, even when the network of its "
     "network mode was disconnected and removed.",
     source="moby daemon allocateNetwork v17.03: only the listed networks count",
+    tier="quirk",
     docker="<25.0",
 )
 def test_container_starts_without_the_network_of_its_mode(

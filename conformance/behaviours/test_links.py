@@ -8,6 +8,7 @@ from conformance.registry import behaviour
     "links.legacy.beside-user-networks",
     "A legacy link MUST work, at each start, in a container that is on user networks, too.",
     source="seed allocateNetwork: the default network comes first because only it supports links",
+    tier="core",
 )
 def test_link_works_beside_a_user_network(create, run, network, client):
     peer, bridge = run(), client.networks.get("bridge")

@@ -6,12 +6,12 @@ import docker
 import pytest
 
 from conformance.assertions import (
-    expect_api_error,
     expect_empty,
     expect_equal,
     expect_fields,
     expect_in,
     expect_not_in,
+    expect_refused,
 )
 from conformance.registry import behaviour
 
@@ -37,15 +37,13 @@ def named(network, new_name, *words, **options):
 
 @behaviour(
     "network.remove.active-endpoints",
-    "A network that a running container is on MUST NOT be removed: 403.",
-    source="libnetwork network.delete ActiveEndpointsError v17.06; the status since v17.09",
+    "A network that a running container is on MUST NOT be removed.",
+    source="libnetwork network.delete ActiveEndpointsError v17.06",
 )
 def test_network_in_use_is_not_removed(run, network, api, inspect_network):
     net = network()
     container = run(network_mode=net.name)
-    answer = api("DELETE", f"/networks/{net.name}")
-    expect_equal("the status", 403, answer.status)
-    expect_in("the message", "has active endpoints", answer.message)
+    expect_refused(lambda: api("DELETE", f"/networks/{net.name}"))
     expect_in("the members", container.id, inspect_network(net)["Containers"])
 
 
@@ -63,51 +61,45 @@ def test_network_of_a_stopped_container_is_removed(run, network, client):
 
 @behaviour(
     "network.remove.predefined",
-    "A predefined network MUST NOT be removed: 403.",
+    "A predefined network MUST NOT be removed.",
     source="moby daemon deleteNetwork v17.03",
 )
 @pytest.mark.parametrize("name", PREDEFINED)
-def test_predefined_network_is_not_removed(client, name):
-    text = f"{name} is a pre-defined network and cannot be removed"
-    expect_api_error(client.networks.get(name).remove, 403, text)
+def test_predefined_network_is_not_removed(client, api, name):
+    before = {net.name for net in client.networks.list()}
+    expect_refused(lambda: api("DELETE", f"/networks/{name}"))
+    expect_equal("the networks", before, before & {net.name for net in client.networks.list()})
 
 
 @behaviour(
     "network.remove.unknown",
-    "Removing an unknown network MUST fail: 404.",
+    "Removing an unknown network MUST be refused.",
     source="moby daemon FindNetwork v17.03",
 )
 def test_unknown_network_is_not_removed(api, new_name):
     missing = new_name("nowhere")
-    answer = api("DELETE", f"/networks/{missing}")
-    expect_equal("the status", 404, answer.status)
-    expect_in("the message", f"network {missing} not found", answer.message)
+    expect_refused(lambda: api("DELETE", f"/networks/{missing}"))
 
 
 @behaviour(
     "network.create.predefined-name",
-    "A network with a predefined name MUST NOT be made: 403.",
+    "A network with a predefined name MUST NOT be made.",
     source="moby daemon createNetwork v17.03",
 )
 @pytest.mark.parametrize("name", [*PREDEFINED, "default"])
 def test_predefined_name_is_refused(api, name):
-    answer = api("POST", "/networks/create", {"Name": name, "Driver": "bridge"})
-    expect_equal("the status", 403, answer.status)
-    expect_in(
-        "the message", f"operation is not permitted on predefined {name} network", answer.message
-    )
+    body = {"Name": name, "Driver": "bridge"}
+    expect_refused(lambda: api("POST", "/networks/create", body))
 
 
 @behaviour(
     "network.create.duplicate-checked",
-    "A second network of a name MUST be refused when CheckDuplicate is asked for: 409.",
-    source="libnetwork NetworkNameError v17.06; the status since v17.09",
+    "A second network of a name MUST be refused when CheckDuplicate is asked for.",
+    source="libnetwork NetworkNameError v17.06",
 )
 def test_second_network_of_a_name_is_refused(network, api):
     body = {"Name": network().name, "Driver": "bridge", "CheckDuplicate": True}
-    answer = api("POST", "/networks/create", body)
-    expect_equal("the status", 409, answer.status)
-    expect_in("the message", f"network with name {body['Name']} already exists", answer.message)
+    expect_refused(lambda: api("POST", "/networks/create", body))
 
 
 @behaviour(
@@ -128,27 +120,24 @@ def test_second_network_of_a_name_is_warned_of(network, api, client):
 
 @behaviour(
     "network.create.unknown-driver",
-    "A network of an unknown driver MUST be refused: 404.",
+    "A network of an unknown driver MUST be refused.",
     source="libnetwork controller.loadDriver v17.06",
 )
 def test_unknown_driver_is_refused(api, new_name):
     name = new_name("network")
-    answer = api("POST", "/networks/create", {"Name": name, "Driver": "no-such-driver"})
-    expect_equal("the status", 404, answer.status)
-    expect_in("the message", 'plugin "no-such-driver" not found', answer.message)
+    body = {"Name": name, "Driver": "no-such-driver"}
+    expect_refused(lambda: api("POST", "/networks/create", body))
 
 
 @behaviour(
     "network.create.one-instance",
-    "A second network of the driver `host` or `null` MUST be refused: 403.",
-    source="libnetwork drivers/host/host.go, null.go v17.06; the status since v17.09",
+    "A second network of the driver `host` or `null` MUST be refused.",
+    source="libnetwork drivers/host/host.go, null.go v17.06",
 )
 @pytest.mark.parametrize("driver", ["host", "null"])
 def test_second_host_network_is_refused(api, new_name, driver):
     body = {"Name": new_name("network"), "Driver": driver}
-    answer = api("POST", "/networks/create", body)
-    expect_equal("the status", 403, answer.status)
-    expect_in("the message", f'only one instance of "{driver}" network is allowed', answer.message)
+    expect_refused(lambda: api("POST", "/networks/create", body))
 
 
 @behaviour(
@@ -243,6 +232,7 @@ def test_default_route_avoids_internal_networks(run, network, new_name, host):
     "A container on an internal network alone MUST have the network's bridge as its gateway, in "
     "inspect as well as in its routes.",
     source="libnetwork bridge driver Join v17.06: always sets the gateway",
+    tier="quirk",
     docker="<25.0",
 )
 def test_internal_network_gives_a_gateway(run, network, host):

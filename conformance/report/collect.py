@@ -13,6 +13,7 @@ from conformance.report.document import (
     suite_facts,
     write_document,
 )
+from conformance.report.score import engine_scores, scores_json
 from conformance.report.symbols import SYMBOLS
 from conformance.verdicts import Verdict, worst
 
@@ -79,7 +80,7 @@ class Collector:
             for row in self._rows:
                 results.setdefault((row, facts["name"]), _lost(row, facts["name"]))
         known = {row.id: row.to_json() for row in catalogue.rows()} | self._behaviours
-        return {
+        document: Document = {
             "schema_version": SCHEMA_VERSION,
             "run": {**suite_facts(), "started": self._started, "ended": _now()},
             "host": host_facts(),
@@ -87,6 +88,11 @@ class Collector:
             "behaviours": [known.get(row, {"id": row}) for row in sorted(self._rows)],
             "results": [results[key] for key in sorted(results)],
         }
+        scores = engine_scores(document)
+        document["engines"] = [
+            {**facts, "scores": scores_json(scores[facts["name"]])} for facts in columns
+        ]
+        return document
 
     def write(self) -> str:
         """Write the report into its folder; give what the disk refused, "" = nothing."""

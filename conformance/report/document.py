@@ -1,8 +1,9 @@
 """The JSON document of a run, schema_version 1.
 
 Sorted, without absolute paths and with stable order, so that two of them can be compared. Keys:
-`run` (suite version, revision, started, ended, selection), `host`, `engines`, `behaviours`,
-`results` (behaviour, engine, verdict, duration_s, reason, expected, actual, log, expectation).
+`run` (suite version, revision, started, ended, selection), `host`, `engines` (the facts of each,
+and its `scores`: passed and promised per tier), `behaviours`, `results` (behaviour, engine,
+verdict, duration_s, reason, expected, actual, log, expectation).
 """
 
 import json

@@ -17,6 +17,7 @@ from conformance.report.markdown import (
     engines_table,
     legend,
     rows_table,
+    tiers_legend,
 )
 from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
@@ -127,7 +128,15 @@ def readme_matrix(document: Document) -> str:
     """Give the part of README.md between the markers."""
     matrix = matrix_of(document)
     deviating = sum(row.has_deviation for row in matrix.rows)
-    lines = [*engines_table(matrix), "", legend(matrix), "", *areas_table(matrix), ""]
+    lines = [
+        *engines_table(matrix),
+        "",
+        tiers_legend(),
+        legend(matrix),
+        "",
+        *areas_table(matrix),
+        "",
+    ]
     lines.append(
         f"From {deviating} of the {len(matrix.rows)} behaviours an engine deviates: which, since "
         "when and why is in [the matrix](docs/matrix.md)."
@@ -147,6 +156,7 @@ def page_markdown(document: Document) -> str:
         "",
         *engines_table(matrix),
         "",
+        tiers_legend(),
         legend(matrix),
     ]
     for area in matrix.areas:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from conformance.report.document import Document
 from conformance.report.matrix import Cell, Matrix, Row, matrix_of
+from conformance.report.score import TIER_MEANINGS
 from conformance.report.symbols import SYMBOLS
 from conformance.verdicts import Verdict
 
@@ -87,6 +88,8 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         findings=findings,
         legend=[(v.value, slug(v), look, matrix.counts[v]) for v, look in SYMBOLS.items()],
         slug=slug,
+        tiers=TIER_MEANINGS,
+        red=[v.value for v in Verdict if v.is_red],
         style=_part("page.css"),
         script=_part("page.js"),
     )

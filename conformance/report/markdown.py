@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from conformance.registry import Tier
 from conformance.report.document import Document
 from conformance.report.matrix import Cell, Matrix, Row, matrix_of
 from conformance.report.symbols import SYMBOLS
@@ -28,6 +29,7 @@ def render_markdown(document: Document) -> str:
             "",
             *engines_table(matrix),
             "",
+            tiers_legend(),
             legend(matrix),
             "",
             *rows_table(matrix.rows, matrix),
@@ -38,14 +40,20 @@ def render_markdown(document: Document) -> str:
 
 
 def engines_table(matrix: Matrix) -> list[str]:
-    """Give one line per engine: its version and its verdicts counted."""
-    seen = [verdict for verdict in SYMBOLS if matrix.counts[verdict]]
-    lines = table(["engine", "version", "as expected", *(mark(verdict) for verdict in seen)])
+    """Give one line per engine: what passes of what it promises, by tier, then all the rest."""
+    seen = [v for v in SYMBOLS if matrix.counts[v] and v is not Verdict.PASS]
+    lines = table(["engine", "version", *Tier, *(mark(verdict) for verdict in seen)])
     for column in matrix.columns:
+        scores = [str(column.scores[tier]) for tier in Tier]
         counts = [str(column.counts.get(verdict, "") or "") for verdict in seen]
-        done = f"{column.as_expected} of {column.total}"
-        lines.append(line([column.name, text(column.version), done, *counts]))
+        lines.append(line([column.name, text(column.version), *scores, *counts]))
     return lines
+
+
+def tiers_legend() -> str:
+    """Say what the columns of the engines' table count."""
+    names = ", ".join(Tier).capitalize()
+    return f"{names}: rows that pass of those the engine promises; then the rest."
 
 
 def areas_table(matrix: Matrix) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from conformance.registry import Tier
 from conformance.report.document import Document
+from conformance.report.score import Score, engine_scores, tier_of
 from conformance.report.symbols import SYMBOLS, Symbol
 from conformance.verdicts import Verdict
 
@@ -57,6 +59,7 @@ class Row:
     area: str
     statement: str = ""
     level: str = ""
+    tier: Tier = Tier.CONTRACT
     source: str = ""
     docker: str = ""
     api: str = ""
@@ -81,10 +84,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One engine: its facts as the report has them, and its verdicts counted."""
+    """One engine: its facts as the report has them, its scores, and its verdicts counted."""
 
     name: str
     facts: Mapping[str, Any]
+    scores: Mapping[Tier, Score]
     counts: Mapping[Verdict, int]
 
     @property
@@ -96,16 +100,6 @@ class Column:
     def is_held_to_another(self) -> bool:
         """Say whether its rows are the promises of a release that it is not itself."""
         return bool(self.version) and self.facts.get("promises", self.version) != self.version
-
-    @property
-    def total(self) -> int:
-        """How many rows it has."""
-        return sum(self.counts.values())
-
-    @property
-    def as_expected(self) -> int:
-        """How many of them are not red."""
-        return sum(count for verdict, count in self.counts.items() if not verdict.is_red)
 
     @property
     def packages(self) -> str:
@@ -143,10 +137,12 @@ def matrix_of(document: Document) -> Matrix:
     """Make the matrix of a report."""
     found = {(result["behaviour"], result["engine"]): result for result in document["results"]}
     engines = document["engines"]
+    scores = engine_scores(document)
     columns = tuple(
         Column(
             name=engine["name"],
             facts=engine,
+            scores=scores[engine["name"]],
             counts=Counter(
                 Verdict(result["verdict"])
                 for (_, name), result in found.items()
@@ -191,6 +187,7 @@ def _row(
     return Row(
         id=behaviour["id"],
         area=area,
+        tier=tier_of(behaviour),
         **facts,
         api=behaviour.get("api", ""),
         needs=tuple(behaviour.get("needs", ())),

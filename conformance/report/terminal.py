@@ -1,4 +1,4 @@
-"""The matrix on the terminal: rows grouped by area, then every red cell, then the summary."""
+"""The matrix on the terminal: rows grouped by area, every red cell, then each engine's score."""
 
 from collections import Counter
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from conformance.registry import Tier
 from conformance.report.document import Document
+from conformance.report.score import engine_scores
 from conformance.report.symbols import SYMBOLS, Symbol
 from conformance.verdicts import ExitCode, Verdict, exit_code
 
@@ -19,7 +21,7 @@ def verdicts_of(document: Document) -> list[Verdict]:
 def print_report(
     document: Document, console: Console, *, is_ascii: bool = False, report_folder: str = ""
 ) -> ExitCode:
-    """Print matrix, red cells and summary; the summary is the last line.
+    """Print matrix, red cells and scores; the last line is the exit code.
 
     Returns:
         The exit code that the report stands for.
@@ -42,7 +44,9 @@ def print_report(
             console.print(Text(f"  the same:  {others} more on {result['engine']}"), soft_wrap=True)
     code = exit_code(verdicts_of(document))
     console.print()
-    console.print(Text(summary_line(document, code)), soft_wrap=True)
+    for line in score_lines(document):
+        console.print(Text(line), soft_wrap=True)
+    console.print(Text(f"exit {int(code)}"), soft_wrap=True)
     return code
 
 
@@ -118,26 +122,34 @@ def _print_red_cell(
             console.print(Text(prefix + indented, style=style), soft_wrap=True)
 
 
-def summary_line(document: Document, code: ExitCode) -> str:
-    """Say in one line how each engine did, and the exit code."""
-    parts = []
+def score_lines(document: Document) -> list[str]:
+    """Say in one line per engine what passes of what it promises, by tier, then all the rest."""
+    scores = engine_scores(document)
+    lines = [["", *Tier]]
     for engine in document["engines"]:
-        verdicts = [
-            Verdict(result["verdict"])
-            for result in document["results"]
-            if result["engine"] == engine["name"]
-        ]
-        expected = sum(not verdict.is_red for verdict in verdicts)
-        counts = {verdict: verdicts.count(verdict) for verdict in Verdict}
-        details = ", ".join(
-            f"{count} {verdict.value}"
-            for verdict, count in counts.items()
-            if count and verdict is not Verdict.PASS
-        )
-        known = engine.get("newer_than_known", "")
-        parts.append(
-            f"{engine['name']} {expected}/{len(verdicts)} as expected"
-            + (f" ({details})" if details else "")
-            + (f" (NEWER than {known}, to whose deviations it is held)" if known else "")
-        )
-    return " - ".join([*parts, f"exit {int(code)}"])
+        name = engine["name"]
+        lines.append([name, *(str(scores[name][tier]) for tier in Tier)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])])
+        for first, *rest in lines
+    ]
+    rests = ["", *(_rest_of(engine, document) for engine in document["engines"])]
+    return [f"{line}  {rest}".rstrip() for line, rest in zip(shown, rests, strict=True)]
+
+
+def _rest_of(engine: dict[str, Any], document: Document) -> str:
+    """Count what did not pass, and say to what an engine that is too new is held."""
+    counts = Counter(
+        Verdict(result["verdict"])
+        for result in document["results"]
+        if result["engine"] == engine["name"]
+    )
+    parts = [
+        f"{counts[verdict]} {verdict.value}"
+        for verdict in SYMBOLS
+        if counts[verdict] and verdict is not Verdict.PASS
+    ]
+    known = engine.get("newer_than_known", "")
+    newer = f"(NEWER than {known}, to whose deviations it is held)" if known else ""
+    return " ".join(part for part in (", ".join(parts), newer) if part)

@@ -73,6 +73,27 @@ def test_matrix_is_a_real_table(page, document):
     assert page.locator('.matrix th[scope="col"]').count() == 1 + len(ENGINES)
 
 
+def test_first_numbers_are_what_passes_of_what_is_promised(page, document):
+    """The largest number of an engine's line is not what is as expected."""
+    heads = page.locator(".engines thead th").all_inner_texts()
+    assert heads[2:5] == ["Core", "Contract", "Quirk"]
+    tiers = {row["id"]: row["tier"] for row in document["behaviours"]}
+    podman = [cell for cell in document["results"] if cell["engine"] == "podman-5.8"]
+    told = page.locator(".engines tbody tr", has_text="podman-5.8").locator("td.score")
+    for tier, score in zip(("core", "contract", "quirk"), told.all_inner_texts(), strict=True):
+        verdicts = [cell["verdict"] for cell in podman if tiers[cell["behaviour"]] == tier]
+        promised = len(verdicts) - verdicts.count("n/a")
+        assert score == (f"{verdicts.count('pass')}/{promised}" if promised else "-")
+
+
+def test_tier_leaves_only_its_rows(page, document):
+    core = [row["id"] for row in document["behaviours"] if row["tier"] == "core"]
+    page.get_by_label("Tier").select_option("core")
+    assert sorted(shown_rows(page)) == sorted(core)
+    page.get_by_role("button", name="Reset").first.click()
+    expect(page.locator(".matrix tr[data-id]:visible")).to_have_count(len(document["behaviours"]))
+
+
 def test_facts_of_the_run_are_on_top(page):
     facts = page.locator(".facts").inner_text()
     for fact in ("20.10.24+dfsg1", "libnet 1.2-3", "6.1.0", "1234567", "2026-11-24 13:00:00 UTC"):

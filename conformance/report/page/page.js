@@ -13,12 +13,12 @@
     const cells = $$("td a", tr);
     cells.forEach((a, column) => Object.assign(a, { tabIndex: -1, row: tr.dataset.id, column }));
     return {
-      id: tr.dataset.id, area: tr.parentElement.dataset.area, tr, note, cells,
+      id: tr.dataset.id, area: tr.parentElement.dataset.area, tier: tr.dataset.tier, tr, note, cells,
       text: `${tr.dataset.id} ${note.textContent}`.toLowerCase(),
     };
   });
   const rowOf = new Map(rows.map((row) => [row.id, row]));
-  const panel = $("#panel"), search = $("#search"), area = $("#area"), form = $("#filters");
+  const panel = $("#panel"), search = $("#search"), area = $("#area"), tier = $("#tier"), form = $("#filters");
   const chips = $$("#verdicts .chip"), boxes = $$("#engines input");
   let chosen = null; // the cell that the panel shows
   let entry = null; // the one cell that Tab reaches: arrow keys move it
@@ -54,6 +54,7 @@
 
   function matches(row, words, verdicts) {
     if (area.value && row.area !== area.value) return false;
+    if (tier.value && row.tier !== tier.value) return false;
     if (!words.every((word) => row.text.includes(word))) return false;
     const seen = shownCells(row).map((a) => a.dataset.verdict);
     if (verdicts.size && !seen.some((verdict) => verdicts.has(verdict))) return false;

@@ -31,7 +31,7 @@ def render(*words: object) -> Result:
     [
         ("html", "<!DOCTYPE html>"),
         ("markdown", "| `a.b` | ✓ |"),
-        ("terminal", "x 1/2 as expected (1 FAIL) - exit 1"),
+        ("terminal", "x     -       1/2      -  1 FAIL\nexit 1"),
         ("junit", '<testsuite name="x" tests="2" failures="1"'),
     ],
 )

@@ -33,6 +33,7 @@ def result(behaviour: str, engine: str, verdict: str, **more: Any) -> dict[str, 
 
 def taken(cell: dict[str, Any], spec: str) -> dict[str, Any]:
     row = {"id": cell["behaviour"], "statement": "It MUST.", "source": "seed", "level": "MUST"}
+    row["tier"] = "core" if "none" in cell["behaviour"] else "contract"
     facts = {"name": cell["engine"], "spec": spec}
     return {"result": cell, "logs": {}, "row": row, "facts": facts}
 
@@ -73,7 +74,7 @@ def test_report_that_cannot_be_written_is_said_in_one_line(tmp_path):
     assert lost.write().startswith("the report cannot be written: ")
 
 
-def test_matrix_groups_areas_and_ends_with_the_summary(document):
+def test_matrix_groups_areas_and_ends_with_the_scores(document):
     text, code = render(document)
     assert text == (
         "\n"
@@ -93,7 +94,9 @@ def test_matrix_groups_areas_and_ends_with_the_summary(document):
         "  log:       r/logs/docker-20.10/init.none.x\n"
         "  rerun:     python -m conformance run --engine docker init.none.x\n"
         "\n"
-        "ref 2/2 as expected (1 unsupported) - docker-20.10 1/2 as expected (1 FAIL, 1 known) - "
+        "              core  contract  quirk\n"
+        "ref            1/1       0/1      -  1 unsupported\n"
+        "docker-20.10   0/1       0/1      -  1 known, 1 FAIL\n"
         "exit 1\n"
     )
     assert code == 1
@@ -103,7 +106,30 @@ def test_error_that_many_rows_share_is_told_once(collector):
     lost = render(collector.document())[0]
     assert lost.count("error: ") == 2
     assert lost.count("  the same:  1 more on docker\n") == 1
-    assert "ref 0/2 as expected (2 error)" in lost
+    assert "ref        -       0/2      -  2 error\n" in lost
+
+
+def test_engine_that_is_too_new_is_said_beside_its_score(document):
+    document["engines"][0]["newer_than_known"] = "28.5"
+    assert (
+        "0/1      -  1 unsupported (NEWER than 28.5, to whose deviations it" in render(document)[0]
+    )
+
+
+def test_document_has_the_scores_of_each_engine(document):
+    scores = {engine["name"]: engine["scores"] for engine in document["engines"]}
+    assert scores == {
+        "ref": {
+            "core": {"passed": 1, "promised": 1},
+            "contract": {"passed": 0, "promised": 1},
+            "quirk": {"passed": 0, "promised": 0},
+        },
+        "docker-20.10": {
+            "core": {"passed": 0, "promised": 1},
+            "contract": {"passed": 0, "promised": 1},
+            "quirk": {"passed": 0, "promised": 0},
+        },
+    }
 
 
 def test_ascii_report_has_only_ascii(document):

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+from conformance.registry import Tier
 from conformance.report.document import DocumentError
 from conformance.report.html import Budget, render_html
 from conformance.report.markdown import areas_table, literal, render_markdown, text
 from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
+from conformance.report.score import Score
 from tests.unit.conformance.made_reports import cell, known, report
 
 # ----------------------------------------------------------------------------------- matrix
@@ -28,7 +30,27 @@ def test_cell_that_a_run_does_not_have_is_neither_pass_nor_failure():
     matrix = matrix_of(report(cell("a.b", "x"), cell("a.c", "y", "FAIL")))
     missing = matrix.rows[0].cells[1]
     assert (missing.verdict, missing.look.symbol, missing.is_deviation) == (None, "·", False)
-    assert [(column.as_expected, column.total) for column in matrix.columns] == [(1, 1), (0, 1)]
+    contract = [column.scores[Tier.CONTRACT] for column in matrix.columns]
+    assert contract == [Score(passed=1, promised=1), Score(passed=0, promised=1)]
+
+
+def test_expected_deviation_is_no_pass_and_what_is_not_promised_does_not_count():
+    verdicts = ["pass", "FIXED", "known", "non-strict", "FAIL", "error", "unsupported", "n/a"]
+    cells = [cell(f"a.{v.replace('/', '')}".lower(), "x", v) for v in verdicts]
+    scores = matrix_of(report(*cells)).columns[0].scores
+    assert scores[Tier.CONTRACT] == Score(passed=2, promised=7)
+
+
+def test_each_tier_has_a_score_of_its_own():
+    document = report(cell("a.b", "x"), cell("a.c", "x", "known"), cell("a.d", "x", "n/a"))
+    for row, tier in zip(document["behaviours"], ("core", "quirk", "quirk"), strict=True):
+        row["tier"] = tier
+    scores = matrix_of(document).columns[0].scores
+    assert {tier.value: str(score) for tier, score in scores.items()} == {
+        "core": "1/1",
+        "contract": "-",
+        "quirk": "0/1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,11 +177,12 @@ def test_markdown_has_every_row_and_tells_the_deviations():
         "\n"
         "Suite abc of 2026-11-24.\n"
         "\n"
-        "| engine | version | as expected | ✓ | ~ | ✗ | - |\n"
-        "| --- | :-: | :-: | :-: | :-: | :-: | :-: |\n"
-        "| x | 1.2 | 1 of 2 | 1 |  | 1 |  |\n"
-        "| y | 1.2 | 2 of 2 |  | 1 |  | 1 |\n"
+        "| engine | version | core | contract | quirk | ~ | ✗ | - |\n"
+        "| --- | :-: | :-: | :-: | :-: | :-: | :-: | :-: |\n"
+        "| x | 1.2 | - | 1/2 | - |  | 1 |  |\n"
+        "| y | 1.2 | - | 0/1 | - | 1 |  | 1 |\n"
         "\n"
+        "Core, contract, quirk: rows that pass of those the engine promises; then the rest.\n"
         "Legend: ✓ pass · ~ known deviation · ✗ new failure · - not promised\n"
         "\n"
         "| behaviour | x | y |\n"
