@@ -376,7 +376,7 @@ def test_text_for_a_second_subnet(network, subnets):
     source="libnetwork ipam/allocator.go insertBitMask v17.06",
 )
 def test_slash_30_has_one_address(create, run, network, subnets):
-    subnet = next(ipaddress.ip_network(subnets.ipv4()).subnets(new_prefix=30))
+    subnet = next(ipaddress.IPv4Network(subnets.ipv4()).subnets(new_prefix=30))
     net = network(subnet=str(subnet))
     expect_equal("the address", str(subnet[2]), address_of(run(network_mode=net.name), net))
     expect_refused(create(network_mode=net.name).start)
@@ -405,7 +405,7 @@ def test_tiny_subnet_is_refused(network, subnets, prefix):
     tier="quirk",
 )
 def test_slash_31_has_one_address(create, run, network, subnets):
-    subnet = next(ipaddress.ip_network(subnets.ipv4()).subnets(new_prefix=31))
+    subnet = next(ipaddress.IPv4Network(subnets.ipv4()).subnets(new_prefix=31))
     net = network(subnet=str(subnet))
     given = address_of(run(network_mode=net.name), net)
     expect_in("the address", given, [str(address) for address in subnet])
