@@ -163,6 +163,20 @@ def test_auxiliary_address_outside_the_subnet_is_refused(network, subnets):
 
 
 @behaviour(
+    "ipam.aux.refused-frees",
+    "The subnet of a network that was refused for an auxiliary address MUST be free for another "
+    "network.",
+    source=f"{ALLOCATE}: the pool is released where it fails",
+)
+def test_refused_network_gives_its_subnet_back(network, subnets):
+    stranger = str(ipaddress.ip_network(subnets.ipv4())[5])
+    pool = {"subnet": subnets.ipv4(), "aux_addresses": {"router": stranger}}
+    expect_refused(lambda: network(ipam=ipam(pool)))
+    net = network(subnet=pool["subnet"])
+    expect_equal("the subnet", pool["subnet"], net.attrs["IPAM"]["Config"][0]["Subnet"])
+
+
+@behaviour(
     "ipam.aux.shown",
     "The auxiliary addresses and the IPRange of a network MUST be shown by inspect as they were "
     "given.",
