@@ -163,6 +163,20 @@ def test_auxiliary_address_outside_the_subnet_is_refused(network, subnets):
 
 
 @behaviour(
+    "ipam.aux.refused-frees",
+    "The subnet of a network that was refused for an auxiliary address MUST be free for another "
+    "network.",
+    source=f"{ALLOCATE}: the pool is released where it fails",
+)
+def test_refused_network_gives_its_subnet_back(network, subnets):
+    stranger = str(ipaddress.ip_network(subnets.ipv4())[5])
+    pool = {"subnet": subnets.ipv4(), "aux_addresses": {"router": stranger}}
+    expect_refused(lambda: network(ipam=ipam(pool)))
+    net = network(subnet=pool["subnet"])
+    expect_equal("the subnet", pool["subnet"], net.attrs["IPAM"]["Config"][0]["Subnet"])
+
+
+@behaviour(
     "ipam.aux.shown",
     "The auxiliary addresses and the IPRange of a network MUST be shown by inspect as they were "
     "given.",
@@ -376,7 +390,7 @@ def test_text_for_a_second_subnet(network, subnets):
     source="libnetwork ipam/allocator.go insertBitMask v17.06",
 )
 def test_slash_30_has_one_address(create, run, network, subnets):
-    subnet = next(ipaddress.ip_network(subnets.ipv4()).subnets(new_prefix=30))
+    subnet = next(ipaddress.IPv4Network(subnets.ipv4()).subnets(new_prefix=30))
     net = network(subnet=str(subnet))
     expect_equal("the address", str(subnet[2]), address_of(run(network_mode=net.name), net))
     expect_refused(create(network_mode=net.name).start)
@@ -405,7 +419,7 @@ def test_tiny_subnet_is_refused(network, subnets, prefix):
     tier="quirk",
 )
 def test_slash_31_has_one_address(create, run, network, subnets):
-    subnet = next(ipaddress.ip_network(subnets.ipv4()).subnets(new_prefix=31))
+    subnet = next(ipaddress.IPv4Network(subnets.ipv4()).subnets(new_prefix=31))
     net = network(subnet=str(subnet))
     given = address_of(run(network_mode=net.name), net)
     expect_in("the address", given, [str(address) for address in subnet])

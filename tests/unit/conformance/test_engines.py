@@ -205,6 +205,23 @@ def test_reference_gets_dockerds_flags(tmp_path):
     }
 
 
+def test_reference_gets_lists_and_objects_as_flags(tmp_path):
+    pools = [{"base": "10.1.0.0/24", "size": 26}, {"base": "10.2.0.0/16", "size": 24}]
+    config = {"default-address-pools": pools, "dns-opts": ["ndots:2"], "icc": False}
+    engine = make_engine("reference", run_id="u", workspace=tmp_path, config=config)
+    assert isinstance(engine, ReferenceEngine)
+    assert engine.command_line()[-8:] == [
+        "--default-address-pool",
+        "base=10.1.0.0/24,size=26",
+        "--default-address-pool",
+        "base=10.2.0.0/16,size=24",
+        "--dns-opt",
+        "ndots:2",
+        "--icc",
+        "false",
+    ]
+
+
 def test_managed_engine_needs_root(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     engine = make_engine("docker", run_id="r", workspace=tmp_path)
