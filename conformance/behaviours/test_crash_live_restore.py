@@ -88,7 +88,7 @@ def test_containers_are_kept_over_a_restart(own_daemon):
 
 @behaviour(
     "restart.live-restore.reach",
-    "A container that was taken over MUST reach its peers by name, be reached by name, also by "
+    "A container that was taken over MUST reach its peers by name and be reached by them, also by "
     "those that are new.",
     source="libnetwork sandbox.restoreOslSandbox, populateNetworkResources; users: moby#45646",
     needs=("live-restore",),

@@ -345,3 +345,43 @@ def test_exhausted_subnets_are_said():
     subnets = SubnetAllocator([ipaddress.ip_network("0.0.0.0/0")])
     with pytest.raises(SubnetsExhausted):
         subnets.ipv4()
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [("networks/*.db*", {"a.db", "a.db-wal"}), ("other/*", set()), ("", set())],
+)
+def test_the_files_of_networks_are_named_as_the_daemon_sees_them(
+    tmp_path: Path, kept: str, found: set[str]
+) -> None:
+    folder = tmp_path / "data" / "networks"
+    folder.mkdir(parents=True)
+    for name in ("a.db", "a.db-wal", "lock"):
+        (folder / name).touch()
+    inside = Inside(
+        pid=1,
+        netns=Path("/proc/1/ns/net"),
+        root=tmp_path,
+        data_root=Path("/data"),
+        exec_root=Path("/exec"),
+        networks_kept=kept,
+    )
+    assert set(inside.network_files()) == {Path("/data/networks") / name for name in found}
+
+
+@pytest.mark.parametrize(
+    ("options", "info", "has"),
+    [
+        ("  --live-restore", {"LiveRestoreEnabled": False}, True),
+        ("  --live-restore", {}, False),
+        ("  --mtu bytes", {"LiveRestoreEnabled": False}, False),
+    ],
+)
+def test_live_restore_is_an_option_that_is_shown(
+    monkeypatch: pytest.MonkeyPatch, options: str, info: dict[str, bool], has: bool
+) -> None:
+    engine = FakeEngine(is_managed=True, inside=None, forwards=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(engine, "help_text", lambda: options)
+    monkeypatch.setattr(engine, "info", lambda: info)
+    assert ("live-restore" in probe(engine)) == has
