@@ -187,7 +187,9 @@ def test_used_configuration_is_named(configuration, made_from, client):
     source="libnetwork controller.getConfigNetwork v17.06",
 )
 def test_unknown_configuration_is_refused(network_raw, network, new_name, client):
-    for config in (new_name("nowhere"), network().name):
+    # without a subnet of its own, over which the two would quarrel
+    ordinary = network(ipam=docker.types.IPAMConfig())
+    for config in (new_name("nowhere"), ordinary.name):
         name = new_name("network")
         answer = network_raw({"ConfigFrom": {"Network": config}}, name=name)
         expect_equal("it is refused", True, answer.status >= 400)
