@@ -35,8 +35,8 @@ def test_text_of_a_missing_target(create, new_name):
 
 @behaviour(
     "init.container.target-not-running-text",
-    "Starting a joiner whose target does not run, never started or exited, MUST fail with 409 `of a "
-    "non running container`.",
+    "Starting a joiner whose target does not run, never started or exited, MUST fail with 409 `of "
+    "a non running container`.",
     source="moby getNetworkedContainer v17.03",
     tier="quirk",
 )
