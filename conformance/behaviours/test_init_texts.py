@@ -35,12 +35,17 @@ def test_text_of_a_missing_target(create, new_name):
 
 @behaviour(
     "init.container.target-not-running-text",
-    "Starting a joiner whose target does not run MUST fail with 409 `of a non running container`.",
+    "Starting a joiner whose target does not run, never started or exited, MUST fail with 409 `of "
+    "a non running container`.",
     source="moby getNetworkedContainer v17.03",
     tier="quirk",
 )
 def test_text_of_a_target_that_does_not_run(create):
-    joiner = create(network_mode=f"container:{create(['true']).id}")
+    target = create(["true"])
+    joiner = create(network_mode=f"container:{target.id}")
+    expect_api_error(joiner.start, 409, "of a non running container")
+    target.start()
+    target.wait(timeout=10)
     expect_api_error(joiner.start, 409, "of a non running container")
 
 

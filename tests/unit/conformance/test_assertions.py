@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from conformance import assertions as a
+from conformance.rawapi import Answer
 
 
 def refuse(status: int, text: str) -> Any:
@@ -60,6 +61,23 @@ def test_assertions_that_hold_say_nothing():
     a.expect_match("x", "a.b", "a\nb")
     assert a.expect_api_error(lambda: refuse(409, "it is so"), 409, "is so") == "it is so"
     assert a.expect_api_error(lambda: refuse(409, "it is so"), 409, re.compile("^it")) == "it is so"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 500, 501])
+def test_refusal_may_have_any_status_and_text(status):
+    assert a.expect_refused(lambda: refuse(status, "why")) == "why"
+    raw = Answer(status=status, headers={}, body=b'{"message": "why"}')
+    assert a.expect_refused(lambda: raw) == "why"
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [(None, "accepted: None"), (Answer(status=304, headers={}, body=b""), "accepted: HTTP 304")],
+)
+def test_what_is_accepted_is_no_refusal(answer, shown):
+    with pytest.raises(a.BehaviourViolated) as caught:
+        a.expect_refused(lambda: answer)
+    assert (caught.value.expected, caught.value.actual) == ("a refusal", shown)
 
 
 def test_other_errors_pass_through():
