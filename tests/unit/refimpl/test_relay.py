@@ -114,9 +114,8 @@ def test_client_that_says_all_at_once_is_answered(relay) -> None:
 def test_container_that_refuses_ends_the_connection(relay) -> None:
     with Port(relay) as port:
         port.server.close()
-        with port.client() as client:
-            with contextlib.suppress(ConnectionResetError):
-                assert client.recv(1) == b""
+        with port.client() as client, contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
 
 
 def test_clients_of_udp_are_told_apart(relay) -> None:
