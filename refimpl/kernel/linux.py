@@ -18,7 +18,6 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from refimpl.kernel import bridges, links, macvlan, mounts, netns, ports, resolver
 from refimpl.kernel.base import (
@@ -28,7 +27,6 @@ from refimpl.kernel.base import (
     GatewayPlan,
     InterfacePlan,
     Link,
-    LinkGone,
     OverlayPlan,
     ParentPlan,
     PortClaim,
@@ -37,6 +35,15 @@ from refimpl.kernel.base import (
     Subnet,
 )
 from refimpl.kernel.firewall import Firewall
+from refimpl.kernel.interfaces import (
+    add_links,
+    delete_link,
+    delete_links,
+    ignore_missing,
+    restore_default_routes,
+    set_default_routes,
+    set_up_requests,
+)
 from refimpl.kernel.ipv6 import Ipv6Switches
 from refimpl.kernel.netlink import (
     RTM_GETADDR,
@@ -52,7 +59,6 @@ from refimpl.kernel.spares import Kind, Spares
 logger = logging.getLogger(__name__)
 
 _FORWARD_IPV4 = Path("/proc/sys/net/ipv4/ip_forward")
-_MAC_TEXT_LENGTH = len("00:00:00:00:00:00")
 _FORWARD_IPV6 = Path("/proc/sys/net/ipv6/conf/all/forwarding")
 
 
@@ -167,7 +173,7 @@ class LinuxKernel:
     def delete_link(self, name: str) -> None:
         """Delete a link of the host side; no error when it is not there."""
         with Netlink() as host:
-            _delete_link(host, name)
+            delete_link(host, name)
 
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
@@ -241,7 +247,7 @@ class LinuxKernel:
                 try:
                     self._set_up(namespace.inside, plan, ipv6=ipv6)
                 except BaseException:
-                    _delete_links(self._host, namespace.inside, plan.interfaces)
+                    delete_links(self._host, namespace.inside, plan.interfaces)
                     raise
             except BaseException:
                 netns.unpin(plan.key)
@@ -250,13 +256,13 @@ class LinuxKernel:
 
     def _add_links(self, namespace: int, inside: Netlink, plans: Sequence[InterfacePlan]) -> None:
         try:
-            _add_links(self._host, namespace, inside, plans)
+            add_links(self._host, namespace, inside, plans)
         except OSError as error:
             if error.errno != errno.EXFULL:
                 raise
             # a bridge has room for 1,023 ports, and those on their way out count
             delete_retired(self._host)
-            _add_links(self._host, namespace, inside, plans)
+            add_links(self._host, namespace, inside, plans)
 
     def _set_up(self, inside: Netlink, plan: SandboxPlan, *, ipv6: bool) -> None:
         """Give the interfaces of a new sandbox their addresses, and the sandbox its routes."""
@@ -270,7 +276,7 @@ class LinuxKernel:
         gateway_index = None
         for one in plan.interfaces:
             index = inside.index_of(one.name)
-            requests += _set_up_requests(index, one)
+            requests += set_up_requests(index, one)
             if one.name == plan.gateway.interface:
                 gateway_index = index
         requests += links.new_default_routes(plan.gateway, gateway_index)
@@ -292,22 +298,22 @@ class LinuxKernel:
             expect = partial(self._expect_interface, plan)
             inside = at_end.enter_context(self._visitor.inside(key, expect))
             before = inside.dump(RTM_GETROUTE)
-            undo.callback(_restore_default_routes, inside, before)
+            undo.callback(restore_default_routes, inside, before)
             with Path(key).open("rb", buffering=0) as namespace:
                 self._add_links(namespace.fileno(), inside, (plan,))
-            undo.callback(_delete_links, self._host, inside, (plan,))
+            undo.callback(delete_links, self._host, inside, (plan,))
             if _has_ipv6(plan):
                 self._switch_default_ipv6_off(key)
             if plan.host_name:
                 self._new_ports.put(plan.host_name)
-            inside.run(_set_up_requests(inside.index_of(plan.name), plan))
-            _set_default_routes(inside, gateway, before)
+            inside.run(set_up_requests(inside.index_of(plan.name), plan))
+            set_default_routes(inside, gateway, before)
             undo.pop_all()
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
         """Remove one interface from a live sandbox and leave the default routes of `gateway`."""
         if host_name:
-            _delete_link(self._host, host_name)
+            delete_link(self._host, host_name)
         self._visitor.inside(key, partial(self._forget_interface, name, gateway))
 
     def destroy_sandbox(self, key: str, host_names: Sequence[str] | None = None) -> None:
@@ -324,7 +330,7 @@ class LinuxKernel:
         if pairs is None:
             pairs = self._ports_of(key)
         if pairs:
-            _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in pairs])
+            ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in pairs])
             self._has_retired = True
         netns.unpin(key)
 
@@ -361,7 +367,7 @@ class LinuxKernel:
         with inside:
             # only links to this namespace: `key` may be the pin of another daemon's host
             macvlans = inside.links_to(self._visitor.home, "macvlan")
-            _ignore_missing(inside, [macvlan.delete_by_index(index) for index, _ in macvlans])
+            ignore_missing(inside, [macvlan.delete_by_index(index) for index, _ in macvlans])
             return [port for _, port in inside.links_to(self._visitor.home, "veth")]
 
     def sandbox_keys(self, directory: str) -> tuple[str, ...]:
@@ -402,8 +408,8 @@ class LinuxKernel:
     def _forget_interface(self, name: str, gateway: GatewayPlan) -> None:
         """Settle a namespace after an interface went; with no other IPv6, `lo` loses its own."""
         with Netlink() as inside:
-            _delete_link(inside, name)
-            _set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
+            delete_link(inside, name)
+            set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
             left = links.addresses_by_index(inside.dump(RTM_GETADDR))
             left.pop(links.LOOPBACK_INDEX, None)
         if not any(address.version == 6 for addresses in left.values() for address in addresses):
@@ -424,107 +430,7 @@ class LinuxKernel:
         mounts.check_propagation(source, propagation)
 
 
-# -- batches -------------------------------------------------------------------------------------
-
-
-def _add_links(
-    host: Netlink, namespace: int, inside: Netlink, plans: Sequence[InterfacePlan]
-) -> None:
-    """Make all veth pairs and macvlans in one batch, or none.
-
-    Args:
-        host: where the bridges and parents are.
-        namespace: a descriptor of where the interfaces are to be.
-        inside: speaks to that one.
-        plans: the interfaces.
-    """
-    try:
-        requests = [
-            (macvlan.new_macvlan if plan.macvlan_mode else links.new_pair)(
-                plan, host.index_of(plan.bridge), namespace
-            )
-            for plan in plans
-        ]
-        requests += [links.hairpin(plan.host_name) for plan in plans if plan.hairpin]
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            _refuse_missing_bridge(host, plans)
-        raise
-    answers = host.exchange(requests)
-    errors = [answer.error for answer in answers if answer.error is not None]
-    if errors:
-        made = zip(plans, answers, strict=False)  # behind them those of the hairpin flags
-        try:
-            _delete_links(host, inside, [plan for plan, answer in made if answer.error is None])
-        finally:
-            raise errors[0]  # whatever the undoing says
-
-
-def _refuse_missing_bridge(host: Netlink, plans: Sequence[InterfacePlan]) -> None:
-    for plan in plans:
-        try:
-            host.index_of(plan.bridge)
-        except OSError as error:
-            raise LinkGone(f"create interface {plan.name}", plan.bridge) from error
-
-
-def _delete_links(host: Netlink, inside: Netlink, plans: Sequence[InterfacePlan]) -> None:
-    pairs = [links.delete_link(plan.host_name) for plan in plans if plan.host_name]
-    _ignore_missing(host, pairs)
-    _ignore_missing(inside, [links.delete_link(plan.name) for plan in plans if not plan.host_name])
-
-
-def _set_up_requests(index: int, plan: InterfacePlan) -> list[Request]:
-    # a macvlan that has its parent to itself began with the parent's MAC
-    mac = (("IFLA_ADDRESS", plan.mac[:_MAC_TEXT_LENGTH]),) if _has_parent_to_itself(plan) else ()
-    return [
-        *(links.new_address(index, plan.name, address) for address in plan.addresses),
-        links.change_link(index, plan.name, *mac),
-    ]
-
-
-def _ignore_missing(netlink: Netlink, requests: Sequence[Request]) -> None:
-    """Delete or change links; one that is not there, or cannot be by its name, is no error."""
-    for answer in netlink.exchange(requests):
-        if answer.error is not None and answer.error.errno not in {errno.ENODEV, errno.ERANGE}:
-            raise answer.error
-
-
-def _delete_link(netlink: Netlink, name: str) -> None:
-    _ignore_missing(netlink, [links.delete_link(name)])
-
-
-def _set_default_routes(inside: Netlink, gateway: GatewayPlan, before: Sequence[Any]) -> None:
-    """Make the default routes those of `gateway`: replace what is there, remove the rest."""
-    index = _gateway_index(inside, gateway)
-    unwanted = [
-        links.delete_route(route)
-        for route in links.default_routes(before)
-        if links.router(gateway, route) is None
-    ]
-    inside.run([*links.new_default_routes(gateway, index), *unwanted])
-
-
-def _gateway_index(inside: Netlink, gateway: GatewayPlan) -> int | None:
-    if not gateway.interface:
-        return None
-    try:
-        return inside.index_of(gateway.interface)
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
-        raise LinkGone("set the default route", gateway.interface) from error
-
-
-def _restore_default_routes(inside: Netlink, before: Sequence[Any]) -> None:
-    inside.exchange([links.restore_route(route) for route in links.default_routes(before)])
-
-
 # -- small questions -----------------------------------------------------------------------------
-
-
-def _has_parent_to_itself(plan: InterfacePlan) -> bool:
-    return plan.macvlan_mode == "passthru" and bool(plan.mac)
 
 
 def _has_ipv6(plan: InterfacePlan) -> bool:
