@@ -105,7 +105,7 @@ class Endpoint:
         carrier = None
         if ports:
             carrier = gateway_endpoint(sandbox.endpoints())
-            if join_info.interface is not None:
+            if join_info.interface is not None and join_info.external is not None:
                 interface = join_info.interface._replace(hairpin=True)
                 join_info = join_info._replace(interface=interface)
         self.join_info = join_info
