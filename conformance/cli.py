@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
+from conformance.capabilities import PROBES
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
@@ -31,7 +32,7 @@ from conformance.preflight import (
     make_report_folder,
     select_rows,
 )
-from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
+from conformance.registry import BEHAVIOURS_DIR, Behaviour, RegistryError, load_catalogue
 from conformance.report.diff import (
     diff_documents,
     diff_markdown,
@@ -137,6 +138,8 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
     "tcp://host:port, or `env`: what DOCKER_HOST says. May be given more than once. "
     "Default: reference and docker.",
 )
+@click.option("--needs", metavar="CAPABILITY", help="Only rows that need it, such as own-daemon.")
+@click.option("--without", metavar="CAPABILITY", help="Only rows that do not need it.")
 @click.option(
     "--red-in",
     type=click.Path(path_type=Path),
@@ -164,6 +167,8 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool) -> None
 def run(
     select: tuple[str, ...],
     engines: tuple[str, ...],
+    needs: str | None,
+    without: str | None,
     red_in: Path | None,
     skip_missing: bool,
     keep: str,
@@ -187,16 +192,18 @@ def run(
     """
     folder = Path(report)
     try:
-        rows = select_rows([row.id for row in load_catalogue(behaviours)], select)
+        catalogue = load_catalogue(behaviours)
+        rows = select_rows([row.id for row in catalogue], select)
         check_expectations(expectations)
         make_report_folder(folder)
     except (RegistryError, RequestError) as exc:
         raise Usage(str(exc)) from exc
+    rows = _with_needs(catalogue, rows, needs=needs, without=without)
     if red_in is not None:
         red_rows, red_engines = _red_in(red_in)
         rows = [row for row in rows if row in red_rows]
         engines = engines or red_engines
-    if not rows:
+    if not rows and red_in is not None:
         raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
     if not places:  # what can be had elsewhere is only seen there
@@ -215,6 +222,26 @@ def run(
     for line in run_rows(request):
         click.echo(f"cleaned up: {line}", err=True)
     sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
+
+
+def _with_needs(
+    catalogue: Sequence[Behaviour], rows: list[str], *, needs: str | None, without: str | None
+) -> list[str]:
+    """Give the selected rows that need a capability, or do not need another.
+
+    Raises:
+        Usage: there is no such capability, or no such row.
+    """
+    for name in (needs, without):
+        if name is not None and name not in PROBES:
+            raise Usage(f"no capability is called {name}; known: {', '.join(sorted(PROBES))}")
+    by_id = {row.id: row.needs for row in catalogue}
+    found = [
+        row for row in rows if (needs is None or needs in by_id[row]) and without not in by_id[row]
+    ]
+    if not found:
+        raise Usage("no row that is selected needs just that")
+    return found
 
 
 def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
