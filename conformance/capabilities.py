@@ -63,6 +63,10 @@ PROBES = {
     ),
     "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
+    "userland-proxy-option": Probe(
+        "its daemon takes the option `userland-proxy`", _has_option("--userland-proxy")
+    ),
+    "ip-option": Probe("its daemon takes the option `ip`", _has_option("--ip ")),
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
 }
