@@ -45,8 +45,8 @@ def test_chosen_port_is_of_the_kernels_range(run, ports):
 @behaviour(
     "ports.choice.both-families-alike",
     "A port of the engine's choice MUST be the same for IPv4 and IPv6.",
-    source="moby 23.0 release notes; moby daemon/libnetwork portallocator RequestPortsInRange",
-    docker=">=25.0",
+    source="moby#47871, 27.0: the same port for IPv4 and IPv6",
+    docker=">=27.0",
 )
 def test_chosen_port_is_the_same_for_both_families(run):
     container = run(ports={"80/tcp": None})
@@ -102,8 +102,8 @@ def test_exhausted_range_is_refused(run, create, ports):
 @behaviour(
     "ports.choice.range-past-a-process",
     "A range of host ports MUST pass over a port that a process of the machine has.",
-    source="moby 28.0 libnetwork portmapper: a range is bound before a port of it is chosen",
-    docker=">=28.0",
+    source="moby#47871, 27.0: a port in use is passed over",
+    docker=">=27.0",
 )
 def test_range_passes_over_a_port_of_a_process(run, sockets, ports):
     row = ports.free(2)

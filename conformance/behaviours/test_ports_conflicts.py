@@ -2,7 +2,9 @@
 
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
+import docker.errors
 import pytest
 
 from conformance.assertions import (
@@ -43,7 +45,6 @@ def test_port_of_another_container(run, create, network, ports, inspect, inspect
     container = create(network=net.name, ports=asked)
     expect_refused(container.start)
     expect_nothing_kept(inspect, inspect_network, container, net)
-    expect_equal("Ports", {}, inspect(container)["NetworkSettings"]["Ports"])
 
 
 @behaviour(
@@ -129,6 +130,20 @@ def test_udp_port_of_a_process(create, network, sockets, ports, inspect, inspect
     container = create(network=net.name, ports={"53/udp": port})
     expect_refused(container.start)
     expect_nothing_kept(inspect, inspect_network, container, net)
+
+
+@behaviour(
+    "ports.conflict.process-udp-shared",
+    "A start MUST be refused when a process of the engine's machine has the UDP port, though that "
+    "process lets others have it, too (SO_REUSEADDR).",
+    source="moby#50669: 28.0 published it all the same; mended in 29.0",
+)
+def test_shared_udp_port_of_a_process(create, sockets, ports):
+    (port,) = ports.free()
+    server = sockets.make(None, "udp")
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("", port))
+    expect_refused(create(ports={"53/udp": port}).start)
 
 
 @behaviour(
@@ -257,6 +272,30 @@ def test_no_port_is_lost(run, create, ports):
         late.start()
         expect_equal(f"the port after a {end}", one, host_port(late, "80/tcp"))
         late.remove(force=True)
+
+
+@behaviour(
+    "ports.conflict.at-once",
+    "Of containers that are started at once with one fixed port exactly one MUST get it, and be "
+    "reached there.",
+    source="libnetwork portallocator v17.06: one lock",
+)
+def test_one_of_many_gets_the_port(create, ports):
+    (port,) = ports.free()
+    containers = [create(ports={"80/tcp": port}) for _ in range(5)]
+
+    def start(container):
+        try:
+            container.start()
+        except docker.errors.APIError:
+            return []
+        return [container]
+
+    with ThreadPoolExecutor(len(containers)) as pool:
+        started = [one for found in pool.map(start, containers) for one in found]
+    expect_equal("how many were started", 1, len(started))
+    ports.answer(started[0], 80, "winner")
+    expect_equal("who answers", "winner", ports.ask(None, LOOPBACK, port))
 
 
 @behaviour(

@@ -3,6 +3,8 @@
 The engine's machine is its network namespace. A host outside is one on a wire to it.
 """
 
+import socket
+
 import pytest
 
 from conformance.assertions import expect_equal, expect_in, expect_not_equal
@@ -21,6 +23,12 @@ def run_published(run, ports, kind="tcp", *, word="here", where="", **options):
     binding = (where, port) if where else port
     container = run(ports={f"{INSIDE}/{kind}": binding}, **options)
     return container, port, ports.answer(container, INSIDE, word, kind=kind)
+
+
+def read_to_end(connection):
+    """Read until the other side closes."""
+    connection.settimeout(5)
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @behaviour(
@@ -272,6 +280,22 @@ def test_loopback_port_is_not_reached_from_outside(run, outside, ports):
 
 
 @behaviour(
+    "ports.reach.loopback-from-the-wire",
+    "A port that is published on 127.0.0.1 MUST NOT be reached by a host outside that sends to "
+    "127.0.0.1 over the wire.",
+    source="moby#45610, mended in 28.0.0 (#49325)",
+)
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
+    beyond = outside()
+    _, port, _ = run_published(run, ports, kind, where=LOOPBACK)
+    expect_equal("who answers the machine", "here", ports.ask(None, LOOPBACK, port, kind=kind))
+    beyond.route_loopback_to_engine()
+    answer = ports.ask(beyond.container, LOOPBACK, port, kind=kind, timeout_s=1)
+    expect_not_equal("who answers from outside", "here", answer)
+
+
+@behaviour(
     "ports.reach.container-address",
     "A host outside that has a route to the network MUST NOT reach a published port at the "
     "container's own address.",
@@ -348,6 +372,29 @@ def test_port_is_reached_without_the_proxy(own_daemon):
             "the container itself": ports.ask(container, gateway, port),
         }
     expect_equal("who answers", dict.fromkeys(seen, "here"), seen)
+
+
+@behaviour(
+    "ports.reach.half-closed",
+    "A client that has sent all and closed its side MUST still get the answer, at 127.0.0.1 and "
+    "at the engine's address outside.",
+    source="moby docker-proxy tcp_proxy v17.06: CloseWrite",
+)
+def test_half_closed_connection_is_answered(run, outside, sockets, ports):
+    beyond, (port,) = outside(), ports.free()
+    container = run(ports={f"{INSIDE}/tcp": port})
+    server = sockets.serve(container, port=INSIDE)
+    question = b"question" * 4096
+    for where, address in ((None, LOOPBACK), (beyond.container, beyond.engine_address)):
+        client = sockets.make(where, "tcp")
+        client.connect((address, port))
+        client.sendall(question)
+        client.shutdown(socket.SHUT_WR)
+        connection, _ = server.accept()
+        with connection:
+            expect_equal("what arrives", len(question), len(read_to_end(connection)))
+            connection.sendall(b"answer" * 4096)
+        expect_equal("what comes back", len(b"answer" * 4096), len(read_to_end(client)))
 
 
 @behaviour(

@@ -63,4 +63,5 @@ def test_foreign_host_address_is_refused(create, ports, inspect, inspect_network
     container = create(network=net.name, ports={"80/tcp": ("192.0.2.1", port)})
     expect_refused(container.start)
     expect_equal("the members", {}, inspect_network(net)["Containers"])
-    expect_equal("Ports", {}, inspect(container)["NetworkSettings"]["Ports"])
+    address = inspect(container)["NetworkSettings"]["Networks"][net.name]["IPAddress"]
+    expect_equal("the address", "", address)
