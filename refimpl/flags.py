@@ -80,6 +80,12 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         help="MTU of the default bridge (default: %(default)s)")
     add("--icc", default="true", choices=("true", "false"),
         help="let containers on the default bridge talk to each other (default: %(default)s)")
+    add("--ip", default="0.0.0.0", metavar="ADDRESS", type=_address,  # noqa: S104
+        help="address of the host at which the default network publishes ports whose binding "
+        "names none (default: %(default)s)")
+    add("--userland-proxy", default="true", choices=("true", "false"),
+        help="let a process beside the daemon lead on what reaches a published port and no "
+        "firewall rule can: [::1], and IPv6 for a container without (default: %(default)s)")
     add("--dns", action="append", default=[], metavar="ADDRESS", type=_address,
         help="name server for containers, instead of the host's; may be repeated")
     add("--dns-search", action="append", default=[], metavar="DOMAIN", type=_domain,

@@ -44,6 +44,8 @@ def configure(options: argparse.Namespace) -> DaemonConfig:
         fixed_cidr=options.fixed_cidr,
         mtu_bytes=options.mtu,
         icc=options.icc == "true",
+        default_ip=options.ip,
+        userland_proxy=options.userland_proxy == "true",
         dns=tuple(options.dns),
         dns_search=tuple(options.dns_search),
         dns_options=tuple(options.dns_opt),

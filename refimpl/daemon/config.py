@@ -25,6 +25,8 @@ class DaemonConfig:
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True
+    default_ip: str = "0.0.0.0"  # noqa: S104
+    userland_proxy: bool = True
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()

@@ -157,6 +157,8 @@ class Daemon:
                 mtu_bytes=config.mtu_bytes,
                 icc=config.icc,
                 ip_masq=config.ip_masq,
+                default_ip=config.default_ip,
+                userland_proxy=config.userland_proxy,
                 host_resolv_conf_path=config.host_resolv_conf_path,
             ),
             clock=services.clock,

@@ -25,6 +25,7 @@ from refimpl.daemon.events.events import Events
 from refimpl.daemon.events.metrics import NetworkActions
 from refimpl.daemon.network import options as network_options
 from refimpl.daemon.network.lookup import find_network, get_network_id
+from refimpl.daemon.network.ports import get_port_map_info
 from refimpl.errors import Conflict, EngineError, InvalidParameter, NotFound
 from refimpl.kernel.base import Files
 from refimpl.libnetwork.controller import Controller
@@ -304,7 +305,7 @@ class Networking:
                 log.warning("Could not rollback container connection to network %s", id_or_name)
             raise
 
-        container.network_settings.ports = network_options.get_port_map_info(container, sandbox)
+        container.network_settings.ports = get_port_map_info(container, sandbox)
         network_options.update_join_info(container, network, endpoint)
         self.events.log_network(network, "connect", {"container": container.id})
         self.network_actions.update_since("connect", start)
@@ -486,7 +487,7 @@ class Networking:
                 f"container {container.id} failed to leave network {network.name}: {error}"
             ) from error
 
-        container.network_settings.ports = network_options.get_port_map_info(container, sandbox)
+        container.network_settings.ports = get_port_map_info(container, sandbox)
         try:
             endpoint.delete(force=False)
         except (EngineError, OSError) as error:

@@ -17,7 +17,14 @@ import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from typing import NamedTuple, Protocol
 
 from refimpl.limits import ENGINE_FILE_BYTES_MAX
@@ -48,12 +55,16 @@ class InterfacePlan(NamedTuple):
     mac: str
     addresses: tuple[Address, ...]
     mtu_bytes: int = 1500
+    hairpin: bool = False
+    """The bridge may send a frame back out of the port that it came in by: for who publishes ports
+    and reaches itself through one, where bridged packets pass the host's firewall."""
 
     def named(self, name: str) -> InterfacePlan:
         """Return it with a name in the sandbox."""
         return InterfacePlan(
-            self.host_name, name, self.bridge, self.mac, self.addresses, self.mtu_bytes
-        )
+            self.host_name, name, self.bridge, self.mac, self.addresses, self.mtu_bytes,
+            self.hairpin,
+        )  # fmt: skip
 
 
 class GatewayPlan(NamedTuple):
@@ -114,6 +125,26 @@ class FirewallNetwork:
     """What is let through all the same."""
 
 
+class PublishedPort(NamedTuple):
+    """A port of the host and the port of a container that it leads to."""
+
+    protocol: str
+    """tcp, udp or sctp."""
+    host_ip: IPv4Address | IPv6Address
+    """0.0.0.0 or :: for every address of the host of that family."""
+    host_port: int
+    ip: IPv4Address | IPv6Address
+    """The container's. Where it is of another family, only the relay leads there."""
+    port: int
+
+
+class PortClaim(NamedTuple):
+    """A published port and the socket that is bound to it on the host, so that nobody else's is."""
+
+    port: PublishedPort
+    socket: socket.socket
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlayPlan:
     """A container's root file system: layers (top first), its own upper and work directories."""
@@ -161,6 +192,42 @@ class Kernel(Protocol):
 
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
+
+    # -- published ports -------------------------------------------------------------------
+    def ephemeral_ports(self) -> tuple[int, int]:
+        """Return the first and the last port that the kernel gives out by itself."""
+
+    def claim_port(
+        self, protocol: str, address: IPv4Address | IPv6Address, port: int
+    ) -> socket.socket:
+        """Bind a port of the host, so that no process of the host can have it.
+
+        Returns:
+            The socket. Its owner accepts nothing from it; closing it gives the port back.
+
+        Raises:
+            OSError: EADDRINUSE when somebody has the port, EADDRNOTAVAIL when the host does not
+                have the address, EAFNOSUPPORT or EPROTONOSUPPORT.
+        """
+
+    def publish_ports(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+        """Lead ports of the host to a container of a bridge, all of them at once.
+
+        Args:
+            bridge: the container's.
+            claims: the ports, with the sockets that hold them.
+            with_relay: let a process of its own lead on what the firewall cannot: `[::1]`, and
+                IPv6 to a container without it.
+
+        Raises:
+            FileNotFoundError: the firewall's table is gone: somebody has deleted it.
+        """
+
+    def unpublish_ports(self, ports: Sequence[PublishedPort]) -> None:
+        """Take back what `publish_ports` did, and end what flows through those ports.
+
+        No error when they are not published. The sockets stay their owner's.
+        """
 
     # -- sandboxes -------------------------------------------------------------------------
     def expect_sandbox(self) -> None:

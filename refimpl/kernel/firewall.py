@@ -1,4 +1,4 @@
-"""The engine's own nftables table, rewritten as a whole in one transaction.
+"""The engine's own nftables table; its rules are rewritten as a whole in one transaction.
 
 No other table is read or changed, so a firewall of the host's, or another engine's, works on
 unhindered. The reverse holds too: nftables asks every table, and a packet that one of them drops
@@ -7,7 +7,9 @@ traffic to the outside through itself.
 
 The rules say what moby's iptables chains say (libnetwork/drivers/bridge/setup_ip_tables.go,
 v20.10): masquerade, DOCKER-ISOLATION-STAGE-1 and -2, the internal network's and the icc rules,
-and that nobody outside begins a conversation with a container (20.10: FORWARD's policy DROP).
+and that nobody outside begins a conversation with a container (20.10: FORWARD's policy DROP) but
+through its published ports. Those are elements of maps and sets, which `ports` writes: rewriting
+the rules leaves them alone.
 """
 
 from __future__ import annotations
@@ -24,6 +26,50 @@ from refimpl.kernel.base import FirewallHole, FirewallNetwork
 
 _TABLE = "netinit"
 _TIMEOUT_S = 30
+ANY_IPV4, ANY_IPV6 = "published4", "published6"
+"""Maps from a protocol and a port of every address of the host to a container's address, port."""
+ONE_IPV4, ONE_IPV6 = "published4_at", "published6_at"
+"""The same for a port of one address."""
+OPEN_IPV4, OPEN_IPV6 = "open4", "open6"
+"""Sets of a container's address, a protocol and a port, which whoever has a route may reach."""
+_SETS = (
+    "set bridges { type ifname; }",
+    *(
+        f"map {name} {{ type {host}inet_proto . inet_service : {address} . inet_service; }}"
+        for name, host, address in (
+            (ANY_IPV4, "", "ipv4_addr"),
+            (ANY_IPV6, "", "ipv6_addr"),
+            (ONE_IPV4, "ipv4_addr . ", "ipv4_addr"),
+            (ONE_IPV6, "ipv6_addr . ", "ipv6_addr"),
+        )
+    ),
+    f"set {OPEN_IPV4} {{ type ipv4_addr . inet_proto . inet_service; }}",
+    f"set {OPEN_IPV6} {{ type ipv6_addr . inet_proto . inet_service; }}",
+)
+_PUBLISHED = (
+    # a bridge lets 127.0.0.0/8 through for the host's own sake, and for nobody else's
+    "chain guard {",
+    "type filter hook prerouting priority raw; policy accept;",
+    "iifname @bridges ip daddr 127.0.0.0/8 drop",
+    "iifname @bridges ip saddr 127.0.0.0/8 drop",
+    "}",
+    "chain published {",
+    # no packet leaves the loopback interface with this address: the relay serves it
+    "ip6 daddr ::1 return",
+    f"dnat ip addr . port to ip daddr . meta l4proto . th dport map @{ONE_IPV4}",
+    f"dnat ip addr . port to meta l4proto . th dport map @{ANY_IPV4}",
+    f"dnat ip6 addr . port to ip6 daddr . meta l4proto . th dport map @{ONE_IPV6}",
+    f"dnat ip6 addr . port to meta l4proto . th dport map @{ANY_IPV6}",
+    "}",
+    "chain prerouting {",
+    "type nat hook prerouting priority dstnat; policy accept;",
+    "fib daddr type local jump published",
+    "}",
+    "chain output {",
+    "type nat hook output priority -100; policy accept;",
+    "fib daddr type local jump published",
+    "}",
+)
 _BRIDGE_TRAFFIC_PASSES_FORWARD = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
@@ -70,6 +116,7 @@ class Firewall:
 
     def __init__(self, table: str = _TABLE) -> None:
         self._table = table
+        self._is_written = False
 
     def apply(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the table say exactly this; other tables stay as they are.
@@ -79,7 +126,8 @@ class Firewall:
         """
         if any(not network.icc for network in networks):
             _show_bridged_packets_to_the_firewall()
-        _run_nft(render(self._table, networks))
+        _run_nft(render(self._table, networks, keep_ports=self._is_written))
+        self._is_written = True
 
     def remove(self) -> None:
         """Delete the table; no error when it is not there."""
@@ -89,30 +137,48 @@ class Firewall:
         nftables.run(data, len(deletion), f"delete the firewall table {self._table}")
 
 
-def render(table: str, networks: Sequence[FirewallNetwork]) -> str:
-    """Return the nft script that replaces the table, as one transaction."""
+def render(table: str, networks: Sequence[FirewallNetwork], *, keep_ports: bool = False) -> str:
+    """Return the nft script that replaces the table's rules, as one transaction.
+
+    Args:
+        table: its name.
+        networks: what it is to say.
+        keep_ports: leave the elements that `ports` has written. Else the whole table is replaced:
+            it may be a dead engine's.
+    """
     for network in networks:
         _check_name(network.bridge)
-    lines = [f"table inet {table}", f"delete table inet {table}", f"table inet {table} {{"]
+    lines = [f"table inet {table} {{", *_SETS, "}"]
+    if keep_ports:
+        lines += [f"flush table inet {table}", f"flush set inet {table} bridges"]
+    else:
+        lines = [f"table inet {table}", f"delete table inet {table}", *lines]
     if networks:
         names = ", ".join(f'"{network.bridge}"' for network in networks)
-        lines += ["set bridges {", "type ifname", f"elements = {{ {names} }}", "}"]
+        lines.append(f"add element inet {table} bridges {{ {names} }}")
+    lines += [f"table inet {table} {{", *_PUBLISHED]
     lines += ["chain postrouting {", "type nat hook postrouting priority srcnat; policy accept;"]
     lines += [rule for network in networks for rule in _masquerade(network)]
+    lines += [rule for network in networks for rule in _to_itself(network)]
+    lines.append("oifname @bridges ip saddr 127.0.0.0/8 masquerade")
     lines += ["}", "chain forward {", "type filter hook forward priority filter; policy accept;"]
     for network in networks:
+        inside = f'iifname "{network.bridge}" oifname "{network.bridge}"'
         lines += [rule for hole in network.holes for rule in _hole(network, hole)]
-        verdict = "accept" if network.icc else "drop"
-        lines.append(f'iifname "{network.bridge}" oifname "{network.bridge}" {verdict}')
+        if not network.icc:
+            lines.append(f"{inside} ct status dnat accept")
+        lines.append(f"{inside} {'accept' if network.icc else 'drop'}")
     for network in networks:
         if network.internal:
             lines.append(f'iifname "{network.bridge}" drop')
             lines.append(f'oifname "{network.bridge}" drop')
-    if networks:
-        # one network from another, and all of them from outside: only answers come in
-        lines.append("iifname @bridges oifname @bridges drop")
-        lines.append("oifname @bridges ct state established,related accept")
-        lines.append("oifname @bridges drop")
+    # one network from another, and all of them from outside: only answers and what is asked of a
+    # published port come in
+    lines.append("iifname @bridges oifname @bridges drop")
+    lines.append("oifname @bridges ct state established,related accept")
+    lines.append(f"oifname @bridges ip daddr . meta l4proto . th dport @{OPEN_IPV4} accept")
+    lines.append(f"oifname @bridges ip6 daddr . meta l4proto . th dport @{OPEN_IPV6} accept")
+    lines.append("oifname @bridges drop")
     lines += ["}", "}"]
     return "\n".join(lines) + "\n"
 
@@ -130,6 +196,19 @@ def _masquerade(network: FirewallNetwork) -> list[str]:
         f"{'ip' if subnet.version == 4 else 'ip6'} saddr {subnet} "
         f'oifname != "{network.bridge}" masquerade'
         for subnet in network.subnets
+    ]
+
+
+def _to_itself(network: FirewallNetwork) -> list[str]:
+    """Give who reaches a published port of its own bridge the gateway's address.
+
+    Else the answer would go straight to the asker, who has not asked that address.
+    """
+    return [
+        f"{'ip' if subnet.version == 4 else 'ip6'} saddr {subnet} "
+        f'oifname "{network.bridge}" ct status dnat masquerade'
+        for subnet in network.subnets
+        if not network.internal
     ]
 
 

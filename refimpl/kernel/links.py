@@ -32,11 +32,14 @@ from refimpl.kernel.netlink import (
     IFA_LOCAL,
     IFF_UP,
     IFLA_ADDRESS,
+    IFLA_BRPORT_MODE,
     IFLA_EXT_MASK,
     IFLA_GROUP,
     IFLA_IFNAME,
     IFLA_INFO_DATA,
     IFLA_INFO_KIND,
+    IFLA_INFO_SLAVE_DATA,
+    IFLA_INFO_SLAVE_KIND,
     IFLA_LINKINFO,
     IFLA_MASTER,
     IFLA_MTU,
@@ -151,6 +154,21 @@ def new_pair(plan: InterfacePlan, bridge_index: int, namespace: int) -> Request:
         )
     )
     return Request(RTM_NEWLINK, doing, NLM_F_CREATE | NLM_F_EXCL, payload)
+
+
+def hairpin(host_name: str) -> Request:
+    """Let a bridge send frames back out of the port that they came in by."""
+    slave = attribute(IFLA_INFO_SLAVE_KIND, b"bridge") + attribute(
+        IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1")
+    )
+    payload = b"".join(
+        (
+            _LINK.pack(0, 0, 0, 0, 0),
+            attribute(IFLA_IFNAME, _text(host_name)),
+            attribute(IFLA_LINKINFO, slave),
+        )
+    )
+    return Request(RTM_NEWLINK, f"let {host_name} reach itself", 0, payload)
 
 
 @lru_cache(maxsize=_KEPT_MAX)

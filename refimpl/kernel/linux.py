@@ -15,11 +15,12 @@ import logging
 import socket
 from collections.abc import Sequence
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from refimpl.kernel import bridges, links, mounts, netns, resolver
+from refimpl.kernel import bridges, links, mounts, netns, ports, resolver
 from refimpl.kernel.base import (
     Address,
     BridgePlan,
@@ -29,6 +30,8 @@ from refimpl.kernel.base import (
     Link,
     LinkGone,
     OverlayPlan,
+    PortClaim,
+    PublishedPort,
     SandboxPlan,
     Subnet,
 )
@@ -42,6 +45,7 @@ from refimpl.kernel.netlink import (
     Request,
 )
 from refimpl.kernel.reaper import Reaper, delete_retired
+from refimpl.kernel.relay import Relay
 from refimpl.kernel.spares import Kind, Spares
 
 logger = logging.getLogger(__name__)
@@ -65,6 +69,8 @@ class LinuxKernel:
         """Goes into those that are there."""
         self._spares = Spares(self._maker, self._ipv6)
         self._firewall = Firewall(firewall_table)
+        self._relay = Relay(firewall_table)
+        self._ports = ports.Ports(firewall_table, self._relay)
         self._reaper = Reaper()
         self._has_retired = False
         self._host = Netlink()
@@ -73,6 +79,7 @@ class LinuxKernel:
 
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""
+        self._relay.close()
         self._reaper.close()
         self._spares.close()
         self._maker.close()
@@ -89,6 +96,7 @@ class LinuxKernel:
         bridge driver does (setup_ipv6.go, v20.10). Links that a dead daemon had on their way out
         are deleted.
         """
+        self._relay.wait_for_the_last()
         _switch_on(_FORWARD_IPV4)
         with Netlink() as host:
             host.run([links.change_link(links.LOOPBACK_INDEX, "lo")])
@@ -141,6 +149,26 @@ class LinuxKernel:
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         """Make the engine's own nftables table say exactly this, in one transaction."""
         self._firewall.apply(networks)
+
+    # -- published ports -------------------------------------------------------------------
+
+    def ephemeral_ports(self) -> tuple[int, int]:
+        """Return the first and the last port that the kernel gives out by itself."""
+        return ports.ephemeral_ports()
+
+    def claim_port(
+        self, protocol: str, address: IPv4Address | IPv6Address, port: int
+    ) -> socket.socket:
+        """Bind a port of the host, so that no process of the host can have it."""
+        return ports.claim(protocol, address, port)
+
+    def publish_ports(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+        """Lead ports of the host to a container of a bridge, all of them at once."""
+        self._ports.publish(bridge, claims, with_relay=with_relay)
+
+    def unpublish_ports(self, published: Sequence[PublishedPort]) -> None:
+        """Take back what `publish_ports` did, and end what flows through those ports."""
+        self._ports.unpublish(published)
 
     # -- sandboxes -------------------------------------------------------------------------
 
@@ -263,11 +291,11 @@ class LinuxKernel:
             host_names: of the host's ends of its pairs. Left out, or where one of them is not
                 there, the pairs are looked up inside, which needs no memory of what was created.
         """
-        ports = None if host_names is None else self._ports_named(host_names)
-        if ports is None:
-            ports = self._ports_of(key)
-        if ports:
-            _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in ports])
+        pairs = None if host_names is None else self._ports_named(host_names)
+        if pairs is None:
+            pairs = self._ports_of(key)
+        if pairs:
+            _ignore_missing(self._host, [links.retire_link(one, f"of {key}") for one in pairs])
             self._has_retired = True
         netns.unpin(key)
 
@@ -377,6 +405,7 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
     """
     try:
         requests = [links.new_pair(plan, host.index_of(plan.bridge), namespace) for plan in plans]
+        requests += [links.hairpin(plan.host_name) for plan in plans if plan.hairpin]
     except OSError as error:
         if error.errno == errno.ENODEV:
             _refuse_missing_bridge(host, plans)
@@ -384,7 +413,7 @@ def _add_pairs(host: Netlink, namespace: int, plans: Sequence[InterfacePlan]) ->
     answers = host.exchange(requests)
     errors = [answer.error for answer in answers if answer.error is not None]
     if errors:
-        pairs = zip(plans, answers, strict=True)
+        pairs = zip(plans, answers, strict=False)
         try:
             _delete_pairs(host, [plan for plan, answer in pairs if answer.error is None])
         finally:

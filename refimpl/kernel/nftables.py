@@ -26,6 +26,8 @@ _NFT_MSG_DELTABLE = 2
 _NFT_MSG_NEWCHAIN = 3
 _NFT_MSG_NEWRULE = 6
 _NFT_MSG_DELRULE = 8
+_NFT_MSG_NEWSETELEM = 12
+_NFT_MSG_DELSETELEM = 14
 _NLM_F_REQUEST = 0x1
 _NLM_F_ACK = 0x4
 _NLM_F_EXCL = 0x200
@@ -42,6 +44,10 @@ _RULE_TABLE, _RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_COMPAT = 1, 2, 4, 5
 _COMPAT_PROTOCOL, _COMPAT_FLAGS = 1, 2
 _LIST_ELEMENT, _EXPRESSION_NAME, _EXPRESSION_DATA = 1, 1, 2
 _DATA_VALUE, _DATA_VERDICT = 1, 2
+_ELEMENTS_TABLE, _ELEMENTS_SET, _ELEMENTS = 1, 2, 3
+_ELEMENT_KEY, _ELEMENT_DATA = 1, 2
+_ELEMENTS_PER_MESSAGE = 500
+"""An attribute has at most 64 KiB."""
 _VERDICT_CODE, _VERDICT_CHAIN = 1, 2
 _NFT_JUMP = -3
 _POLICY_ACCEPT = 1
@@ -61,6 +67,8 @@ _ERROR_CODE = struct.Struct("=i")
 _ERROR_OFFSET = 16
 _RECEIVE_BYTES = 16 * 1024
 _ANSWER_TIMEOUT_S = 10
+_SO_SNDBUFFORCE = 32
+_USUAL_SEND_BYTES = 64 * 1024
 
 
 def table(name: str) -> bytes:
@@ -138,6 +146,56 @@ def rule(
         )
     flags = _NLM_F_CREATE | (0 if is_first else _NLM_F_APPEND)
     return _message(_NFT_MSG_NEWRULE, flags, b"".join(payload))
+
+
+def set_elements(
+    table_name: str, set_name: str, elements: Sequence[tuple[bytes, bytes]]
+) -> list[bytes]:
+    """Put elements into a set or a map of a table of the inet family.
+
+    Args:
+        table_name: of the inet family.
+        set_name: in it.
+        elements: key and data (b"" in a set); each part of one begins at a multiple of four bytes.
+            One that is there already is no error, unless it has other data.
+    """
+    return _elements(_NFT_MSG_NEWSETELEM, _NLM_F_CREATE, table_name, set_name, elements)
+
+
+def no_set_elements(
+    table_name: str, set_name: str, elements: Sequence[tuple[bytes, bytes]]
+) -> list[bytes]:
+    """Take elements out of a set or a map; ENOENT when one is not there."""
+    keys = [(key, b"") for key, _ in elements]
+    return _elements(_NFT_MSG_DELSETELEM, 0, table_name, set_name, keys)
+
+
+def _elements(
+    kind: int,
+    flags: int,
+    table_name: str,
+    set_name: str,
+    elements: Sequence[tuple[bytes, bytes]],
+) -> list[bytes]:
+    place = attribute(_ELEMENTS_TABLE, _text(table_name)) + attribute(
+        _ELEMENTS_SET, _text(set_name)
+    )
+    messages = []
+    for first in range(0, len(elements), _ELEMENTS_PER_MESSAGE):
+        encoded = (
+            _nest(_LIST_ELEMENT, *_key_and_data(key, data))
+            for key, data in elements[first : first + _ELEMENTS_PER_MESSAGE]
+        )
+        payload = place + _nest(_ELEMENTS, *encoded)
+        messages.append(_message(kind, flags, payload, family=_NFPROTO_INET))
+    return messages
+
+
+def _key_and_data(key: bytes, data: bytes) -> list[bytes]:
+    attributes = [_nest(_ELEMENT_KEY, attribute(_DATA_VALUE, key))]
+    if data:
+        attributes.append(_nest(_ELEMENT_DATA, attribute(_DATA_VALUE, data)))
+    return attributes
 
 
 # -- expressions -----------------------------------------------------------------------------------
@@ -245,6 +303,8 @@ def run(data: bytes | bytearray, last: int, doing: str) -> None:
         one.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _ANSWER_TIMEOUT_S, 0)
         )
+        if len(data) > _USUAL_SEND_BYTES:
+            one.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(data))
         one.sendto(data, (0, 0))
         while not _is_last(one.recv(_RECEIVE_BYTES), last, doing):
             pass

@@ -20,6 +20,10 @@ class ControllerConfig:
     mtu_bytes: int = 1500
     icc: bool = True
     ip_masq: bool = True
+    default_ip: str = "0.0.0.0"  # noqa: S104
+    """`--ip`: where the default network publishes ports whose binding names no address."""
+    userland_proxy: bool = True
+    """`--userland-proxy`: a process leads on what the firewall cannot."""
     host_resolv_conf_path: str = "/etc/resolv.conf"
 
     @property

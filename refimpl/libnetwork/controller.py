@@ -87,7 +87,11 @@ class Controller:
         self.resolver = Resolver()
         self._ledger = Ledger(store)
         self._allocator = PoolAllocator(kernel.host_subnets)
-        drivers = (BridgeDriver(kernel), SingleNetworkDriver("host"), SingleNetworkDriver("null"))
+        drivers = (
+            BridgeDriver(kernel, userland_proxy=config.userland_proxy),
+            SingleNetworkDriver("host"),
+            SingleNetworkDriver("null"),
+        )
         self._drivers: Mapping[str, Driver] = {driver.name: driver for driver in drivers}
         self._leftovers = Leftovers(kernel, files, self._ledger, config.netns_directory)
         self._restorer = NetworkRestorer(

@@ -175,7 +175,7 @@ def _options(settings: ControllerConfig, name: str) -> Mapping[str, str]:
         bridge_options.DEFAULT_BRIDGE: "true",
         bridge_options.ENABLE_ICC: str(settings.icc).lower(),
         bridge_options.ENABLE_IP_MASQUERADE: str(settings.ip_masq).lower(),
-        bridge_options.HOST_BINDING_IPV4: "0.0.0.0",  # noqa: S104
+        bridge_options.HOST_BINDING_IPV4: settings.default_ip,
         bridge_options.BRIDGE_NAME: name,
         bridge_options.MTU: str(settings.mtu_bytes),
     }

@@ -5,10 +5,10 @@ Mirrors: libnetwork default_gateway.go and sandbox.go epHeap (v20.10).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from refimpl.kernel.base import GatewayPlan
-from refimpl.libnetwork.endpoint import Endpoint
+from refimpl.libnetwork.endpoint import Endpoint, gateway_endpoint
 
 
 def heap_order(endpoint: Endpoint) -> tuple[bool, bool, str]:
@@ -22,9 +22,9 @@ def heap_order(endpoint: Endpoint) -> tuple[bool, bool, str]:
     return is_internal, is_internal or not is_dual_stack, endpoint.network.name
 
 
-def gateway_plan(endpoints: Iterable[Endpoint]) -> GatewayPlan:
+def gateway_plan(endpoints: Sequence[Endpoint]) -> GatewayPlan:
     """Return the default routes through the first endpoint in heap order that has a gateway."""
-    endpoint = next((e for e in endpoints if e.info.gateway4 is not None), None)
+    endpoint = gateway_endpoint(endpoints)
     if endpoint is None:
         return GatewayPlan()
     gateway4, gateway6 = endpoint.info.gateway4, endpoint.info.gateway6

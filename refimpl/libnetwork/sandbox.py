@@ -220,6 +220,7 @@ class Sandbox:
         for endpoint in endpoints:
             self._delete_hosts_lines(endpoint)
             network = endpoint.network
+            _attempt(errors, endpoint.revoke_ports)
             _attempt(errors, network.driver.leave, network.id, endpoint.id)
             endpoint.sandbox = None
             _attempt(errors, network.forget_endpoint, endpoint)

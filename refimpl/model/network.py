@@ -127,6 +127,22 @@ class LinkTarget:
     """The ports that it exposes, as `80/tcp`."""
 
 
+class PortBinding(NamedTuple):
+    """One wanted publication of a container's port.
+
+    Mirrors: libnetwork types.PortBinding (v20.10).
+    """
+
+    protocol: str
+    port: int
+    """The container's."""
+    host_ip: IPv4Address | IPv6Address | None = None
+    """None leaves it to the network."""
+    host_port: int = 0
+    """The first of a range; 0 for the engine's choice."""
+    host_port_end: int = 0
+
+
 class SandboxOptions(NamedTuple):
     """What a sandbox is asked to be.
 
@@ -150,6 +166,8 @@ class SandboxOptions(NamedTuple):
     """(names, address) in the order of the lines; legacy links come here too."""
     links: tuple[LinkTarget, ...] = ()
     """What the legacy links lead to."""
+    ports: tuple[PortBinding, ...] = ()
+    """The ports that are published where the default route leads to."""
     parent_updates: tuple[tuple[str, str, str], ...] = ()
     """(container id, name, address): hosts lines to change in the sandboxes that link here."""
     dns: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ Mirrors: moby container/{container,state}.go, daemon/network/settings.go (v20.10
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePath
@@ -18,8 +18,15 @@ from typing import Any, TypeVar
 from refimpl.errors import EngineError
 from refimpl.model.binds import Bind, parse_binds
 from refimpl.model.moments import ZERO_TIME, format_time, parse_time
+from refimpl.model.ports import parse_port
 from refimpl.model.wire import Document, Place
-from refimpl.model.wire_container import ENDPOINT_SETTINGS, Config, EndpointSettings, HostConfig
+from refimpl.model.wire_container import (
+    ENDPOINT_SETTINGS,
+    PORT_MAP,
+    Config,
+    EndpointSettings,
+    HostConfig,
+)
 
 T = TypeVar("T")
 
@@ -209,7 +216,8 @@ class Listed:
 
     state: State
     networks: dict[str, Document]
-    ports: tuple[str, ...]
+    ports: Mapping[str, Any]
+    """As inspect shows them."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -259,7 +267,7 @@ class Container:
             networks={
                 name: _listed(entry.settings) for name, entry in (settings.networks or {}).items()
             },
-            ports=tuple(settings.ports or ()),
+            ports=settings.ports or {},  # never changed, only replaced
         )
 
     def stop_timeout_s(self) -> int:
@@ -404,9 +412,20 @@ def _read_settings(stored: _Stored) -> NetworkSettings:
         sandbox_id=stored.value("SandboxID", str),
         sandbox_key=stored.value("SandboxKey", str),
         networks=networks,
-        ports=stored.optional("Ports", dict),
+        ports=None
+        if stored.optional("Ports", dict) is None
+        else stored.decoded("Ports", _read_ports),
         is_anonymous_endpoint=stored.value("IsAnonymousEndpoint", bool),
     )
+
+
+def _read_ports(document: Document) -> Document:
+    ports = PORT_MAP.decode(document, Place(""))
+    for key, bindings in ports.items():
+        parse_port(key.partition("/")[0])
+        for binding in bindings or ():
+            parse_port(binding.host_port)
+    return document
 
 
 def _read_endpoint(document: Document) -> EndpointSettings:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Callable
 
 from refimpl.daemon.config import DEFAULT_RUNTIME
 from refimpl.daemon.containers.refusals import HOST_LINKS
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import is_ip
-from refimpl.limits import PORT_MAX
+from refimpl.model.ports import parse_host_port, parse_port, split_proto_port
 from refimpl.model.strconv import quote
 from refimpl.model.wire_container import (
     Config,
@@ -30,7 +31,6 @@ from refimpl.oci.capabilities import BY_NUMBER
 
 MEMORY_BYTES_MIN = 6 << 20
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_DIGITS = re.compile(r"[0-9]{1,9}")
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
@@ -128,11 +128,7 @@ def verify_host_config(host_config: HostConfig) -> None:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     for text in host_config.extra_hosts or []:
         split_extra_host(text)
-    for port, bindings in (host_config.port_bindings or {}).items():
-        _verify_port_range(port.partition("/")[0])
-        for binding in bindings or []:
-            if binding.host_port:
-                _verify_port_range(binding.host_port)
+    _verify_port_bindings(host_config)
     _verify_restart_policy(host_config.restart_policy)
     for field, names in (("CapAdd", host_config.cap_add), ("CapDrop", host_config.cap_drop)):
         for name in names or []:
@@ -180,13 +176,20 @@ def _verify_memory(host_config: HostConfig) -> None:
         raise InvalidParameter("Minimum kernel memory limit allowed is 6MB")
 
 
-def _verify_port_range(text: str) -> None:
-    low, separator, high = text.partition("-")
-    numbers = [low, high] if separator else [low]
-    if not all(_DIGITS.fullmatch(number) and int(number) <= PORT_MAX for number in numbers) or int(
-        numbers[0]
-    ) > int(numbers[-1]):
-        raise InvalidParameter(f"invalid port specification: {quote(text)}")
+def _verify_port_bindings(host_config: HostConfig) -> None:
+    """Check ports of the container and of the host (moby: validatePortBindings)."""
+    for key, bindings in (host_config.port_bindings or {}).items():
+        _, port = split_proto_port(key)
+        _verify_port(parse_port, port)
+        for binding in bindings or []:
+            _verify_port(parse_host_port, binding.host_port)
+
+
+def _verify_port(parse: Callable[[str], object], text: str) -> None:
+    try:
+        parse(text)
+    except ValueError:
+        raise InvalidParameter(f"invalid port specification: {quote(text)}") from None
 
 
 def _verify_restart_policy(policy: RestartPolicy) -> None:

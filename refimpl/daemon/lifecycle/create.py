@@ -74,7 +74,7 @@ class Creator:
 
         Raises:
             InvalidParameter, NotFound, Conflict, EngineError: with v20.10's texts.
-            NotServed: published ports on a network of the engine's own, or named volumes.
+            NotServed: named volumes.
         """
         config, host_config, networking = decode_create(body)
         warnings = []
@@ -86,7 +86,6 @@ class Creator:
         read_security_options(host_config.security_opt or ())
         refuse_unserved(host_config)
         endpoints = verify.verify_networking_config(networking)
-        refuse_published_ports(host_config)
 
         if not config.image:
             raise InvalidParameter("No command specified")
@@ -244,23 +243,6 @@ def merge_image_config(config: Config, image: Config) -> None:
     config.healthcheck = config.healthcheck or image.healthcheck
     config.volumes = {**(image.volumes or {}), **(config.volumes or {})} or None
     config.stop_signal = config.stop_signal or image.stop_signal
-
-
-def refuse_published_ports(host_config: HostConfig) -> None:
-    """Refuse to publish ports where Docker would.
-
-    Raises:
-        NotServed: the network is one on which ports can be published.
-    """
-    mode = host_config.network_mode
-    if mode.is_host() or mode.is_none() or mode.is_container():
-        return
-    bindings = host_config.port_bindings or {}
-    if host_config.publish_all_ports or any(bindings.values()):
-        raise NotServed(
-            "publishing ports is not implemented by this engine: create the container without "
-            "PortBindings and PublishAllPorts"
-        )
 
 
 def refuse_unserved(host_config: HostConfig) -> None:

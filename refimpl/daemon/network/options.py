@@ -1,17 +1,16 @@
 """Between a container's settings and the container network model: what is asked, what came out.
 
 Mirrors: moby daemon/network.go buildCreateEndpointOptions, buildJoinOptions, buildEndpointInfo,
-updateJoinInfo, getPortMapInfo (v20.10).
+updateJoinInfo (v20.10).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from refimpl.daemon.containers.container import Container, EndpointState
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.libnetwork.endpoint import Endpoint, JoinedSandbox
+from refimpl.libnetwork.endpoint import Endpoint
 from refimpl.libnetwork.ipam import is_ip
 from refimpl.libnetwork.network import Network
 from refimpl.libnetwork.sandbox import Sandbox
@@ -164,23 +163,13 @@ def update_join_info(container: Container, network: Network, endpoint: Endpoint)
     settings.ipv6_gateway = str(info.gateway6) if info.gateway6 is not None else ""
 
 
-def get_port_map_info(container: Container, sandbox: JoinedSandbox) -> dict[str, Any]:
-    """Return what inspect shows as `Ports`: exposed ports, published nowhere.
-
-    Only an endpoint with an address of its own exposes ports, so host and none show none.
-    """
-    if not any(endpoint.info.ipv4 for endpoint in sandbox.endpoints()):
-        return {}
-    return dict.fromkeys(normalised_ports(container))
-
-
 def normalised_ports(container: Container) -> list[str]:
     """Return the exposed ports as `<port>/<protocol>`, the lowest first."""
-    ports = {_normalised_port(text) for text in container.config.exposed_ports or {}}
+    ports = {normalised_port(text) for text in container.config.exposed_ports or {}}
     return [f"{port}/{protocol}" for port, protocol in sorted(ports)]
 
 
-def _normalised_port(text: str) -> tuple[int, str]:
+def normalised_port(text: str) -> tuple[int, str]:
     """Read a port; what is none is 0, a protocol that is none is `0`, and so is a range.
 
     Mirrors: go-connections nat.Port and libnetwork types.ParseProtocol, as v20.10 uses them.

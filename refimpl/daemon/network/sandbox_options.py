@@ -13,6 +13,7 @@ from refimpl.daemon.containers.container import Container
 from refimpl.daemon.containers.verify import split_extra_host
 from refimpl.daemon.network.links import Links, short_alias
 from refimpl.daemon.network.options import normalised_ports
+from refimpl.daemon.network.ports import wanted_ports
 from refimpl.errors import EngineError
 from refimpl.libnetwork.controller import Controller
 from refimpl.model.network import LinkTarget, SandboxOptions
@@ -58,6 +59,7 @@ class SandboxSettings:
             use_default_sandbox=is_host,
             extra_hosts=extra_hosts + tuple(self._link_hosts(container)),
             links=tuple(self._link_targets(container)),
+            ports=wanted_ports(container),
             parent_updates=tuple(self._parent_updates(container)),
             dns=tuple(host_config.dns or config.dns),
             dns_search=tuple(host_config.dns_search or config.dns_search),

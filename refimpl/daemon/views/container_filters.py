@@ -13,6 +13,7 @@ from refimpl.daemon.filters import verify_filters
 from refimpl.daemon.views.mounts import mount_documents
 from refimpl.errors import EngineError, InvalidParameter, NotFound
 from refimpl.model.patterns import Patterns, has_labels
+from refimpl.model.ports import parse_port_range, split_proto_port
 from refimpl.model.strconv import parse_int
 
 _STATUSES = frozenset({"paused", "restarting", "removing", "running", "dead", "created", "exited"})
@@ -23,6 +24,7 @@ _KNOWN = frozenset(
         "name", "network", "publish", "since", "status", "volume",
     }
 )  # fmt: skip
+_PORT_FILTERS = ("expose", "publish")
 _STOPPED_TOO = ("status", "exited", "before", "since")
 _IS_TASK = {"true": True, "false": False}
 
@@ -62,6 +64,7 @@ class ContainerFilters:
         self._images = _found(self._wanted.get("ancestor", ()), image_id)
         self._before = _others(self._wanted.get("before", ()), get_container)
         self._since = _others(self._wanted.get("since", ()), get_container)
+        self._ports = {name: _ports(name, self._wanted.get(name, ())) for name in _PORT_FILTERS}
 
     def passes(self, container: Container) -> bool:
         """Tell whether a container passes every filter."""
@@ -105,11 +108,19 @@ class ContainerFilters:
     def _is_since(self, container: Container, _wanted: Sequence[str]) -> bool:
         return all(container.created > one.created for one in self._since)
 
-    def _exposes(self, container: Container, wanted: Sequence[str]) -> bool:
-        exposed = container.config.exposed_ports or {}
-        return any(one in exposed or f"{one}/tcp" in exposed for one in wanted)
+    def _has_port(self, container: Container, _wanted: Sequence[str]) -> bool:
+        """Tell whether one of the shown ports is published or exposed as asked; either will do.
 
-    def _publishes(self, _container: Container, _wanted: Sequence[str]) -> bool:
+        A port that is published nowhere has the public port 0, as in v20.10.
+        """
+        listed = container.listed or container.snapshot()
+        for key, bindings in listed.ports.items():
+            number, _, protocol = key.partition("/")
+            if _is_among(int(number), protocol, self._ports["expose"]):
+                return True
+            public = [int(one["HostPort"]) for one in bindings or ()] or [0]
+            if any(_is_among(one, protocol, self._ports["publish"]) for one in public):
+                return True
         return False
 
     def _has_volume(self, container: Container, wanted: Sequence[str]) -> bool:
@@ -135,8 +146,8 @@ _CHECKS: Mapping[str, Callable[[ContainerFilters, Container, Sequence[str]], boo
     "ancestor": ContainerFilters._has_ancestor,
     "before": ContainerFilters._is_before,
     "since": ContainerFilters._is_since,
-    "expose": ContainerFilters._exposes,
-    "publish": ContainerFilters._publishes,
+    "expose": ContainerFilters._has_port,
+    "publish": ContainerFilters._has_port,
     "volume": ContainerFilters._has_volume,
     "health": ContainerFilters._has_health,
     "is-task": ContainerFilters._is_task,
@@ -153,6 +164,31 @@ def _verify_values(wanted: Filters) -> None:
     for health in wanted.get("health", ()):
         if health not in _HEALTHS:
             raise InvalidParameter(f"Unrecognised filter value for health: {health}")
+
+
+def _ports(name: str, values: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
+    """Read the values of a filter for ports (moby: portOp).
+
+    Returns:
+        Protocol, first and last port of each.
+
+    Raises:
+        EngineError: a value is none; 500, as in v20.10.
+    """
+    ports = []
+    for value in values:
+        if ":" in value:
+            raise EngineError(f"filter for '{name}' should not contain ':': {value}")
+        protocol, port = split_proto_port(value)
+        try:
+            ports.append((protocol, *parse_port_range(port)))
+        except ValueError as error:
+            raise EngineError(f"error while looking up for {name} {value}: {error}") from None
+    return tuple(ports)
+
+
+def _is_among(port: int, protocol: str, wanted: Sequence[tuple[str, int, int]]) -> bool:
+    return any(protocol == one and first <= port <= last for one, first, last in wanted)
 
 
 def _exit_code(text: str) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from refimpl.daemon.backend import Filters, Wire
-from refimpl.daemon.containers.container import Container
+from refimpl.daemon.containers.container import Container, Listed
 from refimpl.daemon.containers.link_index import LinkIndex
 from refimpl.daemon.containers.registry import ContainerRegistry
 from refimpl.daemon.containers.status import status_text
@@ -50,10 +50,6 @@ class Lister:
 
     def _row(self, container: Container) -> Wire:
         listed = container.listed or container.snapshot()
-        ports = []
-        for port in listed.ports:
-            number, _, protocol = port.partition("/")
-            ports.append({"PrivatePort": int(number), "Type": protocol})
         return {
             "Id": container.id,
             "Names": sorted([container.name, *self._link_names(container)]),
@@ -61,7 +57,7 @@ class Lister:
             "ImageID": container.image_id,
             "Command": _command(container),
             "Created": int(container.created.timestamp()),
-            "Ports": ports,
+            "Ports": port_documents(listed),
             "Labels": dict(container.config.labels or {}),
             "State": listed.state.status,
             "Status": status_text(listed.state, self.clock()),
@@ -92,6 +88,24 @@ class Lister:
         except (NotFound, InvalidParameter):
             return container.image_id
         return container.config.image if image.id == container.image_id else container.image_id
+
+
+def port_documents(listed: Listed) -> list[Wire]:
+    """Return a list's `Ports`: one for each address and port of the host, or for an exposed one."""
+    documents: list[Wire] = []
+    for key, bindings in listed.ports.items():
+        number, _, protocol = key.partition("/")
+        private = int(number)
+        documents += [
+            {
+                "IP": one["HostIp"],
+                "PrivatePort": private,
+                "PublicPort": int(one["HostPort"]),
+                "Type": protocol,
+            }
+            for one in bindings or ()
+        ] or [{"PrivatePort": private, "Type": protocol}]
+    return documents
 
 
 def _is_running(container: Container) -> bool:

@@ -20,8 +20,8 @@ from ipaddress import (
 from typing import NamedTuple, Protocol
 
 from refimpl.errors import EngineError
-from refimpl.kernel.base import Address, InterfacePlan
-from refimpl.model.network import LinkTarget
+from refimpl.kernel.base import Address, InterfacePlan, PublishedPort
+from refimpl.model.network import LinkTarget, PortBinding
 
 DriverState = Mapping[str, str | bool | int]
 """What a driver must remember of a network over a restart; flat JSON."""
@@ -66,6 +66,28 @@ class EndpointPlan(NamedTuple):
     """The host-side link that will belong to the endpoint; "" for none."""
 
 
+class ExternalConnectivity(Protocol):
+    """What publishes the ports of a network's endpoints."""
+
+    def program(self, endpoint_id: str, ports: Sequence[PortBinding]) -> tuple[PublishedPort, ...]:
+        """Lead ports of the host to an endpoint, all or none of them.
+
+        Mirrors: driver.ProgramExternalConnectivity (v20.10).
+
+        Raises:
+            EngineError, OSError: a port is taken, or the kernel refused.
+        """
+
+    def revoke(self, endpoint_id: str) -> None:
+        """Take them back; repeatable.
+
+        Mirrors: driver.RevokeExternalConnectivity (v20.10).
+
+        Raises:
+            OSError: the kernel refused; a further call tries again.
+        """
+
+
 class JoinInfo(NamedTuple):
     """What a sandbox needs in order to join."""
 
@@ -73,6 +95,8 @@ class JoinInfo(NamedTuple):
     """The interface to make; its `name` is a prefix (`eth`) that the sandbox numbers."""
     gateway4: IPv4Address | None = None
     gateway6: IPv6Address | None = None
+    external: ExternalConnectivity | None = None
+    """What publishes its ports; None where none are published."""
 
 
 class Driver(Protocol):

@@ -20,12 +20,14 @@ from refimpl.kernel.base import (
     FirewallNetwork,
     InterfacePlan,
     Kernel,
+    PublishedPort,
 )
 from refimpl.libnetwork.drivers.base import (
     DriverEndpoint,
     DriverNetwork,
     DriverState,
     EndpointPlan,
+    ExternalConnectivity,
     IPAMData,
     JoinInfo,
 )
@@ -36,7 +38,8 @@ from refimpl.libnetwork.drivers.bridge_options import (
     read_options,
 )
 from refimpl.libnetwork.ipam import overlaps
-from refimpl.model.network import LinkTarget
+from refimpl.libnetwork.portmapper import PortMapper, PortTarget
+from refimpl.model.network import LinkTarget, PortBinding
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,8 @@ class _BridgeNetwork:
     endpoints: dict[str, InterfacePlan] = field(default_factory=dict)
     holes: dict[str, tuple[FirewallHole, ...]] = field(default_factory=dict)
     """By endpoint: what its links let through, where containers are kept apart."""
+    external: ExternalConnectivity | None = None
+    """What publishes ports; None for an internal network."""
     gateway4: IPv4Address | None = field(init=False)
     gateway6: IPv6Address | None = field(init=False)
 
@@ -58,6 +63,29 @@ class _BridgeNetwork:
         addresses = [data.gateway.ip for data in _active_pools(self.network)]
         self.gateway4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
         self.gateway6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
+
+
+class _External:
+    """Publishes ports of one network's endpoints."""
+
+    def __init__(self, port_mapper: PortMapper, entry: _BridgeNetwork) -> None:
+        self._port_mapper = port_mapper
+        self._entry = entry
+
+    def program(self, endpoint_id: str, ports: Sequence[PortBinding]) -> tuple[PublishedPort, ...]:
+        """Lead ports of the host to an endpoint."""
+        addresses = [address.ip for address in self._entry.endpoints[endpoint_id].addresses]
+        target = PortTarget(
+            bridge=self._entry.config.bridge,
+            ipv4=next((one for one in addresses if isinstance(one, IPv4Address)), None),
+            ipv6=next((one for one in addresses if isinstance(one, IPv6Address)), None),
+            default_host_ip=self._entry.config.host_binding,
+        )
+        return self._port_mapper.map(endpoint_id, target, ports)
+
+    def revoke(self, endpoint_id: str) -> None:
+        """Take them back."""
+        self._port_mapper.unmap(endpoint_id)
 
 
 def generate_mac(address: IPv4Interface) -> str:
@@ -81,18 +109,28 @@ class BridgeDriver:
     Args:
         kernel: Makes the bridges and the firewall.
         random_hex: Gives that many random hex digits, for the names of host links.
+        userland_proxy: Let a relay process lead on what the firewall cannot.
     """
 
     name = "bridge"
     allocates = True
 
-    def __init__(self, kernel: Kernel, random_hex: Callable[[int], str] = _random_hex) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        random_hex: Callable[[int], str] = _random_hex,
+        *,
+        userland_proxy: bool = True,
+    ) -> None:
         self._kernel = kernel
         self._random_hex = random_hex
         self._networks: dict[str, _BridgeNetwork] = {}
         self._host_names: set[str] = set()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._port_mapper = PortMapper(
+            kernel, userland_proxy=userland_proxy, write_firewall=self._write_firewall
+        )
 
     # -- networks --------------------------------------------------------------------------
     def plan_network(self, network: DriverNetwork, former: DriverState | None) -> DriverState:
@@ -130,7 +168,7 @@ class BridgeDriver:
 
     def create_network(self, network: DriverNetwork, state: DriverState) -> None:
         """Make the bridge and its firewall rules; both are undone when it raises."""
-        entry = _BridgeNetwork(network, _config_of(network, state))
+        entry = self._entry(network, state)
         with self._lock:
             self._refuse_conflicts(network, entry.config)
             self._networks[network.id] = entry
@@ -157,9 +195,7 @@ class BridgeDriver:
     ) -> tuple[OSError | EngineError, ...]:
         """Make the bridges that are missing and write the firewall once for all of them."""
         failures: list[OSError | EngineError] = []
-        entries = [
-            _BridgeNetwork(network, _config_of(network, state)) for network, state in networks
-        ]
+        entries = [self._entry(network, state) for network, state in networks]
         with self._lock:
             # known even when its bridge fails: its subnet is taken, and it can be deleted
             self._networks.update({entry.network.id: entry for entry in entries})
@@ -217,6 +253,7 @@ class BridgeDriver:
 
         If its links' holes could not be closed, they go with the next change of the firewall.
         """
+        self._port_mapper.drop(endpoint_id)
         with self._lock:
             entry = self._networks.get(network_id)
             if entry is None:
@@ -232,7 +269,9 @@ class BridgeDriver:
         On an internal network too: 20.10 sets the default route there as well.
         """
         entry = self._networks[network_id]
-        return JoinInfo(entry.endpoints[endpoint_id], entry.gateway4, entry.gateway6)
+        return JoinInfo(
+            entry.endpoints[endpoint_id], entry.gateway4, entry.gateway6, entry.external
+        )
 
     def link(self, network_id: str, endpoint_id: str, targets: Sequence[LinkTarget]) -> None:
         """Open the exposed ports of the targets for an endpoint, if the network has no icc.
@@ -257,6 +296,12 @@ class BridgeDriver:
             self._change_holes(entry, endpoint_id, ())
 
     # -- inside ----------------------------------------------------------------------------
+    def _entry(self, network: DriverNetwork, state: DriverState) -> _BridgeNetwork:
+        entry = _BridgeNetwork(network, _config_of(network, state))
+        if not network.internal:
+            entry.external = _External(self._port_mapper, entry)
+        return entry
+
     def _change_holes(
         self, entry: _BridgeNetwork, endpoint_id: str, holes: tuple[FirewallHole, ...]
     ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from refimpl.errors import EngineError
 from refimpl.kernel.base import Address
 from refimpl.libnetwork.drivers.base import DriverState
+from refimpl.libnetwork.ipam import IPAddress, parse_ip
 from refimpl.limits import INTERFACE_NAME_BYTES_MAX
 from refimpl.model.strconv import parse_bool, parse_int
 
@@ -25,8 +26,6 @@ HOST_BINDING_IPV4 = "com.docker.network.bridge.host_binding_ipv4"
 INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
 MTU = "com.docker.network.driver.mtu"
 CONTAINER_IFACE_PREFIX = "com.docker.network.container_iface_prefix"
-
-_DOTTED_QUAD = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +43,8 @@ class BridgeConfig:
     ip_masquerade: bool = True
     inhibit_ipv4: bool = False
     prefix: str = "eth"
+    host_binding: IPAddress | None = None
+    """Where ports are published whose binding names no address of the host (it may be IPv6)."""
 
 
 def given_addresses(state: DriverState) -> tuple[Address, ...]:
@@ -89,8 +90,10 @@ def read_options(options: Mapping[str, str]) -> dict[str, Any]:
             values[booleans[label]] = _parse_bool(label, value)
         elif label == CONTAINER_IFACE_PREFIX and value:
             values["prefix"] = value
-        elif label == HOST_BINDING_IPV4 and _DOTTED_QUAD.fullmatch(value) is None:
-            raise EngineError(f"failed to parse {label} value: {value} (nil ip)")
+        elif label == HOST_BINDING_IPV4:
+            values["host_binding"] = parse_ip(value)
+            if values["host_binding"] is None:
+                raise EngineError(f"failed to parse {label} value: {value} (nil ip)")
     return values
 
 

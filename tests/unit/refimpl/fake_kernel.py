@@ -10,7 +10,7 @@ import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from refimpl.kernel.base import (
@@ -22,10 +22,14 @@ from refimpl.kernel.base import (
     Link,
     LinkGone,
     OverlayPlan,
+    PortClaim,
+    PublishedPort,
     SandboxPlan,
     Subnet,
 )
 from refimpl.limits import ENGINE_FILE_BYTES_MAX
+
+IPAddress = IPv4Address | IPv6Address
 
 
 @dataclass
@@ -56,6 +60,12 @@ class FakeKernel:
         """What was destroyed since the last `sweep`."""
         self.fail: dict[str, OSError] = {}
         """The operation of this name fails, once."""
+        self.foreign_ports: set[tuple[str, IPAddress, int]] = set()
+        """Those that processes of the host have."""
+        self.claimed: dict[tuple[str, IPAddress, int], socket.socket] = {}
+        self.published: dict[PublishedPort, str] = {}
+        """With the bridge of each."""
+        self.relayed: set[PublishedPort] = set()
 
     def _do(self, operation: str) -> None:
         self.operations.append(operation)
@@ -120,6 +130,39 @@ class FakeKernel:
     def apply_firewall(self, networks: Sequence[FirewallNetwork]) -> None:
         self._do("apply_firewall")
         self.firewall = tuple(networks)
+
+    def ephemeral_ports(self) -> tuple[int, int]:
+        return 32768, 60999
+
+    def claim_port(self, protocol: str, address: IPAddress, port: int) -> socket.socket:
+        self._do("claim_port")
+        key = (protocol, address, port)
+        held = self.claimed.get(key)
+        if key in self.foreign_ports or (held is not None and held.fileno() >= 0):
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        self.claimed[key] = socket.socket(socket.AF_UNIX)
+        return self.claimed[key]
+
+    def held_ports(self) -> set[tuple[str, str, int]]:
+        """The ports whose sockets are open."""
+        return {
+            (protocol, str(address), port)
+            for (protocol, address, port), one in self.claimed.items()
+            if one.fileno() >= 0
+        }
+
+    def publish_ports(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+        self._do("publish_ports")
+        assert all(claim.socket.fileno() >= 0 for claim in claims)
+        self.published.update({claim.port: bridge for claim in claims})
+        if with_relay:
+            self.relayed.update(c.port for c in claims if c.port.host_ip.version == 6)
+
+    def unpublish_ports(self, ports: Sequence[PublishedPort]) -> None:
+        self._do("unpublish_ports")
+        for port in ports:
+            self.published.pop(port, None)
+            self.relayed.discard(port)
 
     def expect_sandbox(self) -> None:
         """Nothing is to be seen of it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from refimpl.daemon.containers import verify
-from refimpl.daemon.lifecycle.create import decode_create, refuse_published_ports
-from refimpl.errors import EngineError, InvalidParameter, NotServed
+from refimpl.daemon.lifecycle.create import decode_create
+from refimpl.errors import EngineError, InvalidParameter
 from refimpl.model.wire_container import (
     Config,
     EndpointIPAMConfig,
@@ -249,21 +249,6 @@ def test_unknown_signal_is_refused(text):
     with pytest.raises(InvalidParameter) as refusal:
         verify.parse_signal(text)
     assert str(refusal.value) == f"Invalid signal: {text}"
-
-
-@pytest.mark.parametrize(
-    ("mode", "is_refused"),
-    [("default", True), ("bridge", True), ("user", True), ("host", False), ("none", False)],
-)
-def test_publishing_is_refused_only_where_docker_would_publish(mode, is_refused):
-    host_config = HostConfig.from_wire(
-        {"NetworkMode": mode, "PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}
-    )
-    if is_refused:
-        with pytest.raises(NotServed, match="publishing ports"):
-            refuse_published_ports(host_config)
-    else:
-        refuse_published_ports(host_config)
 
 
 @pytest.mark.parametrize(

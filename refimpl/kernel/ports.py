@@ -1,0 +1,188 @@
+"""Published ports: a socket that claims each, nftables elements that lead it to the container.
+
+Everything of one change (a start, a stop) is one nftables transaction. No packet passes through the
+daemon; what no rule can lead on passes through the relay (`kernel/relay.py`), a process of its own.
+
+Mirrors: libnetwork portmapper/mapper.go and drivers/bridge/port_mapping.go (v20.10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from refimpl.kernel import conntrack, nftables
+from refimpl.kernel.base import PortClaim, PublishedPort
+from refimpl.kernel.firewall import (
+    ANY_IPV4,
+    ANY_IPV6,
+    ONE_IPV4,
+    ONE_IPV6,
+    OPEN_IPV4,
+    OPEN_IPV6,
+)
+from refimpl.kernel.relay import Relay
+
+logger = logging.getLogger(__name__)
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_BACKLOG = 4096
+_PROTOCOLS = {
+    "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
+_PROTOCOL_NUMBERS = {name: number for name, (_, number) in _PROTOCOLS.items()}
+_PORT = struct.Struct(">Hxx")
+_PROTOCOL = struct.Struct("=Bxxx")
+_SETS = {4: (ANY_IPV4, ONE_IPV4, OPEN_IPV4), 6: (ANY_IPV6, ONE_IPV6, OPEN_IPV6)}
+
+Elements = dict[str, list[tuple[bytes, bytes]]]
+Change = Callable[[str, str, Sequence[tuple[bytes, bytes]]], list[bytes]]
+
+
+def ephemeral_ports() -> tuple[int, int]:
+    """Return the first and the last port that the kernel gives out by itself."""
+    first, last = _RANGE.read_text(encoding="ascii").split()
+    return int(first), int(last)
+
+
+def claim(protocol: str, address: IPv4Address | IPv6Address, port: int) -> socket.socket:
+    """Bind a port of the host; what would be a connection waits there for the relay.
+
+    A TCP socket listens: one that is only bound would let another bind as well, or would itself be
+    refused for a minute after the port's last owner had a connection.
+
+    Raises:
+        OSError: somebody has the port, or the host does not have the address.
+    """
+    kind, number = _PROTOCOLS[protocol]
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    one = socket.socket(family, kind | socket.SOCK_NONBLOCK, number)
+    try:
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((str(address), port))
+        if kind == socket.SOCK_STREAM:
+            one.listen(_BACKLOG)
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+class Ports:
+    """The published ports of an engine.
+
+    Args:
+        table: the name of its nftables table.
+        relay: leads on what the table cannot.
+    """
+
+    def __init__(self, table: str, relay: Relay) -> None:
+        self._table = table
+        self._relay = relay
+
+    def publish(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+        """Lead the claimed ports to a container; nothing is left when it raises.
+
+        Raises:
+            FileNotFoundError: the table is gone.
+            OSError: the kernel refused, or the relay could not be started.
+        """
+        ports = [one.port for one in claims]
+        elements = _elements(ports)
+        if any(port.ip.version == 4 for port in ports):
+            _route_localnet(bridge)
+        self._put(elements)
+        try:
+            if with_relay:
+                self._relay.add([one for one in claims if one.port.host_ip.version == 6])
+            conntrack.forget_flows_to(_udp(ports))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._take(elements)
+            raise
+
+    def unpublish(self, ports: Sequence[PublishedPort]) -> None:
+        """Take them back; no error when they are not there."""
+        try:
+            self._take(_elements(ports))
+        finally:
+            self._relay.remove([port for port in ports if port.host_ip.version == 6])
+        conntrack.forget_flows_from({port.ip for port in ports})
+        conntrack.forget_flows_to(_udp(ports))
+
+    def _put(self, elements: Elements) -> None:
+        try:
+            self._change(nftables.set_elements, elements, "publish ports")
+        except FileExistsError:
+            # left by a change that could not be undone, and led elsewhere
+            self._take(elements)
+            self._change(nftables.set_elements, elements, "publish ports")
+
+    def _take(self, elements: Elements) -> None:
+        try:
+            self._change(nftables.no_set_elements, elements, "take back published ports")
+        except FileNotFoundError:
+            # some are gone, or all with their table: each for itself
+            for name, ones in elements.items():
+                for one in ones:
+                    with contextlib.suppress(FileNotFoundError):
+                        self._change(nftables.no_set_elements, {name: [one]}, "take back a port")
+
+    def _change(self, change: Change, elements: Elements, doing: str) -> None:
+        messages = [
+            message
+            for name, ones in elements.items()
+            for message in change(self._table, name, ones)
+        ]
+        if messages:
+            nftables.run(nftables.transaction(messages), len(messages), doing)
+
+
+def _elements(ports: Sequence[PublishedPort]) -> Elements:
+    """Return the elements for those that a rule can lead on, by the name of their map or set."""
+    elements: Elements = {}
+    for port in ports:
+        if port.host_ip.version != port.ip.version or port.host_ip == IPv6Address("::1"):
+            continue
+        protocol = _PROTOCOL.pack(_PROTOCOL_NUMBERS[port.protocol])
+        any_address, one_address, is_open = _SETS[port.ip.version]
+        key = protocol + _PORT.pack(port.host_port)
+        target = _PORT.pack(port.port)
+        name = any_address
+        if not port.host_ip.is_unspecified:
+            name, key = one_address, port.host_ip.packed + key
+        elements.setdefault(name, []).append((key, port.ip.packed + target))
+        opened = elements.setdefault(is_open, [])
+        opening = (port.ip.packed + protocol + target, b"")
+        if opening not in opened:
+            opened.append(opening)
+    return elements
+
+
+def _udp(ports: Sequence[PublishedPort]) -> set[tuple[int, int]]:
+    """Return family and host port of those whose clients keep to no connection."""
+    return {
+        (socket.AF_INET if port.host_ip.version == 4 else socket.AF_INET6, port.host_port)
+        for port in ports
+        if port.protocol == "udp"
+    }
+
+
+def _route_localnet(bridge: str) -> None:
+    """Let the host reach a container of a bridge from 127.0.0.1; the firewall guards the rest."""
+    path = Path("/proc/sys/net/ipv4/conf", bridge, "route_localnet")
+    try:
+        path.write_text("1", encoding="ascii")
+    except OSError as error:
+        # the host's own addresses lead there all the same
+        logger.warning("127.0.0.1 does not lead to published ports: %s", error)

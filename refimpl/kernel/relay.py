@@ -1,0 +1,168 @@
+"""The relay from the daemon's side: one process beside it, which gets sockets and ends with it.
+
+The process (`refimpl/relay.py`) is started with the first port that needs it. It hears what to
+serve through a socket of its own; when the daemon ends, however it does, that socket is closed, and
+the process ends as well.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from refimpl import relay
+from refimpl.kernel.base import PortClaim, PublishedPort
+
+logger = logging.getLogger(__name__)
+
+_PER_MESSAGE = 100
+"""The kernel passes on at most 253 descriptors at once."""
+_ANSWER_TIMEOUT_S = 5.0
+_END_TIMEOUT_S = 5.0
+_INTERVAL_S = 0.01
+
+
+class Relay:
+    """The relay process of one engine.
+
+    Args:
+        name: of the engine in its network namespace. The process holds a unix socket without a
+            file of that name, by which the next daemon sees that the last one's has ended.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = f"\0netinit/relay/{name}"
+        self._lock = threading.Lock()
+        self._claims: dict[PublishedPort, PortClaim] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def wait_for_the_last(self) -> None:
+        """Wait until the process of a daemon that was killed has ended: it holds its ports."""
+        deadline = time.monotonic() + _END_TIMEOUT_S
+        while time.monotonic() < deadline:
+            marker = self._claim_name()
+            if marker is not None:
+                marker.close()
+                return
+            time.sleep(_INTERVAL_S)
+        logger.warning("the relay process of the last daemon has not ended")
+
+    def add(self, claims: Sequence[PortClaim]) -> None:
+        """Serve these ports, too; those that are served already stay as they are.
+
+        Raises:
+            OSError: the process could not be started; none of them is served.
+        """
+        with self._lock:
+            new = [one for one in claims if one.port not in self._claims]
+            if not new:
+                return
+            self._claims.update({one.port: one for one in new})
+            try:
+                try:
+                    if self._control is None:
+                        self._start()
+                    else:
+                        _hand_over(self._control, new)
+                except (BrokenPipeError, ConnectionError):
+                    self._start()
+            except BaseException:
+                for one in new:
+                    del self._claims[one.port]
+                raise
+
+    def remove(self, ports: Sequence[PublishedPort]) -> None:
+        """Serve these ports no more; returns when the process has let go of their sockets."""
+        with self._lock:
+            known = [port for port in ports if self._claims.pop(port, None) is not None]
+            if not known or self._control is None:
+                return
+            try:
+                for first in range(0, len(known), _PER_MESSAGE):
+                    names = [_name(port) for port in known[first : first + _PER_MESSAGE]]
+                    self._control.send(json.dumps({"remove": names}).encode())
+                    if not self._control.recv(1):
+                        raise BrokenPipeError
+            except OSError:
+                # it is gone, or it hangs: in either way its sockets are, once it is ended
+                logger.warning("the relay process does not answer: another one is started")
+                self._end()
+                if self._claims:
+                    self._start()
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._claims.clear()
+            self._end()
+
+    def _start(self) -> None:
+        """Start the process, and give it all ports that there are."""
+        self._end()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(_ANSWER_TIMEOUT_S)
+        with theirs, contextlib.ExitStack() as at_end:
+            given = [theirs]
+            marker = self._claim_name()
+            if marker is not None:
+                given.append(at_end.enter_context(marker))
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", relay.__file__, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[one.fileno() for one in given],
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        self._control = ours
+        _hand_over(ours, tuple(self._claims.values()))
+
+    def _end(self) -> None:
+        control, self._control = self._control, None
+        process, self._process = self._process, None
+        if control is not None:
+            control.close()
+        if process is None:
+            return
+        try:
+            process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _claim_name(self) -> socket.socket | None:
+        marker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            marker.bind(self._name)
+        except OSError:
+            marker.close()
+            return None
+        return marker
+
+
+def _hand_over(control: socket.socket, claims: Sequence[PortClaim]) -> None:
+    for first in range(0, len(claims), _PER_MESSAGE):
+        some = claims[first : first + _PER_MESSAGE]
+        ports = [
+            (_name(one.port), one.port.protocol, str(one.port.ip), one.port.port) for one in some
+        ]
+        descriptors = array.array("i", (one.socket.fileno() for one in some))
+        control.sendmsg(
+            [json.dumps({"add": ports}).encode()],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
+        )
+
+
+def _name(port: PublishedPort) -> str:
+    return f"{port.protocol} {port.host_ip} {port.host_port}"

@@ -1,0 +1,340 @@
+"""The relay: a program that leads on what reaches a published port and no firewall rule can lead.
+
+That is [::1], since packets from there never leave the loopback interface, and IPv6 for a container
+that has none. One process serves all ports of an engine; it is started by `kernel/relay.py`, gets
+listening sockets from there, and ends when the other end of its control socket is closed.
+
+It uses nothing of the engine, so that it begins at once. One thread and one epoll serve everything.
+
+Mirrors: docker-proxy, libnetwork cmd/proxy (v20.10).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_BUFFER_BYTES = 64 * 1024
+"""What waits for a slow reader, in each direction of a connection."""
+_CONNECTIONS_MAX = 4096
+_CLIENTS_MAX = 4096
+"""Of UDP, for each port."""
+_CLIENT_IDLE_S = 90
+"""moby: UDPConnTrackTimeout."""
+_MESSAGE_BYTES = 64 * 1024
+_DESCRIPTORS_MAX = 253
+_AT_ONCE = 64
+"""Connections or packets of one port before the others get their turn."""
+_GONE = select.EPOLLERR | select.EPOLLHUP
+
+
+class Loop:
+    """What is waited for, and what is called when it comes."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._calls: dict[int, Callable[[int], None]] = {}
+
+    def add(self, one: socket.socket, events: int, call: Callable[[int], None]) -> None:
+        """Call `call` with what comes of these events."""
+        self._calls[one.fileno()] = call
+        self._epoll.register(one, events)
+
+    def change(self, one: socket.socket, events: int) -> None:
+        """Wait for these events instead."""
+        if one.fileno() in self._calls:
+            self._epoll.modify(one, events)
+
+    def mute(self, one: socket.socket) -> None:
+        """Wait for it no more: epoll tells of a connection's end for as long as it is asked."""
+        if self._calls.pop(one.fileno(), None) is not None:
+            self._epoll.unregister(one)
+
+    def close(self, one: socket.socket) -> None:
+        """Wait for it no more, and close it; repeatable."""
+        if one.fileno() < 0:
+            return
+        self.mute(one)
+        one.close()
+
+    def run_once(self, timeout_s: float) -> None:
+        """Wait for something, and do what it asks for."""
+        for descriptor, events in self._epoll.poll(timeout_s):
+            call = self._calls.get(descriptor)
+            if call is not None:  # else it was closed meanwhile
+                call(events)
+
+
+class Connection:
+    """One client's connection and the one to the container; what comes from one goes to the other.
+
+    An end of one direction is passed on, and the other direction goes on.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        client: socket.socket,
+        server: socket.socket,
+        ended: Callable[[Connection], None],
+    ) -> None:
+        self._loop = loop
+        self._ends = (client, server)
+        self._pending = (bytearray(), bytearray())
+        """What is to be written, to the client and to the server."""
+        self._has_ended = [False, False]
+        """Whether the client, the server will say no more."""
+        self._is_shut = [False, False]
+        self._is_connected = False
+        self._ended = ended
+        loop.add(client, 0, lambda events: self._handle(0, events))
+        loop.add(server, select.EPOLLOUT, lambda events: self._handle(1, events))
+
+    def close(self) -> None:
+        """End it."""
+        for one in self._ends:
+            self._loop.close(one)
+        self._ended(self)
+
+    def _handle(self, side: int, events: int) -> None:
+        try:
+            if not self._is_connected:
+                if side == 0 or self._ends[1].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    self.close()
+                    return
+                self._is_connected = True
+            elif events & select.EPOLLERR:
+                self.close()
+                return
+            if events & (select.EPOLLIN | select.EPOLLHUP) and not self._has_ended[side]:
+                self._read(side)
+            for each in (0, 1):
+                self._write(each)
+        except OSError:
+            self.close()
+            return
+        if all(self._is_shut):
+            self.close()
+            return
+        for each in (0, 1):
+            if self._has_ended[each] and self._is_shut[each]:
+                self._loop.mute(self._ends[each])
+            else:
+                self._loop.change(self._ends[each], self._interest(each))
+
+    def _read(self, side: int) -> None:
+        room = _BUFFER_BYTES - len(self._pending[1 - side])
+        if room <= 0:
+            return
+        try:
+            data = self._ends[side].recv(room)
+        except BlockingIOError:
+            return
+        self._pending[1 - side].extend(data)
+        self._has_ended[side] = not data
+
+    def _write(self, side: int) -> None:
+        pending = self._pending[side]
+        if pending:
+            with contextlib.suppress(BlockingIOError):
+                del pending[: self._ends[side].send(pending)]
+        if not pending and self._has_ended[1 - side] and not self._is_shut[side]:
+            self._is_shut[side] = True
+            with contextlib.suppress(OSError):
+                self._ends[side].shutdown(socket.SHUT_WR)
+
+    def _interest(self, side: int) -> int:
+        events = 0
+        if not self._has_ended[side] and len(self._pending[1 - side]) < _BUFFER_BYTES:
+            events |= select.EPOLLIN
+        if self._pending[side]:
+            events |= select.EPOLLOUT
+        return events
+
+
+class StreamPort:
+    """A published port of TCP or SCTP."""
+
+    def __init__(self, loop: Loop, one: socket.socket, target: tuple[str, int]) -> None:
+        self._loop = loop
+        self._listener = one
+        self._target = target
+        self._connections: dict[Connection, None] = {}
+        loop.add(one, select.EPOLLIN, self._accept)
+
+    def close(self) -> None:
+        """Serve it no more; what flows through it ends."""
+        self._loop.close(self._listener)
+        for connection in tuple(self._connections):
+            connection.close()
+
+    def expire(self, _now: float) -> None:
+        """Do nothing: a connection may be idle for ever."""
+
+    def _accept(self, _events: int) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                client, _address = self._listener.accept()
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE} and self._connections:
+                    next(iter(self._connections)).close()
+                return
+            self._begin(client)
+
+    def _begin(self, client: socket.socket) -> None:
+        if len(self._connections) >= _CONNECTIONS_MAX:
+            next(iter(self._connections)).close()
+        client.setblocking(False)
+        try:
+            server = _connect(client.type, client.proto, self._target)
+        except OSError:
+            client.close()
+            return
+        connection = Connection(self._loop, client, server, self._forget)
+        self._connections[connection] = None
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+
+
+class PacketPort:
+    """A published port of UDP: a socket to the container for each client, until it is idle."""
+
+    def __init__(self, loop: Loop, one: socket.socket, target: tuple[str, int]) -> None:
+        self._loop = loop
+        self._socket = one
+        self._target = target
+        self._clients: dict[Any, tuple[socket.socket, float]] = {}
+        """By address; the one that has been idle for longest comes first."""
+        loop.add(one, select.EPOLLIN, self._forward)
+
+    def close(self) -> None:
+        """Serve it no more."""
+        self._loop.close(self._socket)
+        for address in tuple(self._clients):
+            self._forget(address)
+
+    def expire(self, now: float) -> None:
+        """Forget the clients that have been idle for too long."""
+        for address, (_, last) in tuple(self._clients.items()):
+            if now - last < _CLIENT_IDLE_S:
+                return
+            self._forget(address)
+
+    def _forward(self, _events: int) -> None:
+        for data, address in _packets(self._socket):
+            known = self._clients.pop(address, None)
+            try:
+                server = self._open(address) if known is None else known[0]
+            except OSError:
+                continue
+            self._clients[address] = (server, time.monotonic())
+            with contextlib.suppress(OSError):
+                server.send(data)
+
+    def _open(self, address: Any) -> socket.socket:
+        if len(self._clients) >= _CLIENTS_MAX:
+            self._forget(next(iter(self._clients)))
+        server = _connect(socket.SOCK_DGRAM, socket.IPPROTO_UDP, self._target)
+        self._loop.add(server, select.EPOLLIN, lambda _events: self._answer(address))
+        return server
+
+    def _answer(self, address: Any) -> None:
+        server, _ = self._clients.pop(address)
+        self._clients[address] = (server, time.monotonic())
+        for data, _source in _packets(server):
+            with contextlib.suppress(OSError):
+                self._socket.sendto(data, address)
+
+    def _forget(self, address: Any) -> None:
+        self._loop.close(self._clients.pop(address)[0])
+
+
+def _packets(one: socket.socket) -> Iterator[tuple[bytes, Any]]:
+    for _ in range(_AT_ONCE):
+        try:
+            yield one.recvfrom(_MESSAGE_BYTES)
+        except ConnectionRefusedError:
+            continue
+        except OSError:
+            return
+
+
+def _connect(kind: int, protocol: int, target: tuple[str, int]) -> socket.socket:
+    """Begin to connect to the container."""
+    family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+    server = socket.socket(family, kind, protocol)
+    try:
+        server.setblocking(False)
+        server.connect(target)
+    except BlockingIOError:
+        pass
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+class Control:
+    """The daemon's end: which ports there are."""
+
+    def __init__(self, loop: Loop, one: socket.socket) -> None:
+        self._loop = loop
+        self._socket = one
+        self.ports: dict[str, StreamPort | PacketPort] = {}
+        loop.add(one, select.EPOLLIN, self._read)
+
+    def _read(self, _events: int) -> None:
+        data, descriptors = _receive(self._socket)
+        if not data:
+            os._exit(0)  # the daemon has ended: so do all ports, at once
+        message = json.loads(data)
+        for descriptor, (name, protocol, address, port) in zip(
+            descriptors, message.get("add", ()), strict=False
+        ):
+            serve = PacketPort if protocol == "udp" else StreamPort
+            one = socket.socket(fileno=descriptor)
+            self.ports[name] = serve(self._loop, one, (address, port))
+        if "remove" in message:
+            for name in message["remove"]:
+                port = self.ports.pop(name, None)
+                if port is not None:
+                    port.close()
+            self._socket.send(b"+")
+
+
+def _receive(one: socket.socket) -> tuple[bytes, list[int]]:
+    size = socket.CMSG_SPACE(_DESCRIPTORS_MAX * array.array("i").itemsize)
+    data, extra, _flags, _address = one.recvmsg(_MESSAGE_BYTES, size)
+    descriptors = array.array("i")
+    for level, kind, content in extra:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, descriptors.tolist()
+
+
+def main() -> None:
+    """Serve until the daemon ends; the argument is the descriptor of the control socket."""
+    # a terminal's interrupt is the daemon's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop = Loop()
+    control = Control(loop, socket.socket(fileno=int(sys.argv[1])))
+    while True:
+        loop.run_once(_CLIENT_IDLE_S / 3)
+        now = time.monotonic()
+        for port in tuple(control.ports.values()):
+            port.expire(now)
+
+
+if __name__ == "__main__":
+    main()
