@@ -24,7 +24,7 @@ _END_PORT = 32000
 _WORD_MAX_BYTES = 1024
 
 # Run inside the namespace: finds ports in a row that no socket has, of either family and kind.
-_FREE_FINDER = """
+FREE_FINDER = """
 import json, random, socket, sys
 first, end, count, given = json.loads(sys.argv[1])
 def is_free(port):
@@ -38,7 +38,8 @@ def is_free(port):
                 except OSError:
                     return False
     return port not in given
-starts = random.sample(range(first, end - count), 200)
+choice = range(first, end - count + 1)
+starts = random.sample(choice, min(200, len(choice)))
 rows = ([start + at for at in range(count)] for start in starts)
 print(json.dumps(next((row for row in rows if all(map(is_free, row))), [])))
 """
@@ -127,7 +128,7 @@ class Ports:
             EngineError: there are none.
         """
         words = json.dumps([_FIRST_PORT, _END_PORT, count, self._given])
-        found = json.loads(self._in_engine(sys.executable, "-I", "-S", "-c", _FREE_FINDER, words))
+        found = json.loads(self._in_engine(sys.executable, "-I", "-S", "-c", FREE_FINDER, words))
         if not found:
             raise EngineError(f"no {count} ports in a row are free in the engine's namespace")
         self._given += found
