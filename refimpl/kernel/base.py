@@ -210,7 +210,9 @@ class Kernel(Protocol):
                 have the address, EAFNOSUPPORT or EPROTONOSUPPORT.
         """
 
-    def publish_ports(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+    def publish_ports(
+        self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
+    ) -> None:
         """Lead ports of the host to a container of a bridge, all of them at once.
 
         Args:
@@ -218,6 +220,7 @@ class Kernel(Protocol):
             claims: the ports, with the sockets that hold them.
             with_relay: let a process of its own lead on what the firewall cannot: `[::1]`, and
                 IPv6 to a container without it.
+            is_live: the container runs; else the next `expect_sandbox` gives the process its part.
 
         Raises:
             FileNotFoundError: the firewall's table is gone: somebody has deleted it.

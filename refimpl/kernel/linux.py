@@ -69,7 +69,7 @@ class LinuxKernel:
         """Goes into those that are there."""
         self._spares = Spares(self._maker, self._ipv6)
         self._firewall = Firewall(firewall_table)
-        self._relay = Relay(firewall_table)
+        self._relay = Relay(firewall_table, self._maker.begin)
         self._ports = ports.Ports(firewall_table, self._relay)
         self._reaper = Reaper()
         self._has_retired = False
@@ -162,9 +162,11 @@ class LinuxKernel:
         """Bind a port of the host, so that no process of the host can have it."""
         return ports.claim(protocol, address, port)
 
-    def publish_ports(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+    def publish_ports(
+        self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
+    ) -> None:
         """Lead ports of the host to a container of a bridge, all of them at once."""
-        self._ports.publish(bridge, claims, with_relay=with_relay)
+        self._ports.publish(bridge, claims, with_relay=with_relay, is_live=is_live)
 
     def unpublish_ports(self, published: Sequence[PublishedPort]) -> None:
         """Take back what `publish_ports` did, and end what flows through those ports."""
@@ -180,6 +182,7 @@ class LinuxKernel:
         self._spares.prepare()
         if not self._new_ports.empty():
             self._maker.begin(self._settle_ports)
+        self._relay.settle()
 
     def _settle_ports(self) -> None:
         """Take IPv6 from the host ends of new pairs, which are ports of a bridge and need none.

@@ -90,12 +90,14 @@ class Ports:
         self._table = table
         self._relay = relay
 
-    def publish(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+    def publish(
+        self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
+    ) -> None:
         """Lead the claimed ports to a container; nothing is left when it raises.
 
         Raises:
             FileNotFoundError: the table is gone.
-            OSError: the kernel refused, or the relay could not be started.
+            OSError: the kernel refused.
         """
         ports = [one.port for one in claims]
         elements = _elements(ports)
@@ -104,7 +106,8 @@ class Ports:
         self._put(elements)
         try:
             if with_relay:
-                self._relay.add([one for one in claims if one.port.host_ip.version == 6])
+                relayed = [one for one in claims if one.port.host_ip.version == 6]
+                self._relay.add(relayed, at_once=is_live)
             conntrack.forget_flows_to(_udp(ports))
         except BaseException:
             with contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from refimpl import relay
 from refimpl.kernel.base import PortClaim, PublishedPort
@@ -36,12 +36,18 @@ class Relay:
     Args:
         name: of the engine in its network namespace. The process holds a unix socket without a
             file of that name, by which the next daemon sees that the last one's has ended.
+        begin: has something done on another thread: no start waits for the process.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, begin: Callable[[Callable[[], None]], object]) -> None:
         self._name = f"\0netinit/relay/{name}"
+        self._begin = begin
         self._lock = threading.Lock()
         self._claims: dict[PublishedPort, PortClaim] = {}
+        self._waiting: dict[PublishedPort, None] = {}
+        """Those that the process has not got yet."""
+        self._talking = threading.Lock()
+        """Held by who starts, ends or tells the process; the registry's lock is asked for in it."""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -56,58 +62,94 @@ class Relay:
             time.sleep(_INTERVAL_S)
         logger.warning("the relay process of the last daemon has not ended")
 
-    def add(self, claims: Sequence[PortClaim]) -> None:
-        """Serve these ports, too; those that are served already stay as they are.
+    def add(self, claims: Sequence[PortClaim], *, at_once: bool) -> None:
+        """Serve these ports, too; what comes earlier waits in their sockets.
 
-        Raises:
-            OSError: the process could not be started; none of them is served.
+        Those that are served already stay as they are.
+
+        Args:
+            claims: the ports.
+            at_once: have it done now, on another thread. Else it waits for `settle`, since to wake
+                anybody up would hold up a start.
         """
         with self._lock:
             new = [one for one in claims if one.port not in self._claims]
-            if not new:
-                return
             self._claims.update({one.port: one for one in new})
-            try:
-                try:
-                    if self._control is None:
-                        self._start()
-                    else:
-                        _hand_over(self._control, new)
-                except (BrokenPipeError, ConnectionError):
-                    self._start()
-            except BaseException:
-                for one in new:
-                    del self._claims[one.port]
-                raise
+            self._waiting.update(dict.fromkeys(one.port for one in new))
+        if new and at_once:
+            self._begin(self._serve_waiting)
+
+    def settle(self) -> None:
+        """Have the ports served that wait for it; return at once."""
+        if self._waiting:
+            self._begin(self._serve_waiting)
 
     def remove(self, ports: Sequence[PublishedPort]) -> None:
         """Serve these ports no more; returns when the process has let go of their sockets."""
-        with self._lock:
-            known = [port for port in ports if self._claims.pop(port, None) is not None]
-            if not known or self._control is None:
+        if not ports:
+            return
+        with self._talking:
+            with self._lock:
+                known = [port for port in ports if self._claims.pop(port, None) is not None]
+                served = [port for port in known if port not in self._waiting]
+                for port in known:
+                    self._waiting.pop(port, None)
+            if not served or self._control is None:
                 return
             try:
-                for first in range(0, len(known), _PER_MESSAGE):
-                    names = [_name(port) for port in known[first : first + _PER_MESSAGE]]
-                    self._control.send(json.dumps({"remove": names}).encode())
-                    if not self._control.recv(1):
-                        raise BrokenPipeError
+                self._let_go(self._control, served)
             except OSError:
                 # it is gone, or it hangs: in either way its sockets are, once it is ended
                 logger.warning("the relay process does not answer: another one is started")
-                self._end()
-                if self._claims:
-                    self._start()
+                self._start()
 
     def close(self) -> None:
         """End the process."""
-        with self._lock:
-            self._claims.clear()
+        with self._talking:
+            with self._lock:
+                self._claims.clear()
+                self._waiting.clear()
             self._end()
 
+    def _serve_waiting(self) -> None:
+        with self._talking:
+            with self._lock:
+                new = [self._claims[port] for port in self._waiting]
+                self._waiting.clear()
+            if not new:
+                return
+            try:
+                if self._control is not None:
+                    _hand_over(self._control, new)
+                    return
+            except OSError:
+                logger.warning("the relay process is gone: another one is started")
+            self._start()
+
+    @staticmethod
+    def _let_go(control: socket.socket, ports: Sequence[PublishedPort]) -> None:
+        for first in range(0, len(ports), _PER_MESSAGE):
+            names = [_name(port) for port in ports[first : first + _PER_MESSAGE]]
+            control.send(json.dumps({"remove": names}).encode())
+            if not control.recv(1):
+                raise BrokenPipeError
+
     def _start(self) -> None:
-        """Start the process, and give it all ports that there are."""
+        """Start the process, if it has anything to do, and give it all ports that there are."""
         self._end()
+        with self._lock:
+            claims = tuple(self._claims.values())
+            self._waiting.clear()
+        if not claims:
+            return
+        try:
+            self._control = self._spawn()
+            _hand_over(self._control, claims)
+        except OSError as error:
+            # whatever no rule leads on is not led on; the next port tries again
+            logger.error("the relay process: %s", error)
+
+    def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(_ANSWER_TIMEOUT_S)
         with theirs, contextlib.ExitStack() as at_end:
@@ -125,8 +167,7 @@ class Relay:
             except BaseException:
                 ours.close()
                 raise
-        self._control = ours
-        _hand_over(ours, tuple(self._claims.values()))
+        return ours
 
     def _end(self) -> None:
         control, self._control = self._control, None

@@ -51,6 +51,10 @@ class JoinedSandbox(Protocol):
     container_id: str
     options: SandboxOptions
 
+    @property
+    def is_populated(self) -> bool:
+        """Whether its namespace is there."""
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the joined endpoints in heap order."""
 
@@ -132,7 +136,7 @@ class Endpoint:
             if carrier is not None:
                 carrier.revoke_ports()
             try:
-                self.program_ports(sandbox.options.ports)
+                self.program_ports(sandbox.options.ports, is_live=sandbox.is_populated)
             except BaseException:
                 if carrier is not None:
                     carrier.try_to_program_ports(sandbox.options.ports)
@@ -144,7 +148,7 @@ class Endpoint:
                 logger.error("while undoing a failed join: %s", error)
             raise
 
-    def program_ports(self, ports: Sequence[PortBinding]) -> None:
+    def program_ports(self, ports: Sequence[PortBinding], *, is_live: bool) -> None:
         """Publish ports here, if the network publishes any.
 
         Raises:
@@ -154,7 +158,7 @@ class Endpoint:
         if external is None:
             return
         try:
-            self.published = external.program(self.id, ports)
+            self.published = external.program(self.id, ports, is_live=is_live)
         except (EngineError, OSError) as error:
             raise EngineError(
                 "driver failed programming external connectivity on endpoint "
@@ -164,7 +168,7 @@ class Endpoint:
     def try_to_program_ports(self, ports: Sequence[PortBinding]) -> None:
         """Publish ports here where nobody can be told that it failed; the log tells."""
         try:
-            self.program_ports(ports)
+            self.program_ports(ports, is_live=True)
         except EngineError as error:
             logger.warning("%s", error)
 

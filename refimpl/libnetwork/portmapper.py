@@ -63,9 +63,20 @@ class PortMapper:
         self._lock = threading.Lock()
 
     def map(
-        self, endpoint_id: str, target: PortTarget, bindings: Sequence[PortBinding]
+        self,
+        endpoint_id: str,
+        target: PortTarget,
+        bindings: Sequence[PortBinding],
+        *,
+        is_live: bool,
     ) -> tuple[PublishedPort, ...]:
         """Publish ports of an endpoint, all or none; what it had published before stays.
+
+        Args:
+            endpoint_id: Whose ports they are.
+            target: Where they lead to.
+            bindings: What is wanted.
+            is_live: Its container runs.
 
         Raises:
             EngineError: a port is taken, in 20.10's words.
@@ -76,7 +87,7 @@ class PortMapper:
             for binding in bindings:
                 self._claim_binding(binding, target, claims)
             if claims:
-                self._publish(target.bridge, claims)
+                self._publish(target.bridge, claims, is_live=is_live)
         except BaseException:
             self._release(claims)
             raise
@@ -171,9 +182,9 @@ class PortMapper:
             return PortClaim(PublishedPort(protocol, host_ip, port, ip, binding.port), socket)
         raise AssertionError("the last attempt raises")
 
-    def _publish(self, bridge: str, claims: Sequence[PortClaim]) -> None:
+    def _publish(self, bridge: str, claims: Sequence[PortClaim], *, is_live: bool) -> None:
         try:
-            self._publish_or_repair(bridge, claims)
+            self._publish_or_repair(bridge, claims, is_live=is_live)
         except BaseException:
             try:
                 self._unpublish(claims)
@@ -181,20 +192,20 @@ class PortMapper:
                 logger.warning("while undoing a failed publication of ports: %s", error)
             raise
 
-    def _publish_or_repair(self, bridge: str, claims: Sequence[PortClaim]) -> None:
+    def _publish_or_repair(
+        self, bridge: str, claims: Sequence[PortClaim], *, is_live: bool
+    ) -> None:
+        relay = self._userland_proxy
         try:
-            self._kernel.publish_ports(bridge, claims, with_relay=self._userland_proxy)
+            self._kernel.publish_ports(bridge, claims, with_relay=relay, is_live=is_live)
         except FileNotFoundError:
             # somebody has deleted the engine's table, as `nft flush ruleset` does
             self._write_firewall()
             with self._lock:
                 others = tuple(self._mapped.values())
-            for other in others:
-                if other.claims:
-                    self._kernel.publish_ports(
-                        other.bridge, other.claims, with_relay=self._userland_proxy
-                    )
-            self._kernel.publish_ports(bridge, claims, with_relay=self._userland_proxy)
+            for each, own in (*others, _Mapped(bridge, tuple(claims))):
+                if own:
+                    self._kernel.publish_ports(each, own, with_relay=relay, is_live=True)
 
     def _unpublish(self, claims: Sequence[PortClaim]) -> None:
         ports = [one.port for one in claims]

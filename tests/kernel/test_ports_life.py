@@ -57,7 +57,8 @@ def test_port_is_claimed_and_given_back(here):
     assert here.engine.state("two", "ExitCode") == "128"
     assert here.ports("two") == {}
     # and a bound one of the kernel's own
-    assert refusal(docker.run("run", "--name", "three", "-p", "127.0.0.1:8080:80", IMAGE, "true")) == (
+    loopback = ("-p", "127.0.0.1:8080:80")
+    assert refusal(docker.run("run", "--name", "three", *loopback, IMAGE, "true")) == (
         "three", "Error starting userland proxy: listen tcp4 127.0.0.1:8080: bind: address already "
         "in use",
     )  # fmt: skip

@@ -69,8 +69,15 @@ class EndpointPlan(NamedTuple):
 class ExternalConnectivity(Protocol):
     """What publishes the ports of a network's endpoints."""
 
-    def program(self, endpoint_id: str, ports: Sequence[PortBinding]) -> tuple[PublishedPort, ...]:
+    def program(
+        self, endpoint_id: str, ports: Sequence[PortBinding], *, is_live: bool
+    ) -> tuple[PublishedPort, ...]:
         """Lead ports of the host to an endpoint, all or none of them.
+
+        Args:
+            endpoint_id: The endpoint, which has joined.
+            ports: What is wanted.
+            is_live: Its container runs.
 
         Mirrors: driver.ProgramExternalConnectivity (v20.10).
 

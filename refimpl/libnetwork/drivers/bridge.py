@@ -72,7 +72,9 @@ class _External:
         self._port_mapper = port_mapper
         self._entry = entry
 
-    def program(self, endpoint_id: str, ports: Sequence[PortBinding]) -> tuple[PublishedPort, ...]:
+    def program(
+        self, endpoint_id: str, ports: Sequence[PortBinding], *, is_live: bool
+    ) -> tuple[PublishedPort, ...]:
         """Lead ports of the host to an endpoint."""
         addresses = [address.ip for address in self._entry.endpoints[endpoint_id].addresses]
         target = PortTarget(
@@ -81,7 +83,7 @@ class _External:
             ipv6=next((one for one in addresses if isinstance(one, IPv6Address)), None),
             default_host_ip=self._entry.config.host_binding,
         )
-        return self._port_mapper.map(endpoint_id, target, ports)
+        return self._port_mapper.map(endpoint_id, target, ports, is_live=is_live)
 
     def revoke(self, endpoint_id: str) -> None:
         """Take them back."""

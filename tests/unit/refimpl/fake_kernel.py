@@ -151,7 +151,9 @@ class FakeKernel:
             if one.fileno() >= 0
         }
 
-    def publish_ports(self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool) -> None:
+    def publish_ports(
+        self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
+    ) -> None:
         self._do("publish_ports")
         assert all(claim.socket.fileno() >= 0 for claim in claims)
         self.published.update({claim.port: bridge for claim in claims})
