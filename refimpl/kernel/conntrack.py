@@ -12,7 +12,8 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from refimpl.kernel.netlink import attribute
@@ -39,19 +40,24 @@ _RECEIVE_BYTES = 64 * 1024
 _ANSWER_TIMEOUT_S = 10
 
 
-def forget_flows_to(ports: Set[tuple[int, int]]) -> None:
+def forget_flows_to(ports: Mapping[int, Set[int]]) -> None:
     """Forget the UDP flows whose first packet went to one of these ports of the host.
 
+    The kernel walks through all flows of the machine, whatever is asked for: so once a family.
+
     Args:
-        ports: family and port.
+        ports: by family.
     """
-    for family, port in ports:
-        number = attribute(_NUMBER, bytes((socket.IPPROTO_UDP,)))
-        wanted = number + attribute(_DESTINATION_PORT, struct.pack(">H", port))
+    for family, wanted in ports.items():
+        asked, flags = attribute(_NUMBER, bytes((socket.IPPROTO_UDP,))), _BY_NUMBER
+        if len(wanted) == 1:
+            asked += attribute(_DESTINATION_PORT, struct.pack(">H", *wanted))
+            flags |= _BY_DESTINATION_PORT
         _forget(
             family,
-            attribute(_TUPLE_ORIGINAL | _NESTED, attribute(_TUPLE_PROTOCOL | _NESTED, wanted)),
-            attribute(_ORIGINAL_FLAGS, struct.pack("=I", _BY_NUMBER | _BY_DESTINATION_PORT)),
+            attribute(_TUPLE_ORIGINAL | _NESTED, attribute(_TUPLE_PROTOCOL | _NESTED, asked)),
+            attribute(_ORIGINAL_FLAGS, struct.pack("=I", flags)),
+            partial(_went_to, wanted),
         )
 
 
@@ -64,10 +70,11 @@ def forget_flows_from(addresses: Set[IPv4Address | IPv6Address]) -> None:
             family,
             attribute(_TUPLE_REPLY | _NESTED, attribute(_TUPLE_IP | _NESTED, source)),
             attribute(_REPLY_FLAGS, struct.pack("=I", _BY_SOURCE)),
+            lambda _flow: True,
         )
 
 
-def _forget(family: int, wanted: bytes, flags: bytes) -> None:
+def _forget(family: int, wanted: bytes, flags: bytes, is_meant: Callable[[bytes], bool]) -> None:
     """Forget what the kernel finds; a failure is logged, since nothing else depends on it."""
     try:
         with socket.socket(
@@ -77,9 +84,9 @@ def _forget(family: int, wanted: bytes, flags: bytes) -> None:
                 socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _ANSWER_TIMEOUT_S, 0)
             )
             _send(one, _GET, _DUMP, family, wanted + attribute(_FILTER | _NESTED, flags))
-            found = [_name(body) for kind, body in _answers(one) if kind not in {_ERROR, _DONE}]
-            for name in found:
-                _send(one, _DELETE, _ACK, family, name)
+            flows = [body for kind, body in _answers(one) if kind not in {_ERROR, _DONE}]
+            for flow in filter(is_meant, flows):
+                _send(one, _DELETE, _ACK, family, _name(flow))
                 for _ in _answers(one):
                     pass
     except OSError as error:
@@ -112,15 +119,32 @@ def _answers(one: socket.socket) -> Iterator[tuple[int, bytes]]:
             offset += (length + 3) & ~3
 
 
-def _name(body: bytes) -> bytes:
+def _name(flow: bytes) -> bytes:
     """Return the attributes that name a flow, as they came."""
-    name = b""
+    return b"".join(
+        attribute(kind, value)
+        for kind, value in _attributes(flow)
+        if kind & _KIND_MASK in {_TUPLE_ORIGINAL, _ID}
+    )
+
+
+def _went_to(ports: Set[int], flow: bytes) -> bool:
+    return _destination_port(flow) in ports
+
+
+def _destination_port(flow: bytes) -> int:
+    """Return the port that a flow's first packet went to; 0 where it has none."""
+    value = flow
+    for wanted in (_TUPLE_ORIGINAL, _TUPLE_PROTOCOL, _DESTINATION_PORT):
+        value = next((one for kind, one in _attributes(value) if kind & _KIND_MASK == wanted), b"")
+    return int.from_bytes(value, "big")
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     offset = 0
-    while offset + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
         if length < _ATTRIBUTE.size:
-            break
-        if kind & _KIND_MASK in {_TUPLE_ORIGINAL, _ID}:
-            name += body[offset : offset + ((length + 3) & ~3)]
+            return
+        yield kind, data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
-    return name

@@ -167,7 +167,8 @@ def render(table: str, networks: Sequence[FirewallNetwork], *, keep_ports: bool 
         lines += [rule for hole in network.holes for rule in _hole(network, hole)]
         if not network.icc:
             lines.append(f"{inside} ct status dnat accept")
-        lines.append(f"{inside} {'accept' if network.icc else 'drop'}")
+        verdict = "accept" if network.icc else "drop"
+        lines.append(f"{inside} {verdict}")
     for network in networks:
         if network.internal:
             lines.append(f'iifname "{network.bridge}" drop')

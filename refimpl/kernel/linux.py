@@ -135,6 +135,7 @@ class LinuxKernel:
             _switch_on(_FORWARD_IPV6)
         with Netlink() as host:
             bridges.create(host, plan)
+        self._ports.forget_bridge(plan.name)
 
     def take_addresses(self, name: str, addresses: Sequence[Address]) -> None:
         """Take addresses from a link of the host side; no error when it does not have them."""

@@ -89,6 +89,12 @@ class Ports:
     def __init__(self, table: str, relay: Relay) -> None:
         self._table = table
         self._relay = relay
+        self._with_loopback: set[str] = set()
+        """Bridges through which 127.0.0.1 leads to containers."""
+
+    def forget_bridge(self, name: str) -> None:
+        """Note that a bridge is a new one."""
+        self._with_loopback.discard(name)
 
     def publish(
         self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
@@ -101,8 +107,8 @@ class Ports:
         """
         ports = [one.port for one in claims]
         elements = _elements(ports)
-        if any(port.ip.version == 4 for port in ports):
-            _route_localnet(bridge)
+        if bridge not in self._with_loopback:
+            self._route_localnet(bridge)
         self._put(elements)
         try:
             if with_relay:
@@ -121,7 +127,16 @@ class Ports:
         finally:
             self._relay.remove([port for port in ports if port.host_ip.version == 6])
         conntrack.forget_flows_from({port.ip for port in ports})
-        conntrack.forget_flows_to(_udp(ports))
+
+    def _route_localnet(self, bridge: str) -> None:
+        """Let the host reach containers of a bridge from 127.0.0.1; the table guards the rest."""
+        path = Path("/proc/sys/net/ipv4/conf", bridge, "route_localnet")
+        try:
+            path.write_text("1", encoding="ascii")
+            self._with_loopback.add(bridge)
+        except OSError as error:
+            # the host's own addresses lead there all the same
+            logger.warning("127.0.0.1 does not lead to published ports: %s", error)
 
     def _put(self, elements: Elements) -> None:
         try:
@@ -172,20 +187,11 @@ def _elements(ports: Sequence[PublishedPort]) -> Elements:
     return elements
 
 
-def _udp(ports: Sequence[PublishedPort]) -> set[tuple[int, int]]:
-    """Return family and host port of those whose clients keep to no connection."""
-    return {
-        (socket.AF_INET if port.host_ip.version == 4 else socket.AF_INET6, port.host_port)
-        for port in ports
-        if port.protocol == "udp"
-    }
-
-
-def _route_localnet(bridge: str) -> None:
-    """Let the host reach a container of a bridge from 127.0.0.1; the firewall guards the rest."""
-    path = Path("/proc/sys/net/ipv4/conf", bridge, "route_localnet")
-    try:
-        path.write_text("1", encoding="ascii")
-    except OSError as error:
-        # the host's own addresses lead there all the same
-        logger.warning("127.0.0.1 does not lead to published ports: %s", error)
+def _udp(ports: Sequence[PublishedPort]) -> dict[int, set[int]]:
+    """Return, by family, the host ports that rules lead on and that know no connections."""
+    found: dict[int, set[int]] = {}
+    for port in ports:
+        if port.protocol == "udp" and port.host_ip.version == port.ip.version:
+            family = socket.AF_INET if port.ip.version == 4 else socket.AF_INET6
+            found.setdefault(family, set()).add(port.host_port)
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from refimpl.errors import EngineError
 from refimpl.libnetwork.ipam import IPAddress
@@ -80,7 +81,7 @@ class PortAllocator:
     def _find(self, ports: _Ports, first: int, last: int) -> int:
         begin, end = self._bounds(first, last)
         after = ports.last.get((first, last), end)
-        for port in (*range(after + 1, end + 1), *range(begin, after + 1)):
+        for port in chain(range(after + 1, end + 1), range(begin, after + 1)):
             if port not in ports.taken:
                 return port
         raise EngineError("all ports are allocated")

@@ -5,9 +5,10 @@ The engine is composed as `refimpl.program` composes it, without the API; kernel
 armed. Run as a program it boots, looks, starts the container unarmed, stops it, and then starts it
 armed with SIGKILL:
 
-    python -m tests.kernel.faulty_engine DIR bridge|user|three NUMBER before|after
+    python -m tests.kernel.faulty_engine DIR bridge|user|three|ports NUMBER before|after
 
-The container is on the default bridge, on a user network, or on three networks at once.
+The container is on the default bridge, on a user network, or on three networks at once;
+or it publishes ports, which move from one network to another.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import io
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -42,13 +44,16 @@ from tests.mount_table import mounts_below
 T = TypeVar("T")
 NAME = "faulty"
 IMAGE = "faulty-busybox:latest"
-USER_SUBNETS = {"nether": "10.232.0.0/24", "outer": "10.232.1.0/24"}
+USER_SUBNETS = {"nether": "10.232.0.0/24", "outer": "10.232.1.0/24", "away": "10.232.2.0/24"}
 CASES: dict[str, tuple[str, ...]] = {
     "bridge": ("bridge",),
     "user": ("nether",),
     "three": ("bridge", "nether", "outer"),
+    "ports": ("bridge", "away"),
 }
 """The container's networks, in the order in which it is connected to them."""
+PORTS = {"80/tcp": [{"HostPort": "28080"}], "53/udp": [{"HostPort": "28053"}]}
+"""What it publishes in the case `ports`; they move on with the second network."""
 STOP_S = 20.0
 LINKS_GO_S = 5.0
 _INTERVAL_S = 0.01
@@ -83,8 +88,9 @@ class Trap(Recorder):
         try:
             self._spring(name, number, Moment.AFTER)
         except InjectedFault:
-            for one in result if isinstance(result, tuple) else ():
-                one.close()  # the resolver's sockets, which nobody will get
+            for one in result if isinstance(result, tuple) else (result,):
+                if isinstance(one, socket.socket):
+                    one.close()  # the resolver's, or a port's, which nobody will get
             raise
         return result
 
@@ -122,12 +128,18 @@ def create(daemon: Daemon, case: str) -> None:
     ):
         pass
     first, *others = CASES[case]
+    ports = PORTS if case == "ports" else {}
     for network in set(CASES[case]) & set(USER_SUBNETS):
         ipam = {"Config": [{"Subnet": USER_SUBNETS[network]}]}
         daemon.network_create({"Name": network, "CheckDuplicate": True, "IPAM": ipam})
     daemon.container_create(
         NAME,
-        {"Image": IMAGE, "Cmd": ["sleep", "600"], "HostConfig": {"NetworkMode": first}},
+        {
+            "Image": IMAGE,
+            "Cmd": ["sleep", "600"],
+            "ExposedPorts": {key: {} for key in ports},
+            "HostConfig": {"NetworkMode": first, "PortBindings": ports},
+        },
     )
     for network in others:
         daemon.network_connect(network, {"Container": NAME})
@@ -173,7 +185,11 @@ def left_behind(daemon: Daemon) -> dict[str, Any]:
         ["nft", "list", "ruleset"], capture_output=True, text=True, check=True, timeout=STOP_S
     )
     container = daemon.containers.get_container(NAME)
+    sockets = subprocess.run(
+        ["ss", "-Hltun"], capture_output=True, text=True, check=True, timeout=STOP_S
+    )
     return {
+        "sockets": sorted(line.split()[4] for line in sockets.stdout.splitlines()),
         "namespaces": sorted(path.name for path in Path(config.exec("netns")).iterdir()),
         "mounts": [
             *mounts_below(config.exec_root),

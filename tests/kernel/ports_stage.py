@@ -206,12 +206,11 @@ def _serve(name: str, port: int) -> None:
         one.bind(("", port))
         if kind == socket.SOCK_STREAM:
             one.listen()
-        selector.register(one, selectors.EVENT_READ)
+        selector.register(one, selectors.EVENT_READ, one)
     print("ready", flush=True)
     while True:
         for key, _ in selector.select():
-            one = key.fileobj
-            assert isinstance(one, socket.socket)
+            one = key.data
             if one.type == socket.SOCK_STREAM:
                 client, address = one.accept()
                 with client:

@@ -30,8 +30,14 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_S = 60
-FIRST_ADDRESSES = {"bridge": "172.17.0.2", "nether": "10.232.0.2", "outer": "10.232.1.2"}
+FIRST_ADDRESSES = {
+    "bridge": "172.17.0.2",
+    "nether": "10.232.0.2",
+    "outer": "10.232.1.2",
+    "away": "10.232.2.2",
+}
 NOTHING: dict[str, Any] = {
+    "sockets": [],
     "namespaces": [],
     "mounts": [],
     "endpoints": [],

@@ -33,6 +33,8 @@ class World:
         """End the threads of every controller, as the death of their processes would."""
         for controller in self._controllers:
             controller.resolver.close()
+        for one in self.kernel.claimed.values():
+            one.close()
 
     def __post_init__(self) -> None:
         self.files.content["/etc/resolv.conf"] = HOST_RESOLV_CONF
