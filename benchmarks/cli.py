@@ -29,6 +29,7 @@ from benchmarks.modes import modes
 from benchmarks.options import json_option, refuse_quick_check, require_root
 from benchmarks.peers import find_peers
 from benchmarks.plugin import BenchmarkPlugin
+from benchmarks.published import ports
 from benchmarks.resolve import dns_command
 from benchmarks.starts import StartError
 from benchmarks.table import render as render_table
@@ -101,6 +102,7 @@ main.add_command(history)
 main.add_command(burst)
 main.add_command(boot)
 main.add_command(modes)
+main.add_command(ports)
 main.add_command(trials)
 
 

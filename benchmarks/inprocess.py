@@ -25,6 +25,8 @@ from refimpl.libnetwork.controller import new_id, utc_now
 
 IMAGE = "netinit/empty"
 USER_NETWORK = "netinit-bench"
+PORTS = "ports"
+"""Not a network: the container that publishes ports."""
 
 
 class InProcess:
@@ -64,12 +66,28 @@ class InProcess:
         )
         return self.booted.get_container(container_id)
 
+    def _create_with_ports(self) -> Any:
+        """Create a container that publishes two ports; older revisions cannot."""
+        ports = {f"{port}/tcp": [{"HostPort": str(20000 + port)}] for port in (80, 443)}
+        container_id, _warnings = self.daemon.container_create(
+            PORTS,
+            {
+                "Image": IMAGE,
+                "Cmd": ["true"],
+                "ExposedPorts": {port: {} for port in ports},
+                "HostConfig": {"NetworkMode": "bridge", "PortBindings": ports},
+            },
+        )
+        return self.booted.get_container(container_id)
+
     def allocate(self, network: str) -> float:
-        """Allocate the network of a container.
+        """Allocate the network of a container; for `PORTS` on the default bridge, with two ports.
 
         Returns:
             How long it took, in seconds.
         """
+        if network == PORTS and PORTS not in self._containers:
+            self._containers[PORTS] = self._create_with_ports()
         container = self._containers[network]
         self._allocated = container
         with container.lock:

@@ -123,7 +123,7 @@ def live(client: docker.DockerClient, number: int) -> None:
         with contextlib.suppress(docker.errors.APIError):
             container = client.containers.create(
                 IMAGE, ["sh", "-c", "echo on; sleep 600"], name=name, network="locks",
-                restart_policy={"Name": "on-failure"}, stop_signal="KILL",
+                restart_policy={"Name": "on-failure"}, stop_signal="KILL", ports={"80/tcp": None},
             )  # fmt: skip
             container.start()
             container.exec_run(["nslookup", name])

@@ -13,7 +13,9 @@ from benchmarks.cli import main
 from benchmarks.history.cli import report
 from benchmarks.options import NewFile, show_verdict
 
-COMMANDS = ("boot", "burst", "counts", "dns", "gate", "growth", "modes", "render", "run", "trials")
+COMMANDS = (
+    "boot", "burst", "counts", "dns", "gate", "growth", "modes", "ports", "render", "run", "trials",
+)  # fmt: skip
 
 
 def interrupt(**_options):
@@ -51,7 +53,7 @@ def test_interrupted_command_of_the_history_says_so_too(monkeypatch):
     assert (result.exit_code, result.output) == (2, "error: interrupted\n")
 
 
-@pytest.mark.parametrize("command", ["boot", "burst", "dns", "growth", "modes", "run"])
+@pytest.mark.parametrize("command", ["boot", "burst", "dns", "growth", "modes", "ports", "run"])
 def test_nothing_is_measured_that_cannot_be_written_down(tmp_path, command):
     (tmp_path / "file").touch()
     result = CliRunner().invoke(main, [command, "--json", str(tmp_path / "file" / "x.json")])

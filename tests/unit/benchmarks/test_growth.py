@@ -136,7 +136,7 @@ def test_a_burst_is_held_to_the_other_engine() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["growth", "burst", "boot", "modes", "dns", "run"])
+@pytest.mark.parametrize("command", ["growth", "burst", "boot", "modes", "ports", "dns", "run"])
 def test_the_commands_explain_themselves(command) -> None:
     result = CliRunner().invoke(main, [command, "--help"])
     assert result.exit_code == 0
