@@ -10,8 +10,8 @@ ALL_IPV4 = "0.0.0.0"  # noqa: S104 - what an engine reports
 
 def run_exposing(create_raw, client, *ports, **host_config):
     """Run a container that exposes ports; the SDK cannot say that without publishing them."""
-    exposed = {port: {} for port in ports}
-    answer = create_raw({"ExposedPorts": exposed, "HostConfig": host_config})
+    body = {"ExposedPorts": {port: {} for port in ports}, "HostConfig": host_config}
+    answer = create_raw(body)
     expect_equal("the status of the create", 201, answer.status)
     container = client.containers.get(answer.json()["Id"])
     container.start()

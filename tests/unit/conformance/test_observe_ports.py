@@ -40,7 +40,8 @@ def sockets():
 
 @pytest.fixture
 def ports(sockets):
-    made = Ports(None, sockets)
+    no_host: Any = None
+    made = Ports(no_host, sockets)
     yield made
     made.close()
 
@@ -115,7 +116,7 @@ class Inspected:
 
 def test_bindings_are_read_by_family():
     both = [{"HostIp": address, "HostPort": "8080"} for address in ("192.0.2.1", "::")]
-    container = Inspected({"80/tcp": both, "81/tcp": None})
+    container: Any = Inspected({"80/tcp": both, "81/tcp": None})
     assert bindings(container, "80/tcp", "ipv4") == [("192.0.2.1", "8080")]
     assert bindings(container, "80/tcp", "ipv6") == [("::", "8080")]
     assert (bindings(container, "81/tcp"), bindings(container, "82/tcp")) == ([], [])
