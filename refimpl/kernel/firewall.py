@@ -63,6 +63,8 @@ _PUBLISHED = (
     "}",
     "chain prerouting {",
     "type nat hook prerouting priority dstnat; policy accept;",
+    # on a wire nobody has this address: the kernel drops it, unless it was translated before
+    "ip daddr 127.0.0.0/8 return",
     "fib daddr type local jump published",
     "}",
     "chain output {",
@@ -174,7 +176,8 @@ def render(table: str, networks: Sequence[FirewallNetwork], *, keep_ports: bool 
             lines.append(f'iifname "{network.bridge}" drop')
             lines.append(f'oifname "{network.bridge}" drop')
     # one network from another, and all of them from outside: only answers and what is asked of a
-    # published port come in
+    # published port come in; a neighbour outside may ask the container's own address for that
+    lines.append("iifname @bridges oifname @bridges ct status dnat accept")
     lines.append("iifname @bridges oifname @bridges drop")
     lines.append("oifname @bridges ct state established,related accept")
     lines.append(f"oifname @bridges ip daddr . meta l4proto . th dport @{OPEN_IPV4} accept")

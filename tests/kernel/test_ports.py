@@ -105,13 +105,15 @@ def test_published_port_is_reached_where_containers_are_kept_apart(here, run):
         here.docker("network", "rm", "apart")
 
 
-def test_other_network_does_not_reach_it(here, run):
-    # as in 20.10, which isolates networks from one another whichever address was asked
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_other_network_reaches_it_at_the_hosts_addresses_only(here, run, kind):
     here.docker("network", "create", "--subnet", "10.233.0.0/24", "other")
     try:
         run("peer", "--network", "other")
-        run("web", "-p", "8080:80")
-        assert ask(here.inside("peer"), HOST, 8080, wait_s=1) == "TimeoutError"
+        run("web", "-p", f"8080:80/{kind}")
+        for address in (HOST, GATEWAY, "10.233.0.1"):
+            assert ask(here.inside("peer"), address, 8080, kind) == f"web {GATEWAY}"
+        assert ask(here.inside("peer"), here.address("web"), 80, kind, wait_s=1) == "TimeoutError"
     finally:
         here.docker("rm", "-f", "peer")
         here.docker("network", "rm", "other")
@@ -140,6 +142,27 @@ def test_container_does_not_reach_the_hosts_loopback(here, run):
     here.docker("network", "rm", "writes-the-rules-again")
     assert ask(inside, "127.0.0.1", 7777, wait_s=1) == "TimeoutError"
     assert ask(here.host, "127.0.0.1", 8080) == f"web {GATEWAY}"
+
+
+@pytest.mark.parametrize("binding", ["8080:80", "127.0.0.1:8080:80"])
+def test_outside_does_not_reach_the_loopback_over_the_wire(here, run, binding):
+    run("web", "-p", binding)
+    outside = here.outside.rpartition("/")[2]
+    for command in (
+        ("sysctl", "-w", "net.ipv4.conf.all.route_localnet=1"),
+        ("ip", "rule", "add", "pref", "1", "to", "127.0.0.1", "lookup", "77"),
+        ("ip", "rule", "add", "pref", "2", "lookup", "local"),
+        ("ip", "rule", "delete", "pref", "0"),
+        ("ip", "route", "add", "127.0.0.1/32", "via", HOST, "src", ASKER, "table", "77"),
+    ):
+        tool("ip", "netns", "exec", outside, *command)
+    try:
+        assert ask(here.outside, "127.0.0.1", 8080, wait_s=1) == "TimeoutError"
+    finally:
+        tool("ip", "-n", outside, "rule", "add", "pref", "0", "lookup", "local")
+        for pref in ("1", "2"):
+            tool("ip", "-n", outside, "rule", "delete", "pref", pref)
+        tool("ip", "-n", outside, "route", "flush", "table", "77")
 
 
 def test_neighbour_with_a_route_reaches_published_ports_only(here, run):

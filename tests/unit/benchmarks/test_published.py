@@ -8,7 +8,7 @@ def test_ratio_within_the_bar():
     assert render(samples).splitlines() == [
         "allocate, p50 in ms:     2.00",
         "with two ports:          3.00",
-        "ratio of p50:            1.50 [1.50 1.50]",
+        "ratio of p50:            1.5 [1.5 1.5]",
         "every bar is met",
     ]
 
