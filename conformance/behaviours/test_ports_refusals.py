@@ -15,10 +15,10 @@ def create_publishing(create_raw, port="80/tcp", *, host_port=""):
 
 @behaviour(
     "ports.refused.host-port",
-    "A host port that is no number and no range MUST be refused at create.",
+    "A host port that is no number and no range of ports MUST be refused at create.",
     source="moby runconfig, docker/go-connections nat v17.06",
 )
-@pytest.mark.parametrize("host_port", ["http", "80x", "9000-8000", "80-", "8 0"])
+@pytest.mark.parametrize("host_port", ["http", "80x", "9000-8000", "65530-65540", "80-", "8 0"])
 def test_unparsable_host_port_is_refused(create_raw, host_port):
     answer = create_publishing(create_raw, host_port=host_port)
     expect_true(f"the create is refused, not {answer.status}", answer.status >= 400)
@@ -29,7 +29,7 @@ def test_unparsable_host_port_is_refused(create_raw, host_port):
     "A host port below 0 or above 65535 MUST be refused at create.",
     source="moby runconfig, docker/go-connections nat v17.06",
 )
-@pytest.mark.parametrize("host_port", ["-1", "65536", "65530-65540"])
+@pytest.mark.parametrize("host_port", ["-1", "65536"])
 def test_host_port_out_of_range_is_refused(create_raw, host_port):
     answer = create_publishing(create_raw, host_port=host_port)
     expect_true(f"the create is refused, not {answer.status}", answer.status >= 400)
