@@ -174,7 +174,9 @@ class PortMapper:
                 if error.errno == errno.EAFNOSUPPORT:
                     raise
                 if binding.host_port or attempt == _ATTEMPTS_MAX:
-                    raise EngineError(_refusal(protocol, host_ip, port, error)) from error
+                    prefix = "Error starting userland proxy: " if self._userland_proxy else ""
+                    reason = _refusal(protocol, host_ip, port, error)
+                    raise EngineError(prefix + reason) from error
                 continue
             except BaseException:
                 self._allocator.release(host_ip, protocol, port)
@@ -224,12 +226,9 @@ class PortMapper:
 
 
 def _refusal(protocol: str, address: IPAddress, port: int, error: OSError) -> str:
-    """Say why a port could not be bound, as 20.10's proxy does."""
+    """Say why a port could not be bound, in the words that 20.10 has from Go."""
     if error.errno in _NO_SUCH_PROTOCOL:
-        return "Error starting userland proxy: protocol not supported"
+        return "protocol not supported"
     reason = os.strerror(error.errno or errno.EIO).lower()
     shown = f"[{address}]" if address.version == 6 else str(address)
-    return (
-        f"Error starting userland proxy: listen {protocol}{address.version} {shown}:{port}: "
-        f"bind: {reason}"
-    )
+    return f"listen {protocol}{address.version} {shown}:{port}: bind: {reason}"

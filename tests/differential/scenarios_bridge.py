@@ -174,6 +174,41 @@ def bridge_exposed_ports_without_publishing(engine: Stage) -> None:
 
 
 @scenario
+def bridge_published_ports(engine: Stage) -> None:
+    bindings = {80: [28080, ("127.0.0.1", 28081)], "53/udp": 28053, 99: 28099}
+    engine.run("ct1", ports=[80, (53, "udp")], host={"port_bindings": bindings})
+    engine.ps()
+    engine.ps(publish="28080")
+    engine.ps(publish="28000-28099/udp")
+    engine.ps(publish="80")
+    engine.ps(expose="80")
+    engine.ps(publish="x")
+    engine.create("ct2", ports=[80], host={"port_bindings": {80: 28081}})
+    engine.start("ct2")
+    engine.create("ct3", ports=[80], host={"port_bindings": {80: 28080}})
+    engine.start("ct3")
+    engine.stop("ct1")
+    engine.start("ct3")
+    engine.start("ct1")
+    engine.remove("ct3", force=True)
+    engine.restart("ct1")
+    engine.create("ct4", ports=[80], host={"port_bindings": {"80/tcp": "nonsense"}})
+
+
+@scenario
+def ports_follow_the_default_route(engine: Stage) -> None:
+    engine.network("inner", internal=True)
+    engine.network("near")
+    host = {"port_bindings": {80: 28080}, "network_mode": "inner"}
+    engine.run("ct1", ports=[80], host=host)
+    engine.connect("ct1", "near")
+    engine.connect("ct1", "bridge")
+    engine.disconnect("ct1", "bridge")
+    engine.stop("ct1")
+    engine.start("ct1")
+
+
+@scenario
 def environments(engine: Stage) -> None:
     # what a line without `=` takes away, which of two lines counts, and whose terminal it is
     makes: dict[str, list[str]] = {

@@ -302,6 +302,13 @@ def test_refusals_of_the_kernel_are_20_10s(world, error, text) -> None:
     assert str(refusal.value).endswith(f": Error starting userland proxy: {text}")
 
 
+def test_without_the_relay_nobody_speaks_of_it(world) -> None:
+    stage = Stage(world, userland_proxy=False)
+    stage.kernel.foreign_ports.add(("tcp", ANY, 8080))
+    with pytest.raises(EngineError, match=r"\): listen tcp4 0\.0\.0\.0:8080: bind: address alrea"):
+        stage.join(stage.network("one"), stage.sandbox(HTTP))
+
+
 def test_protocol_that_cannot_be_published(world) -> None:
     stage = Stage(world)
     with pytest.raises(EngineError, match="invalid transport protocol: icmp"):

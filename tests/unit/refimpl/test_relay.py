@@ -1,0 +1,186 @@
+"""Goal: the relay passes on everything, each end too, and lets go of a port when it is told.
+
+Method: the process itself, with ports of 127.0.0.1, which it treats as any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+import pytest
+
+from refimpl.kernel.base import PortClaim, PublishedPort
+from refimpl.kernel.ports import claim
+from refimpl.kernel.relay import Relay
+
+LOOPBACK = IPv4Address("127.0.0.1")
+WAIT_S = 20.0
+MUCH = os.urandom(1 << 20)
+"""More than the buffers on the way hold."""
+
+
+@pytest.fixture
+def name() -> str:
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def relay(name) -> Iterator[Relay]:
+    one = Relay(name, lambda work: work())
+    yield one
+    one.close()
+
+
+class Port:
+    """A claimed port that leads to a server of the test."""
+
+    def __init__(self, relay: Relay, kind: str = "tcp") -> None:
+        self.kind = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
+        self.server = socket.socket(socket.AF_INET, self.kind)
+        self.server.settimeout(WAIT_S)
+        self.server.bind(("127.0.0.1", 0))
+        if kind == "tcp":
+            self.server.listen()
+        self.claim = claim(kind, LOOPBACK, 0)
+        self.address = self.claim.getsockname()
+        target = self.server.getsockname()[1]
+        self.port = PublishedPort(kind, LOOPBACK, self.address[1], LOOPBACK, target)
+        relay.add([PortClaim(self.port, self.claim)], at_once=True)
+
+    def client(self) -> socket.socket:
+        one = socket.socket(socket.AF_INET, self.kind)
+        one.settimeout(WAIT_S)
+        one.connect(self.address)
+        return one
+
+    def __enter__(self) -> Port:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.close()
+        self.claim.close()
+
+
+def read_all(one: socket.socket) -> bytes:
+    data = bytearray()
+    while part := one.recv(65536):
+        data += part
+    return bytes(data)
+
+
+def test_much_goes_both_ways_and_each_end_is_passed_on(relay) -> None:
+    with Port(relay) as port, port.client() as client:
+        accepted, _ = port.server.accept()
+        with accepted:
+            accepted.settimeout(WAIT_S)
+            sender = threading.Thread(target=client.sendall, args=(MUCH,))
+            sender.start()
+            data = b""
+            while len(data) < len(MUCH):
+                data += accepted.recv(65536)
+            sender.join()
+            assert data == MUCH
+            # the client has said all; the server answers all the same
+            client.shutdown(socket.SHUT_WR)
+            assert accepted.recv(1) == b""
+            sender = threading.Thread(target=accepted.sendall, args=(MUCH,))
+            sender.start()
+            data = b""
+            while len(data) < len(MUCH):
+                data += client.recv(65536)
+            sender.join()
+            assert data == MUCH
+            accepted.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+
+
+def test_client_that_says_all_at_once_is_answered(relay) -> None:
+    with Port(relay) as port, port.client() as client:
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        accepted, _ = port.server.accept()
+        with accepted:
+            assert read_all(accepted) == b"question"
+            accepted.sendall(b"answer")
+        assert read_all(client) == b"answer"
+
+
+def test_container_that_refuses_ends_the_connection(relay) -> None:
+    with Port(relay) as port:
+        port.server.close()
+        with port.client() as client, contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+
+
+def test_clients_of_udp_are_told_apart(relay) -> None:
+    with Port(relay, "udp") as port, port.client() as one, port.client() as other:
+        for client, word in ((one, b"one"), (other, b"other"), (one, b"again")):
+            client.send(word)
+            data, address = port.server.recvfrom(100)
+            port.server.sendto(data + b"!", address)
+            assert client.recv(100) == word + b"!"
+
+
+def test_port_is_free_when_it_is_removed(relay) -> None:
+    with Port(relay) as port, Port(relay) as other:
+        with port.client() as client:
+            accepted, _ = port.server.accept()
+            relay.remove([port.port])
+            port.claim.close()
+            claim("tcp", LOOPBACK, port.address[1]).close()
+            with accepted:
+                assert client.recv(1) == b""
+        relay.remove([port.port])
+        with other.client() as client, other.server.accept()[0] as accepted:
+            accepted.sendall(b"still there")
+            assert client.recv(100) == b"still there"
+
+
+def test_killed_process_is_replaced_with_all_ports(relay) -> None:
+    with Port(relay) as port:
+        process = relay._process
+        assert process is not None
+        process.kill()
+        process.wait(WAIT_S)
+        with Port(relay) as other:
+            for one in (port, other):
+                with one.client() as client, one.server.accept()[0] as accepted:
+                    accepted.sendall(b"here")
+                    assert client.recv(100) == b"here"
+
+
+def test_next_daemon_waits_for_the_process(name) -> None:
+    last, after = Relay(name, lambda work: work()), Relay(name, lambda work: work())
+    after.wait_for_the_last()  # nobody is there
+    with Port(last):
+        waiter = threading.Thread(target=after.wait_for_the_last)
+        waiter.start()
+        waiter.join(0.1)
+        assert waiter.is_alive()
+        last.close()
+        waiter.join(WAIT_S)
+        assert not waiter.is_alive()
+
+
+def test_nothing_is_started_before_it_is_needed(name) -> None:
+    begun = []
+    one = Relay(name, begun.append)
+    one.settle()
+    one.add([], at_once=True)
+    one.remove([])
+    assert begun == []
+    with claim("tcp", LOOPBACK, 0) as listener:
+        port = PublishedPort("tcp", LOOPBACK, 1, LOOPBACK, 1)
+        one.add([PortClaim(port, listener)], at_once=False)
+        assert begun == []
+        one.settle()
+        one.remove([port])
+        assert len(begun) == 1
+        begun[0]()  # too late: it is gone again
+    assert one._process is None
