@@ -13,6 +13,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from conformance.assertions import expect_true
 from conformance.engines.base import EngineError
 from conformance.engines.processes import run_tool
 from conformance.observe.host import HostView
@@ -224,5 +225,11 @@ def bindings(container: Container, port: str, family: str = "") -> list[tuple[st
 
 
 def host_port(container: Container, port: str) -> int:
-    """Give the port of the engine's machine on which a container's port is published first."""
-    return int(bindings(container, port)[0][1])
+    """Give the port of the engine's machine on which a container's port is published first.
+
+    Raises:
+        BehaviourViolated: it is published nowhere.
+    """
+    found = bindings(container, port)
+    expect_true(f"{port} is published", found)
+    return int(found[0][1])
