@@ -111,6 +111,10 @@ PROBES = {
     "address-pool-option": Probe(
         "its daemon takes the option `default-address-pool`", _has_option("--default-address-pool")
     ),
+    "userland-proxy-option": Probe(
+        "its daemon takes the option `userland-proxy`", _has_option("--userland-proxy")
+    ),
+    "ip-option": Probe("its daemon takes the option `ip`", _has_option("--ip ")),
     "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
     "ipv6-option": Probe("its daemon takes the option `ipv6`", _has_option("--ipv6")),
     "bip-option": Probe("its daemon takes the option `bip`", _has_option("--bip")),

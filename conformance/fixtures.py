@@ -15,6 +15,7 @@ api(method, path, body)  any raw request: .status .message .json()
 host              the engine seen from the machine: namespaces, links, addresses, routes, files
 events            what the engine announces: .collect("network"), .wait_for("container", "die")
 sockets           sockets inside a container (None: the engine's namespace): .make .serve .outcome
+ports             published ports: .free() ones, .answer(c, 80, "word"), .ask(c, address, port)
 dns               raw DNS out of a container: .ask(c, "name", "A", tcp=True) .addresses(c, "name")
 dns_server(c, address, handler)  a DNS server in a container, for a `with` block
 asker(net)        run a container on a network for which every name is NXDOMAIN that is not ours
@@ -44,6 +45,7 @@ from conformance.observe.events import EventCollector
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
 from conformance.observe.outside import Outside, attach_outside, detach_outside
+from conformance.observe.ports import Ports, ports_of
 from conformance.observe.sockets import Sockets, address_in
 from conformance.observe.wire import Wire
 from conformance.rowrun import POOL, ROW, prepare_row
@@ -160,6 +162,13 @@ def sockets(workbench: Workbench) -> Iterator[Sockets]:
     made = Sockets(workbench.host)
     yield made
     made.close()
+
+
+@pytest.fixture
+def ports(workbench: Workbench) -> Iterator[Ports]:
+    """Published ports: which are free, and who answers there."""
+    with ports_of(workbench.host) as made:
+        yield made
 
 
 @pytest.fixture

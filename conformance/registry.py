@@ -27,6 +27,7 @@ _LEVEL_WORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 FIXTURE_NEEDS = {
     "host": "host-view",
     "sockets": "host-view",
+    "ports": "host-view",
     "dns": "host-view",
     "dns_server": "host-view",
     "asker": "host-view",

@@ -25,9 +25,19 @@ class Outside:
 
     def route_to_engine(self) -> None:
         """Make the engine's machine the host's router, so that it finds the engine's networks."""
+        self._run("ip", "route", "add", "default", "via", self.engine_address)
+
+    def route_loopback_to_engine(self) -> None:
+        """Send what is for 127.0.0.1 over the wire, as only somebody with bad intent does."""
+        for link in ("all", "wire0"):
+            self._run("sh", "-c", f"echo 1 >/proc/sys/net/ipv4/conf/{link}/route_localnet")
+        self._run("ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+        route = ("127.0.0.1/32", "via", self.engine_address, "src", self.address)
+        self._run("ip", "route", "add", *route)
+
+    def _run(self, *command: str) -> None:
         netns = f"/proc/{self.container.attrs['State']['Pid']}/ns/net"
-        route = ("ip", "route", "add", "default", "via", self.engine_address)
-        run_tool("nsenter", f"--net={netns}", *route)
+        run_tool("nsenter", f"--net={netns}", *command)
 
 
 def attach_outside(host: HostView, container: Container, subnet: str, link: str) -> Outside:

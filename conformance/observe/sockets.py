@@ -120,14 +120,8 @@ class Sockets:
         made.settimeout(timeout_s)
         try:
             made.connect((address, port))
-        except TimeoutError:
-            return "silence"
         except OSError as exc:
-            if exc.errno in _CLOSED_PORT:
-                return "refused"
-            if exc.errno in _NO_WAY:
-                return "unreachable"
-            raise
+            return failure_word(exc)
         return "connected"
 
     def bound_ports(self, where: Container, kind: str, address: str) -> list[int]:
@@ -152,6 +146,21 @@ class Sockets:
         connection, peer = server.accept()
         connection.close()
         return str(peer[0])
+
+
+def failure_word(error: OSError) -> str:
+    """Say why nobody was reached: "refused", "unreachable" or "silence".
+
+    Raises:
+        OSError: the error itself, where it says something else.
+    """
+    if isinstance(error, TimeoutError):
+        return "silence"
+    if error.errno in _CLOSED_PORT:
+        return "refused"
+    if error.errno in _NO_WAY:
+        return "unreachable"
+    raise error
 
 
 def address_in(container: Container, network: Any, field: str = "IPAddress") -> str:
