@@ -90,6 +90,13 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "-o com.docker.network.bridge.name=both both",
         ),
     ),
+    (
+        "A container that publishes ports",
+        (
+            "run -d --name web --network front --ip 10.77.1.9 -p 8080:80 "
+            "-p 127.0.0.1:8443:443/tcp -p 5353:53/udp IMAGE sleep 600",
+        ),
+    ),
 )
 
 
@@ -128,7 +135,7 @@ def steady(rules: str) -> str:
 
 
 def _sorted_elements(found: re.Match[str]) -> str:
-    words = sorted(found[1].replace(",", " ").split())
+    words = sorted(" ".join(one.split()) for one in found[1].split(","))
     return f"elements = {{ {', '.join(words)} }}"
 
 
