@@ -21,7 +21,14 @@ from conformance.observe.host import HostView
 
 _TIMEOUT_S = 30
 _CLOSED_PORT = (errno.ECONNREFUSED, errno.ECONNRESET)
-_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL)
+_NO_WAY = (
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EADDRNOTAVAIL,
+    errno.EINVAL,  # 127.0.0.1 is led to where no packet from it may go
+)
 
 # Run inside the namespace: makes the socket there and hands it out over a unix socket.
 _MAKER = """
