@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -14,7 +14,6 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
-from conformance.capabilities import PROBES
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
@@ -31,8 +30,9 @@ from conformance.preflight import (
     check_expectations,
     make_report_folder,
     select_rows,
+    with_needs,
 )
-from conformance.registry import BEHAVIOURS_DIR, Behaviour, RegistryError, load_catalogue
+from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.diff import (
     diff_documents,
     diff_markdown,
@@ -194,11 +194,11 @@ def run(
     try:
         catalogue = load_catalogue(behaviours)
         rows = select_rows([row.id for row in catalogue], select)
+        rows = with_needs(catalogue, rows, needs=needs, without=without)
         check_expectations(expectations)
         make_report_folder(folder)
     except (RegistryError, RequestError) as exc:
         raise Usage(str(exc)) from exc
-    rows = _with_needs(catalogue, rows, needs=needs, without=without)
     if red_in is not None:
         red_rows, red_engines = _red_in(red_in)
         rows = [row for row in rows if row in red_rows]
@@ -222,26 +222,6 @@ def run(
     for line in run_rows(request):
         click.echo(f"cleaned up: {line}", err=True)
     sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
-
-
-def _with_needs(
-    catalogue: Sequence[Behaviour], rows: list[str], *, needs: str | None, without: str | None
-) -> list[str]:
-    """Give the selected rows that need a capability, or do not need another.
-
-    Raises:
-        Usage: there is no such capability, or no such row.
-    """
-    for name in (needs, without):
-        if name is not None and name not in PROBES:
-            raise Usage(f"no capability is called {name}; known: {', '.join(sorted(PROBES))}")
-    by_id = {row.id: row.needs for row in catalogue}
-    found = [
-        row for row in rows if (needs is None or needs in by_id[row]) and without not in by_id[row]
-    ]
-    if not found:
-        raise Usage("no row that is selected needs just that")
-    return found
 
 
 def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from conformance.capabilities import PROBES
 from conformance.expectations import ExpectationError, load_expectations
-from conformance.registry import is_selected
+from conformance.registry import Behaviour, is_selected
 
 
 class RequestError(Exception):
@@ -66,3 +67,32 @@ def check_expectations(folder: Path) -> None:
             load_expectations(path.stem, folder=folder)
         except ExpectationError as exc:
             raise RequestError(f"{folder}: {exc}") from exc
+
+
+def with_needs(
+    catalogue: Sequence[Behaviour], ids: Sequence[str], *, needs: str | None, without: str | None
+) -> list[str]:
+    """Give the rows that need one capability and do not need another; None = any.
+
+    Raises:
+        RequestError: there is no such capability, or no such row.
+    """
+    for name in (needs, without):
+        if name is not None and name not in PROBES:
+            raise RequestError(
+                f"no capability is called {name}; known: {', '.join(sorted(PROBES))}"
+            )
+    wanted = {
+        row.id
+        for row in catalogue
+        if (needs is None or needs in row.needs) and without not in row.needs
+    }
+    found = [id for id in ids if id in wanted]
+    if not found:
+        raise RequestError(f"no row that is selected {_said(needs, without)}")
+    return found
+
+
+def _said(needs: str | None, without: str | None) -> str:
+    words = [f"needs {needs}"] if needs else []
+    return " and ".join([*words, f"does without {without}"] if without else words)

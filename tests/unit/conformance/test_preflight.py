@@ -11,7 +11,9 @@ from conformance.preflight import (
     check_expectations,
     make_report_folder,
     select_rows,
+    with_needs,
 )
+from conformance.registry import Behaviour
 from conformance.report.terminal import print_report
 from tests.unit.conformance.made_reports import cell, report
 
@@ -91,3 +93,29 @@ def test_terminal_without_the_signs_gets_plain_letters():
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii", write_through=True))
     print_report(report(cell("init.none.files", "docker", "pass")), console)
     assert b". pass" in raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("needs", "without", "found"),
+    [
+        (None, None, ["a.free", "a.own", "a.seen"]),
+        ("own-daemon", None, ["a.own"]),
+        (None, "own-daemon", ["a.free", "a.seen"]),
+        ("host-view", "own-daemon", ["a.seen"]),
+    ],
+)
+def test_rows_are_selected_by_what_they_need(needs, without, found):
+    rows = [
+        Behaviour(id=id, statement="It MUST.", source="x", needs=needs)
+        for id, needs in (
+            ("a.free", ()),
+            ("a.own", ("host-view", "own-daemon")),
+            ("a.seen", ("host-view",)),
+        )
+    ]
+    ids = [row.id for row in rows]
+    assert with_needs(rows, ids, needs=needs, without=without) == found
+    with pytest.raises(RequestError, match="no capability is called odd"):
+        with_needs(rows, ids, needs="odd", without=None)
+    with pytest.raises(RequestError, match="no row that is selected needs own-daemon"):
+        with_needs(rows, ["a.free"], needs="own-daemon", without=None)
