@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 
 import pytest
@@ -169,7 +169,7 @@ def test_next_daemon_waits_for_the_process(name) -> None:
 
 
 def test_nothing_is_started_before_it_is_needed(name) -> None:
-    begun = []
+    begun: list[Callable[[], None]] = []
     one = Relay(name, begun.append)
     one.settle()
     one.add([], at_once=True)
