@@ -4,6 +4,7 @@ A row names what it needs; where a probe says no, the row is `unsupported` and d
 """
 
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,6 +89,15 @@ def _has_live_restore(engine: Engine) -> bool:
     return knows and "LiveRestoreEnabled" in engine.client().info()
 
 
+def has_sctp() -> bool:
+    """Tell whether this machine's kernel makes SCTP sockets."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return False
+    return True
+
+
 def _has_option(option: str) -> Callable[[Engine], bool]:
     return lambda engine: _has_own_daemon(engine) and option in engine.help_text()
 
@@ -126,6 +136,9 @@ PROBES = {
     ),
     "mtu-option": Probe("its daemon takes the option `mtu`", _has_option("--mtu")),
     "ip-masq-option": Probe("its daemon takes the option `ip-masq`", _has_option("--ip-masq")),
+    "sctp": Probe(
+        "the kernel has SCTP sockets", lambda engine: _has_host_view(engine) and has_sctp()
+    ),
     "ipv4": Probe("it forwards IPv4", _has_ipv4),
     "macvlan": Probe(
         "it has the driver macvlan, and the kernel such links",

@@ -430,3 +430,19 @@ def test_chosen_port_is_reached(run, outside, ports):
     port = host_port(container, f"{INSIDE}/tcp")
     expect_in("the port", port, range(1, 65536))
     expect_equal("who answers", "here", ports.ask(beyond.container, beyond.engine_address, port))
+
+
+@behaviour(
+    "ports.reach.sctp",
+    "A host outside and the engine's machine MUST reach a published SCTP port at the engine's "
+    "address, and inspect MUST show it as `<port>/sctp`.",
+    source="libnetwork portmapper v18.05: SCTP",
+    needs=("sctp",),
+)
+def test_sctp_port_is_reached(run, outside, ports):
+    beyond = outside()
+    container, port, _ = run_published(run, ports, "sctp")
+    expect_equal("the port in inspect", port, host_port(container, f"{INSIDE}/sctp"))
+    for asker in (beyond.container, None):
+        answer = ports.ask(asker, beyond.engine_address, port, kind="sctp")
+        expect_equal("who answers", "here", answer)

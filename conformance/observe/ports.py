@@ -152,7 +152,7 @@ class Ports:
             where: a running container; None = the engine's namespace.
             port: the port there.
             word: the answer.
-            kind: "tcp" or "udp".
+            kind: "tcp", "udp" or "sctp".
             address: where to listen, IPv4 or IPv6; "" = every IPv4 address.
         """
         server = self._sockets.serve(where, address, port, kind=kind)
@@ -179,7 +179,7 @@ class Ports:
             where: the container that asks; None = from the engine's namespace.
             address: IPv4 or IPv6.
             port: the port there.
-            kind: "tcp" or "udp".
+            kind: "tcp", "udp" or "sctp".
             timeout_s: how long to wait; only "silence" takes so long.
         """
         asker = self._sockets.make(where, kind, ipv6=":" in address)

@@ -33,13 +33,15 @@ _NO_WAY = (
 # Run inside the namespace: makes the socket there and hands it out over a unix socket.
 _MAKER = """
 import socket, sys
-channel, family, kind = (int(word) for word in sys.argv[1:])
-made = socket.socket(family, kind)
+channel, family, kind, protocol = (int(word) for word in sys.argv[1:])
+made = socket.socket(family, kind, protocol)
 socket.send_fds(socket.socket(fileno=channel), [b"1"], [made.fileno()])
 """
 
 
-def socket_in(netns: Path, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+def socket_in(
+    netns: Path, family: socket.AddressFamily, kind: socket.SocketKind, protocol: int = 0
+) -> socket.socket:
     """Make a socket in a network namespace that a file names.
 
     Raises:
@@ -48,7 +50,7 @@ def socket_in(netns: Path, family: socket.AddressFamily, kind: socket.SocketKind
     ours, theirs = socket.socketpair()
     with ours, theirs:
         python = (sys.executable, "-I", "-S", "-c", _MAKER)
-        words = (str(int(word)) for word in (theirs.fileno(), family, kind))
+        words = (str(int(word)) for word in (theirs.fileno(), family, kind, protocol))
         done = subprocess.run(
             ["nsenter", f"--net={netns}", *python, *words],
             pass_fds=[theirs.fileno()],
@@ -87,12 +89,13 @@ class Sockets:
 
         Args:
             where: whose namespace.
-            kind: "tcp" or "udp".
+            kind: "tcp", "udp" or "sctp".
             ipv6: the socket's family.
         """
         family = socket.AF_INET6 if ipv6 else socket.AF_INET
-        stream = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
-        made = socket_in(self.netns_path(where), family, stream)
+        stream = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
+        protocol = socket.IPPROTO_SCTP if kind == "sctp" else 0
+        made = socket_in(self.netns_path(where), family, stream, protocol)
         self._open.callback(made.close)
         made.settimeout(5)
         return made
@@ -106,13 +109,13 @@ class Sockets:
             where: whose namespace.
             address: IPv4 or IPv6; "" = every IPv4 address.
             port: 0 = a free one; `.getsockname()[1]` tells it.
-            kind: "tcp" or "udp".
+            kind: "tcp", "udp" or "sctp".
         """
         made = self.make(where, kind, ipv6=":" in address)
-        if kind == "tcp":
+        if kind != "udp":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))
-        if kind == "tcp":
+        if kind != "udp":
             made.listen()
         return made
 

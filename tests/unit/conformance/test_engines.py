@@ -83,6 +83,20 @@ def test_own_daemon_needs_root_and_an_engine_of_ours(monkeypatch, is_managed):
     assert probe(engine) == frozenset()
 
 
+@pytest.fixture(autouse=True)
+def no_sctp(monkeypatch):
+    """Whatever this machine's kernel has."""
+    monkeypatch.setattr(capabilities, "has_sctp", lambda: False)
+
+
+def test_sctp_needs_the_kernel_and_the_view_from_the_host(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(capabilities, "has_sctp", lambda: True)
+    seen = FakeEngine(is_managed=False, inside=here(tmp_path), forwards=False)
+    assert probe(seen) == {"host-view", "sctp"}
+    assert probe(FakeEngine(is_managed=False, inside=None, forwards=False)) == frozenset()
+
+
 def test_host_view_needs_root_and_the_daemons_files(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     seen = FakeEngine(is_managed=False, inside=here(tmp_path), forwards=False)
