@@ -15,12 +15,14 @@ import http.client
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -272,11 +274,19 @@ def hostile(engine: Engine) -> Iterator[None]:
         engine.docker("rm", "-f", "hostile", "restless")
 
 
-def resources(engine: Engine) -> tuple[int, int]:
-    """Return how many threads and descriptors the engine has."""
+NEW_MAX = 3
+"""What a moment brings: a client's connection, a namespace that is made ahead."""
+
+
+def resources(engine: Engine) -> Counter[str]:
+    """Count the engine's threads, and its descriptors by what they lead to."""
     assert engine.process is not None
     proc = Path(f"/proc/{engine.process.pid}")
-    return len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir()))
+    found = Counter({"threads": len(list((proc / "task").iterdir()))})
+    for descriptor in (proc / "fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found[re.sub(r"[0-9a-f]{12,}|\d+", "N", str(descriptor.readlink()))] += 1
+    return found
 
 
 @contextmanager
@@ -318,9 +328,10 @@ def test_twenty_innocent_containers_beside_a_hostile_one(engine, capsys) -> None
         asker.close()
     assert slow == {}
     # nothing of it is left: neither in the engine, nor on its disk
-    until("threads and descriptors are as before", lambda: all(
-        now <= then + 2 for now, then in zip(resources(engine), before, strict=True)
-    ))  # fmt: skip
+    with contextlib.suppress(AssertionError):
+        until("as before", lambda: (resources(engine) - before).total() < NEW_MAX)
+    more = resources(engine) - before
+    assert more.total() < NEW_MAX, f"threads and descriptors that were not there before: {more}"
     assert "Traceback" not in engine.log()
     assert len(engine.docker("ps", "-aq").split()) == INNOCENT + 1
     assert len(list((engine.folder / "data/overlay").iterdir())) == INNOCENT + 1
