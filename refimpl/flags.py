@@ -95,7 +95,7 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
         type=_address_pool,
         help="where networks get a subnet that name none, instead of Docker's own list; "
         "may be repeated")
-    add("--mtu", type=_mtu, default=1500, metavar="BYTES",
+    add("--mtu", type=_mtu, default=MTU_BYTES_DEFAULT, metavar="BYTES",
         help="MTU of the default bridge (default: %(default)s)")
     add("--icc", nargs="?", default="true", const="true", choices=("true", "false"),
         help="let containers on the default bridge talk to each other (default: %(default)s)")
@@ -104,7 +104,7 @@ def _add_network_flags(group: argparse._ArgumentGroup) -> None:
     add("--ip", default="0.0.0.0", metavar="ADDRESS", type=_address,  # noqa: S104
         help="address of the host at which the default network publishes ports whose binding "
         "names none (default: %(default)s)")
-    add("--userland-proxy", default="true", choices=("true", "false"),
+    add("--userland-proxy", nargs="?", default="true", const="true", choices=("true", "false"),
         help="let a process beside the daemon lead on what reaches a published port and no "
         "firewall rule can: [::1], and IPv6 for a container without (default: %(default)s)")
     add("--dns", action="append", default=[], metavar="ADDRESS", type=_address,
@@ -194,12 +194,6 @@ _ipv4_cidr = _cidr(socket.AF_INET, _IPV4_BITS)
 _ipv6_cidr = _cidr(socket.AF_INET6, _IPV6_BITS)
 
 
-def _ipv6_address(text: str) -> str:
-    if text and not _is_ip(text, socket.AF_INET6):
-        raise _refuse(f"{text} is not an ipv6 address")
-    return text
-
-
 def _address_pool(text: str) -> tuple[str, int]:
     """Read `base=CIDR,size=BITS`; the texts are those of dockerd's flag and of its start."""
     values = {"base": "", "size": "0"}
@@ -229,10 +223,17 @@ def _address(text: str) -> str:
     return text
 
 
-def _ipv4_address(text: str) -> str:
-    if text and not _is_ip(text, socket.AF_INET):
-        raise _refuse(f"invalid IP address: {text}")
-    return text
+def _address_of(family: socket.AddressFamily, name: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text and not _is_ip(_address(text), family):
+            raise _refuse(f"{text} is not an {name} address")
+        return text
+
+    return check
+
+
+_ipv4_address = _address_of(socket.AF_INET, "ipv4")
+_ipv6_address = _address_of(socket.AF_INET6, "ipv6")
 
 
 def _mtu(text: str) -> int:

@@ -40,6 +40,10 @@ DNS_TTL_S = 600
 INTERFACE_NAME_BYTES_MAX = 15
 """IFNAMSIZ less the terminating zero."""
 
+NETWORK_SUBNETS_MAX = 256
+"""Subnets of one network. Docker has no limit; each is compared with those of all networks, and a
+body has room for 16,000, which take minutes, while no other network can be made or removed."""
+
 PATTERN_BYTES_MAX = 1024
 """The patterns of one filter of a list, all together; plain words do not count."""
 

@@ -28,8 +28,7 @@ from refimpl.errors import (
     InvalidParameter,
     NotFound,
 )
-from refimpl.libnetwork.configurations import check_configuration
-from refimpl.libnetwork.controller import NO_SWARM, Controller
+from refimpl.libnetwork.controller import Controller
 from refimpl.libnetwork.network import Network
 from refimpl.model.moments import format_time
 from refimpl.model.network import NetworkOptions
@@ -92,21 +91,9 @@ class Networks:
             if request.check_duplicate:
                 raise Conflict(f"network with name {name} already exists")
             warning = f"Network with name {name} (id : {existing.id}) already exists"
-        options = _options(request)
-        check_configuration(options)
-        self._refuse_scopes(request)
-        network = self.net_controller.new_network(name, options)
+        network = self.net_controller.new_network(name, _options(request))
         self.events.log_network(network, "create")
         return network.id, warning
-
-    def _refuse_scopes(self, request: NetworkCreateRequest) -> None:
-        """Refuse what needs a cluster."""
-        if request.scope == "swarm":
-            raise Forbidden("cannot create a swarm scoped network when swarm is not active")
-        if request.scope not in {"", "local"}:
-            raise EngineError(NO_SWARM)
-        if request.ingress:
-            raise Forbidden("Ingress network can only be global scope network")
 
     def network_list(self, filters: Filters, *, detailed: bool = False) -> list[Wire]:
         """List networks; their containers too where it is to be detailed (moby: GetNetworks)."""

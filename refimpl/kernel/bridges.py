@@ -72,7 +72,10 @@ def _adjust(host: Netlink, plan: BridgePlan, link: Any) -> None:
     # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
     up = links.change_link(index, plan.name)
     new = [links.new_address(index, plan.name, one) for one in missing]
-    _run_or_undo(host, [up, *new], undo[: len(missing)])
+    # a link has an IPv6 address once, whatever the prefix: the old one would be in the way
+    wanted = {one.ip for one in missing if one.version == 6}
+    old = [links.delete_address(index, plan.name, one) for one in surplus if one.ip in wanted]
+    _run_or_undo(host, [up, *old, *new], undo)
     try:
         _take(host, index, plan.name, surplus, (*has, *missing))
     except OSError:

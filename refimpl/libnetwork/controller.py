@@ -46,7 +46,7 @@ from refimpl.libnetwork.sandbox import Sandbox, SandboxServices
 from refimpl.libnetwork.store import Delete, Put, Store
 from refimpl.model.network import NetworkOptions, SandboxOptions
 
-__all__ = ["NO_SWARM", "Controller", "ControllerConfig", "new_id", "utc_now"]
+__all__ = ["Controller", "ControllerConfig", "new_id", "utc_now"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-NO_SWARM = (
+_NO_SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
     "this node to swarm and try again."
 )
 """moby daemon/cluster errNoSwarm"""
+
+
+def _refuse_scopes(options: NetworkOptions) -> None:
+    """Refuse what needs a cluster.
+
+    Raises:
+        Forbidden, EngineError: with 20.10's texts.
+    """
+    if options.scope == "swarm":
+        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+    if options.scope != "local":
+        raise EngineError(_NO_SWARM)
+    if options.ingress:
+        raise Forbidden("Ingress network can only be global scope network")
 
 
 class Controller:
@@ -184,6 +198,7 @@ class Controller:
         former = self._default_networks.former_state() if name == "bridge" else None
         check_ipam(options)
         check_configuration(options)
+        _refuse_scopes(options)
         with self._changes:
             options = apply_configuration(options, self.networks())
             driver = self._check(name, options)
@@ -245,7 +260,7 @@ class Controller:
         if options.config_only:
             return self._configuration_driver
         if options.driver == "overlay":
-            raise EngineError(NO_SWARM)  # a cluster's networks are its managers' affair
+            raise EngineError(_NO_SWARM)  # a cluster's networks are its managers' affair
         driver = self._driver_of(options)
         if driver is None:
             raise NotFound(f'plugin "{options.driver}" not found')

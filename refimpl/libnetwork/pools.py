@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from refimpl.errors import EngineError, Forbidden
+from refimpl.errors import EngineError, Forbidden, InvalidParameter
 from refimpl.kernel.base import Files, Kernel
 from refimpl.libnetwork.drivers.base import (
     DEFAULT_GATEWAY_IPV4,
@@ -26,6 +26,7 @@ from refimpl.libnetwork.ipam import (
     parse_ip,
 )
 from refimpl.libnetwork.rows import PoolRow
+from refimpl.limits import NETWORK_SUBNETS_MAX
 from refimpl.model.network import IPAMPool, NetworkOptions
 
 
@@ -81,11 +82,14 @@ def host_subnets(kernel: Kernel, files: Files, resolv_conf_path: str) -> tuple[S
 
 
 def check_ipam(options: NetworkOptions) -> None:
-    """Refuse subnets that cannot be read, before anything else is looked at.
+    """Refuse subnets that cannot be read, and too many, before anything else is looked at.
 
     Raises:
+        InvalidParameter: there are more than `NETWORK_SUBNETS_MAX`.
         EngineError: `Invalid subnet <s> : invalid CIDR address: <s>`.
     """
+    if len(options.ipam) > NETWORK_SUBNETS_MAX:
+        raise InvalidParameter(f"a network cannot have more than {NETWORK_SUBNETS_MAX} subnets")
     for entry in options.ipam:
         if parse_cidr(entry.subnet) is None:
             raise EngineError(

@@ -174,7 +174,8 @@ def _read_options(row: _Fields) -> NetworkOptions:
         ipam_options=row.read(
             "ipam_options", lambda value: value if value is None else _map(value)
         ),
-        ipam=tuple(_read_request(entry) for entry in row.each("ipam")),
+        # nobody has read those of a configuration, nor of an IPv6 subnet without EnableIPv6
+        ipam=tuple(_read_request(entry, _text) for entry in row.each("ipam")),
         options=row.read("options", _map),
         labels=row.read("labels", _map),
         scope=row.text("scope"),
@@ -185,20 +186,20 @@ def _read_options(row: _Fields) -> NetworkOptions:
 
 def _read_pool(row: _Fields) -> PoolRow:
     return PoolRow(
-        config=_read_request(row.inner("config")),
+        config=_read_request(row.inner("config"), _address),
         subnet=row.read("subnet", _subnet),
         ip_range=row.read("range", lambda value: None if value == "" else _subnet(value)),
         gateway=row.read("gateway", _address),
     )
 
 
-def _read_request(row: _Fields) -> IPAMPool:
+def _read_request(row: _Fields, auxiliary: Callable[[Any], object]) -> IPAMPool:
     def read(value: Any) -> IPAMPool:
         pool = IPAMPool.from_wire(_dict(value))
         for text in (pool.subnet, pool.ip_range, pool.gateway):
             _text(text)
         for text in pool.aux_addresses.values():
-            _address(text)
+            auxiliary(text)
         return pool
 
     return row.whole(read)

@@ -154,6 +154,22 @@ def test_two_addresses_of_ours_in_one_subnet_go_together(kernel, ip) -> None:
     assert addresses(ip, "ni-b") == {"192.0.2.10/24"}
 
 
+def test_an_ipv6_address_of_ours_gets_another_prefix(kernel, ip) -> None:
+    """A link has an IPv6 address once, whatever the prefix: the old one has to go first."""
+    longer = ip_interface(f"{SIX.ip}/80")
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR, SIX)))
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR, longer), given=(FOUR, SIX)))
+    assert addresses(ip, "ni-b") == {"172.31.0.1/16", "fd31::1/80"}
+
+
+def test_a_failed_change_of_the_prefix_is_undone(kernel, ip) -> None:
+    longer = ip_interface(f"{SIX.ip}/80")
+    kernel.create_bridge(BridgePlan(name="ni-b", addresses=(FOUR, SIX)))
+    with pytest.raises(FileExistsError):
+        kernel.create_bridge(BridgePlan(name="ni-b", addresses=(longer, longer), given=(SIX,)))
+    assert addresses(ip, "ni-b") == {"172.31.0.1/16", "fd31::1/64"}
+
+
 def test_link_that_is_no_bridge_is_not_taken(kernel, ip) -> None:
     add_pair("ni-pair", "10.77.0.1/24")
     with pytest.raises(FileExistsError, match="no bridge"):

@@ -195,7 +195,7 @@ class MacvlanDriver:
         if entry.network.internal:
             return JoinInfo(plan)
         gateway4 = _gateway_of(plan, entry.network.ipv4)
-        gateway6 = _gateway_of(plan, entry.network.ipv6 if entry.network.enable_ipv6 else ())
+        gateway6 = _gateway_of(plan, entry.network.ipv6)
         return JoinInfo(
             plan,
             gateway4 if isinstance(gateway4, IPv4Address) else None,

@@ -26,10 +26,11 @@ from refimpl.flags import metrics_address, naming, parse_arguments, socket_path
         ("--fixed-cidr-v6", "10.0.0.0/8", "invalid CIDR address: 10.0.0.0/8"),
         ("--fixed-cidr-v6", "fd00::", "invalid CIDR address: fd00::"),
         ("--fixed-cidr-v6", "fd00::/129", "invalid CIDR address: fd00::/129"),
+        ("--default-gateway-v6", "hello", "hello is not an ip address"),
         ("--default-gateway-v6", "10.0.0.1", "10.0.0.1 is not an ipv6 address"),
         ("--ipv6", "maybe", "invalid choice"),
-        ("--default-gateway", "hello", "invalid IP address: hello"),
-        ("--default-gateway", "fd00::1", "invalid IP address: fd00::1"),
+        ("--default-gateway", "hello", "hello is not an ip address"),
+        ("--default-gateway", "fd00::1", "fd00::1 is not an ipv4 address"),
         ("--default-address-pool", "foo", "invalid field 'foo' must be a key=value pair"),
         ("--default-address-pool", "", "invalid field '' must be a key=value pair"),
         (
@@ -131,3 +132,9 @@ def test_what_fails_later_names_its_flag(failure):
     with pytest.raises(EngineError) as refusal, naming("--pidfile", "/x"):
         raise failure
     assert str(refusal.value) == "--pidfile /x: No such file"
+
+
+@pytest.mark.parametrize("flag", ["ipv6", "icc", "ip-masq", "userland-proxy"])
+def test_a_switch_without_a_value_is_on(flag):
+    """Each switch of dockerd can stand alone."""
+    assert getattr(parse_arguments([f"--{flag}"]), flag.replace("-", "_")) == "true"

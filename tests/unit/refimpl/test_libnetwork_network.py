@@ -358,3 +358,18 @@ def test_a_full_network_says_so_of_a_chosen_address_too(controller):
     with pytest.raises(EngineError) as raised:
         network.create_endpoint("app", EndpointOptions(ipv4="10.9.1.2"))
     assert str(raised.value) == "No available addresses on this pool"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scope": "swarm"}, "cannot create a swarm scoped network when swarm is not active"),
+        ({"scope": "global"}, "This node is not a swarm manager"),
+        ({"ingress": True}, "Ingress network can only be global scope network"),
+        ({"scope": "swarm", "config_only": True}, "configuration network can only contain"),
+        ({"scope": "swarm", "ipam": (IPAMPool(subnet="x"),)}, "Invalid subnet x"),
+    ],
+)
+def test_what_needs_a_cluster_is_refused_after_what_cannot_be_read(controller, options, words):
+    with pytest.raises(EngineError, match=words):
+        controller.new_network("n", NetworkOptions(**options))

@@ -308,3 +308,13 @@ def test_closing_removes_what_still_runs(world):
     controller.close()
     assert world.kernel.sandboxes == {}
     assert world.kernel.host_keys == set()
+
+
+@pytest.mark.parametrize("options", [{"config_only": True}, {}], ids=["configuration", "unused"])
+def test_addresses_that_nobody_has_read_yet_do_not_cost_a_network_at_the_next_start(world, options):
+    """What a configuration says, and an IPv6 subnet without EnableIPv6, is not looked at."""
+    unread = IPAMPool(subnet="fd00::/64", gateway="x", ip_range="y", aux_addresses={"a": "z"})
+    before = world.boot().new_network("n", NetworkOptions(ipam=(unread,), **options))
+    after = world.boot().network_by_id(before.id)
+    assert after is not None
+    assert unread in after.ipam_config()

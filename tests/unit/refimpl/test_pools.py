@@ -9,9 +9,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from refimpl.errors import EngineError
+from refimpl.errors import EngineError, InvalidParameter
 from refimpl.libnetwork.ipam import NoAvailableAddress, PoolAllocator
-from refimpl.libnetwork.pools import PoolInfo, allocate_pools, release_pools, restore_pools
+from refimpl.libnetwork.pools import (
+    PoolInfo,
+    allocate_pools,
+    check_ipam,
+    release_pools,
+    restore_pools,
+)
+from refimpl.limits import NETWORK_SUBNETS_MAX
 from refimpl.model.network import IPAMPool, NetworkOptions
 
 OFFSETS = st.integers(0, 255)
@@ -99,3 +106,11 @@ def test_an_auxiliary_address_is_named_in_what_is_said_of_it():
     assert str(raised.value) == (
         "failed to allocate secondary ip address (router:10.7.0.1): Address already in use"
     )
+
+
+def test_a_network_of_very_many_subnets_is_refused_before_one_is_compared():
+    """Each is compared with all others: one request must not keep the engine busy for minutes."""
+    entries = (IPAMPool(subnet="10.1.0.0/24"),) * NETWORK_SUBNETS_MAX
+    check_ipam(NetworkOptions(ipam=entries))
+    with pytest.raises(InvalidParameter, match="more than 256 subnets"):
+        check_ipam(NetworkOptions(ipam=(*entries, IPAMPool(subnet="nonsense"))))
