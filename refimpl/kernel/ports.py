@@ -92,9 +92,11 @@ class Ports:
         self._with_loopback: set[str] = set()
         """Bridges through which 127.0.0.1 leads to containers."""
 
-    def forget_bridge(self, name: str) -> None:
-        """Note that a bridge is a new one."""
-        self._with_loopback.discard(name)
+    def renew_bridge(self, name: str) -> None:
+        """Note that a bridge may be a new one; ports may have been published before it was made."""
+        if name in self._with_loopback:
+            self._with_loopback.discard(name)
+            self._route_localnet(name)
 
     def publish(
         self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
@@ -169,6 +171,7 @@ class Ports:
 def _elements(ports: Sequence[PublishedPort]) -> Elements:
     """Return the elements for those that a rule can lead on, by the name of their map or set."""
     elements: Elements = {}
+    opened: dict[str, dict[bytes, bytes]] = {}
     for port in ports:
         if port.host_ip.version != port.ip.version or port.host_ip == IPv6Address("::1"):
             continue
@@ -180,10 +183,9 @@ def _elements(ports: Sequence[PublishedPort]) -> Elements:
         if not port.host_ip.is_unspecified:
             name, key = one_address, port.host_ip.packed + key
         elements.setdefault(name, []).append((key, port.ip.packed + target))
-        opened = elements.setdefault(is_open, [])
-        opening = (port.ip.packed + protocol + target, b"")
-        if opening not in opened:
-            opened.append(opening)
+        opened.setdefault(is_open, {})[port.ip.packed + protocol + target] = b""
+    for is_open, keys in opened.items():
+        elements[is_open] = list(keys.items())
     return elements
 
 

@@ -109,7 +109,7 @@ class Relay:
             with self._lock:
                 self._claims.clear()
                 self._waiting.clear()
-            self._end()
+            self._end(_END_TIMEOUT_S)
 
     def _serve_waiting(self) -> None:
         with self._talking:
@@ -135,8 +135,11 @@ class Relay:
                 raise BrokenPipeError
 
     def _start(self) -> None:
-        """Start the process, if it has anything to do, and give it all ports that there are."""
-        self._end()
+        """Start the process, if it has anything to do, and give it all ports that there are.
+
+        One that is there is of no use any more, and is killed: it may hang.
+        """
+        self._end(wait_s=0)
         with self._lock:
             claims = tuple(self._claims.values())
             self._waiting.clear()
@@ -148,6 +151,7 @@ class Relay:
         except OSError as error:
             # whatever no rule leads on is not led on; the next port tries again
             logger.error("the relay process: %s", error)
+            self._end(wait_s=0)
 
     def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -169,7 +173,7 @@ class Relay:
                 raise
         return ours
 
-    def _end(self) -> None:
+    def _end(self, wait_s: float) -> None:
         control, self._control = self._control, None
         process, self._process = self._process, None
         if control is not None:
@@ -177,7 +181,7 @@ class Relay:
         if process is None:
             return
         try:
-            process.wait(_END_TIMEOUT_S)
+            process.wait(wait_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

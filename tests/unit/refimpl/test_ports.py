@@ -9,6 +9,7 @@ import errno
 import itertools
 import re
 import struct
+import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -169,6 +170,25 @@ def test_elements_of_maps_and_sets() -> None:
         "published6": [(udp + b"\x1f\x90\0\0", target6)],
         "open6": [(own6.packed + udp + b"\0\x35\0\0", b"")],
     }
+
+
+def test_target_of_two_ports_is_opened_once() -> None:
+    own = ip_address("10.0.0.2")
+    found = _elements([PublishedPort("tcp", ANY, port, own, 80) for port in (8080, 8081)])
+    assert [len(found[name]) for name in ("published4", "open4")] == [2, 1]
+
+
+def test_work_for_many_ports_grows_with_their_number_only() -> None:
+    own = ip_address("10.0.0.2")
+
+    def work_s(count: int) -> float:
+        ports = [PublishedPort("tcp", ANY, port, own, port) for port in range(1, count + 1)]
+        begun = time.process_time()
+        _elements(ports)
+        return time.process_time() - begun
+
+    few = min(work_s(2000) for _ in range(3))
+    assert min(work_s(16000) for _ in range(2)) < 24 * few
 
 
 def test_elements_are_encoded_as_nft_encodes_them() -> None:

@@ -9,14 +9,17 @@ import contextlib
 import os
 import resource
 import select
+import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 
 import pytest
 
+from refimpl.kernel import relay as relay_module
 from refimpl.kernel.base import PortClaim, PublishedPort
 from refimpl.kernel.ports import claim
 from refimpl.kernel.relay import Relay
@@ -214,6 +217,40 @@ def test_killed_process_is_replaced_with_all_ports(relay) -> None:
         process.wait(WAIT_S)
         with Port(relay) as other:
             check_serves(port)
+            check_serves(other)
+
+
+def test_process_that_hangs_is_killed_at_once(name, monkeypatch) -> None:
+    monkeypatch.setattr(relay_module, "_ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(relay_module, "_END_TIMEOUT_S", 2 * WAIT_S)
+    one = Relay(name, lambda work: work())
+    with Port(one) as port, Port(one) as other:
+        process = one._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        one.remove([port.port])
+        assert time.monotonic() - begun < WAIT_S
+        assert process.returncode == -signal.SIGKILL
+        check_serves(other)
+    one.close()
+
+
+def test_ports_that_could_not_be_handed_over_are_with_the_next_one(relay) -> None:
+    with claim("tcp", LOOPBACK, 0) as closed, Port(relay) as port:
+        pass
+    broken = PublishedPort("tcp", LOOPBACK, 1, LOOPBACK, 1)
+    relay.remove([port.port])
+    with Port(relay) as served:
+        process = relay._process
+        assert process is not None
+        process.kill()
+        process.wait(WAIT_S)
+        # its socket is closed: nothing can be handed over with it
+        relay.add([PortClaim(broken, closed)], at_once=True)
+        relay.remove([broken])
+        with Port(relay) as other:
+            check_serves(served)
             check_serves(other)
 
 
