@@ -9,7 +9,10 @@ Mirrors: libnetwork portmapper/mapper.go and drivers/bridge/port_mapping.go (v20
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
+import resource
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -32,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _BACKLOG = 4096
+_CLAIMS_SHARE = 0.75
+"""The part of all descriptors that ports may take: an image can expose any number, and the rest of
+the engine, and of its clients, needs some as well."""
 _PROTOCOLS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -59,12 +65,16 @@ def claim(protocol: str, address: IPv4Address | IPv6Address, port: int) -> socke
     refused for a minute after the port's last owner had a connection.
 
     Raises:
-        OSError: somebody has the port, or the host does not have the address.
+        OSError: somebody has the port, or the host does not have the address; EMFILE where ports
+            have most of the descriptors that the process may have.
     """
     kind, number = _PROTOCOLS[protocol]
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     one = socket.socket(family, kind | socket.SOCK_NONBLOCK, number)
     try:
+        # the kernel gives the lowest free number: so many are open
+        if one.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _CLAIMS_SHARE:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:

@@ -73,7 +73,8 @@ class Relay:
                 anybody up would hold up a start.
         """
         with self._lock:
-            new = [one for one in claims if one.port not in self._claims]
+            known = self._claims
+            new = [one for one in claims if one.port not in known or not _is_open(known[one.port])]
             self._claims.update({one.port: one for one in new})
             self._waiting.update(dict.fromkeys(one.port for one in new))
         if new and at_once:
@@ -141,6 +142,7 @@ class Relay:
         """
         self._end(wait_s=0)
         with self._lock:
+            self._claims = {port: one for port, one in self._claims.items() if _is_open(one)}
             claims = tuple(self._claims.values())
             self._waiting.clear()
         if not claims:
@@ -207,6 +209,11 @@ def _hand_over(control: socket.socket, claims: Sequence[PortClaim]) -> None:
             [json.dumps({"add": ports}).encode()],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
         )
+
+
+def _is_open(claim: PortClaim) -> bool:
+    """Tell whether a port is still somebody's: its owner may have closed it meanwhile."""
+    return claim.socket.fileno() >= 0
 
 
 def _name(port: PublishedPort) -> str:

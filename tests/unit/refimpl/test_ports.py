@@ -5,9 +5,12 @@ Method: pure functions, and a controller on a kernel in memory.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import re
+import resource
+import socket
 import struct
 import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -19,7 +22,7 @@ from refimpl.daemon.containers import verify
 from refimpl.errors import EngineError, InvalidParameter
 from refimpl.kernel import nftables
 from refimpl.kernel.base import PublishedPort
-from refimpl.kernel.ports import _elements
+from refimpl.kernel.ports import _elements, claim
 from refimpl.libnetwork.portallocator import PortAllocator
 from refimpl.model.network import EndpointOptions, NetworkOptions, PortBinding, SandboxOptions
 from refimpl.model.ports import parse_host_port, parse_port, parse_port_range, split_proto_port
@@ -147,6 +150,28 @@ def test_memory_of_ranges_is_bounded() -> None:
         ports.request(ANY, "tcp", first, first + 1)
     ((known),) = ports._ports.values()
     assert len(known.last) <= 256
+
+
+def test_addresses_without_a_port_are_forgotten() -> None:
+    ports = allocator()
+    for number in range(1, 100):
+        address = IPv4Address(number)
+        ports.release(address, "tcp", ports.request(address, "tcp", 80, 80))
+    assert len(ports._ports) == 0
+
+
+def test_ports_leave_descriptors_to_the_rest_of_the_engine() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as at_end:
+        free = at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0)).fileno()
+        at_end.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2 * free, hard))
+        with pytest.raises(OSError, match="Too many open files") as refusal:
+            for _ in range(free):
+                at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0))
+        assert refusal.value.errno == errno.EMFILE
+        left = [at_end.enter_context(socket.socket()) for _ in range(free // 3)]
+        assert left
 
 
 def test_elements_of_maps_and_sets() -> None:
