@@ -166,12 +166,13 @@ def test_ports_leave_descriptors_to_the_rest_of_the_engine() -> None:
         free = at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0)).fileno()
         at_end.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         resource.setrlimit(resource.RLIMIT_NOFILE, (2 * free, hard))
-        with pytest.raises(OSError, match="Too many open files") as refusal:
-            for _ in range(free):
-                at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0))
-        assert refusal.value.errno == errno.EMFILE
-        left = [at_end.enter_context(socket.socket()) for _ in range(free // 3)]
-        assert left
+        numbers = []
+        with contextlib.suppress(OSError):
+            while True:
+                one = at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0))
+                numbers.append(one.fileno())
+        assert max(numbers) < 1.5 * free
+        assert at_end.enter_context(socket.socket()).fileno() < 2 * free
 
 
 def test_elements_of_maps_and_sets() -> None:
