@@ -20,9 +20,10 @@ import pytest
 
 from refimpl.daemon.containers import verify
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.kernel import nftables
+from refimpl.kernel import conntrack, nftables
 from refimpl.kernel.base import PublishedPort
-from refimpl.kernel.ports import _elements, claim
+from refimpl.kernel.ports import Ports, _elements, claim
+from refimpl.kernel.relay import Relay
 from refimpl.libnetwork.portallocator import PortAllocator
 from refimpl.model.network import EndpointOptions, NetworkOptions, PortBinding, SandboxOptions
 from refimpl.model.ports import parse_host_port, parse_port, parse_port_range, split_proto_port
@@ -215,6 +216,28 @@ def test_work_for_many_ports_grows_with_their_number_only() -> None:
 
     few = min(work_s(2000) for _ in range(3))
     assert min(work_s(16000) for _ in range(2)) < 24 * few
+
+
+def test_missing_element_does_not_make_each_of_the_others_a_change_of_its_own(monkeypatch) -> None:
+    own = ip_address("10.0.0.2")
+    published = [PublishedPort("tcp", ANY, port, own, port) for port in range(1, 1001)]
+    there = {(name, key) for name, ones in _elements(published).items() for key, _ in ones}
+    there.remove(("published4", b"\x06\0\0\0\0\x05\0\0"))
+    changes = 0
+
+    def change(self, change, elements, doing) -> None:
+        nonlocal changes
+        changes += 1
+        asked = {(name, key) for name, ones in elements.items() for key, _ in ones}
+        if not asked <= there:
+            raise FileNotFoundError(errno.ENOENT, doing)
+        there.difference_update(asked)
+
+    monkeypatch.setattr(Ports, "_change", change)
+    monkeypatch.setattr(conntrack, "forget_flows_from", lambda _addresses: None)
+    Ports("tt", Relay("tt", lambda work: work())).unpublish(published)
+    assert there == set()
+    assert changes < 50
 
 
 def test_elements_are_encoded_as_nft_encodes_them() -> None:
