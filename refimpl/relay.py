@@ -16,6 +16,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -29,13 +30,16 @@ _BUFFER_BYTES = 64 * 1024
 _CONNECTIONS_MAX = 4096
 _CLIENTS_MAX = 4096
 """Of UDP, for each port."""
+_CLIENTS_SHARE = 4
+"""The part of all descriptors that clients may take: the rest is for ports."""
+_PER_CONNECTION = 2
+"""Descriptors: the client's and the one to the container."""
 _CLIENT_IDLE_S = 90
 """moby: UDPConnTrackTimeout."""
 _MESSAGE_BYTES = 64 * 1024
 _DESCRIPTORS_MAX = 253
 _AT_ONCE = 64
 """Connections or packets of one port before the others get their turn."""
-_GONE = select.EPOLLERR | select.EPOLLHUP
 
 
 class Loop:
@@ -69,10 +73,44 @@ class Loop:
 
     def run_once(self, timeout_s: float) -> None:
         """Wait for something, and do what it asks for."""
-        for descriptor, events in self._epoll.poll(timeout_s):
-            call = self._calls.get(descriptor)
-            if call is not None:  # else it was closed meanwhile
+        come = self._epoll.poll(timeout_s)
+        calls = [self._calls.get(descriptor) for descriptor, _ in come]
+        for (descriptor, events), call in zip(come, calls, strict=True):
+            # one that was closed meanwhile may have left its number to another
+            if call is not None and self._calls.get(descriptor) is call:
                 call(events)
+
+
+class Room:
+    """The descriptors of all ports' clients.
+
+    When there is room for no more, the port that has most gives some up: whoever floods one port
+    does not keep the clients of another away.
+
+    Args:
+        descriptors_max: for all ports together.
+    """
+
+    def __init__(self, descriptors_max: int) -> None:
+        self._max = descriptors_max
+        self._total = 0
+        self._taken: dict[StreamPort | PacketPort, int] = {}
+
+    def take(self, port: StreamPort | PacketPort, count: int) -> None:
+        """Note what a client of a port takes, and make room for it first."""
+        while self._taken and self._total + count > self._max:
+            is_greedy = self._taken.get(port, 0) * len(self._taken) >= self._max
+            fullest = port if is_greedy else max(self._taken, key=self._taken.__getitem__)
+            fullest.drop_oldest()
+        self._taken[port] = self._taken.get(port, 0) + count
+        self._total += count
+
+    def give(self, port: StreamPort | PacketPort, count: int) -> None:
+        """Note that a client of a port has gone."""
+        self._total -= count
+        self._taken[port] -= count
+        if not self._taken[port]:
+            del self._taken[port]
 
 
 class Connection:
@@ -165,8 +203,9 @@ class Connection:
 class StreamPort:
     """A published port of TCP or SCTP."""
 
-    def __init__(self, loop: Loop, one: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, loop: Loop, room: Room, one: socket.socket, target: tuple[str, int]) -> None:
         self._loop = loop
+        self._room = room
         self._listener = one
         self._target = target
         self._connections: dict[Connection, None] = {}
@@ -181,37 +220,48 @@ class StreamPort:
     def expire(self, _now: float) -> None:
         """Do nothing: a connection may be idle for ever."""
 
+    def drop_oldest(self) -> None:
+        """End the oldest connection."""
+        for connection in self._connections:
+            connection.close()
+            return
+
     def _accept(self, _events: int) -> None:
         for _ in range(_AT_ONCE):
             try:
                 client, _address = self._listener.accept()
             except OSError as error:
-                if error.errno in {errno.EMFILE, errno.ENFILE} and self._connections:
-                    next(iter(self._connections)).close()
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    self.drop_oldest()
                 return
             self._begin(client)
 
     def _begin(self, client: socket.socket) -> None:
         if len(self._connections) >= _CONNECTIONS_MAX:
-            next(iter(self._connections)).close()
+            self.drop_oldest()
+        self._room.take(self, _PER_CONNECTION)
         client.setblocking(False)
         try:
             server = _connect(client.type, client.proto, self._target)
         except OSError:
             client.close()
+            self._room.give(self, _PER_CONNECTION)
             return
         connection = Connection(self._loop, client, server, self._forget)
         self._connections[connection] = None
 
     def _forget(self, connection: Connection) -> None:
-        self._connections.pop(connection, None)
+        if connection in self._connections:
+            del self._connections[connection]
+            self._room.give(self, _PER_CONNECTION)
 
 
 class PacketPort:
     """A published port of UDP: a socket to the container for each client, until it is idle."""
 
-    def __init__(self, loop: Loop, one: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, loop: Loop, room: Room, one: socket.socket, target: tuple[str, int]) -> None:
         self._loop = loop
+        self._room = room
         self._socket = one
         self._target = target
         self._clients: dict[Any, tuple[socket.socket, float]] = {}
@@ -231,6 +281,12 @@ class PacketPort:
                 return
             self._forget(address)
 
+    def drop_oldest(self) -> None:
+        """Forget the client that has been idle for longest."""
+        for address in self._clients:
+            self._forget(address)
+            return
+
     def _forward(self, _events: int) -> None:
         for data, address in _packets(self._socket):
             known = self._clients.pop(address, None)
@@ -244,8 +300,13 @@ class PacketPort:
 
     def _open(self, address: Any) -> socket.socket:
         if len(self._clients) >= _CLIENTS_MAX:
-            self._forget(next(iter(self._clients)))
-        server = _connect(socket.SOCK_DGRAM, socket.IPPROTO_UDP, self._target)
+            self.drop_oldest()
+        self._room.take(self, 1)
+        try:
+            server = _connect(socket.SOCK_DGRAM, socket.IPPROTO_UDP, self._target)
+        except BaseException:
+            self._room.give(self, 1)
+            raise
         self._loop.add(server, select.EPOLLIN, lambda _events: self._answer(address))
         return server
 
@@ -258,6 +319,7 @@ class PacketPort:
 
     def _forget(self, address: Any) -> None:
         self._loop.close(self._clients.pop(address)[0])
+        self._room.give(self, 1)
 
 
 def _packets(one: socket.socket) -> Iterator[tuple[bytes, Any]]:
@@ -288,8 +350,9 @@ def _connect(kind: int, protocol: int, target: tuple[str, int]) -> socket.socket
 class Control:
     """The daemon's end: which ports there are."""
 
-    def __init__(self, loop: Loop, one: socket.socket) -> None:
+    def __init__(self, loop: Loop, room: Room, one: socket.socket) -> None:
         self._loop = loop
+        self._room = room
         self._socket = one
         self.ports: dict[str, StreamPort | PacketPort] = {}
         loop.add(one, select.EPOLLIN, self._read)
@@ -304,7 +367,7 @@ class Control:
         ):
             serve = PacketPort if protocol == "udp" else StreamPort
             one = socket.socket(fileno=descriptor)
-            self.ports[name] = serve(self._loop, one, (address, port))
+            self.ports[name] = serve(self._loop, self._room, one, (address, port))
         if "remove" in message:
             for name in message["remove"]:
                 port = self.ports.pop(name, None)
@@ -328,7 +391,9 @@ def main() -> None:
     # a terminal's interrupt is the daemon's affair
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop = Loop()
-    control = Control(loop, socket.socket(fileno=int(sys.argv[1])))
+    descriptors_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = Room(descriptors_max // _CLIENTS_SHARE)
+    control = Control(loop, room, socket.socket(fileno=int(sys.argv[1])))
     while True:
         loop.run_once(_CLIENT_IDLE_S / 3)
         now = time.monotonic()

@@ -75,9 +75,11 @@ class LinuxKernel:
         """Makes new namespaces, and does at home what may come later; nobody need wait for it."""
         self._visitor = netns.NamespaceThread()
         """Goes into those that are there."""
+        self._relay_thread = netns.NamespaceThread()
+        """Tells the relay process of its ports; that one may hang, and nobody else with it."""
         self._spares = Spares(self._maker, self._ipv6)
         self._firewall = Firewall(firewall_table)
-        self._relay = Relay(firewall_table, self._maker.begin)
+        self._relay = Relay(firewall_table, self._relay_thread.begin)
         self._ports = ports.Ports(firewall_table, self._relay)
         self._reaper = Reaper()
         self._has_retired = False
@@ -88,6 +90,7 @@ class LinuxKernel:
     def close(self) -> None:
         """Release sockets and threads, when the last links that are on their way out have gone."""
         self._relay.close()
+        self._relay_thread.close()
         self._reaper.close()
         self._spares.close()
         self._maker.close()
@@ -143,7 +146,7 @@ class LinuxKernel:
             _switch_on(_FORWARD_IPV6)
         with Netlink() as host:
             is_new = bridges.create(host, plan)
-        self._ports.forget_bridge(plan.name)
+        self._ports.renew_bridge(plan.name)
         if is_new:
             self._ignore_routers(plan.name)
 

@@ -9,7 +9,10 @@ Mirrors: libnetwork portmapper/mapper.go and drivers/bridge/port_mapping.go (v20
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
+import resource
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -32,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _BACKLOG = 4096
+_CLAIMS_SHARE = 0.75
+"""The part of all descriptors that ports may take: an image can expose any number, and the rest of
+the engine, and of its clients, needs some as well."""
 _PROTOCOLS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -59,12 +65,16 @@ def claim(protocol: str, address: IPv4Address | IPv6Address, port: int) -> socke
     refused for a minute after the port's last owner had a connection.
 
     Raises:
-        OSError: somebody has the port, or the host does not have the address.
+        OSError: somebody has the port, or the host does not have the address; EMFILE where ports
+            have most of the descriptors that the process may have.
     """
     kind, number = _PROTOCOLS[protocol]
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     one = socket.socket(family, kind | socket.SOCK_NONBLOCK, number)
     try:
+        # the kernel gives the lowest free number: so many are open
+        if one.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _CLAIMS_SHARE:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
@@ -92,9 +102,11 @@ class Ports:
         self._with_loopback: set[str] = set()
         """Bridges through which 127.0.0.1 leads to containers."""
 
-    def forget_bridge(self, name: str) -> None:
-        """Note that a bridge is a new one."""
-        self._with_loopback.discard(name)
+    def renew_bridge(self, name: str) -> None:
+        """Note that a bridge may be a new one; ports may have been published before it was made."""
+        if name in self._with_loopback:
+            self._with_loopback.discard(name)
+            self._route_localnet(name)
 
     def publish(
         self, bridge: str, claims: Sequence[PortClaim], *, with_relay: bool, is_live: bool
@@ -150,11 +162,15 @@ class Ports:
         try:
             self._change(nftables.no_set_elements, elements, "take back published ports")
         except FileNotFoundError:
-            # some are gone, or all with their table: each for itself
+            # some are gone, or all with their table: the halves each for itself, and theirs, since
+            # each change takes the kernel some milliseconds
             for name, ones in elements.items():
-                for one in ones:
-                    with contextlib.suppress(FileNotFoundError):
-                        self._change(nftables.no_set_elements, {name: [one]}, "take back a port")
+                if len(elements) > 1:
+                    self._take({name: ones})
+                elif len(ones) > 1:
+                    half = len(ones) // 2
+                    self._take({name: ones[:half]})
+                    self._take({name: ones[half:]})
 
     def _change(self, change: Change, elements: Elements, doing: str) -> None:
         messages = [
@@ -169,6 +185,7 @@ class Ports:
 def _elements(ports: Sequence[PublishedPort]) -> Elements:
     """Return the elements for those that a rule can lead on, by the name of their map or set."""
     elements: Elements = {}
+    opened: dict[str, dict[bytes, bytes]] = {}
     for port in ports:
         if port.host_ip.version != port.ip.version or port.host_ip == IPv6Address("::1"):
             continue
@@ -180,10 +197,9 @@ def _elements(ports: Sequence[PublishedPort]) -> Elements:
         if not port.host_ip.is_unspecified:
             name, key = one_address, port.host_ip.packed + key
         elements.setdefault(name, []).append((key, port.ip.packed + target))
-        opened = elements.setdefault(is_open, [])
-        opening = (port.ip.packed + protocol + target, b"")
-        if opening not in opened:
-            opened.append(opening)
+        opened.setdefault(is_open, {})[port.ip.packed + protocol + target] = b""
+    for is_open, keys in opened.items():
+        elements[is_open] = list(keys.items())
     return elements
 
 

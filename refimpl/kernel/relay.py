@@ -73,7 +73,8 @@ class Relay:
                 anybody up would hold up a start.
         """
         with self._lock:
-            new = [one for one in claims if one.port not in self._claims]
+            known = self._claims
+            new = [one for one in claims if one.port not in known or not _is_open(known[one.port])]
             self._claims.update({one.port: one for one in new})
             self._waiting.update(dict.fromkeys(one.port for one in new))
         if new and at_once:
@@ -109,7 +110,7 @@ class Relay:
             with self._lock:
                 self._claims.clear()
                 self._waiting.clear()
-            self._end()
+            self._end(_END_TIMEOUT_S)
 
     def _serve_waiting(self) -> None:
         with self._talking:
@@ -135,9 +136,13 @@ class Relay:
                 raise BrokenPipeError
 
     def _start(self) -> None:
-        """Start the process, if it has anything to do, and give it all ports that there are."""
-        self._end()
+        """Start the process, if it has anything to do, and give it all ports that there are.
+
+        One that is there is of no use any more, and is killed: it may hang.
+        """
+        self._end(wait_s=0)
         with self._lock:
+            self._claims = {port: one for port, one in self._claims.items() if _is_open(one)}
             claims = tuple(self._claims.values())
             self._waiting.clear()
         if not claims:
@@ -148,6 +153,7 @@ class Relay:
         except OSError as error:
             # whatever no rule leads on is not led on; the next port tries again
             logger.error("the relay process: %s", error)
+            self._end(wait_s=0)
 
     def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -169,7 +175,7 @@ class Relay:
                 raise
         return ours
 
-    def _end(self) -> None:
+    def _end(self, wait_s: float) -> None:
         control, self._control = self._control, None
         process, self._process = self._process, None
         if control is not None:
@@ -177,7 +183,7 @@ class Relay:
         if process is None:
             return
         try:
-            process.wait(_END_TIMEOUT_S)
+            process.wait(wait_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -203,6 +209,11 @@ def _hand_over(control: socket.socket, claims: Sequence[PortClaim]) -> None:
             [json.dumps({"add": ports}).encode()],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
         )
+
+
+def _is_open(claim: PortClaim) -> bool:
+    """Tell whether a port is still somebody's: its owner may have closed it meanwhile."""
+    return claim.socket.fileno() >= 0
 
 
 def _name(port: PublishedPort) -> str:

@@ -77,6 +77,8 @@ class PortAllocator:
             ports = self._ports.get((address, protocol))
             if ports is not None:
                 ports.taken.discard(port)
+                if not ports.taken and not ports.last:
+                    del self._ports[address, protocol]
 
     def _find(self, ports: _Ports, first: int, last: int) -> int:
         begin, end = self._bounds(first, last)

@@ -50,6 +50,18 @@ def test_bridge_is_up_with_its_addresses(kernel, ip) -> None:
     assert addresses(ip, "ni-b") == {"172.31.0.1/16"}
 
 
+def test_bridge_that_is_made_again_leads_from_127_0_0_1_to_containers(kernel) -> None:
+    plan = BridgePlan(name="ni-b", addresses=(FOUR,))
+    kernel.create_bridge(plan)
+    switch = Path("/proc/sys/net/ipv4/conf/ni-b/route_localnet")
+    assert switch.read_text() == "0\n"
+    kernel.publish_ports("ni-b", [], with_relay=False, is_live=True)
+    subprocess.run(["ip", "link", "delete", "ni-b"], check=True)
+    # the start that published ports finds the bridge gone, and has it made again
+    kernel.create_bridge(plan)
+    assert switch.read_text() == "1\n"
+
+
 def test_bridge_that_was_there_is_never_ours_and_keeps_its_mac(kernel, ip) -> None:
     subprocess.run(["ip", "link", "add", "ni-b", "type", "bridge"], check=True)
     before = mac(ip, "ni-b")

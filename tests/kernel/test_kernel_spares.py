@@ -7,6 +7,7 @@ sandbox got.
 import errno
 import subprocess
 import sys
+import threading
 from ipaddress import ip_interface
 
 import pytest
@@ -27,6 +28,17 @@ def expect(kernel) -> None:
     """Have the spares made and the ports settled, and wait for that: errands have an order."""
     kernel.expect_sandbox()
     kernel._maker.begin(lambda: None).result()
+
+
+def test_relay_that_hangs_holds_up_no_namespace(kernel) -> None:
+    with kernel._relay._talking:
+        kernel._relay._waiting[None] = None
+        kernel.expect_sandbox()
+        done = threading.Thread(target=expect, args=(kernel,), daemon=True)
+        done.start()
+        done.join(20)
+        assert not done.is_alive()
+        kernel._relay._waiting.clear()
 
 
 @pytest.fixture

@@ -67,5 +67,7 @@ def get_port_map_info(container: Container, sandbox: JoinedSandbox) -> dict[str,
         for one in endpoint.published:
             shown = {"HostIp": str(one.host_ip), "HostPort": str(one.host_port)}
             key = f"{one.port}/{one.protocol}"
-            ports[key] = [*(ports.get(key) or ()), shown]
+            if ports.get(key) is None:
+                ports[key] = []
+            ports[key].append(shown)
     return ports

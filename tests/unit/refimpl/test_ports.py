@@ -5,10 +5,14 @@ Method: pure functions, and a controller on a kernel in memory.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import re
+import resource
+import socket
 import struct
+import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -16,9 +20,10 @@ import pytest
 
 from refimpl.daemon.containers import verify
 from refimpl.errors import EngineError, InvalidParameter
-from refimpl.kernel import nftables
+from refimpl.kernel import conntrack, nftables
 from refimpl.kernel.base import PublishedPort
-from refimpl.kernel.ports import _elements
+from refimpl.kernel.ports import Ports, _elements, claim
+from refimpl.kernel.relay import Relay
 from refimpl.libnetwork.portallocator import PortAllocator
 from refimpl.model.network import EndpointOptions, NetworkOptions, PortBinding, SandboxOptions
 from refimpl.model.ports import parse_host_port, parse_port, parse_port_range, split_proto_port
@@ -148,6 +153,29 @@ def test_memory_of_ranges_is_bounded() -> None:
     assert len(known.last) <= 256
 
 
+def test_addresses_without_a_port_are_forgotten() -> None:
+    ports = allocator()
+    for number in range(1, 100):
+        address = IPv4Address(number)
+        ports.release(address, "tcp", ports.request(address, "tcp", 80, 80))
+    assert len(ports._ports) == 0
+
+
+def test_ports_leave_descriptors_to_the_rest_of_the_engine() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as at_end:
+        free = at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0)).fileno()
+        at_end.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2 * free, hard))
+        numbers = []
+        with contextlib.suppress(OSError):
+            while True:
+                one = at_end.enter_context(claim("tcp", IPv4Address("127.0.0.1"), 0))
+                numbers.append(one.fileno())
+        assert max(numbers) < 1.5 * free
+        assert at_end.enter_context(socket.socket()).fileno() < 2 * free
+
+
 def test_elements_of_maps_and_sets() -> None:
     own4, own6 = ip_address("10.0.0.2"), ip_address("fd00::2")
     found = _elements(
@@ -169,6 +197,47 @@ def test_elements_of_maps_and_sets() -> None:
         "published6": [(udp + b"\x1f\x90\0\0", target6)],
         "open6": [(own6.packed + udp + b"\0\x35\0\0", b"")],
     }
+
+
+def test_target_of_two_ports_is_opened_once() -> None:
+    own = ip_address("10.0.0.2")
+    found = _elements([PublishedPort("tcp", ANY, port, own, 80) for port in (8080, 8081)])
+    assert [len(found[name]) for name in ("published4", "open4")] == [2, 1]
+
+
+def test_work_for_many_ports_grows_with_their_number_only() -> None:
+    own = ip_address("10.0.0.2")
+
+    def work_s(count: int) -> float:
+        ports = [PublishedPort("tcp", ANY, port, own, port) for port in range(1, count + 1)]
+        begun = time.process_time()
+        _elements(ports)
+        return time.process_time() - begun
+
+    few = min(work_s(2000) for _ in range(3))
+    assert min(work_s(16000) for _ in range(2)) < 24 * few
+
+
+def test_missing_element_does_not_make_each_of_the_others_a_change_of_its_own(monkeypatch) -> None:
+    own = ip_address("10.0.0.2")
+    published = [PublishedPort("tcp", ANY, port, own, port) for port in range(1, 1001)]
+    there = {(name, key) for name, ones in _elements(published).items() for key, _ in ones}
+    there.remove(("published4", b"\x06\0\0\0\0\x05\0\0"))
+    changes = 0
+
+    def change(self, change, elements, doing) -> None:
+        nonlocal changes
+        changes += 1
+        asked = {(name, key) for name, ones in elements.items() for key, _ in ones}
+        if not asked <= there:
+            raise FileNotFoundError(errno.ENOENT, doing)
+        there.difference_update(asked)
+
+    monkeypatch.setattr(Ports, "_change", change)
+    monkeypatch.setattr(conntrack, "forget_flows_from", lambda _addresses: None)
+    Ports("tt", Relay("tt", lambda work: work())).unpublish(published)
+    assert there == set()
+    assert changes < 50
 
 
 def test_elements_are_encoded_as_nft_encodes_them() -> None:

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import select
+import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 
 import pytest
 
+from refimpl.kernel import relay as relay_module
 from refimpl.kernel.base import PortClaim, PublishedPort
 from refimpl.kernel.ports import claim
 from refimpl.kernel.relay import Relay
+from refimpl.relay import Loop
 
 LOOPBACK = IPv4Address("127.0.0.1")
 WAIT_S = 20.0
@@ -74,6 +80,12 @@ def read_all(one: socket.socket) -> bytes:
     return bytes(data)
 
 
+def check_serves(port: Port) -> None:
+    with port.client() as client, port.server.accept()[0] as accepted:
+        accepted.sendall(b"here")
+        assert client.recv(100) == b"here"
+
+
 def test_much_goes_both_ways_and_each_end_is_passed_on(relay) -> None:
     with Port(relay) as port, port.client() as client:
         accepted, _ = port.server.accept()
@@ -127,6 +139,61 @@ def test_clients_of_udp_are_told_apart(relay) -> None:
             assert client.recv(100) == word + b"!"
 
 
+@pytest.mark.parametrize(("kind", "limit"), [("tcp", 128), ("tcp", 129), ("udp", 128)])
+def test_flood_of_one_port_leaves_room_for_the_others(relay, kind, limit) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        other = Port(relay)  # the process has this limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with contextlib.ExitStack() as at_end:
+        at_end.enter_context(other)
+        flooded = at_end.enter_context(Port(relay, kind))
+        clients = [at_end.enter_context(flooded.client()) for _ in range(150)]
+        for client in clients:
+            client.send(b"flood")
+        if kind == "udp":
+            for _ in clients:
+                flooded.server.recv(100)
+        check_serves(other)
+        check_serves(at_end.enter_context(Port(relay)))
+        check_serves(other)
+
+
+def test_event_of_a_closed_descriptor_is_not_its_successors() -> None:
+    loop = Loop()
+    called: list[str] = []
+    with contextlib.ExitStack() as at_end:
+        pairs = [socket.socketpair() for _ in range(2)]
+        for one in (each for pair in pairs for each in pair):
+            at_end.enter_context(one)
+        successor, peer = (at_end.enter_context(one) for one in socket.socketpair())
+
+        def close_the_other(which: int) -> Callable[[int], None]:
+            def call(_events: int) -> None:
+                called.append("first")
+                other = pairs[1 - which][0]
+                number = other.fileno()
+                loop.close(other)
+                os.dup2(successor.fileno(), number)
+                heir = at_end.enter_context(socket.socket(fileno=number))
+                loop.add(heir, select.EPOLLIN, lambda _events: called.append("successor"))
+
+            return call
+
+        for which, (one, end) in enumerate(pairs):
+            loop.add(one, select.EPOLLIN, close_the_other(which))
+            end.send(b"?")
+        loop.run_once(WAIT_S)
+        assert called == ["first"]
+        for one, _end in pairs:
+            loop.mute(one)
+        peer.send(b"!")
+        loop.run_once(WAIT_S)
+        assert called == ["first", "successor"]
+
+
 def test_port_is_free_when_it_is_removed(relay) -> None:
     with Port(relay) as port, Port(relay) as other:
         with port.client() as client:
@@ -149,10 +216,40 @@ def test_killed_process_is_replaced_with_all_ports(relay) -> None:
         process.kill()
         process.wait(WAIT_S)
         with Port(relay) as other:
-            for one in (port, other):
-                with one.client() as client, one.server.accept()[0] as accepted:
-                    accepted.sendall(b"here")
-                    assert client.recv(100) == b"here"
+            check_serves(port)
+            check_serves(other)
+
+
+def test_process_that_hangs_is_killed_at_once(name, monkeypatch) -> None:
+    monkeypatch.setattr(relay_module, "_ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(relay_module, "_END_TIMEOUT_S", 2 * WAIT_S)
+    one = Relay(name, lambda work: work())
+    with Port(one) as port, Port(one) as other:
+        process = one._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        one.remove([port.port])
+        assert time.monotonic() - begun < WAIT_S
+        assert process.returncode == -signal.SIGKILL
+        check_serves(other)
+    one.close()
+
+
+def test_port_whose_owner_has_gone_spoils_nobodys(relay) -> None:
+    """Where a deleted table is written anew, ports may be served that are just being given up."""
+    with Port(relay) as served:
+        with Port(relay) as port:
+            relay.remove([port.port])
+            gone = PortClaim(port.port, claim("tcp", LOOPBACK, 0))
+            gone.socket.close()
+            relay.add([gone], at_once=True)
+            check_serves(served)
+            relay.add([PortClaim(port.port, port.claim)], at_once=True)
+            check_serves(port)
+        with Port(relay) as other:
+            check_serves(served)
+            check_serves(other)
 
 
 def test_next_daemon_waits_for_the_process(name) -> None:
