@@ -162,15 +162,21 @@ class Ports:
         try:
             self._change(nftables.no_set_elements, elements, "take back published ports")
         except FileNotFoundError:
-            # some are gone, or all with their table: the halves each for itself, and theirs, since
-            # each change takes the kernel some milliseconds
+            # some are gone, or all with their table
             for name, ones in elements.items():
-                if len(elements) > 1:
-                    self._take({name: ones})
-                elif len(ones) > 1:
-                    half = len(ones) // 2
-                    self._take({name: ones[:half]})
-                    self._take({name: ones[half:]})
+                self._take_any(name, ones)
+
+    def _take_any(self, name: str, ones: list[tuple[bytes, bytes]]) -> None:
+        """Take back those that are there, in few changes: each takes some milliseconds."""
+        try:
+            self._change(_make_and_take, {name: ones}, "take back published ports")
+        except FileNotFoundError:
+            return  # the table is gone
+        except FileExistsError:
+            # one leads elsewhere
+            half = len(ones) // 2
+            for some in (ones[:half], ones[half:]) if half else ():
+                self._take({name: some})
 
     def _change(self, change: Change, elements: Elements, doing: str) -> None:
         messages = [
@@ -180,6 +186,12 @@ class Ports:
         ]
         if messages:
             nftables.run(nftables.transaction(messages), len(messages), doing)
+
+
+def _make_and_take(table: str, name: str, elements: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    """Take elements out of a map or set; no error when one is not there, as it is made first."""
+    made = nftables.set_elements(table, name, elements)
+    return made + nftables.no_set_elements(table, name, elements)
 
 
 def _elements(ports: Sequence[PublishedPort]) -> Elements:
