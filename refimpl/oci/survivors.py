@@ -120,15 +120,16 @@ def _open(state: Path) -> tuple[int, int, int] | None:
 def _listens(pid: int, number: int) -> bool:
     """Tell whether a process catches a signal, or has it blocked to read it when it likes.
 
-    The first process of a container is not even sent any other one but SIGKILL.
+    The first process of a container is not even sent any other one but SIGKILL. One that ignores a
+    signal does not listen, even while it has it blocked, as a shell does around a fork.
     """
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
     masks = dict(line.split(":", 1) for line in text.splitlines() if line.startswith("Sig"))
-    caught = int(masks["SigCgt"], 16) | int(masks["SigBlk"], 16)
-    return bool(caught >> (number - 1) & 1)
+    caught, blocked, ignored = (int(masks[key], 16) for key in ("SigCgt", "SigBlk", "SigIgn"))
+    return bool((caught | blocked) & ~ignored & 1 << (number - 1))
 
 
 def _send(pidfd: int, number: int) -> None:
