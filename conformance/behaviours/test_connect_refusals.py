@@ -4,6 +4,7 @@ The statuses and texts of these refusals are rows of test_connect_texts.py.
 """
 
 import ipaddress
+from functools import partial
 
 import pytest
 
@@ -114,12 +115,11 @@ def test_address_outside_the_subnet_is_refused(run, network, subnets, inspect_ne
     "container that asks for them.",
     source="libnetwork ipam/allocator.go v17.06: the bits are set with the pool",
 )
-@pytest.mark.parametrize("place", [0, 1, -1], ids=["network", "gateway", "broadcast"])
-def test_reserved_address_is_refused(run, network, subnets, place):
+def test_reserved_address_is_refused(run, network, subnets):
     subnet = ipaddress.ip_network(subnets.ipv4())
     net, container = network(subnet=str(subnet)), run()
-    reserved = str(subnet[place])
-    expect_refused(lambda: net.connect(container, ipv4_address=reserved))
+    for place in (0, 1, -1):
+        expect_refused(partial(net.connect, container, ipv4_address=str(subnet[place])))
 
 
 @behaviour(

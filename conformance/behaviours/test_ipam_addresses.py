@@ -202,10 +202,10 @@ def test_text_for_a_taken_address(create_raw, client, run, network):
     "last one of the subnet.",
     source=f"{ALLOCATOR}: the bits are set with the pool",
 )
-@pytest.mark.parametrize("place", [0, 1, -1], ids=["network", "gateway", "broadcast"])
-def test_reserved_addresses_are_nobodys(create_raw, api, run, network, subnets, place):
+def test_reserved_addresses_are_nobodys(create_raw, api, run, network, subnets):
     net, subnet = small(network, subnets)
-    refusal(create_raw, api, wishing(net, IPv4Address=str(subnet[place])))
+    for place in (0, 1, -1):
+        refusal(create_raw, api, wishing(net, IPv4Address=str(subnet[place])))
     expect_equal("the next address", str(subnet[2]), address_of(run(network_mode=net.name), net))
 
 
