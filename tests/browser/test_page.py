@@ -52,7 +52,8 @@ def chip(page, name):
 
 
 def test_page_is_one_small_file(page_file):
-    assert page_file.stat().st_size < 1_000_000
+    # 926 rows on six engines; what a page weighs grows with both
+    assert page_file.stat().st_size < 2_000_000
 
 
 def test_matrix_has_every_cell_with_a_symbol_and_a_name(page, document):
