@@ -18,12 +18,12 @@ from refimpl.kernel.base import Kernel, PortClaim, PublishedPort
 from refimpl.libnetwork.ipam import IPAddress
 from refimpl.libnetwork.portallocator import PortAllocator
 from refimpl.model.network import PortBinding
+from refimpl.model.ports import PROTOCOLS
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS_MAX = 10
 """For a port of the engine's choice (moby: maxAllocatePortAttempts)."""
-_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 _ANY_IPV4, _ANY_IPV6 = IPv4Address(0), IPv6Address(0)
 _NO_SUCH_PROTOCOL = frozenset({errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT})
 
@@ -124,7 +124,7 @@ class PortMapper:
     def _claim_binding(
         self, binding: PortBinding, target: PortTarget, claims: list[PortClaim]
     ) -> None:
-        if binding.protocol not in _PROTOCOLS:
+        if binding.protocol not in PROTOCOLS:
             raise EngineError(f"invalid transport protocol: {binding.protocol}")
         preferred = 0
         for host_ip, ip, is_implied in self._places(binding, target):

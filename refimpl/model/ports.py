@@ -10,6 +10,8 @@ import re
 from refimpl.limits import PORT_MAX
 from refimpl.model.strconv import quote
 
+PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
+"""Whose ports can be exposed and published."""
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _DIGITS_MAX = 5
 

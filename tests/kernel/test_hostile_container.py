@@ -32,6 +32,7 @@ from typing import Any
 
 import pytest
 
+from refimpl.daemon.containers.guard import WORKERS
 from tests.kernel.docker_cli import IMAGE, WAIT_S, load_image, until
 from tests.kernel.own_engine import Engine, own_engine
 
@@ -289,6 +290,11 @@ def resources(engine: Engine) -> Counter[str]:
     return found
 
 
+def new(engine: Engine, before: Counter[str]) -> Counter[str]:
+    """Count what the engine has more than before; its pool grows with its work, and stays."""
+    return resources(engine) - before - Counter({"threads": WORKERS})
+
+
 @contextmanager
 def high_priority() -> Iterator[None]:
     """Go before the machine's other work, with all that is started here."""
@@ -329,8 +335,8 @@ def test_twenty_innocent_containers_beside_a_hostile_one(engine, capsys) -> None
     assert slow == {}
     # nothing of it is left: neither in the engine, nor on its disk
     with contextlib.suppress(AssertionError):
-        until("as before", lambda: (resources(engine) - before).total() < NEW_MAX)
-    more = resources(engine) - before
+        until("as before", lambda: new(engine, before).total() < NEW_MAX)
+    more = new(engine, before)
     assert more.total() < NEW_MAX, f"threads and descriptors that were not there before: {more}"
     assert "Traceback" not in engine.log()
     assert len(engine.docker("ps", "-aq").split()) == INNOCENT + 1

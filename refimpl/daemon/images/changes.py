@@ -14,13 +14,11 @@ from collections.abc import Callable, Sequence
 from itertools import dropwhile
 
 from refimpl.errors import InvalidParameter
-from refimpl.limits import IMPORT_CHANGE_CHARACTERS_MAX, IMPORT_CHANGES_MAX
+from refimpl.limits import IMPORT_CHANGE_CHARACTERS_MAX, IMPORT_CHANGES_MAX, PORT_MAX
+from refimpl.model.ports import PROTOCOLS
 from refimpl.model.strconv import quote
 from refimpl.model.wire import Document
 from refimpl.model.wire_container import Config, HealthConfig
-
-_PORT_MAX = 65535
-_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 
 
 def apply_changes(config: Config, changes: Sequence[str]) -> None:
@@ -117,7 +115,7 @@ def _expose(config: Config, text: str) -> None:
     if not text:
         raise InvalidParameter("EXPOSE requires at least one argument")
     ports: dict[str, Document] = dict(config.exposed_ports or {})
-    left = len(_PROTOCOLS) * (_PORT_MAX + 1)
+    left = len(PROTOCOLS) * (PORT_MAX + 1)
     for word in text.split():
         first, last, protocol = _port_range(word)
         left -= last - first + 1
@@ -138,13 +136,13 @@ def _port_range(word: str) -> tuple[int, int, str]:
         begin, end = 1, 0
     if begin > end:
         raise InvalidParameter(f"Invalid containerPort: {numbers}")
-    if protocol not in _PROTOCOLS:
+    if protocol not in PROTOCOLS:
         raise InvalidParameter(f"Invalid proto: {protocol}")
     return begin, end, protocol
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= _PORT_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= PORT_MAX):
         raise ValueError(text)
     return int(text)
 

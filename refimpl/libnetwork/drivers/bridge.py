@@ -41,10 +41,10 @@ from refimpl.libnetwork.drivers.bridge_options import (
 from refimpl.libnetwork.ipam import overlaps
 from refimpl.libnetwork.portmapper import PortMapper, PortTarget
 from refimpl.model.network import LinkTarget, PortBinding
+from refimpl.model.ports import PROTOCOLS
 
 logger = logging.getLogger(__name__)
 
-_PORT_PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 _LINK_LOCAL = IPv6Interface("fe80::1/64")
 """What every bridge with IPv6 has beside its own address (moby: bridgeIPv6; v20.10)."""
 _MAC_BYTES = 6
@@ -398,7 +398,7 @@ def _holes(plan: InterfacePlan, targets: Sequence[LinkTarget]) -> Iterator[Firew
     for target in targets:
         for port in target.ports:
             number, _, protocol = port.partition("/")
-            if source is not None and protocol in _PORT_PROTOCOLS:
+            if source is not None and protocol in PROTOCOLS:
                 yield FirewallHole(
                     source=source,
                     target=IPv4Address(target.address),
