@@ -47,15 +47,33 @@ def make_machine(
     # Nothing that is mounted in there comes out. What this machine unmounts goes there as well, so
     # that an engine holds nothing of somebody else.
     unshare = ["unshare", f"--mount={pin}", "--propagation", "slave"]
-    words = ["sh", str(_SCRIPT), str(folder), str(tree or ""), hidden, "own" if own_cgroup else ""]
+    joining = []
     if own_cgroup:
         group = cgroup_of(netns_name)
         group.mkdir()
         (place / "cgroup").touch()
         unshare += [f"--cgroup={place / 'cgroup'}"]
-        run_tool(*_joining(group), "nsenter", f"--net={netns}", *unshare, *words)
-    else:
-        run_tool("nsenter", f"--net={netns}", *unshare, *words)
+        joining = _joining(group)
+    _pin(*joining, "nsenter", f"--net={netns}", *unshare, "true")
+    mode = "own" if own_cgroup else ""
+    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, folder, str(tree or ""), hidden, mode)
+
+
+def _pin(*command: str) -> None:
+    """Run a command that pins a new mount namespace, on the first CPU on which it works.
+
+    Linux 6.18 refuses to pin a namespace whose id is below that of the caller's (mnt_ns_loop), and
+    gives ids out in batches per CPU (gen_cookie_next). On one CPU they rise: it works at the latest
+    on the CPU that made the caller's own.
+    """
+    for cpu in sorted(os.sched_getaffinity(0)):
+        try:
+            run_tool("taskset", "--cpu-list", str(cpu), *command)
+        except EngineError as exc:
+            failure = exc
+        else:
+            return
+    raise failure
 
 
 def cgroup_of(netns_name: str) -> Path:

@@ -51,7 +51,7 @@ def test_another_kind_of_address_is_refused(engine):
         ("--dns", "foo", 2, "foo is not an ip address"),
         ("--metrics-addr", "127.0.0.1:99999", 2, "expected HOST:PORT"),
         ("--bip", "1.2.3", 2, "invalid CIDR address: 1.2.3"),
-        ("--default-gateway", "hello", 2, "invalid IP address: hello"),
+        ("--default-gateway", "hello", 2, "hello is not an ip address"),
         ("--host", "unix:///proc/nothere/x", 1, "No such file or directory"),
         ("--pidfile", "/proc/nothere/x", 1, "No such file or directory"),
         ("--data-root", "/dev/null/x", 1, "Not a directory"),

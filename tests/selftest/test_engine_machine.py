@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,15 @@ def test_control_group_of_its_own_is_the_root_of_version_2(tree):
     finally:
         machine.end()
     assert not group.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("cpu", sorted(os.sched_getaffinity(0)))
+def test_caller_may_be_in_a_mount_namespace_that_any_cpu_made(cpu):
+    cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    words = ["taskset", "--cpu-list", str(cpu), "unshare", "--mount", "taskset", "--cpu-list", cpus]
+    script = "from tests.selftest.test_engine_machine import Machine; Machine(None).end()"
+    run_tool(*words, sys.executable, "-c", script)
 
 
 def test_machine_that_cannot_be_made_says_why(tmp_path):
