@@ -21,6 +21,7 @@ _PART = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _ID = re.compile(rf"{_PART}(?:\.{_PART}){{1,3}}")
 _ENDS_WITH_NUMBER = re.compile(r"[.-]\d+$")
 _LEVEL_WORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
+_BUG = re.compile(r"[a-z]+(?:-[a-z]+)*(?:#[1-9]\d*|@\d+(?:\.\d+)*)")
 
 # A row that uses one of these fixtures needs the capability behind it; the decorator adds it, so
 # that nobody has to say it twice.
@@ -77,6 +78,8 @@ class Behaviour:
         docker: the Docker releases that promise it, as a PEP 440 specifier; "" = all.
         api: the API versions that expose it, as a PEP 440 specifier; "" = all.
         needs: the capabilities that the row needs, probed on each engine.
+        bugs: what users reported and the row shows: `moby#46697` (an issue or a pull request), or
+            `podman@4.4.0` (that release's notes). conformance/bugs/ describes each.
         function: the test, as `module:function`.
     """
 
@@ -87,6 +90,7 @@ class Behaviour:
     docker: str = ""
     api: str = ""
     needs: tuple[str, ...] = ()
+    bugs: tuple[str, ...] = ()
     function: str = ""
 
     @property
@@ -111,6 +115,7 @@ class Behaviour:
             "docker": self.docker,
             "api": self.api,
             "needs": list(self.needs),
+            "bugs": list(self.bugs),
         }
 
 
@@ -130,6 +135,9 @@ def check_behaviour(row: Behaviour) -> None:
         raise RegistryError(f"behaviour {row.id}: the statement has no MUST, SHOULD or MAY")
     if not row.source.strip():
         raise RegistryError(f"behaviour {row.id}: the source is empty")
+    for bug in row.bugs:
+        if not _BUG.fullmatch(bug):
+            raise RegistryError(f"behaviour {row.id}: bug {bug!r}: want moby#46697 or podman@4.4.0")
     for name, condition in (("docker", row.docker), ("api", row.api)):
         try:
             parse_condition(condition)
@@ -154,6 +162,7 @@ class Registry:
         docker: str = "",
         api: str = "",
         needs: Iterable[str] = (),
+        bugs: Iterable[str] = (),
     ) -> Callable[[_Row], _Row]:
         """Declare the behaviour that the decorated test function checks.
 
@@ -174,6 +183,7 @@ class Registry:
                 docker=docker,
                 api=api,
                 needs=tuple(sorted(implied | set(needs))),
+                bugs=tuple(bugs),
                 function=f"{function.__module__}:{function.__qualname__}",
             )
             self.add(row)

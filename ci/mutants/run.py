@@ -49,7 +49,8 @@ class Mutant:
     """One defect: replace `find` by `replace` in `file`; `rows` or `tests` must notice.
 
     Attributes:
-        name: the behaviour whose test is on trial; with a suffix after a colon for a second one.
+        name: the behaviour whose test is on trial, with a suffix after a colon for a second one;
+            or the reported bug that is planted, as `moby-46697` (conformance/bugs/), likewise.
         edits: (file, find, replace); each `find` must occur exactly once in its file.
         rows: ids of behaviours, run by `python -m conformance run`.
         tests: node ids, run by pytest.

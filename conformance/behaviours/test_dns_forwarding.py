@@ -223,6 +223,7 @@ def test_edns_is_passed_on(run, network, dns, dns_server):
     "dns.forward.no-such-name",
     "NXDOMAIN from the container's only server MUST be passed on.",
     source="libnetwork resolver.go ServeDNS v17.06",
+    bugs=("moby#45553",),
 )
 def test_nxdomain_is_passed_on(run, network, dns, dns_server):
     net = network()
