@@ -170,7 +170,7 @@ def _showing(report: str, rows: list[Behaviour]) -> list[Behaviour]:
     help="Run the engines elsewhere: ssh=root@host//python=/path/to/python, one --tx per machine; "
     "see docs/several-machines.md.",
 )
-@click.option("-n", "workers", type=int, help="Engines at a time. Default: one per core.")
+@click.option("-n", "workers", type=int, help="Workers. Default: up to two per core.")
 @click.option("--behaviours", type=_FOLDER, default=BEHAVIOURS_DIR, help="Folder of rows.")
 @click.option(
     "--expectations",
@@ -228,7 +228,7 @@ def run(
         engines=chosen,
         report=folder,
         keep=keep,
-        workers=default_workers(chosen) if workers is None else workers,
+        workers=default_workers(chosen, rows) if workers is None else workers,
         behaviours=behaviours,
         expectations=expectations,
         places=places,

@@ -82,8 +82,8 @@ def compare(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
 
 def check_nothing_left(
     engine: Engine, before: Snapshot, refused: list[str], earlier: list[str]
-) -> None:
-    """Wait until the engine is as it was before the row.
+) -> Snapshot:
+    """Wait until the engine is as it was before the row, and give what is on it then.
 
     Links and mounts go a moment after the API says that a container is gone.
 
@@ -98,10 +98,11 @@ def check_nothing_left(
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while True:
-        left, missing = compare(before, take_snapshot(engine))
+        after = take_snapshot(engine)
+        left, missing = compare(before, after)
         missing = [thing for thing in missing if thing not in earlier]
         if not (left or missing or refused):
-            return
+            return after
         if time.monotonic() > deadline:
             raise LeakFound(left, missing, refused)
         time.sleep(_INTERVAL_S)

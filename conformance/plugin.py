@@ -44,11 +44,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--netinit-elsewhere", action="store_true", help="the engines' host is not the report's"
     )
+    group.addoption(
+        "--netinit-parts", type=int, default=1, help="instances of an engine that share its rows"
+    )
     group.addoption("--netinit-keep", default="", help="name under which the engines stay up")
 
 
 def _is_controller(config: pytest.Config) -> bool:
     return not hasattr(config, "workerinput")
+
+
+def _worker(config: pytest.Config) -> str:
+    """Give what pytest-xdist calls this process; "" = it is the controller."""
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run_id=option.netinit_run_id,
         workspace=Path(option.netinit_workspace),
         keep=option.netinit_keep,
+        instance="" if option.netinit_parts == 1 else _worker(config),
         expectations=Path(option.netinit_expectations),
         host=host_facts() if option.netinit_elsewhere else None,
     )
@@ -165,7 +174,7 @@ class Controller:
             return
         line = self._collector.take(taken)
         if self._ticker is not None:
-            self._ticker.end(engine_of(report.nodeid))
+            self._ticker.end(engine_of(report.nodeid), behaviour_in(report.nodeid))
             self._ticker.write_line(line)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -25,6 +25,7 @@ from conformance.expectations import (
     load_expectations,
 )
 from conformance.image import ensure_image
+from conformance.leaks import Snapshot
 from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
 from conformance.versions import major_minor
 
@@ -32,7 +33,7 @@ from conformance.versions import major_minor
 ANSWER_TIMEOUT_S = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StartedEngine:
     """An engine that answers, and what was found out about it.
 
@@ -48,6 +49,7 @@ class StartedEngine:
         subnets: subnets that overlap nothing it has.
         facts: its entry in the report.
         leaked: what rows left on it so far.
+        state: what was on it after the last row; None = not known.
     """
 
     engine: Engine
@@ -61,6 +63,7 @@ class StartedEngine:
     subnets: SubnetAllocator
     facts: dict[str, Any]
     leaked: list[str] = field(default_factory=list)
+    state: Snapshot | None = None
 
 
 class EnginePool:
@@ -72,6 +75,7 @@ class EnginePool:
         run_id: str,
         workspace: Path,
         keep: str = "",
+        instance: str = "",
         expectations: Path = EXPECTATIONS_DIR,
         host: dict[str, Any] | None = None,
     ) -> None:
@@ -81,6 +85,7 @@ class EnginePool:
             run_id: begins the names of what is made on this machine.
             workspace: the run's folder.
             keep: a name under which the shared engines stay up between runs; "" = they do not.
+            instance: tells this pool's engines from those of another one in the same run.
             expectations: folder of the known deviations.
             host: what the report says of the machine, where it is not the report's own.
         """
@@ -88,6 +93,7 @@ class EnginePool:
         self._run_id = run_id
         self._workspace = workspace
         self._keep = keep
+        self._instance = f"-{instance}" if instance else ""
         self._expectations = expectations
         self._shared: dict[str, StartedEngine] = {}
         self._failed: dict[str, str] = {}
@@ -107,7 +113,11 @@ class EnginePool:
             raise EngineError(self._failed[spec])
         if spec not in self._shared:
             engine = make_engine(
-                spec, run_id=self._run_id, workspace=self._workspace, keep=self._keep
+                spec,
+                run_id=self._run_id,
+                workspace=self._workspace,
+                slot=f"{spec}{self._instance}",
+                keep=self._keep,
             )
             if isinstance(engine, ExternalEngine):
                 record = record_external(self._workspace, engine, self._run_id)
@@ -151,7 +161,7 @@ class EnginePool:
             spec,
             run_id=self._run_id,
             workspace=self._workspace,
-            slot=f"{spec}-own{self._slots}",
+            slot=f"{spec}{self._instance}-own{self._slots}",
             config=config,
         )
         engine.start()

@@ -15,8 +15,7 @@ class _Lane:
     ended: set[str] = field(default_factory=set)
     began_s: float = 0.0
     ended_s: float = 0.0
-    row: str = ""
-    row_began_s: float = 0.0
+    running: dict[str, float] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -54,15 +53,15 @@ class Progress:
     def begin(self, engine: str, row: str) -> None:
         """Note that a row begins on an engine."""
         lane = self._lanes.setdefault(engine, _Lane())
-        lane.row, lane.row_began_s = row, self._clock()
-        lane.began_s = lane.began_s or lane.row_began_s
+        lane.running[row] = self._clock()
+        lane.began_s = lane.began_s or lane.running[row]
 
-    def end(self, engine: str) -> None:
-        """Note that the engine's row has ended, or one of the several tests that it has."""
+    def end(self, engine: str, row: str) -> None:
+        """Note that a row has ended on an engine, or one of the several tests that it has."""
         lane = self._lanes.setdefault(engine, _Lane())
-        lane.ended.add(lane.row)
+        lane.ended.add(row)
         lane.ended_s = self._clock()
-        lane.row = ""
+        lane.running.pop(row, None)
 
     def left_s(self) -> float | None:
         """Estimate the seconds until the last row ends; None as long as too little is known."""
@@ -86,9 +85,9 @@ class Progress:
         done = sum(lane.done for lane in self._lanes.values())
         left = self.left_s()
         at_work = [
-            f"{engine}: {lane.row} ({now - lane.row_began_s:.0f} s)"
+            f"{engine}: {row} ({now - began_s:.0f} s)"
             for engine, lane in self._lanes.items()
-            if lane.row
+            for row, began_s in lane.running.items()
         ]
         parts = [f"{done}/{self._rows * len(self._lanes)}"]
         parts += [f"about {in_words(left)} left"] if left is not None else []

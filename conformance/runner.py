@@ -25,6 +25,8 @@ from conformance.registry import BEHAVIOURS_DIR
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
+# From so many rows on an engine's second instance saves more time than its start takes.
+SPLIT_ROWS_MIN = 60
 # What a run without --engine means: the reference and the machine's own Docker.
 DEFAULT_ENGINES = ("reference", "docker")
 
@@ -38,7 +40,7 @@ class RunRequest:
         engines: names of engines.toml or addresses.
         report: the report's folder.
         keep: name under which the engines stay up; "" = they end with the run.
-        workers: engines at a time; 0 = all rows in one process, one engine after the other.
+        workers: processes that run rows; 0 and 1 = one, with one engine after the other.
         behaviours: folder of the rows.
         expectations: folder of the known deviations.
         places: where the engines are to run, as pytest-xdist's --tx has it; empty = here.
@@ -53,10 +55,27 @@ class RunRequest:
     expectations: Path = EXPECTATIONS_DIR
     places: Sequence[str] = ()
 
+    @property
+    def parts(self) -> int:
+        """How many instances of each engine share its rows."""
+        if self.workers <= 1 or self.keep or self.places:
+            return 1
+        return parts_of(self.engines, self.rows)
 
-def default_workers(engines: Sequence[str]) -> int:
-    """Give how many engines run side by side: as many as there are cores for."""
-    return min(len(engines), os.cpu_count() or 1)
+
+def parts_of(engines: Sequence[str], rows: Sequence[str]) -> int:
+    """Give how many instances of each engine are worth their start; somebody's own has but one."""
+    is_split = len(rows) >= SPLIT_ROWS_MIN and not any("://" in spec for spec in engines)
+    return 2 if is_split else 1
+
+
+def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
+    """Give how many processes run rows: two per core for many rows, else one per core.
+
+    A row waits for a third of its time, so that one per core leaves the cores idle.
+    """
+    parts = parts_of(engines, rows)
+    return min(len(engines), os.cpu_count() or 1) * parts
 
 
 def why_unavailable(spec: str) -> str:
@@ -89,6 +108,7 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
         return command + _elsewhere(request)
     command += [f"--netinit-expectations={request.expectations.absolute()}"]
     if request.workers > 1:
+        command += [f"--netinit-parts={request.parts}"]
         command += ["-n", str(request.workers), "--dist", "loadscope"]
     return command
 

@@ -1,4 +1,7 @@
-"""Which worker runs which rows: all rows of one engine in one worker, engines side by side.
+"""Which worker runs which rows: an engine's rows in one worker, or in several parts.
+
+A worker has an instance of its own of every engine whose rows it runs, so that the rows of one
+instance run one after the other.
 
 pytest-xdist's own `loadgroup` marks the group in a node's id, which pytest 9.2 does not let it do
 any more: groups are silently torn apart. So the group is read from the test's parameter instead.
@@ -30,8 +33,10 @@ def behaviour_in(nodeid: str) -> str:
 
 
 class EngineScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
-    """Hands out the rows of one engine as one piece of work."""
+    """Hands out the rows of one engine in so many pieces of work as `--netinit-parts` says."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """Give the piece of work that a test belongs to."""
-        return engine_of(nodeid)
+        """Give the piece of work that a test belongs to; all tests of a row are in the same one."""
+        option = self.config.option
+        number = option.netinit_row.index(behaviour_in(nodeid)) % option.netinit_parts
+        return f"{number} {engine_of(nodeid)}"

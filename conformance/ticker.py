@@ -41,10 +41,10 @@ class Ticker:
         with self._lock:
             self._progress.begin(engine, row)
 
-    def end(self, engine: str) -> None:
+    def end(self, engine: str, row: str) -> None:
         """Note that a row has ended."""
         with self._lock:
-            self._progress.end(engine)
+            self._progress.end(engine, row)
 
     def stop(self) -> None:
         """Take the moving line away; nothing is written any more."""

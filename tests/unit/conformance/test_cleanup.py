@@ -14,7 +14,7 @@ from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import container_cgroups
 from conformance.engines.processes import remove_cgroups, remove_empty_cgroups, start_time
-from conformance.runner import RunRequest, default_workers, pytest_command
+from conformance.runner import SPLIT_ROWS_MIN, RunRequest, default_workers, pytest_command
 
 
 @pytest.fixture
@@ -159,7 +159,19 @@ def test_busy_control_group_is_waited_for_only_so_long(tmp_path, monkeypatch):
 
 def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    assert [default_workers(["a"] * n) for n in (1, 2, 5)] == [1, 2, 2]
+    few, many = ["a.b"], ["a.b"] * SPLIT_ROWS_MIN
+    assert [default_workers(["a"] * n, few) for n in (1, 2, 5)] == [1, 2, 2]
+    assert [default_workers(["a"] * n, many) for n in (1, 2, 5)] == [2, 4, 4]
+    assert default_workers(["unix:///x.sock"], many) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [({}, 2), ({"workers": 1}, 1), ({"keep": "mine"}, 1), ({"rows": ["a.b"]}, 1)],
+)
+def test_engine_has_a_second_instance_for_many_rows(tmp_path, change, parts):
+    asked = {"rows": ["a.b"] * SPLIT_ROWS_MIN, "engines": ["docker"], "workers": 2} | change
+    assert RunRequest(report=tmp_path, **asked).parts == parts
 
 
 def test_one_engine_needs_no_workers(tmp_path):

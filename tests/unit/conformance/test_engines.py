@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from conformance.engines.settings import SettingsError, load_settings
 from conformance.engines.transport import open_socket, peer_pid
 from conformance.leaks import Snapshot, compare
 from conformance.pool import column_name
-from conformance.schedule import engine_id, engine_of
+from conformance.schedule import EngineScheduling, engine_id, engine_of
 from conformance.subnets import SubnetAllocator, SubnetsExhausted
 
 
@@ -399,3 +400,19 @@ def test_live_restore_is_an_option_that_is_shown(
     monkeypatch.setattr(engine, "help_text", lambda: options)
     monkeypatch.setattr(engine, "info", lambda: info)
     assert ("live-restore" in probe(engine)) == has
+
+
+@pytest.mark.parametrize(
+    ("parts", "pieces"),
+    [(1, ["0 a", "0 a", "0 a", "0 b"]), (2, ["0 a", "1 a", "1 a", "0 b"])],
+)
+def test_rows_of_an_engine_are_shared_by_its_instances(parts, pieces):
+    scheduling = EngineScheduling.__new__(EngineScheduling)
+    option = SimpleNamespace(netinit_row=["x.one", "x.two"], netinit_parts=parts)
+    scheduling.config = SimpleNamespace(option=option)
+    tests = [("a", "x.one", ""), ("a", "x.two", "-1"), ("a", "x.two", "-2"), ("b", "x.one", "")]
+    found = [
+        scheduling._split_scope(f"t.py::t[{engine_id(spec, row)}{value}]")
+        for spec, row, value in tests
+    ]
+    assert found == pieces

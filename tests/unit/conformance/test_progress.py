@@ -21,7 +21,7 @@ def run_rows(progress: Progress, clock: Clock, engine: str, count: int, each_s: 
     for number in range(count):
         progress.begin(engine, f"row.{number}")
         clock.now_s += each_s
-        progress.end(engine)
+        progress.end(engine, f"row.{number}")
 
 
 def test_pace_so_far_gives_the_time_left():
@@ -54,8 +54,18 @@ def test_row_of_several_tests_is_one_row():
     for row in ("a", "b", "b", "b", "c"):
         progress.begin("docker", row)
         clock.now_s += 2
-        progress.end("docker")
+        progress.end("docker", row)
     assert progress.line() == "3/4, about 5 s left"
+
+
+def test_engine_may_work_on_several_rows():
+    clock = Clock()
+    progress = Progress(["docker"], rows=4, side_by_side=2, clock=clock)
+    progress.begin("docker", "a")
+    progress.begin("docker", "b")
+    clock.now_s += 2
+    progress.end("docker", "a")
+    assert progress.line() == "1/4  docker: b (2 s)"
 
 
 def test_line_names_what_every_engine_works_on():
