@@ -1,7 +1,8 @@
 """Known deviations of the engines, as data: expectations/<family>.toml.
 
-No entry means the row must pass. An entry means that it must fail on the versions it names; a
-pass is then red, too. An entry never covers a harness error.
+No entry means the row must pass. An entry means that it must fail on the versions it names, at the
+assertion it names; a pass is then red, too, and so is a failure at another assertion. An entry
+never covers a harness error.
 """
 
 import tomllib
@@ -16,7 +17,7 @@ from conformance.versions import VersionError, matches, parse_condition, parse_v
 EXPECTATIONS_DIR = Path(__file__).parent / "expectations"
 # A family's versions that the file was written for; a newer one is held to the newest of them.
 _MEASURED = "measured"
-_KEYS = {"versions", "expected", "reason", "link", "evidence", "since"}
+_KEYS = {"versions", "values", "expected", "fails_at", "reason", "link", "evidence", "since"}
 
 
 class ExpectationError(Exception):
@@ -30,6 +31,9 @@ class Expectation:
     Attributes:
         behaviour: id of the row that fails.
         versions: PEP 440 specifier over the engine's own version; "" = all.
+        values: the values of a parametrised row that fail, as pytest names them; empty = all.
+        fails_at: what the assertion at which it fails is about, as the report's `reason` says it;
+            several where it may be one or another.
         reason: why it fails, for a human.
         link: an issue, a commit or a page that shows it; or
         evidence: what was seen, where nothing public shows it.
@@ -38,6 +42,8 @@ class Expectation:
 
     behaviour: str
     versions: str
+    values: tuple[str, ...] = ()
+    fails_at: tuple[str, ...]
     reason: str
     link: str
     evidence: str
@@ -47,6 +53,8 @@ class Expectation:
         """Give the entry as it stands in the report."""
         return {
             "versions": self.versions,
+            "values": list(self.values),
+            "fails_at": list(self.fails_at),
             "reason": self.reason,
             "link": self.link,
             "evidence": self.evidence,
@@ -109,6 +117,12 @@ def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
         raise ExpectationError(f"{where}: a reason is required")
     if not (texts["link"] or texts["evidence"]):
         raise ExpectationError(f"{where}: a link or evidence is required")
+    fails_at = _read_words(where, "fails_at", entry)
+    if not fails_at:
+        raise ExpectationError(
+            f"{where}: fails_at is required: what the failing assertion is about, as the report's "
+            "reason says it"
+        )
     if not isinstance(entry.get("since"), date):
         raise ExpectationError(f"{where}: since = YYYY-MM-DD is required")
     versions = str(entry.get("versions", ""))
@@ -116,18 +130,36 @@ def _read_entry(file: str, behaviour: str, entry: Any) -> Expectation:
         parse_condition(versions)
     except VersionError as exc:
         raise ExpectationError(f"{where}: {exc}") from exc
-    return Expectation(behaviour=behaviour, versions=versions, since=entry["since"], **texts)
+    return Expectation(
+        behaviour=behaviour,
+        versions=versions,
+        values=_read_words(where, "values", entry),
+        fails_at=fails_at,
+        since=entry["since"],
+        **texts,
+    )
+
+
+def _read_words(where: str, key: str, entry: dict[str, Any]) -> tuple[str, ...]:
+    """Read a text, or a list of texts; none where the key is not there."""
+    value = entry.get(key, [])
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+        raise ExpectationError(f"{where}: {key}: want a text or a list of texts")
+    return tuple(words)
 
 
 def find_expectation(
-    expectations: Iterable[Expectation], *, behaviour: str, version: str
+    expectations: Iterable[Expectation], *, behaviour: str, version: str, value: str = ""
 ) -> Expectation | None:
-    """Give the first entry for a behaviour on a version of the engine."""
+    """Give the first entry for a behaviour, or for a value of it, on a version of the engine."""
     return next(
         (
             entry
             for entry in expectations
-            if entry.behaviour == behaviour and matches(entry.versions, version)
+            if entry.behaviour == behaviour
+            and matches(entry.versions, version)
+            and (not entry.values or value in entry.values)
         ),
         None,
     )
@@ -152,9 +184,9 @@ def lint_expectations(
             for entry in entries
             if entry.behaviour not in known_ids
         ]
-        seen = [(entry.behaviour, entry.versions) for entry in entries]
+        seen = [(entry.behaviour, entry.versions, entry.values) for entry in entries]
         complaints += [
             f"{path.name}: {behaviour}: two entries for versions {versions!r}"
-            for behaviour, versions in sorted({pair for pair in seen if seen.count(pair) > 1})
+            for behaviour, versions, _ in sorted({one for one in seen if seen.count(one) > 1})
         ]
     return complaints

@@ -110,7 +110,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if row is None:
             raise pytest.UsageError(f"{item.nodeid} has no @behaviour over it")
         spec = str(function.callspec.params["engine_spec"])
-        item.stash[ROW] = RowRun(behaviour=row, spec=spec)
+        value = function.callspec.id.replace(engine_id(spec, row.id), "").strip("-")
+        item.stash[ROW] = RowRun(behaviour=row, spec=spec, value=value)
         if row.id in chosen:
             kept.append(((config.option.netinit_engine.index(spec), row.id), item))
         else:

@@ -77,19 +77,21 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=_WORST_FIRST.index, default=Verdict.ERROR)
 
 
-def judge(outcome: Outcome, *, level: Level, is_expected_to_fail: bool) -> Verdict:
+def judge(
+    outcome: Outcome, *, level: Level, is_expected_to_fail: bool, is_elsewhere: bool = False
+) -> Verdict:
     """Turn what happened into a verdict.
 
-    An expectation covers a failure only: an error stays an error, what is left behind stays red
-    whatever the row demands, and a pass against the expectation is FIXED, which is red, so that
-    the expectation is taken away.
+    An expectation covers a failure at its own assertion only: one elsewhere is red, an error stays
+    an error, what is left behind stays red whatever the row demands, and a pass against the
+    expectation is FIXED, which is red, so that the expectation is taken away.
     """
     if outcome in _DECIDED:
         return _DECIDED[outcome]
     if outcome is Outcome.PASSED:
         return Verdict.FIXED if is_expected_to_fail else Verdict.PASS
     if is_expected_to_fail:
-        return Verdict.KNOWN
+        return Verdict.FAIL if is_elsewhere else Verdict.KNOWN
     return Verdict.FAIL if level is Level.MUST else Verdict.NON_STRICT
 
 

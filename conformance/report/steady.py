@@ -14,6 +14,11 @@ _PARTS = re.compile(
 _SHORT_ID_CHARS = 12
 
 
+def steady_text(text: str) -> str:
+    """Give one text in which ids, names of the run and random addresses are numbered instead."""
+    return str(steady({"reason": text})["reason"])
+
+
 def steady(result: Mapping[str, Any]) -> dict[str, Any]:
     """Give a result in which ids, names of the run and random addresses are numbered instead.
 

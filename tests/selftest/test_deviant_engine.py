@@ -69,8 +69,9 @@ def suite(tmp_path: Path, expectations: Path):
             record.parent.rmdir()
 
 
-def expect_known(folder: Path, row: str) -> None:
+def expect_known(folder: Path, row: str, at: str, values: tuple[str, ...] = ()) -> None:
     text = f'[["{row}"]]\nexpected = "fail"\nreason = "known here"\nevidence = "x"\n'
+    text += f"fails_at = {json.dumps(at)}\nvalues = {json.dumps(values)}\n"
     (folder / "docker.toml").write_text(text + "since = 2026-11-24\n", encoding="utf-8")
 
 
@@ -101,13 +102,33 @@ def test_refused_request_is_a_failure_of_the_engine(suite):
 
 
 def test_known_deviation_is_green(suite, expectations):
-    expect_known(expectations, "self.runs")
+    expect_known(expectations, "self.runs", "whether it runs")
     result = suite("self.runs", "never-runs")
     assert (result.code, result.verdict("self.runs")) == (0, "known")
 
 
+def test_deviation_at_another_assertion_is_news(suite, expectations):
+    expect_known(expectations, "self.runs", "whether it sings")
+    result = suite("self.runs", "never-runs")
+    assert (result.code, result.verdict("self.runs")) == (1, "FAIL")
+    assert "whether it runs (known to fail at: whether it sings)" in result.out
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "verdict"), [(("two",), 0, "known"), ((), 1, "FIXED"), (("one",), 1, "FAIL")]
+)
+def test_one_value_of_a_row_may_be_known_to_fail(suite, expectations, values, code, verdict):
+    expect_known(expectations, "self.each-value", "which value", values)
+    result = suite("self.each-value")
+    assert (result.code, result.verdict("self.each-value")) == (code, verdict)
+    (cell,) = result.document["results"]
+    assert cell["value"] == ("one" if verdict == "FIXED" else "two")
+    assert (result.report / cell["log"] / "row.log").exists()
+    assert cell["log"].endswith(f"self.each-value/{cell['value']}")
+
+
 def test_unexpected_pass_is_red(suite, expectations):
-    expect_known(expectations, "self.runs")
+    expect_known(expectations, "self.runs", "whether it runs")
     result = suite("self.runs")
     assert (result.code, result.verdict("self.runs")) == (1, "FIXED")
     assert "passed, though expected to fail: known here" in result.out
@@ -119,7 +140,7 @@ def test_unmet_should_is_not_red(suite):
 
 
 def test_error_of_the_harness_is_no_failure_and_no_expectation_covers_it(suite, expectations):
-    expect_known(expectations, "self.broken-row")
+    expect_known(expectations, "self.broken-row", "KeyError in call")
     result = suite("self.broken-row")
     assert (result.code, result.verdict("self.broken-row")) == (2, "error")
     assert "KeyError in call" in result.out

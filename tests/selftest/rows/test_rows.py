@@ -1,5 +1,7 @@
 """Rows for the deviant engine: one for each way in which a row can end."""
 
+import pytest
+
 from conformance.assertions import expect_equal
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
@@ -18,6 +20,12 @@ def test_started_container_runs_if_possible(run):
 @behaviour("self.creates", "A container MUST be created.", source="selftest")
 def test_container_is_created(create):
     assert create().id
+
+
+@behaviour("self.each-value", "Each value MUST be the first one.", source="selftest")
+@pytest.mark.parametrize("value", ["one", "two"])
+def test_each_value(value):
+    expect_equal("which value", "one", value)
 
 
 @behaviour("self.broken-row", "A row MUST NOT be wrong itself.", source="selftest")

@@ -16,6 +16,7 @@ GOOD = """
 [["dns.x"]]
 versions = "{versions}"
 expected = "fail"
+fails_at = "the answer"
 reason = "does otherwise"
 link = "https://example.org/1"
 since = 2026-11-24
@@ -55,6 +56,16 @@ def test_newer_version_than_was_measured_is_held_to_the_newest(tmp_path, version
     assert held_to_version("podman", version, folder=folder) == (version, "")
 
 
+@pytest.mark.parametrize(
+    ("values", "known"), [("", ["tcp", "udp", ""]), ('values = ["udp"]', ["udp"])]
+)
+def test_entry_holds_for_its_values_only(tmp_path, values, known):
+    entries = load_expectations("docker", folder=write(tmp_path, GOOD.format(versions="") + values))
+    for value in ("tcp", "udp", ""):
+        found = find_expectation(entries, behaviour="dns.x", version="28.0", value=value)
+        assert (found is not None) is (value in known)
+
+
 def test_two_version_ranges_are_two_entries(tmp_path):
     text = GOOD.format(versions="<20") + GOOD.format(versions=">=28")
     entries = load_expectations("docker", folder=write(tmp_path, text))
@@ -69,6 +80,9 @@ def test_two_version_ranges_are_two_entries(tmp_path):
         ('reason = "does otherwise"', "", "reason is required"),
         ('reason = "does otherwise"', 'reason = "TODO"', "reason is required"),
         ('link = "https://example.org/1"', "", "link or evidence is required"),
+        ('fails_at = "the answer"', "", "fails_at is required"),
+        ('fails_at = "the answer"', "fails_at = [1]", "fails_at: want a text or a list"),
+        ("since = 2026-11-24", "since = 2026-11-24\nvalues = 6", "values: want a text or a list"),
         ("since = 2026-11-24", "", "since = YYYY-MM-DD"),
         ("since = 2026-11-24", 'since = "today"', "since = YYYY-MM-DD"),
         ('versions = "<28"', 'versions = "old ones"', "not a version condition"),
@@ -109,6 +123,8 @@ def test_entry_stands_in_the_report(tmp_path):
     entry = load_expectations("docker", folder=write(tmp_path, GOOD.format(versions="<28")))[0]
     assert entry.to_json() == {
         "versions": "<28",
+        "values": [],
+        "fails_at": ["the answer"],
         "reason": "does otherwise",
         "link": "https://example.org/1",
         "evidence": "",

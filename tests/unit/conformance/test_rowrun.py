@@ -1,9 +1,15 @@
+from datetime import date
+from types import SimpleNamespace
+from typing import cast
+
 import docker.errors
 import pytest
 import requests
 
 from conformance.assertions import BehaviourViolated
+from conformance.expectations import Expectation
 from conformance.leaks import LeakFound
+from conformance.pool import StartedEngine
 from conformance.registry import Behaviour
 from conformance.rowrun import RowRun, classify
 from conformance.verdicts import Outcome, Verdict
@@ -49,3 +55,35 @@ def test_worst_phase_wins_and_keeps_its_reason():
     run.note_failure("teardown", BehaviourViolated("late", 1, 2), "text four")
     assert run.verdict is Verdict.ERROR
     assert all(f"text {n}" in run.text for n in ("one", "two", "three", "four"))
+
+
+@pytest.mark.parametrize(
+    ("what", "verdict"),
+    [
+        ("the answer of netinit-0a1b2c-1", Verdict.KNOWN),
+        ("the answer of netinit-0a1b2c-1 once more", Verdict.FAIL),
+    ],
+)
+def test_deviation_is_known_at_its_assertion_only(what, verdict):
+    run = RowRun(behaviour=Behaviour(id="a.b", statement="It MAY.", source="x"), spec="docker")
+    run.expectation = Expectation(
+        behaviour="a.b",
+        versions="",
+        fails_at=("the status", "the answer of <name-1>"),
+        reason="does otherwise",
+        link="",
+        evidence="seen",
+        since=date(2026, 11, 28),
+    )
+    run.note_failure("call", BehaviourViolated(what, 1, 2), "text")
+    assert run.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("family", "verdict"), [("refimpl", Verdict.FAIL), ("docker", Verdict.NON_STRICT)]
+)
+def test_reference_is_held_to_what_an_engine_may_do(family, verdict):
+    run = RowRun(behaviour=Behaviour(id="a.b", statement="It MAY.", source="x"), spec="any")
+    run.started = cast("StartedEngine", SimpleNamespace(engine=SimpleNamespace(family=family)))
+    run.note_failure("call", BehaviourViolated("x", 1, 2), "text")
+    assert run.verdict is verdict
