@@ -398,15 +398,16 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
 @main.command()
 @click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
 def evidence(reports: tuple[Path, ...]) -> None:
-    """Make evidence of runs, and README's matrix and docs/matrix.md of the evidence.
+    """Make evidence of runs, and of it README's matrix, docs/matrix.md and docs/regressions.md.
 
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
     conformance/results/, to be committed as it is. Without one only the pages are made anew.
     """
     documents = _read(reports) if reports else []
     try:
-        written = write_evidence(documents, (row.id for row in load_catalogue()))
-        written += write_pages(read_evidence())
+        rows = load_catalogue()
+        written = write_evidence(documents, (row.id for row in rows))
+        written += write_pages(read_evidence(), rows)
     except DocumentError as exc:
         raise Usage(str(exc)) from exc
     for document in documents:

@@ -3,7 +3,8 @@
 Sorted, without absolute paths and with stable order, so that two of them can be compared. Keys:
 `run` (suite version, revision, started, ended, selection), `host`, `engines` (the facts of each,
 and its `scores`: passed and promised per tier), `behaviours`, `results` (behaviour, engine,
-verdict, duration_s, reason, expected, actual, log, expectation).
+verdict, duration_s, reason, expected, actual, log, expectation, and `value`: which one of a
+parametrised row it is about).
 """
 
 import json

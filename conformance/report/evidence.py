@@ -2,14 +2,16 @@
 
 A file is a report of its own, of one engine, without what differs from run to run although
 nothing changed: durations, log folders, ids. So that two of them can be compared line by line, and
-any of them rendered. The matrix in README.md and the page docs/matrix.md are made from them; a
-unit test fails when they differ.
+any of them rendered. The matrix in README.md and the pages docs/matrix.md and docs/regressions.md
+are made from them; a unit test fails when they differ.
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from conformance.bugs import load_bugs
+from conformance.registry import Behaviour
 from conformance.report.document import Document, DocumentError, read_document, write_document
 from conformance.report.markdown import (
     areas_table,
@@ -21,6 +23,7 @@ from conformance.report.markdown import (
 )
 from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
+from conformance.report.regressions import regressions_markdown
 from conformance.report.steady import steady
 from conformance.verdicts import Verdict
 from conformance.versions import VersionError, major_minor, parse_version
@@ -29,6 +32,7 @@ _PROJECT = Path(__file__).parents[2]
 RESULTS_DIR = _PROJECT / "conformance" / "results"
 README = _PROJECT / "README.md"
 PAGE = _PROJECT / "docs" / "matrix.md"
+REGRESSIONS = _PROJECT / "docs" / "regressions.md"
 BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
 _VOLATILE = ("duration_s", "log")
 
@@ -177,9 +181,18 @@ def replace_between(text: str, content: str) -> str:
     return f"{head}{BEGIN}\n\n{content}\n\n{END}{tail}"
 
 
-def write_pages(document: Document, *, readme: Path = README, page: Path = PAGE) -> list[Path]:
-    """Write README's matrix and the page anew; give their paths."""
+def write_pages(
+    document: Document,
+    rows: Iterable[Behaviour],
+    *,
+    readme: Path = README,
+    page: Path = PAGE,
+    regressions: Path = REGRESSIONS,
+) -> list[Path]:
+    """Write README's matrix and the pages anew; give their paths."""
     written = replace_between(readme.read_text(encoding="utf-8"), readme_matrix(document))
     readme.write_text(written, encoding="utf-8")
     page.write_text(page_markdown(document), encoding="utf-8")
-    return [readme, page]
+    found = regressions_markdown(document, load_bugs(), rows)
+    regressions.write_text(found, encoding="utf-8")
+    return [readme, page, regressions]

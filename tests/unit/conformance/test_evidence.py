@@ -4,12 +4,15 @@ import json
 
 import pytest
 
+from conformance.bugs import load_bugs
+from conformance.registry import load_catalogue
 from conformance.report.document import DocumentError, read_document
 from conformance.report.evidence import (
     BEGIN,
     END,
     PAGE,
     README,
+    REGRESSIONS,
     RESULTS_DIR,
     evidence_name,
     page_markdown,
@@ -21,6 +24,7 @@ from conformance.report.evidence import (
     write_pages,
 )
 from conformance.report.html import render_html
+from conformance.report.regressions import regressions_markdown
 from conformance.report.steady import steady
 from tests.unit.conformance.made_reports import cell, known, report
 
@@ -53,6 +57,13 @@ def test_readme_says_what_the_evidence_says():
 def test_page_says_what_the_evidence_says():
     assert PAGE.read_text(encoding="utf-8") == page_markdown(read_evidence()), (
         "docs/matrix.md differs from conformance/results/: python -m conformance evidence"
+    )
+
+
+def test_page_of_bugs_says_what_they_and_the_evidence_say():
+    found = regressions_markdown(read_evidence(), load_bugs(), load_catalogue())
+    assert REGRESSIONS.read_text(encoding="utf-8") == found, (
+        "docs/regressions.md differs: python -m conformance evidence"
     )
 
 
@@ -168,7 +179,9 @@ def test_no_evidence_is_said(tmp_path):
 def test_pages_are_made_of_evidence(tmp_path):
     readme, page = tmp_path / "README.md", tmp_path / "matrix.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_pages(run_of_two(), readme=readme, page=page)
+    bugs = tmp_path / "bugs.md"
+    write_pages(run_of_two(), [], readme=readme, page=page, regressions=bugs)
+    assert bugs.read_text(encoding="utf-8").startswith("# Bugs")
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n\n| engine |")
     assert text.endswith(f"is in [the matrix](docs/matrix.md).\n\n{END}\nafter\n")
