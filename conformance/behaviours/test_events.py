@@ -39,6 +39,7 @@ def test_connects_come_before_the_start(create, network, client, events):
     "The events `connect` and `disconnect` MUST have the network's id as actor and the attributes "
     "`container` (the full id), `name` and `type`.",
     source="moby daemon LogNetworkEventWithAttributes v17.06",
+    bugs=("moby#23304",),
 )
 def test_network_events_say_who_and_where(run, network, events):
     net, container = network(), run()

@@ -111,6 +111,7 @@ def test_exit_announces_the_network_then_die(create, events):
     "A live disconnect MUST be announced once.",
     source="moby#48800 v28.0; before: events.disconnect.live-twice",
     docker=">=28.0",
+    bugs=("moby#48797",),
 )
 def test_live_disconnect_is_announced_once(run, network, events):
     net, container = network(), run()

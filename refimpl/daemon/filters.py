@@ -42,7 +42,8 @@ def verify_filters(filters: Filters, known: frozenset[str]) -> None:
 def network_filter(filters: Filters) -> Callable[[Network], bool]:
     """Return a function that tells whether a network passes every filter (moby: FilterNetworks).
 
-    Every custom network is a dangling one: v20.10 looks for containers before it fills them in.
+    A network is dangling when it is a custom one and no container is on it. Docker's own filter
+    takes every custom network for one: it looks for containers before they are filled in.
 
     Raises:
         InvalidParameter: the patterns are too long.
@@ -57,7 +58,7 @@ def network_filter(filters: Filters) -> Callable[[Network], bool]:
         "scope": lambda network: network.options.scope in wanted["scope"],
         "label": lambda network: has_labels(network.options.labels, wanted["label"]),
         "type": lambda network: ("custom" if _is_custom(network) else "builtin") in wanted["type"],
-        "dangling": lambda network: _is_custom(network) == _DANGLING[wanted["dangling"][0]],
+        "dangling": lambda network: _is_unused(network) == _DANGLING[wanted["dangling"][0]],
     }
     asked = [check for name, check in checks.items() if name in wanted]
     return lambda network: all(check(network) for check in asked)
@@ -65,3 +66,7 @@ def network_filter(filters: Filters) -> Callable[[Network], bool]:
 
 def _is_custom(network: Network) -> bool:
     return NetworkMode(network.name).is_user_defined()
+
+
+def _is_unused(network: Network) -> bool:
+    return _is_custom(network) and not network.endpoints()

@@ -28,9 +28,6 @@ def list_networks_with_filters(engine: Stage) -> None:
         {"label": "colour"},
         {"label": "colour=blue"},
         {"label": ["colour", "size"]},
-        {"dangling": "true"},
-        {"dangling": "false"},
-        {"dangling": "1"},
         {"dangling": "nonsense"},
         {"dangling": ["true", "false"]},
         {"nonsense": "1"},
@@ -39,6 +36,15 @@ def list_networks_with_filters(engine: Stage) -> None:
         engine.list_networks(**filters)
     engine.list_networks(id="{network net1:64}")
     engine.list_networks(id="{network net1:12}")
+
+
+@scenario
+def list_networks_by_their_use(engine: Stage) -> None:
+    engine.network("net1", NET1)
+    engine.network("net2", NET2)
+    engine.run("ct1", host={"network_mode": "net1"})
+    for value in ("true", "false", "1"):
+        engine.list_networks(dangling=value)
 
 
 @scenario
