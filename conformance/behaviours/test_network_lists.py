@@ -15,7 +15,7 @@ def names(networks):
     "The filter `dangling` MUST tell networks that no container uses from the others; a predefined "
     "network is never dangling.",
     source="moby daemon filterNetworkByUse v17.06",
-    bugs=("moby#28786", "podman#14595"),
+    bugs=("moby#28786",),
 )
 def test_unused_networks_are_found(run, network, client):
     used, unused = network(), network()
