@@ -6,7 +6,6 @@ from typing import Any
 import docker.errors
 import pytest
 
-from conformance.assertions import BehaviourViolated
 from conformance.capabilities import missing_capabilities
 from conformance.engines.base import Engine
 from conformance.expectations import Expectation, find_expectation
@@ -15,6 +14,7 @@ from conformance.pool import EnginePool, StartedEngine
 from conformance.registry import Behaviour
 from conformance.verdicts import Outcome, Verdict, judge
 from conformance.versions import matches
+from conformance.violation import BehaviourViolated
 
 LOG_TAIL_BYTES = 256 * 1024
 

@@ -2,11 +2,11 @@ import docker.errors
 import pytest
 import requests
 
-from conformance.assertions import BehaviourViolated
 from conformance.leaks import LeakFound
 from conformance.registry import Behaviour
 from conformance.rowrun import RowRun, classify
 from conformance.verdicts import Outcome, Verdict
+from conformance.violation import BehaviourViolated
 
 
 def api_error() -> docker.errors.APIError:
