@@ -73,14 +73,20 @@ class Workbench:
         return container
 
     def run(self, command: Any = WAIT_FOR_EVER, **options: Any) -> Container:
-        """Create a container and start it; its `attrs` are those after the start.
+        """Create a container and start it; its `attrs` are those after the start."""
+        stays = command is WAIT_FOR_EVER and not {"image", "entrypoint"} & options.keys()
+        return self.start(self.create(command, **options), stays=stays)
 
-        The row FAILs at once if the engine says that it runs and no process of its own does.
+    def start(self, container: Container, *, stays: bool = True) -> Container:
+        """Start a container; the row FAILs at once if it does not run, whatever the engine says.
+
+        Args:
+            container: one that was created or has ended; its `attrs` are those after the start.
+            stays: whether its command does not end by itself.
         """
-        container = self.create(command, **options)
         container.start()
         container.reload()
-        expect_own_process(self.engine, container.attrs)
+        expect_own_process(self.engine, container.attrs, stays=stays)
         return container
 
     def create_raw(self, body: dict[str, Any], *, name: str = "") -> Answer:

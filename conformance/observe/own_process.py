@@ -11,12 +11,12 @@ from typing import Any
 
 import docker.errors
 
-from conformance.assertions import violated
+from conformance.assertions import expect_equal, violated
 from conformance.engines.base import Engine, EngineError, Inside
 from conformance.observe.exec import run_in_container
 
 
-def expect_own_process(engine: Engine, document: Mapping[str, Any]) -> None:
+def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bool = False) -> None:
     """Expect a container that is said to run to have a process with a view of files of its own.
 
     Where the engine cannot be looked into, the container is asked to say a word.
@@ -24,10 +24,12 @@ def expect_own_process(engine: Engine, document: Mapping[str, Any]) -> None:
     Args:
         engine: the engine.
         document: the container's inspect document.
+        stays: whether its command does not end by itself, so that it must still run.
     """
     state = document["State"]
     if not state["Running"]:
-        return  # its command was a short one
+        expect_equal("the container runs", False, stays)
+        return
     inside = engine.inside()
     is_there = _says(engine, document["Id"]) if inside is None else _is_apart(state["Pid"], inside)
     # a command may have ended since: then the engine says so by now

@@ -415,19 +415,16 @@ def answer_to(
         "/networks": null.networks,
         "/images/json": list,
         "/_ping": lambda: "OK",
+        "/events": lambda: None,
+        "/networks/prune": dict,
+        "/containers/prune": dict,
     }
     if path in read:
         return 200, read[path]()
-    if path == "/events":
-        return 200, None
     if path == "/containers/create":
         return 201, {"Id": null.create_container(query.get("name", ""), body), "Warnings": []}
     if path == "/networks/create":
         return 201, {"Id": null.create_network(body), "Warning": ""}
-    if path.endswith("/prune"):
-        return 200, {}
-    if path.startswith("/images/"):
-        return 200, {"Id": "sha256:" + "a" * 64, "RepoTags": [], "Config": {}}
     kind, _, rest = path.strip("/").partition("/")
     key, _, verb = rest.partition("/")
     return _about_one(null, (method, kind, key, verb), query, body)
@@ -438,6 +435,8 @@ def _about_one(
 ) -> tuple[int, Any]:
     """Answer what is about one container, network or exec."""
     method, kind, key, verb = request
+    if kind == "images":
+        return 200, {"Id": "sha256:" + "a" * 64, "RepoTags": [], "Config": {}}
     if kind == "exec":
         return 200, {"ExitCode": 0, "Running": False, "Pid": 0}
     if (method, kind, verb) in (("GET", "containers", "json"), ("GET", "networks", "")):
