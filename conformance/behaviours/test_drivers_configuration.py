@@ -293,12 +293,11 @@ def test_nested_configuration_is_refused(configuration, network_raw):
 )
 def test_configuration_is_not_pruned(configuration, made_from, run, client):
     used, unused = (configuration(Labels={"ni-prune": "this-row"}) for _ in range(2))
-    net = made_from(used)
+    run(network=made_from(used).name)
     client.networks.prune(filters={"label": "ni-prune=this-row"})
     left = [one.name for one in client.networks.list()]
     for name in (used, unused):
         expect_in("the networks", name, left)
-    run(network=net.name)
 
 
 @behaviour(

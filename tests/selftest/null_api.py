@@ -109,7 +109,7 @@ def container_document(key: str, name: str, body: dict[str, Any]) -> dict[str, A
         "ExecIDs": None,
         "Config": {"Hostname": "", "Domainname": "", "Env": [], "Labels": {}} | body,
         "HostConfig": {
-            "NetworkMode": "default",
+            "NetworkMode": "",
             "PortBindings": None,
             "RestartPolicy": {"Name": "", "MaximumRetryCount": 0},
             "Links": None,
@@ -182,7 +182,8 @@ class Echo(Nothing):
         key = new_id()
         made = self._containers[key] = container_document(key, name or key[:12], body)
         made["Config"]["Hostname"] = body.get("Hostname") or key[:12]
-        mode = made["HostConfig"]["NetworkMode"]
+        mode = made["HostConfig"]["NetworkMode"] or "default"
+        made["HostConfig"]["NetworkMode"] = mode
         endpoints = ((body.get("NetworkingConfig") or {}).get("EndpointsConfig")) or {}
         network = self._find(self._networks, "bridge" if mode == "default" else mode)
         if network is not None:
@@ -435,18 +436,18 @@ def _about_one(
 ) -> tuple[int, Any]:
     """Answer what is about one container, network or exec."""
     method, kind, key, verb = request
-    if kind == "images":
-        return 200, {"Id": "sha256:" + "a" * 64, "RepoTags": [], "Config": {}}
-    if kind == "exec":
-        return 200, {"ExitCode": 0, "Running": False, "Pid": 0}
+    fixed: dict[str, Any] = {
+        "images": {"Id": "sha256:" + "a" * 64, "RepoTags": [], "Config": {}},
+        "exec": {"ExitCode": 0, "Running": False, "Pid": 0},
+    }
+    if kind in fixed:
+        return 200, fixed[kind]
     if (method, kind, verb) in (("GET", "containers", "json"), ("GET", "networks", "")):
         found = null.container(key) if kind == "containers" else null.network(key)
         return (200, found) if found else (404, {"message": f"no such {kind[:-1]}: {key}"})
     if method == "GET":
         return 200, None
     null.act(kind, key, "delete" if method == "DELETE" else verb, query, body)
-    if verb == "exec":
-        return 201, {"Id": new_id()}
-    if verb == "wait":
-        return 200, {"StatusCode": 0, "Error": None}
-    return (204 if kind == "containers" or method == "DELETE" else 200), None
+    done = (204 if kind == "containers" or method == "DELETE" else 200), None
+    documents = {"exec": (201, {"Id": new_id()}), "wait": (200, {"StatusCode": 0, "Error": None})}
+    return documents.get(verb, done)
