@@ -3,7 +3,6 @@
 A failed assertion is a FAIL of the row. Anything else that goes wrong is an error of the harness.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
@@ -12,29 +11,9 @@ from typing import Any, NoReturn
 import docker.errors
 
 from conformance.rawapi import Answer
+from conformance.violation import BehaviourViolated, show
 
 HEX64 = re.compile(r"[0-9a-f]{64}")
-
-
-class BehaviourViolated(AssertionError):
-    """The engine did not do what the row states."""
-
-    def __init__(self, what: str, expected: object, actual: object) -> None:
-        """Keep the parts, so that the report can show them side by side."""
-        self.what = what
-        self.expected = expected if isinstance(expected, str) else show(expected)
-        self.actual = actual if isinstance(actual, str) else show(actual)
-        super().__init__(f"{what}\n  Expected: {self.expected}\n  Actual:   {self.actual}")
-
-
-def show(value: object) -> str:
-    """Write a value the same way every time, so that two reports can be compared."""
-    if isinstance(value, set | frozenset):
-        value = sorted(value, key=repr)
-    try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
-    except TypeError:
-        return repr(value)
 
 
 def violated(what: str, *, expected: object, actual: object) -> NoReturn:

@@ -4,6 +4,7 @@ engine            the engine itself: .version(), .kill_everything() only on an o
 client            the docker SDK's client
 create(**)        make a container (SDK arguments), not started; removed at the end of the row
 run(**)           make a container and start it; .attrs are those after the start
+start(c)          start a container that was created, and see that it runs; the same container
 network_raw(body, name=)  POST /networks/create with a body of your own; removed at the end
 network(**)       make a network with an explicit subnet (SDK arguments); removed at the end
 ipv6_network(**)  the same with IPv6 too
@@ -93,6 +94,12 @@ def create(workbench: Workbench) -> Callable[..., Any]:
 def run(workbench: Workbench) -> Callable[..., Any]:
     """Make a container and start it: `run(network_mode="none")`."""
     return workbench.run
+
+
+@pytest.fixture
+def start(workbench: Workbench) -> Callable[..., Any]:
+    """Start a container and see that it runs: `start(container)`."""
+    return workbench.start
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import docker.errors
 
-from conformance.assertions import BehaviourViolated
 from conformance.engines.base import Engine
 from conformance.labels import NAME_PREFIX, RUN_LABEL
 from conformance.observe.host import HostView
+from conformance.violation import BehaviourViolated
 
 SETTLE_TIMEOUT_S = 5
 _INTERVAL_S = 0.05

@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.documents import as_document
 from conformance.engines.base import API_TIMEOUT_S, Engine
 
 
@@ -22,7 +23,7 @@ class Answer:
 
     def json(self) -> Any:
         """Read the body as JSON; an empty one is None."""
-        return json.loads(self.body) if self.body.strip() else None
+        return as_document(json.loads(self.body)) if self.body.strip() else None
 
     @property
     def message(self) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import docker.errors
 import pytest
 
-from conformance.assertions import BehaviourViolated
 from conformance.capabilities import missing_capabilities
 from conformance.engines.base import Engine
 from conformance.expectations import Expectation, find_expectation
@@ -17,6 +16,7 @@ from conformance.registry import Behaviour, Level
 from conformance.report.steady import steady_text
 from conformance.verdicts import Outcome, Verdict, judge
 from conformance.versions import matches
+from conformance.violation import BehaviourViolated
 
 LOG_TAIL_BYTES = 256 * 1024
 

@@ -5,7 +5,7 @@ shared engine; `own_daemon(...)` gives a whole workbench on a daemon of the row'
 """
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import docker
 import docker.errors
@@ -20,6 +20,7 @@ from conformance.observe.events import Event, EventCollector
 from conformance.observe.exec import ExecResult, run_in_container
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
+from conformance.observe.own_process import expect_own_process
 from conformance.rawapi import Answer, request
 from conformance.subnets import SubnetAllocator
 
@@ -73,9 +74,19 @@ class Workbench:
 
     def run(self, command: Any = WAIT_FOR_EVER, **options: Any) -> Container:
         """Create a container and start it; its `attrs` are those after the start."""
-        container = self.create(command, **options)
+        stays = command is WAIT_FOR_EVER and not {"image", "entrypoint"} & options.keys()
+        return self.start(self.create(command, **options), stays=stays)
+
+    def start(self, container: Container, *, stays: bool = True) -> Container:
+        """Start a container; the row FAILs at once if it does not run, whatever the engine says.
+
+        Args:
+            container: one that was created or has ended; its `attrs` are those after the start.
+            stays: whether its command does not end by itself.
+        """
         container.start()
         container.reload()
+        expect_own_process(self.engine, container.attrs, stays=stays)
         return container
 
     def create_raw(self, body: dict[str, Any], *, name: str = "") -> Answer:
@@ -121,12 +132,12 @@ class Workbench:
     def inspect(self, container: Container | str) -> dict[str, Any]:
         """Give a container's inspect document as it is now."""
         key = container if isinstance(container, str) else str(container.id)
-        return dict(self.client.api.inspect_container(key))
+        return cast("dict[str, Any]", self.client.api.inspect_container(key))
 
     def inspect_network(self, network: Network | str) -> dict[str, Any]:
         """Give a network's inspect document as it is now."""
         key = network if isinstance(network, str) else str(network.id)
-        return dict(self.client.api.inspect_network(key))
+        return cast("dict[str, Any]", self.client.api.inspect_network(key))
 
     @property
     def host(self) -> HostView:

@@ -55,14 +55,19 @@ def test_failing_network_aborts_the_start(create, network, run, inspect, events)
     tier="core",
     docker="<28.0",
 )
-def test_networks_after_the_failing_one_are_not_connected(create, network, run, events):
+def test_networks_after_the_failing_one_are_not_connected(
+    create, network, run, events, inspect_network
+):
     stranger = run(network_mode=network().name)
     container = create(links={stranger.name: "peer"})  # `bridge` comes first, and knows links
-    for _ in range(3):
-        network().connect(container)
+    later = [network() for _ in range(3)]
+    for net in later:
+        net.connect(container)
     expect_refused(container.start)
     connected = [name for action, name in network_events(events, container) if action == "connect"]
     expect_equal("the networks that were connected", [], connected)
+    members = [inspect_network(net)["Containers"] for net in later]
+    expect_equal("the members of the later networks", [{}, {}, {}], members)
 
 
 @behaviour(

@@ -179,7 +179,7 @@ def test_stopped_connect_to_an_unknown_network(create, api, new_name, inspect):
     "without an endpoint, an address or an event; the next start MUST connect it.",
     source="moby daemon ConnectToNetwork v17.03",
 )
-def test_stopped_connect_is_recorded(create, network, inspect, inspect_network, events):
+def test_stopped_connect_is_recorded(create, start, network, inspect, inspect_network, events):
     container, net = create(), network()
     events.restart()
     net.connect(container, aliases=["web"])
@@ -188,7 +188,7 @@ def test_stopped_connect_is_recorded(create, network, inspect, inspect_network, 
     expect_in("the aliases", "web", endpoint["Aliases"])
     expect_equal("the members", {}, inspect_network(net)["Containers"])
     expect_equal("the events", [], events.collect("network", actor=container.id))
-    container.start()
+    start(container)
     expect_in("the members after the start", container.id, inspect_network(net)["Containers"])
 
 

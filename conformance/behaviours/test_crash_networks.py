@@ -103,7 +103,9 @@ def test_networks_are_whole_after_a_crash_in_their_creation(own_daemon):
         daemon.run(network_mode=net.name).remove(force=True)
         net.remove()
     for name, subnet in zip(names, subnets, strict=True):
-        daemon.network(name, subnet=subnet).remove()
+        net = daemon.network(name, subnet=subnet)
+        expect_in("the networks", net.id, [one.id for one in daemon.client.networks.list()])
+        net.remove()
 
 
 @behaviour(

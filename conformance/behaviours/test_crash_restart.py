@@ -69,7 +69,7 @@ def test_static_address_is_back_after_a_restart(own_daemon):
     net, address = daemon.network(subnet=subnet), f"{subnet.rpartition('.')[0]}.77"
     container = daemon.create(restart_policy={"Name": "always"})
     net.connect(container, ipv4_address=address)
-    container.start()
+    daemon.start(container)
     daemon.engine.restart()
     wait_for_status(daemon, container, "running", timeout_s=SETTLE_S)
     expect_equal("the address", address, endpoint_on(daemon, container, net.name)["IPAddress"])

@@ -144,13 +144,14 @@ def test_live_disconnect_from_a_foreign_network(run, network, inspect, force):
     "next start MUST NOT connect it.",
     source="moby daemon DisconnectFromNetwork v17.03",
 )
-def test_stopped_disconnect_is_forgotten(create, network, inspect, inspect_network):
+def test_stopped_disconnect_is_forgotten(create, start, network, inspect, inspect_network):
     first, net = network(), network()
     container = create(network_mode=first.name)
     net.connect(container)
     net.disconnect(container)
     expect_equal("the networks", [first.name], sorted(networks_of(inspect(container))))
-    container.start()
+    start(container)
+    expect_in("the members of the other", container.id, inspect_network(first)["Containers"])
     expect_equal("the members", {}, inspect_network(net)["Containers"])
 
 
@@ -204,6 +205,7 @@ def test_forced_disconnect_from_an_unknown_network(run, create, api, new_name, r
 def test_removed_network_can_be_left(create, network, api, inspect):
     net = network()
     container = create(network_mode=net.name)
+    expect_equal("the networks before", [net.name], sorted(networks_of(inspect(container))))
     net.remove()
     answer = api("POST", f"/networks/{net.name}/disconnect", {"Container": container.id})
     expect_equal("the status", 200, answer.status)

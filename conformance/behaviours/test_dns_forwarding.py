@@ -65,10 +65,12 @@ def test_own_names_are_not_forwarded(run, network, dns, dns_server):
     asker = run(network=net.name, dns=[address])
     with dns_server(upstream, address, answering(ADDRESS)) as server:
         for name in (upstream.name, upstream.id[:12], f"{upstream.name}.{net.name}"):
-            dns.ask(asker, name)
+            expect_equal(f"the address of {name}", [address], dns.addresses(asker, name))
             dns.ask(asker, name, "AAAA")
-        dns.ask_reverse(asker, address)
-    expect_equal("what was asked", [], server.questions)
+        expect_equal("whose the address is", "NOERROR", dns.ask_reverse(asker, address).rcode)
+        expect_equal("what was asked", [], server.questions)
+        dns.ask(asker, "host.example")
+    expect_equal("what was asked then", {"host.example"}, set(server.names()))
 
 
 @behaviour(
@@ -383,7 +385,7 @@ def test_waiting_question_blocks_no_other(run, network, dns, dns_server):
     "dns.forward.internal.peer-server",
     "On an internal network a server that is a peer there MUST be asked.",
     source="libnetwork resolver.go ServeDNS v17.06",
-    docker="<25.0",
+    docker="!=25.*,!=26.0.*,!=26.1.0,!=26.1.1,!=26.1.2",  # broken in between: moby#47822
 )
 def test_peer_on_an_internal_network_is_asked(run, network, dns, dns_server):
     net = network(internal=True)

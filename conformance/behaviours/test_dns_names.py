@@ -210,7 +210,8 @@ def test_name_of_another_network_does_not_resolve(run, network, dns, asker):
 )
 def test_container_on_bridge_has_no_name(run, network, dns, asker):
     net = network()
-    asks, stranger = asker(net), run()
+    asks, stranger, peer = asker(net), run(), run(network=net.name)
+    expect_equal("a peer", [address_in(peer, net)], dns.addresses(asks, peer.name))
     expect_unknown(dns, asks, stranger.name)
 
 

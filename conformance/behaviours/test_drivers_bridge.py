@@ -64,9 +64,9 @@ def test_outside_sees_the_chosen_address(run, network, outside, host, sockets):
     "translated.",
     source="libnetwork drivers/bridge setupIPTablesInternal v20.10: within ipmasq",
 )
-def test_no_masquerade_no_chosen_address(network, host):
+def test_no_masquerade_no_chosen_address(network, run, host):
     options = {HOST_IPV4: "192.0.2.7", BRIDGE + "enable_ip_masquerade": "false"}
-    network(options=options)
+    run(network=network(options=options).name)
     rules = [rule for rule in host.daemon_netns().rules() if "192.0.2.7" in rule]
     expect_empty("the rules with that address", rules)
 
@@ -141,12 +141,15 @@ def test_unknown_option_has_no_effect(network, run, sockets):
 
 @behaviour(
     "drivers.bridge.unknown-option-shown",
-    "An option that the bridge driver does not know MUST be shown as it was given.",
+    "An option that the bridge driver does not know MUST be shown as it was given, and the network "
+    "MUST take containers.",
     source="libnetwork network.go v17.06: the generic data of the record",
 )
-def test_unknown_option_is_shown(network):
+def test_unknown_option_is_shown(network, run):
     option = {BRIDGE + "no_such_option": "zzz"}
-    expect_equal("the options", option, network(options=option).attrs["Options"])
+    net = network(options=option)
+    expect_equal("the options", option, net.attrs["Options"])
+    run(network=net.name)
 
 
 @behaviour(

@@ -105,9 +105,10 @@ def test_configuration_is_inherited(configuration, made_from, run, subnets, host
     "network that is made from it.",
     source=SOURCE,
 )
-def test_operators_fields_are_the_requests(configuration, made_from):
+def test_operators_fields_are_the_requests(configuration, made_from, run):
     net = made_from(configuration(), Internal=True, Attachable=True)
     expect_fields("the network", {"Internal": True, "Attachable": True}, net.attrs)
+    run(network=net.name)
 
 
 @behaviour(
@@ -290,10 +291,13 @@ def test_nested_configuration_is_refused(configuration, network_raw):
     "Pruning networks MUST NOT remove a configuration, used or not.",
     source="moby daemon/prune.go localNetworksPrune v17.06: ConfigOnly",
 )
-def test_configuration_is_not_pruned(configuration, client):
-    name = configuration(Labels={"ni-prune": "this-row"})
+def test_configuration_is_not_pruned(configuration, made_from, run, client):
+    used, unused = (configuration(Labels={"ni-prune": "this-row"}) for _ in range(2))
+    run(network=made_from(used).name)
     client.networks.prune(filters={"label": "ni-prune=this-row"})
-    expect_in("the networks", name, [one.name for one in client.networks.list()])
+    left = [one.name for one in client.networks.list()]
+    for name in (used, unused):
+        expect_in("the networks", name, left)
 
 
 @behaviour(

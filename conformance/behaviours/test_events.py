@@ -235,6 +235,11 @@ def test_failure_at_the_first_network_is_silent(create_raw, client, network, run
     expect_refused(container.start)
     actions = {event.action for event in events.collect(actor=container.id)}
     expect_equal("what was announced", set(), actions & {"connect", "start"})
+    # the same start is announced once the address is free
+    owner.remove(force=True)
+    container.start()
+    actions = {event.action for event in events.collect(actor=container.id)}
+    expect_equal("what was announced then", {"connect", "start"}, actions & {"connect", "start"})
 
 
 @behaviour(

@@ -185,6 +185,7 @@ def test_edits_are_lost_at_restart(run, exec_in):
     container = run(hostname="alpha")
     before = exec_in(container, "cat", "/etc/hosts").stdout
     append_to(exec_in, container, "/etc/hosts", "192.0.2.7 mine")
+    expect_in("/etc/hosts", "mine", exec_in(container, "cat", "/etc/hosts").stdout)
     container.restart()
     expect_not_in("/etc/hosts", "mine", exec_in(container, "cat", "/etc/hosts").stdout)
     names = [line.names for line in parse_hosts(before)]

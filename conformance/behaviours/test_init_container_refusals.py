@@ -95,11 +95,13 @@ def test_failed_start_is_recorded(create, inspect):
     "Create MUST NOT check that the target exists or runs.",
     source="moby daemon/create.go v17.06",
 )
-def test_create_takes_any_target(create, create_raw, new_name):
+def test_create_takes_any_target(create, create_raw, new_name, start, client):
     stopped = create()
     for target in (new_name("missing"), stopped.id):
         answer = create_raw({"HostConfig": {"NetworkMode": f"container:{target}"}})
         expect_equal("the status of the create", 201, answer.status)
+    for container in (stopped, client.containers.get(answer.json()["Id"])):
+        start(container)
 
 
 @behaviour(

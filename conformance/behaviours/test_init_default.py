@@ -109,8 +109,9 @@ def test_default_hostname_is_the_short_id(run, exec_in, host):
     "and no paths of the three files.",
     source="moby daemon/create.go calls updateContainerNetworkSettings v17.06",
 )
-def test_created_container_has_a_network_but_no_sandbox(create, inspect):
-    document = inspect(create())
+def test_created_container_has_a_network_but_no_sandbox(create, start, inspect):
+    container = create()
+    document = inspect(container)
     settings = document["NetworkSettings"]
     expect_equal("the recorded networks", ["bridge"], sorted(settings["Networks"]))
     for field in ("EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress"):
@@ -118,6 +119,8 @@ def test_created_container_has_a_network_but_no_sandbox(create, inspect):
     expect_empty("SandboxID", settings["SandboxID"])
     for field in ("HostnamePath", "HostsPath", "ResolvConfPath"):
         expect_empty(field, document[field])
+    started = start(container).attrs["NetworkSettings"]
+    expect_not_equal("SandboxID after the start", "", started["SandboxID"])
 
 
 @behaviour(

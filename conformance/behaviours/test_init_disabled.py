@@ -1,6 +1,11 @@
 """Network disabled: the flag `NetworkDisabled` says that there is nothing to allocate."""
 
-from conformance.assertions import expect_empty, expect_equal
+from conformance.assertions import (
+    expect_empty,
+    expect_equal,
+    expect_in,
+    expect_not_in,
+)
 from conformance.registry import behaviour
 
 
@@ -45,8 +50,13 @@ def test_disabled_container_gets_its_hostname_file(run, host, exec_in):
     "A container with NetworkDisabled MUST NOT get a hosts file or a resolv.conf of its own.",
     source="moby: both files are the sandbox's (libnetwork setupResolutionFiles v17.06)",
 )
-def test_disabled_container_gets_no_hosts_and_no_resolv_conf(run, host):
+def test_disabled_container_gets_no_hosts_and_no_resolv_conf(run, host, exec_in):
     container = run(network_disabled=True)
+    files = exec_in(container, "sh", "-c", "cd /etc && echo *").stdout.split()
+    expect_in("the files in /etc", "passwd", files)
+    contents = exec_in(container, "sh", "-c", "cat /etc/hosts /etc/resolv.conf 2>&1").stdout
+    for word in ("localhost", "nameserver"):
+        expect_not_in("hosts and resolv.conf", word, contents)
     expect_empty("HostsPath", container.attrs["HostsPath"])
     expect_empty("ResolvConfPath", container.attrs["ResolvConfPath"])
     folder = host.container_dir(container.id)

@@ -150,12 +150,12 @@ def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
     "it was created for.",
     source="moby daemon findAndAttachNetwork v17.03: no NetworkID is stored before the first start",
 )
-def test_recreated_network_serves_a_container_that_never_ran(create, network, inspect):
+def test_recreated_network_serves_a_container_that_never_ran(create, start, network, inspect):
     old = network()
     container = create(network_mode=old.name)
     old.remove()
     new = network(old.name)
-    container.start()
+    start(container)
     endpoint = inspect(container)["NetworkSettings"]["Networks"][new.name]
     expect_equal("the endpoint's NetworkID", new.id, endpoint["NetworkID"])
 
@@ -273,10 +273,10 @@ def test_container_starts_without_the_network_of_its_mode(
     "ignored: the network mode decides.",
     source="docker-py 7.1 models/containers.py; moby daemon verifyNetworkingConfig v17.03",
 )
-def test_networking_config_without_endpoints_is_ignored(create, network, inspect):
+def test_networking_config_without_endpoints_is_ignored(create, start, network, inspect):
     net = network()
     container = create(network=net.name)
     mode = inspect(container)["HostConfig"]["NetworkMode"]
     expect_equal("the network mode that was sent", net.name, mode)
-    container.start()
+    start(container)
     expect_equal("the networks of the container", [net.name], networks_of(inspect(container)))

@@ -150,13 +150,13 @@ def test_chosen_address_is_skipped(create_raw, client, run, network, subnets):
     "ones are free.",
     source="moby daemon cleanOperationalData v17.03: IPAMConfig stays",
 )
-def test_chosen_address_is_used_at_each_start(create_raw, client, network, subnets):
+def test_chosen_address_is_used_at_each_start(create_raw, client, start, network, subnets):
     net, subnet = small(network, subnets)
     wish = str(subnet[5])
     container = created(create_raw, client, wishing(net, IPv4Address=wish))
-    for start in (1, 2):
-        container.start()
-        expect_equal(f"the address of start {start}", wish, address_of(container, net))
+    for number in (1, 2):
+        start(container)
+        expect_equal(f"the address of start {number}", wish, address_of(container, net))
         container.stop()
 
 

@@ -182,13 +182,16 @@ def test_refused_network_gives_its_subnet_back(network, subnets):
     "given.",
     source="moby daemon buildIpamResources v17.03",
 )
-def test_auxiliary_addresses_are_shown(network, subnets, inspect_network):
+def test_auxiliary_addresses_are_shown(network, subnets, run, inspect_network):
     subnet = ipaddress.ip_network(subnets.ipv4())
     aux, within = {"router": str(subnet[200])}, f"{subnet[64]}/30"
     net = network(ipam=ipam({"subnet": str(subnet), "iprange": within, "aux_addresses": aux}))
     shown = inspect_network(net)["IPAM"]["Config"][0]
     expect_equal("the range", within, shown.get("IPRange"))
     expect_equal("the addresses", aux, shown.get("AuxiliaryAddresses"))
+    given = address_of(run(network_mode=net.name), net)
+    pool = ipaddress.ip_network(within)
+    expect_in("the range", ipaddress.ip_address(given), list(pool))
 
 
 @behaviour(

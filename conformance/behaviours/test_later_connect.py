@@ -20,7 +20,7 @@ from conformance.registry import behaviour
     "wrong request: 400 `no configured subnet or ip-range contain the IP address`.",
     source="moby#46183 v25.0: ValidateIPAM; before: connect.address.outside-text",
     tier="quirk",
-    docker=">=25.0",
+    docker=">=25.0,<29.0.4",
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_address_outside_is_a_wrong_request(run, create, network, subnets, inspect, running):

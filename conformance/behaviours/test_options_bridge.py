@@ -117,6 +117,7 @@ def test_chosen_subnets_keep_off_the_bip(own_daemon):
         net = daemon.network(ipam=None)
         chosen = ipaddress.ip_network(net.attrs["IPAM"]["Config"][0]["Subnet"])
         expect_equal(f"{chosen} overlaps {taken}", False, chosen.overlaps(taken))
+    daemon.run(network=net.name)
 
 
 @behaviour(

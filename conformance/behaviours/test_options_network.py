@@ -88,14 +88,16 @@ def test_interface_has_the_chosen_prefix(run, network, host):
     "A network's inspect MUST show the options that it was made with, as they were given.",
     source="moby api/server/router/network buildNetworkResource v17.06",
 )
-def test_options_are_shown(network, inspect_network):
+def test_options_are_shown(network, run, inspect_network):
     options = {
         MTU_OPTION: "1380",
         ICC_OPTION: "false",
         MASQUERADE_OPTION: "false",
         "org.example.colour": "red",
     }
-    expect_fields("the options", options, inspect_network(network(options=options))["Options"])
+    net = network(options=options)
+    expect_fields("the options", options, inspect_network(net)["Options"])
+    run(network=net.name)
 
 
 @behaviour(

@@ -158,10 +158,10 @@ def test_publish_all_without_bindings(create_raw, client, ports):
     "Containers that are started at once with ports of the engine's choice MUST get distinct ones.",
     source="libnetwork portallocator v17.06; podman 4.4.0 release notes: publish-all",
 )
-def test_ports_chosen_at_once_are_distinct(create):
+def test_ports_chosen_at_once_are_distinct(create, start):
     containers = [create(ports={"80/tcp": None}) for _ in range(6)]
     with ThreadPoolExecutor(len(containers)) as pool:
-        list(pool.map(lambda container: container.start(), containers))
+        list(pool.map(start, containers))
     chosen = [host_port(container, "80/tcp") for container in containers]
     expect_equal("how many ports there are", len(containers), len(set(chosen)))
 

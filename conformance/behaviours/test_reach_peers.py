@@ -3,6 +3,9 @@
 Seen from inside the containers: their processes' own connections, datagrams and pings.
 """
 
+import contextlib
+import socket
+
 import pytest
 
 from conformance.assertions import expect_equal, expect_match, expect_not_equal
@@ -11,6 +14,7 @@ from conformance.registry import behaviour
 
 PORT = 8080
 HTTPD = ["httpd", "-f", "-p", str(PORT)]
+IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2  # <linux/in.h>: no fragments
 PINGS = ["NET_RAW"]  # the right to ping, which not every engine gives by default
 
 
@@ -154,15 +158,18 @@ def test_gateway_is_reached(run, network, sockets, is_user_network):
     "size MUST get through unfragmented.",
     source="libnetwork drivers/bridge com.docker.network.driver.mtu v17.06",
 )
-def test_mtu_is_that_of_the_network(run, network, host, exec_in):
-    net = network(options={"com.docker.network.driver.mtu": "1280"})
-    one, two = run(network=net.name, cap_add=PINGS), run(network=net.name)
+@pytest.mark.parametrize("mtu", [1280, 1476])
+def test_mtu_is_that_of_the_network(run, network, host, sockets, mtu):
+    net = network(options={"com.docker.network.driver.mtu": str(mtu)})
+    one, two = run(network=net.name), run(network=net.name)
     for container in (one, two):
         eth0 = host.netns_of(container.attrs["State"]["Pid"]).links()["eth0"]
-        expect_equal("the MTU", 1280, eth0["mtu"])
-    # 20 bytes of IP and 8 of ICMP in front
-    ping = exec_in(one, "ping", "-c1", "-W2", "-s", str(1280 - 28), address_in(two, net))
-    expect_equal("the exit code of ping", 0, ping.exit_code)
+        expect_equal("the MTU", mtu, eth0["mtu"])
+    server, sender = sockets.serve(two, port=PORT, kind="udp"), sockets.make(one, "udp")
+    sender.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+    whole = b"." * (mtu - 28)  # 20 bytes of IP and 8 of UDP in front
+    sender.sendto(whole, (address_in(two, net), PORT))
+    expect_equal("the bytes that arrive", len(whole), len(sockets.received(server)))
 
 
 @behaviour(
@@ -294,11 +301,19 @@ def test_disconnect_ends_traffic(run, network, sockets):
     peer, leaver = run(network=net.name), run(network=net.name)
     address = address_in(leaver, net)
     server, sender = sockets.serve(leaver, port=PORT, kind="udp"), sockets.make(peer, "udp")
+    listener, standing = sockets.serve(leaver, port=PORT), sockets.make(peer, "tcp")
+    standing.connect((address, PORT))
+    taken, _ = listener.accept()
     sender.sendto(b"before", (address, PORT))
-    expect_equal("before", b"before", sockets.received(server))
+    standing.sendall(b"before")
+    expect_equal("before", (b"before",) * 2, (sockets.received(server), sockets.received(taken)))
     net.disconnect(leaver)
     sender.sendto(b"after", (address, PORT))
     expect_equal("after", b"", sockets.received(server, timeout_s=0.5))
+    with contextlib.suppress(OSError):  # it may have been told by now that there is no way
+        standing.sendall(b"after")
+    expect_equal("over the connection", b"", sockets.received(taken, timeout_s=0.5))
+    taken.close()
     expect_not_equal("a connection", "connected", sockets.outcome(peer, address, PORT))
 
 

@@ -8,14 +8,17 @@ from urllib.parse import urlsplit
 import docker
 import docker.tls
 
+from conformance.documents import answer_in_documents
 from conformance.engines.base import API_TIMEOUT_S, EngineUnavailable
 
 
 def sdk_client(address: str, tls: docker.tls.TLSConfig | None = None) -> docker.DockerClient:
     """Give the SDK's client for an address, at the newest API version that both know."""
-    return docker.DockerClient(
+    client = docker.DockerClient(
         base_url=address, version="auto", timeout=API_TIMEOUT_S, tls=tls or False
     )
+    client.api.hooks["response"].append(answer_in_documents)
+    return client
 
 
 def open_socket(address: str, tls: docker.tls.TLSConfig | None = None) -> socket.socket:

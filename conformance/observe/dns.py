@@ -137,11 +137,11 @@ class DnsClient:
     ) -> list[DnsAnswer]:
         """Send several messages over one TCP connection; give the answers in their order."""
         with self._sockets.make(container, "tcp") as made:
-            made.connect((self.server_of(container), PORT))
-            for question in questions:
-                dns.query.send_tcp(made, question)
             found = {}
             with contextlib.suppress(OSError, EOFError, dns.exception.Timeout):
+                made.connect((self.server_of(container), PORT))
+                for question in questions:
+                    dns.query.send_tcp(made, question)
                 for _ in questions:
                     answer, _ = dns.query.receive_tcp(made, time.time() + 2)
                     found[answer.id] = DnsAnswer.of(answer)

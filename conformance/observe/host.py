@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conformance.assertions import expect_true, violated
+from conformance.documents import Document, as_document
 from conformance.engines.base import EngineError, Inside
 from conformance.engines.processes import run_tool
 
@@ -29,7 +31,7 @@ class Netns:
         """Run `ip -j WORDS` in it and give the objects that it printed."""
         text = run_tool("nsenter", f"--net={self.path}", "ip", "-j", *words)
         # `ip -j` prints empty objects for what a filter left out.
-        return [entry for entry in json.loads(text or "[]") if entry]
+        return [as_document(entry) for entry in json.loads(text or "[]") if entry]
 
     def inode(self) -> int:
         """Give the number that says whether two namespaces are the same one."""
@@ -43,15 +45,14 @@ class Netns:
 
     def links(self) -> dict[str, dict[str, Any]]:
         """Give its links by name, as `ip -d -j link` shows them."""
-        return {link["ifname"]: link for link in self.ip("-d", "link", "show")}
+        return Document({link["ifname"]: link for link in self.ip("-d", "link", "show")})
 
     def addresses(self, link: str, family: str = "inet") -> list[str]:
         """Give a link's addresses as `a.b.c.d/prefix`; family is inet or inet6."""
-        found = self.ip("addr", "show", "dev", link)
+        found = Document({entry["ifname"]: entry for entry in self.ip("addr", "show")})
         return [
             f"{address['local']}/{address['prefixlen']}"
-            for entry in found
-            for address in entry["addr_info"]
+            for address in found[link]["addr_info"]
             if address["family"] == family
         ]
 
@@ -127,7 +128,11 @@ class HostView:
         return self.file(self.inside.data_root).is_dir()
 
     def file(self, path: str | Path) -> Path:
-        """Lead to a file that the daemon names: `host.file(attrs["HostsPath"]).read_text()`."""
+        """Lead to a file that the daemon names: `host.file(attrs["HostsPath"]).read_text()`.
+
+        The row FAILs where the engine names none.
+        """
+        expect_true("the engine names the file", str(path))
         return self.inside.root / str(path).lstrip("/")
 
     def container_dir(self, container_id: str) -> Path:
@@ -136,7 +141,7 @@ class HostView:
 
     def netns_of(self, pid: int) -> Netns:
         """Give the network namespace that a process runs in (`State.Pid`)."""
-        return Netns(Path(f"/proc/{pid}/ns/net"))
+        return Netns(self._of_process(pid, "net"))
 
     def sandbox_netns(self, sandbox_key: str) -> Netns:
         """Give the network namespace that a SandboxKey pins."""
@@ -148,7 +153,14 @@ class HostView:
 
     def namespace_inode(self, pid: int, kind: str) -> int:
         """Give the inode of a process's namespace: kind is net, uts, ipc, pid, mnt."""
-        return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
+        return self._of_process(pid, kind).stat().st_ino
+
+    def _of_process(self, pid: int, kind: str) -> Path:
+        """Lead to a namespace of a process; the row FAILs where there is no such process."""
+        path = Path(f"/proc/{pid}/ns/{kind}")
+        if not path.exists():
+            violated("the container's process", expected="one that runs", actual=f"pid {pid}")
+        return path
 
     def environment(self, pid: int) -> dict[str, str]:
         """Give a process's environment as it was started."""

@@ -53,10 +53,11 @@ def attach_outside(host: HostView, container: Container, subnet: str, link: str)
         link: the name of the engine's end.
     """
     ours, theirs = list(ipaddress.IPv4Network(subnet).hosts())[:2]
-    pid = str(container.attrs["State"]["Pid"])
+    netns = host.netns_of(container.attrs["State"]["Pid"]).path
     engine = ("nsenter", f"--net={host.daemon_netns().path}", "ip")
-    beyond = ("nsenter", f"--net={host.netns_of(int(pid)).path}", "ip")
-    run_tool(*engine, "link", "add", link, "type", "veth", "peer", "name", "wire0", "netns", pid)
+    beyond = ("nsenter", f"--net={netns}", "ip")
+    peer = ("peer", "name", "wire0", "netns", netns.parts[2])
+    run_tool(*engine, "link", "add", link, "type", "veth", *peer)
     for command, name, address in ((engine, link, ours), (beyond, "wire0", theirs)):
         run_tool(*command, "addr", "add", f"{address}/24", "dev", name)
         run_tool(*command, "link", "set", name, "up")

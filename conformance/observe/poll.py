@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from conformance.assertions import BehaviourViolated, show
+from conformance.violation import BehaviourViolated, show
 
 INTERVAL_S = 0.05
 _T = TypeVar("_T")

@@ -4,6 +4,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from conformance.observe.own_process import expect_own_process
 from conformance.observe.poll import eventually
 from conformance.workbench import Workbench
 
@@ -24,6 +25,7 @@ def started_again(daemon: Workbench, container: Container) -> Container:
     again = found_again(daemon, container)
     again.start()
     again.reload()
+    expect_own_process(daemon.engine, again.attrs)
     return again
 
 

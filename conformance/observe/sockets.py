@@ -16,6 +16,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from conformance.assertions import violated
 from conformance.engines.base import EngineError
 from conformance.observe.host import HostView
 
@@ -114,7 +115,13 @@ class Sockets:
         made = self.make(where, kind, ipv6=":" in address)
         if kind != "udp":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((address, port))
+        try:
+            made.bind((address, port))
+        except OSError as exc:
+            if where is None:
+                raise
+            what = f"{address or 'every address'}, port {port}, in the container"
+            violated(what, expected="free for a server", actual=exc.strerror)
         if kind != "udp":
             made.listen()
         return made

@@ -26,8 +26,8 @@ class Wire:
 
     def lay(self) -> None:
         """Make the link, up at both ends, without an address."""
-        pid = str(self.container.attrs["State"]["Pid"])
-        peer = ("peer", "name", _FAR_END, "netns", pid)
+        netns = self.host.netns_of(self.container.attrs["State"]["Pid"]).path
+        peer = ("peer", "name", _FAR_END, "netns", netns.parts[2])
         self._here("link", "add", self.parent, "type", "veth", *peer)
         self._here("link", "set", self.parent, "up")
         self._there("link", "set", _FAR_END, "up")

@@ -7,9 +7,9 @@ from typing import Any
 import dns.message
 import pytest
 
-from conformance.assertions import BehaviourViolated
 from conformance.observe import dns as observed
 from conformance.observe.sockets import Sockets, address_in
+from conformance.violation import BehaviourViolated
 
 LOOPBACK = "127.0.0.1"
 HERE: Any = None

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from conformance.assertions import BehaviourViolated
 from conformance.engines.base import EngineError
 from conformance.observe.adverts import advertisement
 from conformance.observe.events import wire_time
@@ -17,6 +16,7 @@ from conformance.observe.files import HostsLine, addresses_of, parse_hosts, pars
 from conformance.observe.host import parse_rules
 from conformance.observe.metrics import parse_metrics
 from conformance.observe.poll import WaitedTooLong, eventually, wait_until
+from conformance.violation import BehaviourViolated
 
 METRICS = """\
 # HELP engine_daemon_network_actions_seconds The number of seconds it takes

@@ -6,13 +6,13 @@ import docker.errors
 import pytest
 import requests
 
-from conformance.assertions import BehaviourViolated
 from conformance.expectations import Expectation
 from conformance.leaks import LeakFound
 from conformance.pool import StartedEngine
 from conformance.registry import Behaviour
 from conformance.rowrun import RowRun, classify
 from conformance.verdicts import Outcome, Verdict
+from conformance.violation import BehaviourViolated
 
 
 def api_error() -> docker.errors.APIError:

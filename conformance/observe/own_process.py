@@ -1,0 +1,54 @@
+"""Whether a container that is said to run does run: a process apart from the engine's own.
+
+Every row that starts a container rests on it, and an engine that only says so would pass the rows
+that state what must not happen.
+"""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+
+from conformance.assertions import expect_equal, violated
+from conformance.engines.base import Engine, EngineError, Inside
+from conformance.observe.exec import run_in_container
+
+
+def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bool = False) -> None:
+    """Expect a container that is said to run to have a process with a view of files of its own.
+
+    Where the engine cannot be looked into, the container is asked to say a word.
+
+    Args:
+        engine: the engine.
+        document: the container's inspect document.
+        stays: whether its command does not end by itself, so that it must still run.
+    """
+    state = document["State"]
+    if not state["Running"]:
+        expect_equal("the container runs", False, stays)
+        return
+    inside = engine.inside()
+    is_there = _says(engine, document["Id"]) if inside is None else _is_apart(state["Pid"], inside)
+    # a command may have ended since: then the engine says so by now
+    if not is_there and engine.client().api.inspect_container(document["Id"])["State"]["Running"]:
+        violated("the container's process", expected="one of its own", actual=f"pid {state['Pid']}")
+
+
+def _is_apart(pid: int, inside: Inside) -> bool:
+    try:
+        theirs = Path(f"/proc/{pid}/ns/mnt").stat().st_ino
+        return theirs != Path(f"/proc/{inside.pid}/ns/mnt").stat().st_ino
+    except OSError:
+        return False
+
+
+def _says(engine: Engine, container_id: str) -> bool:
+    """Ask for a word in a container; slower, but the API is all it needs."""
+    word = secrets.token_hex(4)
+    try:
+        return run_in_container(engine, container_id, "echo", word).text == word
+    except (docker.errors.APIError, EngineError):
+        return False
