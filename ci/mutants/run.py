@@ -53,6 +53,8 @@ PYTEST_RED = 1
 TIMEOUT_S = 300
 # So many rows share an engine at most, so that one defect's many rows are shared by the cores.
 ROWS_PER_ENGINE = 12
+# What a row says of a defect that it sees; a sentence with SHOULD or MAY is not red then.
+NOTICED = frozenset({"FAIL", "FIXED", "non-strict"})
 KILLED, SURVIVED, BROKEN = "killed", "SURVIVED", "BROKEN"
 
 Edit = tuple[str, str, str]
@@ -291,7 +293,7 @@ def verdict_on(mutant: Mutant, found: dict[str, Finding]) -> tuple[str, str] | N
         return None
     for test in (*mutant.rows, *mutant.tests):
         finding = found[test]
-        if finding.verdict not in ("FAIL", "FIXED"):
+        if finding.verdict not in NOTICED:
             return (BROKEN if finding.verdict == "error" else SURVIVED), finding.text
     return KILLED, ""
 
