@@ -260,7 +260,7 @@ def sorted_as_run(catalogue: Iterable[Behaviour]) -> list[Behaviour]:
 
 def is_spoilt_by(result: dict[str, Any]) -> bool:
     """Say whether a row's result lets one doubt what later rows say on the same engine."""
-    return result["verdict"] == "error" or result["reason"].startswith(LEFT_BEHIND)
+    return result["verdict"] == "error" or str(result["reason"]).startswith(LEFT_BEHIND)
 
 
 def group(mutants: Iterable[Mutant]) -> list[Batch]:
