@@ -136,15 +136,16 @@ class DnsClient:
         self, container: Container, questions: Sequence[dns.message.Message]
     ) -> list[DnsAnswer]:
         """Send several messages over one TCP connection; give the answers in their order."""
-        with self._sockets.make(container, "tcp") as made:
+        found = {}
+        made = self._sockets.make(container, "tcp")
+        # an engine that ends the connection answers nothing more
+        with made, contextlib.suppress(OSError, EOFError, dns.exception.Timeout):
             made.connect((self.server_of(container), PORT))
             for question in questions:
                 dns.query.send_tcp(made, question)
-            found = {}
-            with contextlib.suppress(OSError, EOFError, dns.exception.Timeout):
-                for _ in questions:
-                    answer, _ = dns.query.receive_tcp(made, time.time() + 2)
-                    found[answer.id] = DnsAnswer.of(answer)
+            for _ in questions:
+                answer, _ = dns.query.receive_tcp(made, time.time() + 2)
+                found[answer.id] = DnsAnswer.of(answer)
         return [found.get(question.id, DnsAnswer(rcode=NO_ANSWER)) for question in questions]
 
     def addresses(self, container: Container, name: str, type: str = "A") -> list[str]:
