@@ -206,13 +206,15 @@ class Bench:
         return self._run_tests(batch.tests, tree) | self._run_rows(batch.rows, tree)
 
     def _run_tests(self, tests: Sequence[str], tree: Path) -> dict[str, Finding]:
-        found = {}
-        for test in tests:
-            pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
-            code, output = run(pytest, tree, TIMEOUT_S)
-            verdict = {0: "pass", PYTEST_RED: "FAIL"}.get(code, "error")
-            found[test] = Finding(verdict, output)
-        return found
+        """Run tests in one call, and each by itself unless all of them pass."""
+        if not tests:
+            return {}
+        pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        code, output = run(pytest, tree, TIMEOUT_S)
+        if code and len(tests) > 1:
+            return {test: self._run_tests([test], tree)[test] for test in tests}
+        verdict = {0: "pass", PYTEST_RED: "FAIL"}.get(code, "error")
+        return dict.fromkeys(tests, Finding(verdict, output))
 
     def _run_rows(self, rows: Sequence[str], tree: Path) -> dict[str, Finding]:
         """Run rows on one engine, or on a new one for those after a row that spoilt it."""
@@ -307,7 +309,7 @@ def red_before(mutants: Sequence[Mutant], bench: Bench, jobs: int) -> str:
     share = max(1, -(-len(rows) // jobs))
     batches = [
         *(Batch(edits=(), rows=tuple(rows[at : at + share])) for at in range(0, len(rows), share)),
-        *(Batch(edits=(), tests=(test,)) for test in tests),
+        Batch(edits=(), tests=tuple(tests)),
     ]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         every = [item for found in pool.map(bench.try_batch, batches) for item in found.items()]
