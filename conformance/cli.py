@@ -29,6 +29,7 @@ from conformance.image import ImageError, image_name
 from conformance.preflight import (
     RequestError,
     check_expectations,
+    files_of,
     make_report_folder,
     select_rows,
     with_needs,
@@ -225,6 +226,7 @@ def run(
     (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
         rows=rows,
+        files=files_of(catalogue, rows, behaviours),
         engines=chosen,
         report=folder,
         keep=keep,

@@ -93,6 +93,13 @@ def with_needs(
     return found
 
 
+def files_of(catalogue: Sequence[Behaviour], ids: Iterable[str], folder: Path) -> list[Path]:
+    """Give the files of a folder of behaviours that hold some of them."""
+    wanted = set(ids)
+    modules = {row.function.partition(":")[0] for row in catalogue if row.id in wanted}
+    return [folder / f"{module.rpartition('.')[2]}.py" for module in sorted(modules)]
+
+
 def _said(needs: str | None, without: str | None) -> str:
     words = [f"needs {needs}"] if needs else []
     return " and ".join([*words, f"does without {without}"] if without else words)

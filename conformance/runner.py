@@ -44,6 +44,7 @@ class RunRequest:
         behaviours: folder of the rows.
         expectations: folder of the known deviations.
         places: where the engines are to run, as pytest-xdist's --tx has it; empty = here.
+        files: the files of the rows, which alone are collected here; empty = the whole folder.
     """
 
     rows: Sequence[str]
@@ -54,6 +55,7 @@ class RunRequest:
     behaviours: Path = BEHAVIOURS_DIR
     expectations: Path = EXPECTATIONS_DIR
     places: Sequence[str] = ()
+    files: Sequence[Path] = ()
 
     @property
     def parts(self) -> int:
@@ -99,7 +101,8 @@ def why_unavailable(spec: str) -> str:
 def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     """Give the command line of the pytest that runs the rows."""
     command = [sys.executable, "-m", "pytest", "-c", str(PACKAGE / "pytest.ini")]
-    command += ["-p", "conformance.plugin", str(request.behaviours)]
+    here = [] if request.places else request.files
+    command += ["-p", "conformance.plugin", *map(str, here or [request.behaviours])]
     command += [f"--netinit-engine={spec}" for spec in request.engines]
     command += [f"--netinit-row={row}" for row in request.rows]
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]

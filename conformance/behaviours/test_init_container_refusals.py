@@ -199,8 +199,10 @@ def test_create_refuses_a_hostname(create_raw):
     "Links together with container mode MUST be refused at create.",
     source="runconfig ErrConflictContainerNetworkAndLinks v17.06",
 )
-def test_create_refuses_links(create_raw):
-    refused(create_raw, "links")
+def test_create_refuses_links(create, create_raw):
+    target = create()  # a link to nobody would be refused for that
+    mode, links = f"container:{target.id}", [f"{target.name}:target"]
+    expect_refused(lambda: create_raw({"HostConfig": {"NetworkMode": mode, "Links": links}}))
 
 
 @behaviour(

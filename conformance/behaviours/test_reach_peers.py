@@ -59,10 +59,10 @@ def test_peers_exchange_datagrams(run, network, sockets):
     client, peer = run(network=net.name), run(network=net.name)
     server, sender = sockets.serve(peer, port=PORT, kind="udp"), sockets.make(client, "udp")
     sender.sendto(b"question", (address_in(peer, net), PORT))
-    data, source = server.recvfrom(100)
+    data, source = sockets.received_from(server)
     expect_equal("the datagram", (b"question", address_in(client, net)), (data, source[0]))
     server.sendto(b"answer", source)
-    expect_equal("the answer", b"answer", sender.recv(100))
+    expect_equal("the answer", b"answer", sockets.received(sender))
 
 
 @behaviour(

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -373,7 +374,11 @@ class ManagedEngine:
         return open_socket(self.address)
 
     def help_text(self) -> str:
-        """Ask the daemon's program for its options."""
+        """Ask the daemon's program for its options, once."""
+        return self._help_text
+
+    @cached_property
+    def _help_text(self) -> str:
         program = [word.format(python=sys.executable) for word in self.settings.command]
         enter = ["chroot", str(self.tree)] if self.tree is not None else []
         return run_tool(*enter, *program, "--help", check=False)

@@ -152,11 +152,18 @@ class Sockets:
 
     def received(self, server: socket.socket, *, timeout_s: float = 2) -> bytes:
         """Give the next datagram that reaches a socket, b"" when none does in time."""
+        return self.received_from(server, timeout_s=timeout_s)[0]
+
+    def received_from(self, server: socket.socket, *, timeout_s: float = 2) -> tuple[bytes, Any]:
+        """Give the next datagram that reaches a socket, and where it came from: address, port.
+
+        When none does in time it is b"" from ("", 0).
+        """
         server.settimeout(timeout_s)
         try:
-            return server.recv(65535)
+            return server.recvfrom(65535)
         except TimeoutError:
-            return b""
+            return b"", ("", 0)
 
     def source_seen(self, server: socket.socket) -> str:
         """Accept the next connection of a TCP server; give the address it came from."""

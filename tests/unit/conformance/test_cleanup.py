@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,17 @@ def test_one_engine_needs_no_workers(tmp_path):
     command = pytest_command(two, "abc")
     assert command[-4:] == ["-n", "2", "--dist", "loadscope"]
     assert "--netinit-engine=reference" in command
+
+
+def test_only_the_files_of_the_rows_are_collected(tmp_path):
+    files = [tmp_path / "test_one.py", tmp_path / "test_two.py"]
+    here = RunRequest(
+        rows=["a.b"], engines=["docker"], report=tmp_path, behaviours=tmp_path, files=files
+    )
+    elsewhere = replace(here, places=["popen"])  # the whole folder is copied there
+    whole = replace(here, files=())
+    paths = [
+        [word for word in pytest_command(request, "abc") if word.startswith(f"{tmp_path}")]
+        for request in (here, elsewhere, whole)
+    ]
+    assert paths == [[str(file) for file in files], [str(tmp_path)], [str(tmp_path)]]

@@ -9,6 +9,7 @@ from conformance.cli import main
 from conformance.preflight import (
     RequestError,
     check_expectations,
+    files_of,
     make_report_folder,
     select_rows,
     with_needs,
@@ -18,6 +19,16 @@ from conformance.report.terminal import print_report
 from tests.unit.conformance.made_reports import cell, report
 
 IDS = ["allocate.order.default-first", "init.none.files", "init.none.only-loopback"]
+
+
+def test_rows_stand_in_the_files_that_their_modules_name(tmp_path):
+    rows = [
+        Behaviour(id=id, statement="It MUST.", source="-", function=f"conformance.behaviours.{at}")
+        for id, at in (("a.one", "test_b:test_it"), ("a.two", "test_a:test_it"))
+    ]
+    every = files_of(rows, ["a.one", "a.two"], tmp_path)
+    assert every == [tmp_path / "test_a.py", tmp_path / "test_b.py"]
+    assert files_of(rows, ["a.one"], tmp_path) == [tmp_path / "test_b.py"]
 
 
 def test_selection_keeps_the_order_and_no_pattern_means_all():
