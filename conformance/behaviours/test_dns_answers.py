@@ -1,6 +1,7 @@
 """The embedded DNS of user networks: what its answers look like on the wire."""
 
 import dns.message as wire
+from dns.flags import Flag
 
 from conformance.assertions import expect_equal, expect_in, expect_not_in
 from conformance.observe.sockets import address_in
@@ -37,17 +38,20 @@ def test_records_live_for_ten_minutes(run, network, dns):
 @behaviour(
     "dns.answer.header",
     "An answer about a container MUST say that recursion is available, MUST repeat the question "
-    "and MUST NOT be truncated.",
+    "and its flag RD, and MUST NOT be truncated.",
     source="libnetwork resolver.go createRespMsg v17.06",
 )
 def test_header_of_an_answer(run, network, dns):
     net = network()
     asker, peer = run(network=net.name), run(network=net.name)
     question = wire.make_query(peer.name, "A")
-    answer = dns.exchange(asker, question)
-    expect_in("the flags", "RA", answer.flags)
-    expect_not_in("the flags", "TC", answer.flags)
-    expect_equal("the question", question.question, answer.message.question)
+    for flags in (Flag.RD, 0):
+        question.flags = flags
+        answer = dns.exchange(asker, question)
+        expect_in("the flags", "RA", answer.flags)
+        expect_not_in("the flags", "TC", answer.flags)
+        expect_equal("the flag RD", bool(flags), "RD" in answer.flags)
+        expect_equal("the question", question.question, answer.message.question)
 
 
 @behaviour(

@@ -176,6 +176,22 @@ def test_search_list_is_used(run, network, exec_in, dns_server):
 
 
 @behaviour(
+    "dns.forward.search-domain-has-it-too",
+    "A peer's bare name MUST resolve to the peer even where the container's server knows the same "
+    "name, with another address, in the search domain.",
+    source="libnetwork rebuildDNS v17.06: ndots:0, the bare name is asked first",
+    bugs=("podman#26198",),
+)
+def test_peer_comes_before_the_search_domain(run, network, exec_in, dns_server):
+    net = network()
+    ((upstream, address),) = servers(run, net)
+    asker = run(network=net.name, dns=[address], dns_search=[DOMAIN], cap_add=["NET_RAW"])
+    with dns_server(upstream, address, answering(ADDRESS)):
+        ping = exec_in(asker, "ping", "-c1", "-W2", upstream.name)
+    expect_in("what was pinged", f"({address})", ping.stdout)
+
+
+@behaviour(
     "dns.forward.truncated",
     "A truncated answer MUST be passed on as such, so that the client asks again over TCP and gets "
     "the whole one.",
