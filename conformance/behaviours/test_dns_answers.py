@@ -74,6 +74,7 @@ def test_answer_has_the_name_as_asked(run, network, dns):
     "A question for the IPv6 address of a container that has none MUST be answered with NOERROR "
     "and no record.",
     source="libnetwork resolver.go handleIPQuery, ipv6Miss v17.06",
+    bugs=("aardvark-dns#679",),
 )
 def test_no_ipv6_address_is_no_error(run, network, dns):
     net = network()
@@ -87,6 +88,7 @@ def test_no_ipv6_address_is_no_error(run, network, dns):
     "On a network with IPv6 a name MUST resolve to the IPv4 address and, asked for, to the IPv6 "
     "address of the container.",
     source="libnetwork network.addSvcRecords v17.06",
+    bugs=("aardvark-dns#203",),
 )
 def test_ipv6_address_of_a_name(run, ipv6_network, dns):
     net = ipv6_network()

@@ -27,6 +27,7 @@ def servers(run, net, count=1):
     "A name that is no container's MUST be asked of the server given to the container, and its "
     "answer MUST be passed on with its TTL.",
     source="libnetwork resolver.go ServeDNS v17.06",
+    bugs=("podman#17499",),
 )
 def test_unknown_name_is_forwarded(run, network, dns, dns_server):
     net = network()
@@ -324,6 +325,7 @@ def test_next_server_after_nxdomain(run, network, dns, dns_server):
     "When a server answers NXDOMAIN, that MUST be passed on, and no other server MUST be asked.",
     source="moby PR 45565, v24.0; before: dns.forward.next-after-no-such-name",
     docker=">=24.0",
+    bugs=("moby#45553",),
 )
 def test_nxdomain_is_final(run, network, dns, dns_server):
     net = network()
@@ -399,7 +401,7 @@ def test_waiting_question_blocks_no_other(run, network, dns, dns_server):
     "dns.forward.internal.peer-server",
     "On an internal network a server that is a peer there MUST be asked.",
     source="libnetwork resolver.go ServeDNS v17.06",
-    docker="<25.0",
+    bugs=("moby#47822",),
 )
 def test_peer_on_an_internal_network_is_asked(run, network, dns, dns_server):
     net = network(internal=True)

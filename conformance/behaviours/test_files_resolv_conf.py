@@ -157,6 +157,7 @@ def test_unparsable_server_is_written(run, exec_in):
     "When a container of the default network alone joins a user network live, its resolv.conf MUST "
     "name 127.0.0.11 at once; it stays so when the container leaves that network.",
     source="libnetwork sandbox startResolver v17.06",
+    bugs=("podman#9603",),
 )
 def test_live_connect_switches_to_the_embedded_dns(run, network, exec_in):
     container, net = run(), network()

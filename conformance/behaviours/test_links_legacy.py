@@ -107,6 +107,7 @@ def test_ports_in_a_row_are_a_range(workbench, run, exec_in):
     "A legacy link MUST add `<ALIAS>_NAME`, which is `/<linker>/<alias>`, and `<ALIAS>_ENV_<name>` "
     "for each variable of the target but HOME and PATH.",
     source="moby daemon/links Link.ToEnv v17.06",
+    bugs=("moby#14606",),
 )
 def test_link_adds_name_and_variables_to_the_environment(run, exec_in):
     target = run(environment={"COLOUR": "red=blue", "HOME": "/x", "PATH": "/bin"})
@@ -214,6 +215,7 @@ def test_link_to_a_joiner_leads_to_its_target(run, exec_in, inspect):
     "`DELETE /containers/<linker>/<alias>?link=1` MUST take the link's line out of the linker's "
     "/etc/hosts; its other links stay.",
     source="moby daemon/delete.go rmLink v17.06",
+    bugs=("moby#49778",),
 )
 def test_removed_link_leaves_the_hosts_file(run, exec_in, inspect, client):
     target = run()
@@ -294,6 +296,7 @@ def test_first_link_of_an_alias_counts(run, create_raw, inspect, new_name):
     "A link MUST follow the names of both ends: after a rename inspect shows the new ones, and the "
     "alias is found under the linker's new name alone.",
     source="moby daemon/rename.go v17.06",
+    bugs=("moby#23973",),
 )
 def test_links_follow_a_rename(run, inspect, new_name, api):
     target = run()
