@@ -1,7 +1,6 @@
 """The embedded DNS of user networks: what its answers look like on the wire."""
 
 import dns.message as wire
-from dns.flags import Flag
 
 from conformance.assertions import expect_equal, expect_in, expect_not_in
 from conformance.observe.sockets import address_in
@@ -45,13 +44,13 @@ def test_header_of_an_answer(run, network, dns):
     net = network()
     asker, peer = run(network=net.name), run(network=net.name)
     question = wire.make_query(peer.name, "A")
-    for flags in (Flag.RD, 0):
-        question.flags = flags
-        answer = dns.exchange(asker, question)
-        expect_in("the flags", "RA", answer.flags)
-        expect_not_in("the flags", "TC", answer.flags)
-        expect_equal("the flag RD", bool(flags), "RD" in answer.flags)
-        expect_equal("the question", question.question, answer.message.question)
+    answer = dns.exchange(asker, question)
+    expect_in("the flags", "RA", answer.flags)
+    expect_in("the flags", "RD", answer.flags)
+    expect_not_in("the flags", "TC", answer.flags)
+    expect_equal("the question", question.question, answer.message.question)
+    question.flags = 0
+    expect_not_in("the flags without RD", "RD", dns.exchange(asker, question).flags)
 
 
 @behaviour(

@@ -32,14 +32,12 @@ def addresses_in(exec_in, container, *names):
     "create for the link that it is.",
     source="docker opts.ParseLink v17.06: kept for what inspect gives",
 )
-def test_link_as_inspect_shows_it(run, create_raw, client, exec_in, inspect, new_name):
+def test_link_as_inspect_shows_it(run, exec_in, inspect, new_name):
     target, name = run(), new_name("linker")
-    shown = f"/{target.name}:/{name}/peer"
-    linker = create_raw({"HostConfig": {"Links": [shown]}}, name=name).json()["Id"]
-    expect_equal("the links", [shown], inspect(linker)["HostConfig"]["Links"])
-    client.api.start(linker)
-    container = client.containers.get(linker)
-    expect_equal("the alias", [[address_of(target)]], addresses_in(exec_in, container, "peer"))
+    linker = run(links=[(f"/{target.name}", f"/{name}/peer")], name=name)
+    shown = inspect(linker)["HostConfig"]["Links"]
+    expect_equal("the links", [f"/{target.name}:/{name}/peer"], shown)
+    expect_equal("the alias", [[address_of(target)]], addresses_in(exec_in, linker, "peer"))
 
 
 @behaviour(

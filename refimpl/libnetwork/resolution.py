@@ -207,7 +207,9 @@ class ResolutionFiles:
         current = self._current_resolv_conf()
         if not self.upstreams:
             self.upstreams = _upstreams(current, of_host=False)
-        content, self.ndots_set = texts.embedded_resolv_conf(current)
+        content, self.ndots_set = texts.embedded_resolv_conf(
+            current, has_user_options=bool(self._options.dns_options)
+        )
         self._change_resolv_conf(content)
 
     def _current_resolv_conf(self) -> str:
