@@ -37,7 +37,7 @@ def test_records_live_for_ten_minutes(run, network, dns):
 @behaviour(
     "dns.answer.header",
     "An answer about a container MUST say that recursion is available, MUST repeat the question "
-    "and MUST NOT be truncated.",
+    "and its flag RD, and MUST NOT be truncated.",
     source="libnetwork resolver.go createRespMsg v17.06",
 )
 def test_header_of_an_answer(run, network, dns):
@@ -46,8 +46,11 @@ def test_header_of_an_answer(run, network, dns):
     question = wire.make_query(peer.name, "A")
     answer = dns.exchange(asker, question)
     expect_in("the flags", "RA", answer.flags)
+    expect_in("the flags", "RD", answer.flags)
     expect_not_in("the flags", "TC", answer.flags)
     expect_equal("the question", question.question, answer.message.question)
+    question.flags = 0
+    expect_not_in("the flags without RD", "RD", dns.exchange(asker, question).flags)
 
 
 @behaviour(
@@ -70,6 +73,7 @@ def test_answer_has_the_name_as_asked(run, network, dns):
     "A question for the IPv6 address of a container that has none MUST be answered with NOERROR "
     "and no record.",
     source="libnetwork resolver.go handleIPQuery, ipv6Miss v17.06",
+    bugs=("aardvark-dns#679",),
 )
 def test_no_ipv6_address_is_no_error(run, network, dns):
     net = network()
@@ -83,6 +87,7 @@ def test_no_ipv6_address_is_no_error(run, network, dns):
     "On a network with IPv6 a name MUST resolve to the IPv4 address and, asked for, to the IPv6 "
     "address of the container.",
     source="libnetwork network.addSvcRecords v17.06",
+    bugs=("aardvark-dns#203",),
 )
 def test_ipv6_address_of_a_name(run, ipv6_network, dns):
     net = ipv6_network()

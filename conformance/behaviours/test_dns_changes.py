@@ -42,6 +42,7 @@ def test_names_go_with_the_process(run, network, dns, asker):
     "dns.changes.start-again",
     "A container's names MUST resolve again once it was started, to the address that it has then.",
     source="libnetwork controller.watchSvcRecord v17.06",
+    bugs=("libnetwork#1295",),
 )
 def test_names_come_back_with_the_new_address(run, network, dns):
     net = network()
@@ -129,6 +130,7 @@ def test_names_go_with_a_forced_disconnect(run, network, dns, asker):
     "A container MUST resolve the peers on a network as soon as it was connected to it, and MUST "
     "NOT once it was disconnected.",
     source="libnetwork sandbox.ResolveName v17.06",
+    bugs=("podman#9603",),
 )
 def test_asker_learns_and_forgets_names(run, network, dns, asker):
     net, other = network(), network()
@@ -144,6 +146,7 @@ def test_asker_learns_and_forgets_names(run, network, dns, asker):
     "A running container on the default network MUST get the embedded DNS as soon as it was "
     "connected to a user network.",
     source="libnetwork sandbox_dns_unix.go rebuildDNS, resolver start in sbJoin v17.06",
+    bugs=("podman#9603",),
 )
 def test_dns_comes_with_the_first_user_network(run, network, dns):
     net = network()

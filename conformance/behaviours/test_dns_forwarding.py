@@ -27,6 +27,7 @@ def servers(run, net, count=1):
     "A name that is no container's MUST be asked of the server given to the container, and its "
     "answer MUST be passed on with its TTL.",
     source="libnetwork resolver.go ServeDNS v17.06",
+    bugs=("podman#17499",),
 )
 def test_unknown_name_is_forwarded(run, network, dns, dns_server):
     net = network()
@@ -178,6 +179,22 @@ def test_search_list_is_used(run, network, exec_in, dns_server):
 
 
 @behaviour(
+    "dns.forward.search-domain-has-it-too",
+    "A peer's bare name MUST resolve to the peer even where the container's server knows the same "
+    "name, with another address, in the search domain.",
+    source="libnetwork rebuildDNS v17.06: ndots:0, the bare name is asked first",
+    bugs=("podman#26198",),
+)
+def test_peer_comes_before_the_search_domain(run, network, exec_in, dns_server):
+    net = network()
+    ((upstream, address),) = servers(run, net)
+    asker = run(network=net.name, dns=[address], dns_search=[DOMAIN], cap_add=["NET_RAW"])
+    with dns_server(upstream, address, answering(ADDRESS)):
+        ping = exec_in(asker, "ping", "-c1", "-W2", upstream.name)
+    expect_in("what was pinged", f"({address})", ping.stdout)
+
+
+@behaviour(
     "dns.forward.truncated",
     "A truncated answer MUST be passed on as such, so that the client asks again over TCP and gets "
     "the whole one.",
@@ -310,6 +327,7 @@ def test_next_server_after_nxdomain(run, network, dns, dns_server):
     "When a server answers NXDOMAIN, that MUST be passed on, and no other server MUST be asked.",
     source="moby PR 45565, v24.0; before: dns.forward.next-after-no-such-name",
     docker=">=24.0",
+    bugs=("moby#45553",),
 )
 def test_nxdomain_is_final(run, network, dns, dns_server):
     net = network()
@@ -386,6 +404,7 @@ def test_waiting_question_blocks_no_other(run, network, dns, dns_server):
     "On an internal network a server that is a peer there MUST be asked.",
     source="libnetwork resolver.go ServeDNS v17.06",
     docker="!=25.*,!=26.0.*,!=26.1.0,!=26.1.1,!=26.1.2",  # broken in between: moby#47822
+    bugs=("moby#47822",),
 )
 def test_peer_on_an_internal_network_is_asked(run, network, dns, dns_server):
     net = network(internal=True)

@@ -37,6 +37,7 @@ def test_peer_resolves_by_short_id(run, network, dns):
     "On a user network a container MUST resolve a peer by the hostname that it was given.",
     source="moby daemon updateNetworkConfig v20.10: addHostname",
     docker=">=20.10",
+    bugs=("podman#17370",),
 )
 def test_peer_resolves_by_hostname(run, network, dns):
     net = network()
@@ -49,6 +50,7 @@ def test_peer_resolves_by_hostname(run, network, dns):
     "dns.name.alias",
     "On a user network a container MUST resolve a peer by every alias of its endpoint there.",
     source="libnetwork CreateOptionMyAlias v17.06",
+    bugs=("podman#9492",),
 )
 def test_peer_resolves_by_alias(run, network, dns):
     net = network()
@@ -101,6 +103,7 @@ def test_container_name_may_have_dots(run, network, dns, new_name):
     "Names MUST be found whatever the case of their letters.",
     source="libnetwork svcRecords since 18.09: names are kept in lower case",
     docker=">=18.09",
+    bugs=("moby#21169",),
 )
 def test_case_of_a_name_does_not_matter(run, network, dns):
     net = network()

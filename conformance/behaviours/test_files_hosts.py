@@ -119,6 +119,7 @@ def test_extra_hosts_keep_order_and_duplicates(run, exec_in):
     "files.hosts.extra-host-ipv6",
     "An extra host MAY have an IPv6 address: what follows the first colon is the address.",
     source="moby opts.ValidateExtraHost v17.06",
+    bugs=("moby#10556",),
 )
 def test_extra_host_may_be_ipv6(run, exec_in):
     container = run(extra_hosts=["db:2001:db8::7"])
@@ -150,6 +151,7 @@ def test_extra_host_without_an_address_is_refused(create_raw):
     "`host-gateway` in place of an extra host's address MUST become the default bridge's gateway "
     "address, on every network.",
     source="moby daemon buildSandboxOptions v20.10",
+    bugs=("podman#22881",),
 )
 def test_host_gateway_is_the_default_bridges_address(run, network, exec_in):
     gateway = settings_of(run())["Gateway"]
@@ -162,6 +164,7 @@ def test_host_gateway_is_the_default_bridges_address(run, network, exec_in):
     "files.hosts.edits-survive-networks",
     "What a container wrote into its /etc/hosts MUST survive a connect and a disconnect.",
     source="libnetwork etchosts.Add, etchosts.Delete v17.06",
+    bugs=("podman#22729",),
 )
 def test_edits_survive_connect_and_disconnect(run, network, exec_in):
     first, second = network(), network()
@@ -180,6 +183,7 @@ def test_edits_survive_connect_and_disconnect(run, network, exec_in):
     "files.hosts.edits-lost-at-restart",
     "What a container wrote into its /etc/hosts MUST be gone after a restart.",
     source="libnetwork etchosts.Build v17.06",
+    bugs=("podman#8921",),
 )
 def test_edits_are_lost_at_restart(run, exec_in):
     container = run(hostname="alpha")

@@ -97,14 +97,16 @@ def test_users_servers_go_behind_the_embedded_dns(run, network, exec_in):
 
 @behaviour(
     "files.resolv-conf.user-ndots",
-    "An `ndots` option of the container MUST be kept on a user network, and no second one added.",
+    "An `ndots` option of the container MUST be kept on a user network, wherever it stands among "
+    "its options, and no second one added.",
     source="libnetwork sandbox rebuildDNS v20.10",
+    bugs=("moby#26039",),
 )
 def test_users_ndots_is_kept(run, network, exec_in):
-    container = run(network_mode=network().name, dns_opt=["ndots:3", "rotate"])
+    container = run(network_mode=network().name, dns_opt=["timeout:3", "ndots:3", "rotate"])
     found = parse_resolv_conf(resolv_conf_of(exec_in, container))
     expect_equal("the servers", (EMBEDDED,), found.nameservers[:1])
-    expect_equal("the options", ("ndots:3", "rotate"), found.options)
+    expect_equal("the options", ("timeout:3", "ndots:3", "rotate"), found.options)
 
 
 @behaviour(
@@ -159,6 +161,7 @@ def test_unparsable_server_is_written(run, exec_in):
     "When a container of the default network alone joins a user network live, its resolv.conf MUST "
     "name 127.0.0.11 at once; it stays so when the container leaves that network.",
     source="libnetwork sandbox startResolver v17.06",
+    bugs=("podman#9603",),
 )
 def test_live_connect_switches_to_the_embedded_dns(run, network, exec_in):
     container, net = run(), network()

@@ -18,6 +18,7 @@ def pairs_of(events):
     "of the others stay.",
     source="moby#48857 v28.0; before: files.hosts.own-lines-lost-together",
     docker=">=28.0",
+    bugs=("moby#34044",),
 )
 def test_live_disconnect_takes_one_own_line(run, network, exec_in):
     first, second = network(), network()

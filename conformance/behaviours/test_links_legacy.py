@@ -106,6 +106,7 @@ def test_ports_in_a_row_are_a_range(workbench, run, exec_in):
     "A legacy link MUST add `<ALIAS>_NAME`, which is `/<linker>/<alias>`, and `<ALIAS>_ENV_<name>` "
     "for each variable of the target but HOME and PATH.",
     source="moby daemon/links Link.ToEnv v17.06",
+    bugs=("moby#14606",),
 )
 def test_link_adds_name_and_variables_to_the_environment(run, exec_in):
     target = run(environment={"COLOUR": "red=blue", "HOME": "/x", "PATH": "/bin"})
@@ -210,15 +211,15 @@ def test_link_to_a_joiner_leads_to_its_target(run, exec_in, inspect):
 
 @behaviour(
     "links.legacy.removed",
-    "`DELETE /containers/<linker>/<alias>?link=1` MUST be answered with 204 and take the link's "
-    "line out of the linker's /etc/hosts; its other links stay.",
+    "`DELETE /containers/<linker>/<alias>?link=1` MUST take the link's line out of the linker's "
+    "/etc/hosts; its other links stay.",
     source="moby daemon/delete.go rmLink v17.06",
+    bugs=("moby#49778",),
 )
-def test_removed_link_leaves_the_hosts_file(run, exec_in, inspect, api):
+def test_removed_link_leaves_the_hosts_file(run, exec_in, inspect, client):
     target = run()
     linker = run(links=[(target.name, "one"), (target.name, "two")])
-    answer = api("DELETE", f"/containers/{linker.name}/one?link=1")
-    expect_equal("the status", 204, answer.status)
+    client.api.remove_container(f"{linker.name}/one", link=True)
     text = hosts_of(exec_in, linker)
     expect_equal("the removed alias", [], addresses_of(text, "one"))
     expect_equal("the other alias", [address_of(target)], addresses_of(text, "two"))
@@ -229,12 +230,26 @@ def test_removed_link_leaves_the_hosts_file(run, exec_in, inspect, api):
 
 @behaviour(
     "links.legacy.removed-unknown",
-    "Removing a link that is not there MUST be answered with 404.",
+    "Removing a link that is not there MUST be refused, and MUST leave the linker its links.",
     source="moby daemon/delete.go rmLink v17.06",
 )
-def test_unknown_link_cannot_be_removed(run, api):
-    answer = api("DELETE", f"/containers/{run().name}/nope?link=1")
-    expect_equal("the status", 404, answer.status)
+def test_unknown_link_cannot_be_removed(run, create, inspect, api):
+    linker = create(links={run().name: "peer"})
+    before = inspect(linker)["HostConfig"]["Links"]
+    expect_refused(lambda: api("DELETE", f"/containers/{linker.name}/nope?link=1"))
+    expect_equal("the links", before, inspect(linker)["HostConfig"]["Links"])
+
+
+@behaviour(
+    "links.legacy.removed-text",
+    "The removal of a link MUST be answered with 204, that of one that is not there with 404.",
+    source="moby daemon/delete.go rmLink v17.06",
+    tier="quirk",
+)
+def test_statuses_of_a_links_removal(run, create, api):
+    path = f"/containers/{create(links={run().name: 'peer'}).name}/peer?link=1"
+    statuses = [api("DELETE", path).status for _ in range(2)]
+    expect_equal("the statuses of the first and the second removal", [204, 404], statuses)
 
 
 @behaviour(
@@ -280,6 +295,7 @@ def test_first_link_of_an_alias_counts(run, create_raw, inspect, new_name):
     "A link MUST follow the names of both ends: after a rename inspect shows the new ones, and the "
     "alias is found under the linker's new name alone.",
     source="moby daemon/rename.go v17.06",
+    bugs=("moby#23973",),
 )
 def test_links_follow_a_rename(run, inspect, new_name, api):
     target = run()

@@ -38,6 +38,9 @@ if [ -z "$tree" ]; then
     mkdir "$folder/machine/sys"
     mount_sys "$folder/machine/sys"
     mount --move "$folder/machine/sys" /sys
+    # its own, so that a row may write another one without touching that of this machine
+    cat /etc/resolv.conf >"$folder/machine/resolv.conf"
+    mount --bind "$folder/machine/resolv.conf" /etc/resolv.conf
     if [ -n "$hidden" ] && mountpoint -q "$hidden"; then umount "$hidden"; fi
     exit
 fi

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -111,9 +112,18 @@ class DnsClient:
         question: dns.message.Message,
         *,
         tcp: bool = False,
+        is_last: bool = False,
         timeout_s: float = 2,
     ) -> DnsAnswer:
-        """Send a message of the row's own making and give what comes back."""
+        """Send a message of the row's own making and give what comes back.
+
+        Args:
+            container: who asks.
+            question: the message.
+            tcp: send it over TCP.
+            is_last: then close the sending half of the TCP connection before the answer comes.
+            timeout_s: how long to wait for the answer.
+        """
         server = self.server_of(container)
         made = self._sockets.make(container, "tcp" if tcp else "udp", ipv6=":" in server)
         made.settimeout(timeout_s)
@@ -122,6 +132,8 @@ class DnsClient:
             made.connect((server, PORT))
             if tcp:
                 dns.query.send_tcp(made, question, deadline)
+                if is_last:
+                    made.shutdown(socket.SHUT_WR)
                 answer, _ = dns.query.receive_tcp(made, deadline)
             else:
                 made.send(question.to_wire())

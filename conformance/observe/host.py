@@ -16,6 +16,8 @@ from conformance.documents import Document, as_document
 from conformance.engines.base import EngineError, Inside
 from conformance.engines.processes import run_tool
 
+_RESOLV_CONF = "/etc/resolv.conf"
+
 
 @dataclass(frozen=True, slots=True)
 class Netns:
@@ -134,6 +136,17 @@ class HostView:
         """
         expect_true("the engine names the file", str(path))
         return self.inside.root / str(path).lstrip("/")
+
+    def write_resolv_conf(self, text: str) -> None:
+        """Change what the daemon's machine resolves with; for a daemon of the row's own.
+
+        Raises:
+            EngineError: the daemon has no file of its own but that of this machine.
+        """
+        path = self.file(_RESOLV_CONF)
+        if path.samefile(_RESOLV_CONF):
+            raise EngineError(f"the daemon has this machine's {_RESOLV_CONF}")
+        path.write_text(text, encoding="utf-8")
 
     def container_dir(self, container_id: str) -> Path:
         """Lead to the folder in which the daemon keeps a container's files."""

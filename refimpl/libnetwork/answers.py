@@ -233,10 +233,9 @@ def _answer_pointer(question: Question, backend: Backend, *, udp: bool) -> bytes
     if not name:
         return None
     target = _library().name_to_wire(name)
-    if target is None:
-        # a network may be called what no DNS name can be
-        return SILENCE
-    return _encode(question, (target,), udp=udp)
+    # a container or a network may be called what no DNS name can be: then somebody else may know
+    # better, where 20.10 says nothing (moby#46928)
+    return None if target is None else _encode(question, (target,), udp=udp)
 
 
 def _address_of(name: str) -> IPAddress | None:

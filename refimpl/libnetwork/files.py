@@ -209,11 +209,16 @@ def filter_resolv_conf(content: str, *, ipv6: bool) -> str:
 
 
 @lru_cache(maxsize=_KEPT_MAX)
-def embedded_resolv_conf(content: str) -> tuple[str, bool]:
+def embedded_resolv_conf(content: str, *, has_user_options: bool) -> tuple[str, bool]:
     """Return a resolv.conf that points at the embedded DNS, and whether the user set ndots.
 
     Search domains, options and IPv6 servers stay; IPv4 servers go behind the embedded DNS.
-    Without a user's `ndots` it is 0, so that single-label names are asked as they are.
+    Without a user's `ndots` it is 0, so that single-label names are asked as they are: the names of
+    other containers. 20.10 takes the host's for the user's (moby#41819).
+
+    Args:
+        content: The file.
+        has_user_options: Its options are those of a container or of the daemon, not the host's.
 
     Mirrors: sandbox.rebuildDNS.
 
@@ -222,8 +227,10 @@ def embedded_resolv_conf(content: str) -> tuple[str, bool]:
     """
     parsed = parse_resolv_conf(content)
     servers = (RESOLVER_ADDRESS, *ipv6_nameservers(content))
-    user_ndots = next((option for option in parsed.options if "ndots" in option), None)
     options = parsed.options
+    if not has_user_options:
+        options = tuple(one for one in options if "ndots" not in one)
+    user_ndots = next((option for option in options if "ndots" in option), None)
     if user_ndots is None:
         options = (*options, "ndots:0")
     else:

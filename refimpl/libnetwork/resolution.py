@@ -87,8 +87,9 @@ class ResolutionFiles:
                 options.dns_search or host.search,
                 options.dns_options or host.options,
             )
-            # a loopback address that the user gives is the container's own
-            self.upstreams = _upstreams(self._resolv_conf, of_host=False)
+            # a loopback address that the user gives is the container's own; 20.10 takes the host's
+            # for one as soon as there is any option of the user (moby#45000)
+            self.upstreams = _upstreams(self._resolv_conf, of_host=not options.dns)
         else:
             # before filtering: a loopback server of the host is out of a container's reach,
             # but not out of ours
@@ -152,7 +153,10 @@ class ResolutionFiles:
         names = texts.own_names(options.hostname, options.domainname)
         lines = "".join(texts.hosts_line(address, names) for address in addresses)
         if lines:
-            self._change_hosts(self._current_hosts() + lines)
+            current = self._current_hosts()
+            # 20.10 joins its line with what a user wrote without a newline
+            is_whole = current.endswith("\n") or not current
+            self._change_hosts(current + ("" if is_whole else "\n") + lines)
 
     def delete_lines(self, is_deleted: Callable[[str], bool]) -> None:
         """Delete the lines that end in a name to be deleted (moby: deleteHostsEntries)."""
@@ -203,7 +207,9 @@ class ResolutionFiles:
         current = self._current_resolv_conf()
         if not self.upstreams:
             self.upstreams = _upstreams(current, of_host=False)
-        content, self.ndots_set = texts.embedded_resolv_conf(current)
+        content, self.ndots_set = texts.embedded_resolv_conf(
+            current, has_user_options=bool(self._options.dns_options)
+        )
         self._change_resolv_conf(content)
 
     def _current_resolv_conf(self) -> str:

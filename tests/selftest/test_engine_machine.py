@@ -118,6 +118,13 @@ def test_settings_of_the_network_are_the_engines_own(machine):
     assert Path("/proc/sys/net/ipv4/ip_default_ttl").read_text() != "77\n"
 
 
+def test_file_of_name_servers_is_the_engines_own(machine):
+    # looked at, not written to: the test must do no harm where it fails
+    shown = machine.sees("stat", "-c", "%d %i", "/etc/resolv.conf").split()
+    status = Path("/etc/resolv.conf").stat()
+    assert [int(number) for number in shown] != [status.st_dev, status.st_ino]
+
+
 def test_names_are_resolved_as_on_this_machine(machine):
     assert machine.sees("cat", "/etc/resolv.conf") == Path("/etc/resolv.conf").read_text()
     assert machine.sees("hostname") == f"{os.uname().nodename}\n"

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import dns.flags
 import dns.message
+import dns.query
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from refimpl.libnetwork.resolver import Resolver
 from tests.unit.refimpl.dns_backend import (
     TIMEOUT_S,
     Names,
@@ -54,6 +58,36 @@ def test_garbage_is_ignored_and_the_next_question_answered(serve):
         for garbage in (b"", b"x", b"\xff" * 600):
             client.sendto(garbage, ("127.0.0.1", server.port))
     assert addresses(server.ask("db")) == {"10.0.0.2"}
+
+
+class Recorded:
+    """A UDP socket whose ancillary data is kept."""
+
+    def __init__(self, one: socket.socket) -> None:
+        self.one = one
+        self.ancillary: list[tuple[int, int, bytes]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.one, name)
+
+    def sendmsg(self, data: Any, ancillary: Any, *rest: Any) -> int:
+        self.ancillary += ancillary
+        return self.one.sendmsg(data, ancillary, *rest)
+
+
+def test_an_answer_names_the_address_that_it_comes_from():
+    # the kernel chooses another one for a socket that was bound before `lo` had an address
+    udp = Recorded(bound(socket.SOCK_DGRAM))
+    resolver = Resolver()
+    try:
+        resolver.add("s", (cast(socket.socket, udp), bound(socket.SOCK_STREAM)), Names())
+        query = dns.message.make_query("db", "A")
+        dns.query.udp(query, "127.0.0.1", timeout=TIMEOUT_S, port=udp.getsockname()[1])
+    finally:
+        resolver.close()
+    # level IP, IP_PKTINFO: any interface, this address, any target
+    source = struct.pack("=I4s4s", 0, socket.inet_aton("127.0.0.1"), bytes(4))
+    assert udp.ancillary == [(socket.IPPROTO_IP, 8, source)]
 
 
 def test_an_answer_is_not_answered(serve):

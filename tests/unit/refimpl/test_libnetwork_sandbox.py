@@ -246,6 +246,22 @@ def test_dns_of_the_user_is_literal_on_the_bridge_and_moves_behind_the_embedded_
     assert user.dns.ndots_set
 
 
+@pytest.mark.parametrize("given", [{"dns_search": ("s",)}, {"dns_options": ("timeout:1",)}])
+def test_with_other_settings_of_the_user_the_hosts_servers_stay_the_hosts(world, controller, given):
+    sandbox = controller.new_sandbox(sandbox_options("user", **given))
+    connect(sandbox, named(controller, "aa"), "user")
+    sandbox.populate()
+    assert sandbox.dns.upstreams == (Upstream("127.0.0.53", from_host=True), Upstream("10.0.2.3"))
+
+
+def test_a_line_without_a_newline_is_not_joined_with_the_own_one(world, controller):
+    sandbox = start(controller, "web", "aa")
+    world.files.content["/c/web/hosts"] += b"192.0.2.7\tmine"
+    before = world.files.content["/c/web/hosts"]
+    connect(sandbox, named(controller, "bridge"))
+    assert world.files.content["/c/web/hosts"].startswith(before + b"\n")
+
+
 def test_host_mode_copies_the_hosts_files(world, controller):
     sandbox = controller.new_sandbox(
         sandbox_options(

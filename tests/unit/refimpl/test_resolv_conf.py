@@ -72,7 +72,7 @@ def test_the_last_search_line_counts_and_comments_do_not():
 
 def test_on_a_user_network_there_is_one_server_and_no_dots_are_needed():
     content = "nameserver 10.0.0.1\nnameserver 10.0.0.2\n"
-    assert files.embedded_resolv_conf(content) == (
+    assert files.embedded_resolv_conf(content, has_user_options=False) == (
         "nameserver 127.0.0.11\noptions ndots:0\n",
         False,
     )
@@ -80,13 +80,22 @@ def test_on_a_user_network_there_is_one_server_and_no_dots_are_needed():
 
 def test_search_options_and_ipv6_servers_stay_beside_the_embedded_dns():
     content = "search a\nnameserver 10.0.0.1\nnameserver 2001:db8::1\noptions edns0\n"
-    assert files.embedded_resolv_conf(content)[0] == (
+    assert files.embedded_resolv_conf(content, has_user_options=False)[0] == (
         "search a\nnameserver 127.0.0.11\nnameserver 2001:db8::1\noptions edns0 ndots:0\n"
     )
 
 
+def test_the_hosts_ndots_is_not_the_users():
+    content = "nameserver 10.0.0.1\noptions ndots:3 rotate\n"
+    assert files.embedded_resolv_conf(content, has_user_options=False) == (
+        "nameserver 127.0.0.11\noptions rotate ndots:0\n",
+        False,
+    )
+
+
 def test_a_users_ndots_is_kept():
-    assert files.embedded_resolv_conf("nameserver 10.0.0.1\noptions ndots:3\n") == (
+    content = "nameserver 10.0.0.1\noptions ndots:3\n"
+    assert files.embedded_resolv_conf(content, has_user_options=True) == (
         "nameserver 127.0.0.11\noptions ndots:3\n",
         True,
     )
@@ -105,7 +114,9 @@ def test_a_users_ndots_is_kept():
 )
 def test_an_ndots_that_is_no_number_is_refused(option, message):
     with pytest.raises(EngineError) as raised:
-        files.embedded_resolv_conf(f"nameserver 10.0.0.1\noptions {option}\n")
+        files.embedded_resolv_conf(
+            f"nameserver 10.0.0.1\noptions {option}\n", has_user_options=True
+        )
     assert str(raised.value) == message
 
 
