@@ -296,7 +296,11 @@ class PacketPort:
                 continue
             self._clients[address] = (server, time.monotonic())
             with contextlib.suppress(OSError):
-                server.send(data)
+                try:
+                    server.send(data)
+                except ConnectionRefusedError:
+                    # said of an earlier packet, and for once: this one was not sent
+                    server.send(data)
 
     def _open(self, address: Any) -> socket.socket:
         if len(self._clients) >= _CLIENTS_MAX:
