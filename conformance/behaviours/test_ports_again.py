@@ -248,7 +248,7 @@ def test_chosen_port_after_a_reconnect(run, network, ports):
 
 @behaviour(
     "ports.networks.chosen-port-stays",
-    "A connect of a running container to a further network MUST leave a port of the engine's "
+    "A connect of a running container to a further network SHOULD leave a port of the engine's "
     "choice as it was.",
     source="moby#44137: it is chosen anew where the default route moves",
     bugs=("moby#44137",),

@@ -53,6 +53,33 @@ def test_port_on_one_ipv6_address(run, wire, subnets, ports, kind):
 
 
 @behaviour(
+    "ports.ipv6.udp-answers",
+    "A host outside that asks a published UDP port at one of the machine's IPv6 addresses MUST be "
+    "answered from that address, though the container has only IPv4.",
+    source="moby/libnetwork#1729, mended in moby 28.0",
+    docker=">=20.10.6",
+    bugs=("libnetwork#1729",),
+)
+def test_udp_is_answered_from_the_address_that_was_asked(run, wire, subnets, ports):
+    lain, (port,) = wire(), ports.free()
+    prefix = subnets.ipv6().removesuffix("/64")
+    addresses = [f"{prefix}1", f"{prefix}2"]
+    for address in addresses:
+        lain.give_parent(f"{address}/64")
+    lain.enable_ipv6()
+    lain.give(f"{prefix}3/64")
+    ports.answer(run(ports={"80/udp": port}), 80, "here", kind="udp")
+
+    def answers():
+        asked = [(lain.container, address, port) for address in addresses]
+        return [ports.ask(*one, kind="udp", timeout_s=1) for one in asked]
+
+    # a host does not use an address before it knows that nobody else has it
+    eventually("one of them answers", lambda: "here" in answers())
+    expect_equal("who answers at each", ["here", "here"], answers())
+
+
+@behaviour(
     "ports.ipv6.given-back",
     "After a stop nobody MUST answer on a published port at [::1], and the container MUST be "
     "reached there when it is started again, also where the port is published on [::1] alone.",

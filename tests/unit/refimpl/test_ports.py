@@ -387,7 +387,7 @@ def test_kernel_without_ipv6_publishes_on_ipv4(world, monkeypatch) -> None:
 
 def test_range_from_zero_is_no_range() -> None:
     ports = allocator()
-    with pytest.raises(EngineError, match="^invalid port range: 0-5$"):
+    with pytest.raises(EngineError, match=r"^invalid port range: 0-5$"):
         ports.request(ANY, "tcp", 0, 5)
 
 
