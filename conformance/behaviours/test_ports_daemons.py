@@ -91,12 +91,15 @@ def test_port_is_reached_from_outside_after_restarts(own_daemon, run, subnets):
         tcp, udp = ports.free(2)
         asked = {"80/tcp": tcp, "53/udp": udp}
         container = daemon.run(ports=asked, restart_policy={"Name": "always"})
+        answering = 0
         for _ in range(2):
             daemon.engine.restart()
             eventually("it runs", lambda: is_alive(daemon, container), timeout_s=30)
             again = daemon.client.containers.get(container.id)
-            ports.answer(again, 80, "tcp")
-            ports.answer(again, 53, "udp", kind="udp")
+            if again.attrs["State"]["Pid"] != answering:  # some engines leave it running
+                ports.answer(again, 80, "tcp")
+                ports.answer(again, 53, "udp", kind="udp")
+                answering = again.attrs["State"]["Pid"]
             seen = [
                 ports.ask(there.container, there.engine_address, tcp),
                 ports.ask(there.container, there.engine_address, udp, kind="udp"),
