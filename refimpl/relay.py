@@ -22,7 +22,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 _BUFFER_BYTES = 64 * 1024
@@ -38,8 +38,16 @@ _CLIENT_IDLE_S = 90
 """moby: UDPConnTrackTimeout."""
 _MESSAGE_BYTES = 64 * 1024
 _DESCRIPTORS_MAX = 253
+_IPV6_BYTES = 16
+_LINK_LOCAL = b"\xfe\x80"
+_PKTINFO_BYTES = socket.CMSG_SPACE(_IPV6_BYTES + 4)
 _AT_ONCE = 64
 """Connections or packets of one port before the others get their turn."""
+
+_Asked = tuple[tuple[int, int, bytes], ...]
+"""The address at which a client asked, as it goes with each answer; empty for IPv4."""
+_Client = tuple[Any, _Asked]
+"""A client's own address, and the one at which it asked."""
 
 
 class Loop:
@@ -264,41 +272,47 @@ class PacketPort:
         self._room = room
         self._socket = one
         self._target = target
-        self._clients: dict[Any, tuple[socket.socket, float]] = {}
-        """By address; the one that has been idle for longest comes first."""
+        self._clients: dict[_Client, tuple[socket.socket, float]] = {}
+        """The one that has been idle for longest comes first."""
+        if one.family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         loop.add(one, select.EPOLLIN, self._forward)
 
     def close(self) -> None:
         """Serve it no more."""
         self._loop.close(self._socket)
-        for address in tuple(self._clients):
-            self._forget(address)
+        for client in tuple(self._clients):
+            self._forget(client)
 
     def expire(self, now: float) -> None:
         """Forget the clients that have been idle for too long."""
-        for address, (_, last) in tuple(self._clients.items()):
+        for client, (_, last) in tuple(self._clients.items()):
             if now - last < _CLIENT_IDLE_S:
                 return
-            self._forget(address)
+            self._forget(client)
 
     def drop_oldest(self) -> None:
         """Forget the client that has been idle for longest."""
-        for address in self._clients:
-            self._forget(address)
+        for client in self._clients:
+            self._forget(client)
             return
 
     def _forward(self, _events: int) -> None:
-        for data, address in _packets(self._socket):
-            known = self._clients.pop(address, None)
+        for data, client in _packets(self._socket):
+            known = self._clients.pop(client, None)
             try:
-                server = self._open(address) if known is None else known[0]
+                server = self._open(client) if known is None else known[0]
             except OSError:
                 continue
-            self._clients[address] = (server, time.monotonic())
+            self._clients[client] = (server, time.monotonic())
             with contextlib.suppress(OSError):
-                server.send(data)
+                try:
+                    server.send(data)
+                except ConnectionRefusedError:
+                    # said of an earlier packet, and for once: this one was not sent
+                    server.send(data)
 
-    def _open(self, address: Any) -> socket.socket:
+    def _open(self, client: _Client) -> socket.socket:
         if len(self._clients) >= _CLIENTS_MAX:
             self.drop_oldest()
         self._room.take(self, 1)
@@ -307,29 +321,43 @@ class PacketPort:
         except BaseException:
             self._room.give(self, 1)
             raise
-        self._loop.add(server, select.EPOLLIN, lambda _events: self._answer(address))
+        self._loop.add(server, select.EPOLLIN, lambda _events: self._answer(client))
         return server
 
-    def _answer(self, address: Any) -> None:
-        server, _ = self._clients.pop(address)
-        self._clients[address] = (server, time.monotonic())
+    def _answer(self, client: _Client) -> None:
+        server, _ = self._clients.pop(client)
+        self._clients[client] = (server, time.monotonic())
+        address, asked = client
         for data, _source in _packets(server):
             with contextlib.suppress(OSError):
-                self._socket.sendto(data, address)
+                self._socket.sendmsg([data], asked, 0, address)
 
-    def _forget(self, address: Any) -> None:
-        self._loop.close(self._clients.pop(address)[0])
+    def _forget(self, client: _Client) -> None:
+        self._loop.close(self._clients.pop(client)[0])
         self._room.give(self, 1)
 
 
-def _packets(one: socket.socket) -> Iterator[tuple[bytes, Any]]:
+def _packets(one: socket.socket) -> Iterator[tuple[bytes, _Client]]:
     for _ in range(_AT_ONCE):
         try:
-            yield one.recvfrom(_MESSAGE_BYTES)
+            data, extra, _flags, address = one.recvmsg(_MESSAGE_BYTES, _PKTINFO_BYTES)
+            yield data, (address, _answer_from(extra))
         except ConnectionRefusedError:
             continue
         except OSError:
             return
+
+
+def _answer_from(extra: Sequence[tuple[int, int, bytes]]) -> _Asked:
+    """Return what an answer must be sent with to come from the address that was asked."""
+    asked: list[tuple[int, int, bytes]] = []
+    for level, kind, content in extra:
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            address, link = content[:_IPV6_BYTES], content[_IPV6_BYTES:]
+            if not address.startswith(_LINK_LOCAL):
+                link = bytes(len(link))  # whichever the routes say
+            asked.append((level, kind, address + link))
+    return tuple(asked)
 
 
 def _connect(kind: int, protocol: int, target: tuple[str, int]) -> socket.socket:

@@ -47,6 +47,7 @@ def test_port_is_free_after_the_process_ended(run, ports):
     "After a restart a container MUST be reached at its fixed port again, whatever address it has "
     "then.",
     source="libnetwork drivers/bridge v17.06",
+    bugs=("podman#23832",),
 )
 def test_port_leads_to_the_restarted_container(run, network, outside, ports):
     net, beyond, (port,) = network(), outside(), ports.free()
@@ -96,6 +97,7 @@ def test_port_works_after_a_pause(run, ports):
     "A UDP client that keeps its source port MUST reach the restarted container, at whatever "
     "address it has then.",
     source="libnetwork iptables conntrack: flows of the old address are deleted; moby#8795",
+    bugs=("moby#8795",),
 )
 @pytest.mark.parametrize("is_outside", [True, False])
 def test_udp_client_survives_a_restart(run, network, outside, sockets, ports, is_outside):
@@ -121,6 +123,7 @@ def test_udp_client_survives_a_restart(run, network, outside, sockets, ports, is
     "A UDP client that asked before the container was started MUST be answered once it runs, from "
     "the same source port.",
     source="libnetwork iptables conntrack v17.06; moby#8795",
+    bugs=("moby#8795",),
 )
 def test_udp_client_asks_before_the_start(create, outside, sockets, ports):
     beyond, (port,) = outside(), ports.free()
@@ -197,6 +200,7 @@ def test_port_goes_with_the_last_network(run, network, outside, ports):
     "A running container that was disconnected from its last network MUST have no binding in "
     "`Ports`, and MUST have it again when it is connected to a network.",
     source="moby daemon network.go getEndpointPortMapInfo v17.06",
+    bugs=("moby#20918",),
 )
 def test_bindings_go_with_the_last_network(run, network, ports):
     first, second, (port,) = network(), network(), ports.free()

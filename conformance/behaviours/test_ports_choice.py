@@ -104,6 +104,7 @@ def test_exhausted_range_is_refused(run, create, ports):
     "A range of host ports MUST pass over a port that a process of the machine has.",
     source="moby#47871, 27.0: a port in use is passed over",
     docker=">=27.0",
+    bugs=("moby#44136",),
 )
 def test_range_passes_over_a_port_of_a_process(run, sockets, ports):
     row = ports.free(2)
@@ -145,6 +146,7 @@ def test_publish_all_keeps_the_bindings(create_raw, client, ports):
     "ports.choice.publish-all-null-bindings",
     "PublishAllPorts with PortBindings that are null MUST publish every exposed port.",
     source="moby#51620: 29.0 crashed; mended in 29.1.2",
+    bugs=("moby#51620",),
 )
 def test_publish_all_without_bindings(create_raw, client, ports):
     container = run_publishing_all(create_raw, client, "80/tcp", PortBindings=None)
@@ -157,6 +159,7 @@ def test_publish_all_without_bindings(create_raw, client, ports):
     "ports.choice.distinct",
     "Containers that are started at once with ports of the engine's choice MUST get distinct ones.",
     source="libnetwork portallocator v17.06; podman 4.4.0 release notes: publish-all",
+    bugs=("podman@4.4.0",),
 )
 def test_ports_chosen_at_once_are_distinct(create, start):
     containers = [create(ports={"80/tcp": None}) for _ in range(6)]

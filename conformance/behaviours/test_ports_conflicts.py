@@ -123,6 +123,7 @@ def test_port_of_a_process(create, network, sockets, ports, inspect, inspect_net
     "A start MUST be refused when a process of the engine's machine has the UDP port, and MUST "
     "leave its network recorded and no address.",
     source="libnetwork portmapper v17.06: the userland proxy cannot bind; moby#50669",
+    bugs=("moby#50669",),
 )
 def test_udp_port_of_a_process(create, network, sockets, ports, inspect, inspect_network):
     net, (port,) = network(), ports.free()
@@ -137,6 +138,7 @@ def test_udp_port_of_a_process(create, network, sockets, ports, inspect, inspect
     "A start MUST be refused when a process of the engine's machine has the UDP port, though that "
     "process lets others have it, too (SO_REUSEADDR).",
     source="moby#50669: 28.0 published it all the same; mended in 29.0",
+    bugs=("moby#50669",),
 )
 def test_shared_udp_port_of_a_process(create, sockets, ports):
     (port,) = ports.free()
@@ -257,6 +259,7 @@ def test_port_is_free_after_a_stop(run, create, ports):
     "ports.conflict.none-lost",
     "Starts that fail, kills and removals, again and again, MUST NOT lose a published port.",
     source="moby#36591, moby#20486: port is already allocated, by nobody",
+    bugs=("moby#36591",),
 )
 def test_no_port_is_lost(run, create, ports):
     one, two = ports.free(2)

@@ -89,6 +89,7 @@ def test_machine_reaches_the_port_by_loopback(run, ports, kind):
     "has only IPv4.",
     source="moby 20.10.6 release notes: the userland proxy listens on IPv6, too",
     docker=">=20.10.6",
+    bugs=("moby#41858",),
 )
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_machine_reaches_the_port_by_ipv6_loopback(run, ports, kind):
@@ -101,6 +102,7 @@ def test_machine_reaches_the_port_by_ipv6_loopback(run, ports, kind):
     "A port that is published on [::1] alone MUST lead to a container that has only IPv4.",
     source="moby#48067, mended in 27.0.3",
     docker=">=20.10.6",
+    bugs=("moby#48067",),
 )
 def test_port_on_ipv6_loopback(run, ports):
     _, port, _ = run_published(run, ports, where="::1")
@@ -114,6 +116,7 @@ def test_port_on_ipv6_loopback(run, ports):
     "IPv6 address.",
     source="moby#41858, mended in 20.10.6",
     docker=">=20.10.6",
+    bugs=("moby#41858",),
 )
 def test_machine_reaches_the_port_at_its_ipv6_address(run, ipv6_network, ports):
     peer = ipv6_network()
@@ -174,6 +177,7 @@ def test_peer_reaches_the_port_at_the_engine(run, network, outside, ports):
     "A container MUST reach a UDP port that its peer on the same network publishes at the "
     "engine's address outside, and be answered from there.",
     source="moby/libnetwork#1729, mended in moby 28.0",
+    bugs=("libnetwork#1729",),
 )
 def test_peer_reaches_the_udp_port_at_the_engine(run, network, outside, ports):
     net, beyond = network(), outside()
@@ -188,6 +192,7 @@ def test_peer_reaches_the_udp_port_at_the_engine(run, network, outside, ports):
     "A container on another network MUST reach a published TCP port at its own gateway and at the "
     "engine's address.",
     source="libnetwork drivers/bridge v17.06: the userland proxy",
+    bugs=("podman#2886",),
 )
 def test_stranger_reaches_the_port(run, network, outside, ports):
     net, other, beyond = network(), network(), outside()
@@ -201,6 +206,7 @@ def test_stranger_reaches_the_port(run, network, outside, ports):
     "ports.reach.peer-other-network-udp",
     "A container on another network MUST reach a published UDP port at its own gateway.",
     source="moby/libnetwork#1729, mended in moby 28.0",
+    bugs=("libnetwork#1729",),
 )
 def test_stranger_reaches_the_udp_port(run, network, ports):
     net, other = network(), network()
@@ -215,6 +221,7 @@ def test_stranger_reaches_the_udp_port(run, network, ports):
     "A container on another network MUST reach a published UDP port at the engine's address "
     "outside, and be answered from there.",
     source="moby/libnetwork#1729, mended in moby 28.0",
+    bugs=("libnetwork#1729",),
 )
 def test_stranger_reaches_the_udp_port_at_the_engine(run, network, outside, ports):
     net, other, beyond = network(), network(), outside()
@@ -285,6 +292,7 @@ def test_loopback_port_is_not_reached_from_outside(run, outside, ports):
     "A port that is published on 127.0.0.1 MUST NOT be reached by a host outside that sends to "
     "127.0.0.1 over the wire.",
     source="moby#45610, mended in 28.0.0 (#49325)",
+    bugs=("moby#45610",),
 )
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
@@ -302,6 +310,7 @@ def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
     "container's own address.",
     source="moby#45610, mended in 28.0.0 (#49325)",
     docker=">=28.0",
+    bugs=("moby#45610",),
 )
 def test_port_is_not_reached_at_the_containers_address(run, network, outside, ports):
     net, beyond = network(), outside()
@@ -358,6 +367,7 @@ def test_peer_reaches_the_port_without_icc(run, network, outside, ports):
     "and at its address, from a peer on the same network and from the container itself.",
     source="libnetwork v17.06: hairpin mode and route_localnet; moby#48664",
     needs=("host-view", "userland-proxy-option"),
+    bugs=("moby#48664",),
 )
 def test_port_is_reached_without_the_proxy(own_daemon):
     daemon = own_daemon({"userland-proxy": False})

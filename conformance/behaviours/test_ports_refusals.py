@@ -1,4 +1,4 @@
-"""Published ports: what a create refuses."""
+"""Published ports: what a create or a start refuses."""
 
 import pytest
 
@@ -73,3 +73,19 @@ def test_foreign_host_address_is_refused(create, ports, inspect, inspect_network
     expect_equal("the members", {}, inspect_network(net)["Containers"])
     address = inspect(container)["NetworkSettings"]["Networks"][net.name]["IPAddress"]
     expect_equal("the address", "", address)
+
+
+@behaviour(
+    "ports.refused.range-from-zero",
+    "A range of host ports that begins with 0 MUST NOT be published: the create or the start is "
+    "refused, and the container shows no port.",
+    source="libnetwork portallocator getParams v17.06",
+)
+@pytest.mark.parametrize("host_port", ["0-5", "0-65535"])
+def test_range_from_zero_is_refused(create_raw, api, inspect, host_port):
+    answer = create_publishing(create_raw, host_port=host_port)
+    if answer.status < 400:
+        container = answer.json()["Id"]
+        answer = api("POST", f"/containers/{container}/start")
+        expect_equal("Ports", {}, inspect(container)["NetworkSettings"]["Ports"] or {})
+    expect_true(f"it is refused, not {answer.status}", answer.status >= 400)

@@ -62,6 +62,7 @@ def test_engine_sees_the_container(run, network, outside, sockets):
     "A host outside MUST NOT reach a port of a container that is not published, even where it has "
     "a route to the network.",
     source="libnetwork drivers/bridge v17.06: FORWARD drops by default",
+    bugs=("moby#14041",),
 )
 def test_outside_does_not_reach_in(run, network, outside, sockets):
     net, beyond = network(), outside()

@@ -381,6 +381,7 @@ def test_stopped_container_is_not_reached(run, network, sockets):
     "Containers on two user networks MUST NOT reach each other by IPv6 address.",
     source="moby v27.0: ip6tables is on",
     docker=">=27.0",
+    bugs=("netavark#1515",),
 )
 def test_user_networks_are_apart_over_ipv6(run, ipv6_network, sockets):
     nets = ipv6_network(), ipv6_network()

@@ -40,6 +40,12 @@ class Wire:
         """Give the host at the other end an address, as 10.1.2.3/24."""
         self._there("addr", "add", address, "dev", _FAR_END)
 
+    def enable_ipv6(self) -> None:
+        """Let the host at the other end have IPv6; an engine may have switched it off there."""
+        netns = self.host.netns_of(self.container.attrs["State"]["Pid"]).path
+        setting = f"/proc/sys/net/ipv6/conf/{_FAR_END}/disable_ipv6"
+        run_tool("nsenter", f"--net={netns}", "sh", "-c", f"echo 0 >{setting}")
+
     def give_parent(self, address: str) -> None:
         """Give the engine's end an address."""
         self._here("addr", "add", address, "dev", self.parent)

@@ -52,8 +52,8 @@ class PortAllocator:
             preferred: is given out if it is free: the one that the other family has got.
 
         Raises:
-            EngineError: `Bind for <address>:<port> failed: port is already allocated` or
-                `all ports are allocated`.
+            EngineError: `Bind for <address>:<port> failed: port is already allocated`,
+                `all ports are allocated`, or `invalid port range` for one that begins with 0.
         """
         with self._lock:
             ports = self._ports.setdefault((address, protocol), _Ports())
@@ -89,8 +89,10 @@ class PortAllocator:
         raise EngineError("all ports are allocated")
 
     def _bounds(self, first: int, last: int) -> tuple[int, int]:
-        if first or last:
+        if first and last:
             return first, last
+        if last:
+            raise EngineError(f"invalid port range: {first}-{last}")
         if self._ephemeral is None:
             self._ephemeral = self._ephemeral_ports()
         return self._ephemeral

@@ -371,6 +371,26 @@ def test_refusals_of_the_kernel_are_20_10s(world, error, text) -> None:
     assert str(refusal.value).endswith(f": Error starting userland proxy: {text}")
 
 
+def test_kernel_without_ipv6_publishes_on_ipv4(world, monkeypatch) -> None:
+    stage = Stage(world)
+    claim = stage.kernel.claim_port
+
+    def claim_ipv4_only(protocol, address, port):
+        if address.version == 6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return claim(protocol, address, port)
+
+    monkeypatch.setattr(stage.kernel, "claim_port", claim_ipv4_only)
+    endpoint = stage.join(stage.network("one"), stage.sandbox(HTTP))
+    assert [str(one.host_ip) for one in endpoint.published] == ["0.0.0.0"]
+
+
+def test_range_from_zero_is_no_range() -> None:
+    ports = allocator()
+    with pytest.raises(EngineError, match=r"^invalid port range: 0-5$"):
+        ports.request(ANY, "tcp", 0, 5)
+
+
 def test_without_the_relay_nobody_speaks_of_it(world) -> None:
     stage = Stage(world, userland_proxy=False)
     stage.kernel.foreign_ports.add(("tcp", ANY, 8080))
