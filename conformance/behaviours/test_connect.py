@@ -178,6 +178,7 @@ def test_stopped_connect_to_an_unknown_network(create, api, new_name, inspect):
     "Connecting a container that does not run MUST record the network and what is asked of it, "
     "without an endpoint, an address or an event; the next start MUST connect it.",
     source="moby daemon ConnectToNetwork v17.03",
+    bugs=("podman@3.2.1",),
 )
 def test_stopped_connect_is_recorded(create, network, inspect, inspect_network, events):
     container, net = create(), network()

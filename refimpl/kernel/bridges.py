@@ -72,7 +72,8 @@ def _adjust(host: Netlink, plan: BridgePlan, link: Any) -> None:
         *(links.new_address(index, plan.name, one) for one in surplus),
     ]
     # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
-    up = _set_up(index, plan)
+    # one that somebody else made keeps the MTU that it has from there
+    up = _set_up(index, plan) if links.is_own_bridge(link) else links.change_link(index, plan.name)
     new = [links.new_address(index, plan.name, one) for one in missing]
     # a link has an IPv6 address once, whatever the prefix: the old one would be in the way
     wanted = {one.ip for one in missing if one.version == 6}
