@@ -23,7 +23,7 @@ def pools(*subnets, **options):
 def bridge_of(host, net):
     """Give the bridge of a network, as `ip link` shows it."""
     name, links = f"br-{net.id[:12]}", host.daemon_netns().links()
-    expect_in("the links", name, links)
+    expect_in("the links", name, sorted(links))
     return links[name]
 
 

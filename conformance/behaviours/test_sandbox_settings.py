@@ -7,6 +7,7 @@ from conformance.registry import behaviour
 
 PORT = 8080
 L3 = {"ipvlan_mode": "l3"}
+SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 
 def netns_of(host, container):
@@ -199,7 +200,8 @@ def test_priority_decides_by_family(run, network, ipv6_network, host, api):
     "A container that switches IPv6 off on one of its interfaces MUST start, MUST have no IPv6 "
     "address there, and MUST have the IPv6 address of its other network when it is connected to "
     "that, and after a restart.",
-    source="moby#48971 (v29.0)",
+    source="moby docs, docker run --sysctl; later: ipv6.off.one-endpoint",
+    docker="<27.0",
     bugs=("moby#48971",),
 )
 def test_ipv6_is_off_on_one_interface(run, ipv6_network, new_name, host, api):
@@ -207,13 +209,44 @@ def test_ipv6_is_off_on_one_interface(run, ipv6_network, new_name, host, api):
     off = {"net.ipv6.conf.eth0.disable_ipv6": "1"}
     container = run(network=first.name, sysctls=off)
     connect(api, last, container)
+    expect_ipv6_on(host, container, last)
+    container.restart(timeout=0)
+    expect_ipv6_on(host, container, last)
+
+
+@behaviour(
+    "ipv6.off.one-endpoint",
+    "A container that switches IPv6 off on one of its interfaces MUST start, MUST have no IPv6 "
+    "address there, and MUST have the IPv6 address and the IPv6 default route of its other network "
+    "when it is connected to that, and after a restart.",
+    source="moby#47686 (v27.0), moby#48971 (v29.0); before: ipv6.off.one-interface",
+    docker=">=27.0",
+    bugs=("moby#48971",),
+)
+def test_ipv6_is_off_on_one_endpoint(create_raw, client, ipv6_network, new_name, host, api):
+    first, last = ipv6_network("a" + new_name("net")), ipv6_network("z" + new_name("net"))
+    off = {"DriverOpts": {SYSCTLS: "net.ipv6.conf.IFNAME.disable_ipv6=1"}}
+    body = {
+        "HostConfig": {"NetworkMode": first.name},
+        "NetworkingConfig": {"EndpointsConfig": {first.name: off}},
+    }
+    container = client.containers.get(create_raw(body).json()["Id"])
+    container.start()
+    connect(api, last, container)
     for when in ("after a connect", "after a restart"):
         if when == "after a restart":
             container.restart(timeout=0)
-        netns = netns_of(host, container)
-        expect_equal(f"{when}, of eth0", [], netns.addresses("eth0", "inet6"))
-        wanted = f"{address_in(container, last, 'GlobalIPv6Address')}/64"
-        expect_in(f"{when}, of eth1", wanted, netns.addresses("eth1", "inet6"))
+        expect_ipv6_on(host, container, last)
+        gateway = address_in(container, last, "IPv6Gateway")
+        expect_equal(when, gateway, netns_of(host, container).default_gateway("-6"))
+
+
+def expect_ipv6_on(host, container, net):
+    """Expect IPv6 addresses on a container's second interface, and none on its first."""
+    netns = netns_of(host, container)
+    expect_equal("the IPv6 addresses of eth0", [], netns.addresses("eth0", "inet6"))
+    wanted = f"{address_in(container, net, 'GlobalIPv6Address')}/64"
+    expect_in("those of eth1", wanted, netns.addresses("eth1", "inet6"))
 
 
 @behaviour(
