@@ -98,6 +98,7 @@ def test_live_connect_is_on_disk(run, network, host):
     "Connecting a running container to a network that it is on already MUST be refused, "
     "and MUST leave its endpoint there as it is.",
     source="libnetwork network.CreateEndpoint v17.06",
+    bugs=("moby#19669",),
 )
 def test_live_connect_twice_is_refused(run, network, inspect):
     container, net = run(), network()

@@ -223,6 +223,7 @@ def test_gateway_is_the_first_address(run, ipv6_network):
     "A gateway that the request names for the IPv6 subnet MUST be the containers' gateway, and "
     "MUST answer them.",
     source="libnetwork#819 v17.06: the bridge driver honours the IPv6 gateway",
+    bugs=("moby#18657",),
 )
 def test_named_gateway_is_used(run, network, subnets, host, exec_in):
     ipv6 = ipaddress.ip_network(subnets.ipv6())

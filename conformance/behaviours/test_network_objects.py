@@ -54,6 +54,7 @@ def test_bridge_has_the_mtu_of_its_network(network, run, host):
     "A bridge of the machine that was there before a network was made on it MUST be there, and up, "
     "when the network is removed.",
     source="libnetwork drivers/bridge deleteNetwork v17.06: BridgeIfaceCreator",
+    bugs=("moby#28125",),
 )
 def test_found_bridge_stays(own_daemon):
     daemon = own_daemon()
