@@ -4,8 +4,9 @@ import ipaddress
 
 import docker
 
-from conformance.assertions import expect_empty
+from conformance.assertions import expect_empty, expect_equal
 from conformance.engines.processes import run_tool
+from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
 PARTS = 4
@@ -41,3 +42,29 @@ def test_pool_behind_a_router_is_not_given(own_daemon, subnets):
         pass
     shown = [net.attrs["IPAM"]["Config"][0]["Subnet"] for net in made]
     expect_empty("the subnets of networks that are routed elsewhere", shown)
+
+
+@behaviour(
+    "ipv6.gateway.last-address",
+    "The last address of an IPv6 subnet MUST be had as a network's gateway, and another network's "
+    "container MUST get it where it asks for it: IPv6 has no broadcast address.",
+    source="RFC 4291 2.6; libnetwork ipam/allocator.go v17.06: reported as moby/libnetwork#2478",
+    bugs=("libnetwork#2478",),
+)
+def test_last_address_of_an_ipv6_subnet(network, run, subnets):
+    made = []
+    for gateway in ("last", ""):
+        ipv6 = ipaddress.ip_network(subnets.ipv6())
+        last = str(ipv6[-1])
+        pools = [
+            docker.types.IPAMPool(subnet=subnets.ipv4()),
+            docker.types.IPAMPool(subnet=str(ipv6), gateway=last if gateway else None),
+        ]
+        ipam = docker.types.IPAMConfig(pool_configs=pools)
+        made.append((network(enable_ipv6=True, ipam=ipam), last))
+    (first, gateway), (second, address) = made
+    container = run(network=first.name)
+    expect_equal("the gateway", gateway, address_in(container, first, "IPv6Gateway"))
+    second.connect(container, ipv6_address=address)
+    container.reload()
+    expect_equal("the address", address, address_in(container, second, "GlobalIPv6Address"))
