@@ -89,11 +89,17 @@ class Workbench:
         expect_own_process(self.engine, container.attrs, stays=stays)
         return container
 
-    def create_raw(self, body: dict[str, Any], *, name: str = "") -> Answer:
-        """POST /containers/create with a body of the row's own; Image and Labels are filled in."""
+    def create_raw(self, body: dict[str, Any], *, name: str = "", version: str = "") -> Answer:
+        """POST /containers/create with a body of the row's own; Image and Labels are filled in.
+
+        Args:
+            body: the rest of it.
+            name: of the container; a new one by default.
+            version: of the API, as `/v1.41`; the engine's newest by default.
+        """
         name = name or self.new_name("container")
         document = {"Image": self.image, "Cmd": list(WAIT_FOR_EVER), "Labels": self.labels, **body}
-        answer = self.api("POST", f"/containers/create?name={name}", document)
+        answer = self.api("POST", f"{version}/containers/create?name={name}", document)
         if answer.status == 201:
             self._containers.append(answer.json()["Id"])
         return answer

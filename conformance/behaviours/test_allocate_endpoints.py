@@ -41,6 +41,7 @@ def settings_of(document, net):
     "when the container stops or starts, and each start MUST give a new EndpointID.",
     source="seed allocateNetwork: cleanOperationalData; moby v17.03",
     tier="core",
+    bugs=("moby#47146",),
 )
 def test_operational_data_is_made_anew(run, network, inspect):
     net = network()

@@ -98,6 +98,7 @@ def test_live_connect_is_on_disk(run, network, host):
     "Connecting a running container to a network that it is on already MUST be refused, "
     "and MUST leave its endpoint there as it is.",
     source="libnetwork network.CreateEndpoint v17.06",
+    bugs=("moby#19669",),
 )
 def test_live_connect_twice_is_refused(run, network, inspect):
     container, net = run(), network()
@@ -178,6 +179,7 @@ def test_stopped_connect_to_an_unknown_network(create, api, new_name, inspect):
     "Connecting a container that does not run MUST record the network and what is asked of it, "
     "without an endpoint, an address or an event; the next start MUST connect it.",
     source="moby daemon ConnectToNetwork v17.03",
+    bugs=("podman@3.2.1",),
 )
 def test_stopped_connect_is_recorded(create, start, network, inspect, inspect_network, events):
     container, net = create(), network()

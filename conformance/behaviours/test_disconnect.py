@@ -143,6 +143,7 @@ def test_live_disconnect_from_a_foreign_network(run, network, inspect, force):
     "Disconnecting a container that does not run MUST take the network out of its inspect; its "
     "next start MUST NOT connect it.",
     source="moby daemon DisconnectFromNetwork v17.03",
+    bugs=("podman@3.2.1",),
 )
 def test_stopped_disconnect_is_forgotten(create, start, network, inspect, inspect_network):
     first, net = network(), network()

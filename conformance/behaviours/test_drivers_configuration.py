@@ -104,6 +104,7 @@ def test_configuration_is_inherited(configuration, made_from, run, subnets, host
     "What a configuration cannot hold (Internal, Attachable) MUST be taken from the request of the "
     "network that is made from it.",
     source=SOURCE,
+    bugs=("libnetwork#2413",),
 )
 def test_operators_fields_are_the_requests(configuration, made_from, run):
     net = made_from(configuration(), Internal=True, Attachable=True)

@@ -193,6 +193,7 @@ def test_mtu_is_the_parents(run, network, wire, host):
     "interface.",
     source="libnetwork drivers/macvlan macvlan_endpoint.go CreateEndpoint v17.06",
     needs=NEEDS,
+    bugs=("podman#10283",),
 )
 def test_asked_addresses_are_given(create, network, wire, host):
     net = network(**on(wire().parent))

@@ -271,6 +271,7 @@ def start_again_and_connect(net, sockets, containers):
     "and reach each other.",
     source="libnetwork drivers/macvlan macvlan_store.go populateNetworks v17.06",
     needs=NEEDS,
+    bugs=("libnetwork#2571",),
 )
 def test_network_survives_a_restart(own_daemon, wire, sockets):
     daemon = own_daemon()

@@ -190,6 +190,7 @@ def test_host_mode_refuses_a_mac_address(create):
     "init.host.no-second-network",
     "A host-mode container MUST NOT be connected to another network, whether it runs or not.",
     source="runconfig ErrConflictSharedNetwork; moby daemon updateNetworkSettings v17.03",
+    bugs=("podman#9496",),
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_host_mode_goes_with_no_other_network(run, create, network, running):

@@ -39,6 +39,7 @@ def remove_once_left(net):
     "network, and to no other.",
     source="seed allocateNetwork: updateContainerNetworkSettings; moby v17.03",
     tier="core",
+    bugs=("podman#24910",),
 )
 def test_user_network_is_joined_by_name(run, network, inspect_network):
     net = network()

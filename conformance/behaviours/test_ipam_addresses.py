@@ -149,6 +149,7 @@ def test_chosen_address_is_skipped(create_raw, client, run, network, subnets):
     "A container with an address of its own choice MUST have it after each start, also where lower "
     "ones are free.",
     source="moby daemon cleanOperationalData v17.03: IPAMConfig stays",
+    bugs=("podman#15708",),
 )
 def test_chosen_address_is_used_at_each_start(create_raw, client, start, network, subnets):
     net, subnet = small(network, subnets)

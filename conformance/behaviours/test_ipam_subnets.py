@@ -61,6 +61,7 @@ def test_range_bounds_what_is_given(create, run, network, subnets):
     "A container that chooses an address of the subnet outside the network's IPRange MUST get it.",
     source="libnetwork ipam/allocator.go v17.06: only SetAny is bounded by the range",
     tier="contract",
+    bugs=("moby#47120",),
 )
 def test_chosen_address_may_be_outside_the_range(run, network, subnets):
     net, subnet, _ = ranged(network, subnets)

@@ -223,6 +223,7 @@ def test_gateway_is_the_first_address(run, ipv6_network):
     "A gateway that the request names for the IPv6 subnet MUST be the containers' gateway, and "
     "MUST answer them.",
     source="libnetwork#819 v17.06: the bridge driver honours the IPv6 gateway",
+    bugs=("moby#18657",),
 )
 def test_named_gateway_is_used(run, network, subnets, host, exec_in):
     ipv6 = ipaddress.ip_network(subnets.ipv6())
@@ -333,6 +334,7 @@ def test_default_route_moves_to_the_next_network(run, ipv6_network, new_name, ho
     "whatever their names.",
     source="libnetwork sandbox.go epHeap.Less v17.06 (docker/libnetwork#1693)",
     docker=">=17.04",
+    bugs=("moby#52328", "moby#27101"),
 )
 def test_plain_network_leaves_the_ipv6_route(run, ipv6_network, network, new_name, host):
     plain, net = network("a" + new_name("net")), ipv6_network("z" + new_name("net"))

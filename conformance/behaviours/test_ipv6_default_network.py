@@ -38,6 +38,7 @@ def from_mac(mac):
     "network says EnableIPv6 and shows the range.",
     source="moby docs, dockerd --ipv6 --fixed-cidr-v6",
     needs=OPTION,
+    bugs=("moby#47310",),
 )
 def test_default_network_has_ipv6(own_daemon):
     daemon = own_daemon(ON)
@@ -177,6 +178,7 @@ def test_range_alone_is_no_ipv6(own_daemon):
     source="moby daemon initBridgeDriver v20.10.18; later: ipv6.default-network.range-chosen",
     docker="<28.0",
     needs=OPTION,
+    bugs=("for-linux#829",),
 )
 def test_ipv6_without_a_range_is_refused(own_daemon):
     with pytest.raises(EngineError) as refusal:

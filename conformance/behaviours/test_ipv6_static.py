@@ -35,6 +35,7 @@ def global_ipv6_of(host, container):
     "An IPv6 address that the user asks for MUST be the container's, in inspect and in its "
     "namespace, after a restart, too.",
     source="moby docs, docker network connect --ip6; libnetwork CreateOptionIpam v17.06",
+    bugs=("libnetwork#988",),
 )
 def test_asked_address_is_used(create, ipv6_network, host):
     net, container = ipv6_network(), create()

@@ -401,6 +401,7 @@ def test_rename_renames_the_endpoints(run, network, new_name, inspect_network):
     "life.rename.old-name-free",
     "The old name of a renamed container MUST be free on its network for another container.",
     source="moby daemon ContainerRename v17.03; libnetwork sandbox.Rename v17.06",
+    bugs=("moby#15727",),
 )
 def test_old_name_is_free_after_a_rename(run, network, new_name, inspect_network):
     net = network()

@@ -65,6 +65,7 @@ def test_network_of_a_stopped_container_is_removed(run, network, client):
     "network.remove.predefined",
     "A predefined network MUST NOT be removed.",
     source="moby daemon deleteNetwork v17.03",
+    bugs=("moby#17255",),
 )
 @pytest.mark.parametrize("name", PREDEFINED)
 def test_predefined_network_is_not_removed(client, api, name):
@@ -216,6 +217,7 @@ def test_default_route_moves_on_disconnect(run, network, new_name, host):
     "The default route MUST NOT go over an internal network while the container is on another one, "
     "whatever their names.",
     source="libnetwork sandbox.go epHeap.Less v17.06",
+    bugs=("netavark#415",),
 )
 def test_default_route_avoids_internal_networks(run, network, new_name, host):
     (internal,) = named(network, new_name, "a", internal=True)

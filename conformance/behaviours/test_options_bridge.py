@@ -179,6 +179,7 @@ def test_changed_bip_moves_the_bridge(own_daemon, subnets):
     "range, while the subnet and the gateway stay those of `bip`.",
     source="moby daemon initBridgeDriver v17.03: SubPool",
     needs=FIXED_CIDR,
+    bugs=("moby#14859",),
 )
 def test_fixed_cidr_bounds_the_addresses(own_daemon, subnets):
     network = ipaddress.ip_network(subnets.ipv4())

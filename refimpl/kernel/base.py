@@ -35,15 +35,14 @@ Subnet = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgePlan:
-    """A bridge on the host side: its name and the addresses that it needs.
-
-    Its MTU is the smallest of its ports', as the kernel keeps it where nobody sets one.
-    """
+    """A bridge on the host side: its name, and what it needs."""
 
     name: str
     addresses: tuple[Address, ...]
     given: tuple[Address, ...] = ()
     """What the engine has given it by now: those that it needs no more go. Any others stay."""
+    mtu_bytes: int = 0
+    """0 leaves it to the kernel: the smallest MTU of its ports, 1500 without one."""
 
 
 class InterfacePlan(NamedTuple):

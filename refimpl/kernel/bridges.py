@@ -33,6 +33,8 @@ def create(host: Netlink, plan: BridgePlan) -> bool:
         undo = [links.delete_link(plan.name)]
         index = looked_up.decode()[0]["index"]
         requests = [links.new_address(index, plan.name, one) for one in plan.addresses]
+        if plan.mtu_bytes:
+            requests.append(_set_up(index, plan))
         _run_or_undo(host, requests, undo)
         return True
     if created.error.errno == errno.EEXIST and looked_up.error is None:
@@ -70,7 +72,8 @@ def _adjust(host: Netlink, plan: BridgePlan, link: Any) -> None:
         *(links.new_address(index, plan.name, one) for one in surplus),
     ]
     # its MAC stays: it is what tells a bridge of ours, and Docker leaves it, too
-    up = links.change_link(index, plan.name)
+    # one that somebody else made keeps the MTU that it has from there
+    up = _set_up(index, plan) if links.is_own_bridge(link) else links.change_link(index, plan.name)
     new = [links.new_address(index, plan.name, one) for one in missing]
     # a link has an IPv6 address once, whatever the prefix: the old one would be in the way
     wanted = {one.ip for one in missing if one.version == 6}
@@ -99,6 +102,12 @@ def _take(
     for answer in host.exchange(left):
         if answer.error is not None and answer.error.errno != errno.EEXIST:
             logger.error("address of %s: %s", name, answer.error)
+
+
+def _set_up(index: int, plan: BridgePlan) -> Request:
+    # not as the bridge is made: the kernel then takes it for its own choice, and adjusts it
+    mtu = (("IFLA_MTU", plan.mtu_bytes),) if plan.mtu_bytes else ()
+    return links.change_link(index, plan.name, *mtu)
 
 
 def _run_or_undo(netlink: Netlink, requests: Sequence[Request], undo: Sequence[Request]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from refimpl.kernel import links, macvlan
 from refimpl.kernel.base import GatewayPlan, InterfacePlan, LinkGone
 from refimpl.kernel.netlink import Netlink, Request
+
+logger = logging.getLogger(__name__)
 
 _MAC_TEXT_LENGTH = len("00:00:00:00:00:00")
 
@@ -92,6 +95,28 @@ def set_default_routes(inside: Netlink, gateway: GatewayPlan, before: Sequence[A
         if links.router(gateway, route) is None
     ]
     inside.run([*links.new_default_routes(gateway, index), *unwanted])
+
+
+def settle_default_routes(
+    inside: Netlink, gateway: GatewayPlan, before: Sequence[Any], newcomer: str = ""
+) -> None:
+    """Make the default routes those of `gateway`, as far as the container lets them be.
+
+    It may have brought an interface down or switched IPv6 off there. That hinders nobody but its
+    own newcomer, as in Docker, which logs the rest.
+
+    Raises:
+        LinkGone: the gateway's interface is not there.
+        OSError: the route of `newcomer`, an interface, was refused.
+    """
+    try:
+        set_default_routes(inside, gateway, before)
+    except LinkGone:
+        raise
+    except OSError as error:
+        if newcomer and gateway.interface == newcomer:
+            raise
+        logger.warning("a container's default routes are not all there: %s", error)
 
 
 def _gateway_index(inside: Netlink, gateway: GatewayPlan) -> int | None:

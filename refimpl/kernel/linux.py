@@ -41,8 +41,8 @@ from refimpl.kernel.interfaces import (
     delete_links,
     ignore_missing,
     restore_default_routes,
-    set_default_routes,
     set_up_requests,
+    settle_default_routes,
 )
 from refimpl.kernel.ipv6 import Ipv6Switches
 from refimpl.kernel.netlink import (
@@ -310,7 +310,7 @@ class LinuxKernel:
             if plan.host_name:
                 self._new_ports.put(plan.host_name)
             inside.run(set_up_requests(inside.index_of(plan.name), plan))
-            set_default_routes(inside, gateway, before)
+            settle_default_routes(inside, gateway, before, plan.name)
             undo.pop_all()
 
     def remove_interface(self, key: str, name: str, host_name: str, gateway: GatewayPlan) -> None:
@@ -412,7 +412,7 @@ class LinuxKernel:
         """Settle a namespace after an interface went; with no other IPv6, `lo` loses its own."""
         with Netlink() as inside:
             delete_link(inside, name)
-            set_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
+            settle_default_routes(inside, gateway, inside.dump(RTM_GETROUTE))
             left = links.addresses_by_index(inside.dump(RTM_GETADDR))
             left.pop(links.LOOPBACK_INDEX, None)
         if not any(address.version == 6 for addresses in left.values() for address in addresses):

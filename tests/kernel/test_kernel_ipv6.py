@@ -5,6 +5,7 @@ Method: real namespaces, of which the switches are read through the ordinary /pr
 
 import errno
 import threading
+import time
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from refimpl.kernel.ipv6 import Ipv6Switches
 
 MANY = 40
 """More namespaces than one instance of proc serves."""
+SETTLED_S = 30
 
 
 @pytest.fixture
@@ -119,3 +121,18 @@ def test_interface_with_ipv6_accepts_no_router(kernel, netns_directory, interfac
     key = late
     kernel.add_interface(late, with_ipv6(5, "eth1"), GatewayPlan())
     assert accepts("eth1") == "0"
+
+
+def test_hosts_end_of_a_pair_has_no_ipv6(kernel, netns_directory, interface, ip) -> None:
+    key = str(netns_directory / "one")
+    first, second = interface(2), interface(3, name="eth1")
+    kernel.create_sandbox(SandboxPlan(key=key, interfaces=(first,)))
+    kernel.add_interface(key, second, GatewayPlan())
+    kernel.expect_sandbox()  # settles them, behind the start that it announces
+    until = time.monotonic() + SETTLED_S
+    for name in (first.host_name, second.host_name):
+        while read(name).strip() != "1":
+            assert time.monotonic() < until, f"{name} has IPv6"
+            time.sleep(0.01)
+        (link,) = ip("addr", "show", "dev", name)
+        assert [one for one in link["addr_info"] if one["family"] == "inet6"] == []

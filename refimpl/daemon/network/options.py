@@ -44,6 +44,8 @@ def build_create_endpoint_options(
     is_own_network = network.name == mode.network_name() or (
         network.name == DEFAULT_NETWORK and mode.is_default()
     )
+    if container.config.mac_address and not is_own_network:
+        is_own_network = _is_id_of(network, container)
     _verify_addresses(ipam)
     return EndpointOptions(
         mac=container.config.mac_address if is_own_network else "",
@@ -54,6 +56,17 @@ def build_create_endpoint_options(
         anonymous=container.network_settings.is_anonymous_endpoint,
         disable_resolution=not NetworkMode(network.name).is_user_defined(),
     )
+
+
+def _is_id_of(network: Network, container: Container) -> bool:
+    """Tell whether a container's mode is the id of a network or the beginning of it.
+
+    v20.10 compares with the name alone, so that the MAC is lost (moby#46478, v24.0.7).
+    """
+    mode = container.host_config.network_mode
+    reference = mode.network_name()
+    is_name = reference in recorded_networks(container)
+    return mode.is_user_defined() and not is_name and network.id.startswith(reference)
 
 
 def build_join_options(options: EndpointOptions, ep_config: EndpointSettings) -> EndpointOptions:

@@ -33,6 +33,7 @@ from refimpl.libnetwork.drivers.base import (
     generate_mac,
 )
 from refimpl.libnetwork.drivers.bridge_options import (
+    MTU,
     BridgeConfig,
     check_bridge_name,
     given_addresses,
@@ -425,6 +426,7 @@ def _bridge_plan(entry: _BridgeNetwork) -> BridgePlan:
         name=entry.config.bridge,
         addresses=_bridge_addresses(entry.network, entry.config),
         given=entry.config.given,
+        mtu_bytes=entry.config.mtu_bytes if MTU in entry.network.options else 0,
     )
 
 
