@@ -120,6 +120,11 @@ class Seen:
         """Whether it ran."""
         return bool(self.inspect["State"]["Running"])
 
+    @property
+    def pid(self) -> int:
+        """Its first process; 0 where it did not run."""
+        return int(self.inspect["State"]["Pid"])
+
     def endpoint(self, network: str) -> dict[str, Any]:
         """Give its settings on a network."""
         return dict(self.inspect["NetworkSettings"]["Networks"][network])

@@ -196,12 +196,12 @@ def pass_through(upgrade: Upgrade, releases: Sequence[str]) -> Upgraded:
     """
     bench = upgrade.begin(releases[0])
     ids, refused = _make(bench)
-    old = _stage(bench, releases[0], ids)
+    old = now = _stage(bench, releases[0], ids)
     old.refused.update(refused)
     for release in releases[1:]:
-        bench = upgrade.go_on(release)
+        bench, before = upgrade.go_on(release), now
         found = _stage(bench, release, ids)
-        refused = _start(bench, ids, found)
+        refused = _start(bench, found, before, is_last=release == releases[-1])
         now = _stage(bench, release, ids)
         now.refused.update(refused)
     return Upgraded(upgrade=upgrade, bench=bench, old=old, found=found, now=now, ids=ids)
@@ -259,26 +259,24 @@ def _connect(bench: Workbench, name: str, network: str, endpoint: dict[str, Any]
     return bench.api("POST", f"/networks/{network}/connect", body)
 
 
-def _start(bench: Workbench, ids: dict[str, str], found: Stage) -> dict[str, str]:
-    """Let a release start every container, in the order in which they were made.
+def _start(bench: Workbench, found: Stage, before: Stage, *, is_last: bool) -> dict[str, str]:
+    """Let a release start the containers, in the order in which they were made; give its refusals.
 
     Podman's outlive its service: they are stopped first, so that it is the new release that
-    networks them. What a restart policy has started already is left alone.
+    networks them. What a restart policy has started already is left alone, and until the last
+    release so is what did not run.
     """
+    running = {role: seen for role, seen in found.containers.items() if seen.is_running}
+    for role, seen in running.items():
+        if role in before.containers and seen.pid == before.containers[role].pid:
+            bench.api("POST", f"/containers/{role}/stop?t=5")
     refused = {}
-    for role, id in ids.items():
-        if found.containers[role].is_running and _is_left_over(bench, found.containers[role]):
-            bench.api("POST", f"/containers/{id}/stop?t=5")
-    for role, id in ids.items():
-        answer = bench.api("POST", f"/containers/{id}/start")
-        if answer.status >= 400:
-            refused[role] = f"HTTP {answer.status}: {answer.message}"
+    for role in found.containers:
+        if is_last or not SETUP_CONTAINERS[role].end:
+            answer = bench.api("POST", f"/containers/{role}/start")
+            if answer.status >= 400:
+                refused[role] = f"HTTP {answer.status}: {answer.message}"
     return refused
-
-
-def _is_left_over(bench: Workbench, seen: Seen) -> bool:
-    """Say whether a container runs since before the engine does: no policy of it started that."""
-    return bench.engine.family == "podman" and seen.is_running
 
 
 def _stage(bench: Workbench, release: str, ids: dict[str, str]) -> Stage:
