@@ -22,6 +22,8 @@ RED, BLUE = "n-red", "a-blue"
 CHOSEN_MAC = "02:42:aa:bb:cc:dd"
 CHOSEN_PORT = "18080"
 PARENT = "ni-up0"
+# What an administrator may put there; no packet of a row is meant by it.
+USER_RULE = ("-I", "DOCKER-USER", "-s", "198.51.100.7/32", "-j", "DROP")
 
 
 def _subnet(number: int, **more: Any) -> dict[str, Any]:
@@ -111,9 +113,7 @@ SETUP_CONTAINERS: dict[str, Role] = {
     "unless-stopped": Role(host=_again("unless-stopped"), end="stopped"),
     "unborn": Role(endpoint=_at("10.213.1.88"), end="created"),
     "inner": Role(mode="n-inner"),
-    "six": Role(
-        mode="n-six", endpoint={"IPAMConfig": {"IPv6Address": "fd6e:6574:696e:4::77"}}
-    ),
+    "six": Role(mode="n-six", endpoint={"IPAMConfig": {"IPv6Address": "fd6e:6574:696e:4::77"}}),
     "ranged": Role(mode="n-ranged"),
     "named": Role(mode="n-named"),
     "auto": Role(mode="n-auto"),
@@ -213,6 +213,8 @@ def _make(bench: Workbench) -> tuple[dict[str, str], dict[str, str]]:
     netns = bench.host.daemon_netns().path
     words = ("link", "add", PARENT, "type", "veth", "peer", "name", "ni-up1")
     run_tool("nsenter", f"--net={netns}", "ip", *words)
+    # where the chain is missing the row that looks for the rule FAILs
+    run_tool("nsenter", f"--net={netns}", "iptables", *USER_RULE, check=False)
     for name, body in SETUP_NETWORKS.items():
         answer = bench.network_raw({"Driver": "bridge", "CheckDuplicate": True, **body}, name=name)
         if answer.status != 201:
@@ -239,7 +241,9 @@ def _body(name: str, role: Role) -> dict[str, Any]:
         "Cmd": list(WAIT_FOR_EVER),
         **role.body,
         "HostConfig": {"NetworkMode": role.mode, **role.host},
-        "NetworkingConfig": {"EndpointsConfig": {role.mode: role.endpoint} if role.endpoint else {}},
+        "NetworkingConfig": {
+            "EndpointsConfig": {role.mode: role.endpoint} if role.endpoint else {}
+        },
     }
 
 
