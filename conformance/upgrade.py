@@ -7,11 +7,12 @@
         look(bench, web.id)
 
 Each engine is stopped before the next one starts, as an upgrade of the machine's packages does it:
-gracefully, or by SIGKILL to all its processes. The next one gets the folder, the network namespace
+gracefully, or by SIGKILL to all its processes; with it end its containers. The next one gets the folder, the network namespace
 with its links and its firewall, and a file system of its own.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -80,12 +81,20 @@ class Upgrade:
         if killed:
             self.engine.kill_everything()
         else:
+            self._stop_what_outlives_it()
             self.engine.leave()
         following = self._make(spec)
         # before it starts: whoever fails from here on has both to take away
         self._engine = following
         following.take_over()
         return self._bench()
+
+    def _stop_what_outlives_it(self) -> None:
+        """Stop the containers of an engine that would leave them running, as a shutdown does."""
+        if self.engine.containers_outlive_it:
+            running = self.engine.client().containers.list()
+            with ThreadPoolExecutor(max_workers=4) as pool:
+                list(pool.map(lambda container: container.stop(timeout=5), running))
 
     def end(self) -> None:
         """Stop the engine that runs and take everything away."""

@@ -196,12 +196,12 @@ def pass_through(upgrade: Upgrade, releases: Sequence[str]) -> Upgraded:
     """
     bench = upgrade.begin(releases[0])
     ids, refused = _make(bench)
-    old = now = _stage(bench, releases[0], ids)
+    old = _stage(bench, releases[0], ids)
     old.refused.update(refused)
     for release in releases[1:]:
-        bench, before = upgrade.go_on(release), now
+        bench = upgrade.go_on(release)
         found = _stage(bench, release, ids)
-        refused = _start(bench, found, before, is_last=release == releases[-1])
+        refused = _start(bench, found, is_last=release == releases[-1])
         now = _stage(bench, release, ids)
         now.refused.update(refused)
     return Upgraded(upgrade=upgrade, bench=bench, old=old, found=found, now=now, ids=ids)
@@ -263,17 +263,12 @@ def _connect(bench: Workbench, name: str, network: str, endpoint: dict[str, Any]
     return bench.api("POST", f"/networks/{network}/connect", body)
 
 
-def _start(bench: Workbench, found: Stage, before: Stage, *, is_last: bool) -> dict[str, str]:
+def _start(bench: Workbench, found: Stage, *, is_last: bool) -> dict[str, str]:
     """Let a release start the containers, in the order in which they were made; give its refusals.
 
-    Podman's outlive its service: they are stopped first, so that it is the new release that
-    networks them. What a restart policy has started already is left alone, and until the last
-    release so is what did not run.
+    What a restart policy has started already stays as it is, and until the last release so does
+    what did not run.
     """
-    running = {role: seen for role, seen in found.containers.items() if seen.is_running}
-    for role, seen in running.items():
-        if role in before.containers and seen.pid == before.containers[role].pid:
-            bench.api("POST", f"/containers/{role}/stop?t=5")
     refused = {}
     for role in found.containers:
         if is_last or not SETUP_CONTAINERS[role].end:

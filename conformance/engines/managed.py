@@ -72,6 +72,8 @@ class ManagedEngine:
     exec_root_in_memory = False
     # Where below the data-root it keeps its networks; see Inside.networks_kept.
     networks_kept = ""
+    # Whether its containers run on when it is stopped gracefully, without being told to.
+    containers_outlive_it = False
 
     def __init__(
         self,
