@@ -7,8 +7,8 @@
         look(bench, web.id)
 
 Each engine is stopped before the next one starts, as an upgrade of the machine's packages does it:
-gracefully, or by SIGKILL to all its processes; with it end its containers. The next one gets the folder, the network namespace
-with its links and its firewall, and a file system of its own.
+gracefully, or by SIGKILL to all its processes; with it end its containers. The next one gets the
+folder, the network namespace with its links and its firewall, and a file system of its own.
 """
 
 from collections.abc import Callable
@@ -135,8 +135,11 @@ class Seen:
         return int(self.inspect["State"]["Pid"])
 
     def endpoint(self, network: str) -> dict[str, Any]:
-        """Give its settings on a network."""
-        return dict(self.inspect["NetworkSettings"]["Networks"][network])
+        """Give its settings on a network; Podman has another name for `bridge`."""
+        networks = self.inspect["NetworkSettings"]["Networks"]
+        if network == "bridge" and network not in networks:
+            network = "podman"
+        return dict(networks[network])
 
 
 def look(bench: Workbench, container: Container | str) -> Seen:

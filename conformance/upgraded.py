@@ -133,7 +133,8 @@ class Stage:
         version: what it says of itself.
         containers: each container of the set-up, by its role.
         networks: the inspect document of each network, by its name.
-        refused: why a container was not started, by its role.
+        refused: why something was not made, or not started, by its role or name.
+        is_started: whether all containers have been started.
     """
 
     release: str
@@ -141,13 +142,18 @@ class Stage:
     containers: dict[str, Seen]
     networks: dict[str, dict[str, Any]]
     refused: dict[str, str] = field(default_factory=dict)
+    is_started: bool = False
 
     def seen(self, role: str) -> Seen:
-        """Give a container; the row FAILs where there is none."""
-        if role not in self.containers:
+        """Give a container; the row FAILs where there is none, or where it was not started."""
+        seen = self.containers.get(role)
+        if seen is None:
             why = self.refused.get(role, "it is not there")
             violated(f"{role} on {self.release}", expected="there", actual=why)
-        return self.containers[role]
+        if self.is_started and not seen.is_running:
+            why = self.refused.get(role, "it does not run")
+            violated(f"{role} on {self.release}", expected="running", actual=why)
+        return seen
 
     def network(self, name: str) -> dict[str, Any]:
         """Give a network's inspect document; the row FAILs where there is none."""
@@ -180,6 +186,7 @@ class Upgraded:
     def container(self, role: str) -> Container:
         """Give a container of the set-up on the newest release."""
         self.old.seen(role)
+        self.now.seen(role)
         return self.bench.client.containers.get(self.ids[role])
 
     def running(self) -> Iterator[tuple[str, Seen]]:
@@ -204,6 +211,7 @@ def pass_through(upgrade: Upgrade, releases: Sequence[str]) -> Upgraded:
         refused = _start(bench, found, is_last=release == releases[-1])
         now = _stage(bench, release, ids)
         now.refused.update(refused)
+        now.is_started = True
     return Upgraded(upgrade=upgrade, bench=bench, old=old, found=found, now=now, ids=ids)
 
 
@@ -240,7 +248,8 @@ def _body(name: str, role: Role) -> dict[str, Any]:
         **body,
         "Cmd": list(WAIT_FOR_EVER),
         **role.body,
-        "HostConfig": {"NetworkMode": role.mode, **role.host},
+        # for Podman on a kernel that counts no processes; see conformance/engines/podman.py
+        "HostConfig": {"NetworkMode": role.mode, "PidsLimit": 0, **role.host},
         "NetworkingConfig": {
             "EndpointsConfig": {role.mode: role.endpoint} if role.endpoint else {}
         },

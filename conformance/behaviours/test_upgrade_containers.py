@@ -19,6 +19,7 @@ def running(stage):
     source="moby daemon.loadContainers, restore v20.10-v28; users: moby#17608",
     docker=">=23.0",
     needs=("own-daemon",),
+    bugs=("moby#17608",),
 )
 def test_all_containers_are_there(upgraded):
     expect_equal("the containers", sorted(upgraded.ids), sorted(upgraded.found.containers))
@@ -44,7 +45,7 @@ def test_all_containers_are_there(upgraded):
     source="moby daemon.containerStart v20.10-v28; users: moby#33688, moby#28363",
     docker=">=23.0",
     needs=("own-daemon",),
-    bugs=("moby#33688", "moby#28363"),
+    bugs=("moby#33688", "moby#28363", "for-linux#1521"),
 )
 def test_all_containers_start(upgraded):
     expect_equal("the refusals", {}, upgraded.now.refused)

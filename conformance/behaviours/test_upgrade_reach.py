@@ -145,7 +145,7 @@ def test_port_of_the_engines_choice_leads_on(upgraded):
     "upgrade.rules.current",
     "After an upgrade no rule of the firewall MUST name an address of a container that no "
     "container has.",
-    source="moby daemon releaseNetwork at shutdown; moby#49518: rules of older releases are removed",
+    source="moby daemon releaseNetwork at shutdown; moby#49518 removes rules of older releases",
     docker=">=23.0",
     needs=("own-daemon", "host-view"),
 )
@@ -189,12 +189,12 @@ def test_rule_of_a_user_is_kept(upgraded):
     needs=("own-daemon", "host-view"),
 )
 def test_peers_reach_each_other(upgraded):
-    newcomer = upgraded.bench.run(network_mode="n-inner")
+    newcomers = {mode: upgraded.bench.run(network_mode=mode) for mode in ("bridge", "n-inner")}
     flows = [
         (upgraded.container("first"), "fixed", RED),
         (upgraded.container("pair"), "fixed", BLUE),
-        (upgraded.container("linker"), "plain", "bridge"),
-        (newcomer, "inner", "n-inner"),
+        (newcomers["bridge"], "plain", "bridge"),
+        (newcomers["n-inner"], "inner", "n-inner"),
     ]
     with contextlib.closing(Sockets(upgraded.bench.host)) as sockets:
         for asker, role, network in flows:
