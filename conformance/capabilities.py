@@ -8,8 +8,12 @@ import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from conformance.engines.base import Engine
+from conformance.engines.factory import make_engine
+from conformance.engines.managed import ManagedEngine
+from conformance.engines.settings import load_settings
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
 
@@ -89,6 +93,15 @@ def _has_live_restore(engine: Engine) -> bool:
     return knows and "LiveRestoreEnabled" in engine.client().info()
 
 
+def _has_older_release(engine: Engine) -> bool:
+    """Say whether every release is there from which its state folder comes in an upgrade."""
+    settings = load_settings().get(engine.name)
+    if settings is None or not settings.upgrades_from or not _has_own_daemon(engine):
+        return False
+    older = [make_engine(name, run_id="", workspace=Path()) for name in settings.upgrades_from]
+    return all(isinstance(one, ManagedEngine) and not one.why_unavailable() for one in older)
+
+
 def has_sctp() -> bool:
     """Tell whether this machine's kernel makes SCTP sockets."""
     try:
@@ -104,6 +117,10 @@ def _has_option(option: str) -> Callable[[Engine], bool]:
 
 PROBES = {
     "own-daemon": Probe("the suite may start, kill and restart it", _has_own_daemon),
+    "upgrade-from": Probe(
+        "the older releases that engines.toml names in its `upgrades_from` are on this machine",
+        _has_older_release,
+    ),
     "host-view": Probe("its namespaces and files can be seen from the machine", _has_host_view),
     "metrics": Probe("it reports engine_daemon_network_actions_seconds", _has_metrics),
     "container-folder": Probe(

@@ -24,6 +24,7 @@ wire()            a link of the engine's machine for a network's `parent`: .pare
 outside()         a host beyond the engine's namespace: .container .address .engine_address
 metrics           what the engine counts: with metrics.delta() as d: ...; d.counts["allocate"]
 own_daemon(config) a Workbench on a daemon of your own: .run .network .host ... and .engine.kill()
+upgraded          what older releases made, after this one took it over: .old .found .now .bench
 refused_daemon(config) try to start a daemon that must refuse its options: the end of its log
 subnets           subnets that overlap nothing: .ipv4() .ipv6()
 new_name(role)    a name that nothing else has
@@ -51,6 +52,7 @@ from conformance.observe.sockets import Sockets, address_in
 from conformance.observe.wire import Wire
 from conformance.rowrun import POOL, ROW, prepare_row
 from conformance.subnets import SubnetAllocator, taken_subnets
+from conformance.upgraded import Upgraded
 from conformance.workbench import Workbench
 
 
@@ -323,3 +325,19 @@ def refused_daemon(
         return violated("the daemon's start", expected="refused", actual=f"started: {config}")
 
     return refuse
+
+
+@pytest.fixture
+def upgraded(
+    request: pytest.FixtureRequest, engine_spec: str, workbench: Workbench
+) -> Iterator[Upgraded]:
+    """Look at what older releases made after this one took it over; shared by all such rows.
+
+    A row changes only those containers of the set-up that are there for it.
+    """
+    pool, row = request.config.stash[POOL], request.node.stash[ROW]
+    taken_over = pool.upgraded(engine_spec)
+    yield taken_over
+    row.keep_own_daemon("upgraded", taken_over.bench.engine)
+    if refused := taken_over.bench.clean_up():
+        raise LeakFound([], [], refused)

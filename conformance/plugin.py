@@ -27,6 +27,8 @@ from conformance.verdicts import Verdict
 pytest_plugins = ["conformance.fixtures"]
 
 RESULT = "netinit_result"
+# The first row of an upgrade waits for the whole of it, on a busy machine for minutes.
+UPGRADE_TIMEOUT_S = 600
 COLLECTOR = pytest.StashKey[Collector]()
 
 
@@ -112,6 +114,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         spec = str(function.callspec.params["engine_spec"])
         value = function.callspec.id.replace(engine_id(spec, row.id), "").strip("-")
         item.stash[ROW] = RowRun(behaviour=row, spec=spec, value=value)
+        if "upgraded" in function.fixturenames:
+            item.add_marker(pytest.mark.timeout(UPGRADE_TIMEOUT_S))
         if row.id in chosen:
             kept.append(((config.option.netinit_engine.index(spec), row.id), item))
         else:

@@ -27,6 +27,8 @@ from conformance.expectations import (
 from conformance.image import ensure_image
 from conformance.leaks import Snapshot
 from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
+from conformance.upgrade import Upgrade
+from conformance.upgraded import Upgraded, pass_through
 from conformance.versions import major_minor
 
 # How long an engine that let a row wait in vain may take for a ping.
@@ -100,6 +102,7 @@ class EnginePool:
         self._doubts: dict[str, str] = {}
         self._silent: dict[str, str] = {}
         self._lent: list[Engine] = []
+        self._upgraded: dict[str, Upgraded] = {}
         self._external: list[tuple[ExternalEngine, Path]] = []
         self._slots = 0
 
@@ -173,16 +176,49 @@ class EnginePool:
         self._lent.remove(engine)
         engine.stop()
 
+    def upgraded(self, spec: str) -> Upgraded:
+        """Give an engine that took over what older releases made, for all rows that look at it.
+
+        It takes some ten seconds for each release that the state passes through.
+
+        Raises:
+            EngineError: an engine of the path did not come up; the same error again for every
+                later row.
+        """
+        key = f"{spec} after an upgrade"
+        if key in self._failed:
+            raise EngineError(self._failed[key])
+        if spec not in self._upgraded:
+
+            def make(name: str) -> ManagedEngine:
+                engine = make_engine(
+                    name, run_id=self._run_id, workspace=self._workspace, slot=f"{spec}-up"
+                )
+                if not isinstance(engine, ManagedEngine):
+                    raise EngineError(f"{name} is not the suite's to start")
+                return engine
+
+            upgrade = Upgrade(make, run_id=self._run_id)
+            try:
+                path = [*load_settings()[spec].upgrades_from, spec]
+                self._upgraded[spec] = pass_through(upgrade, path)
+            except Exception as exc:
+                self._failed[key] = f"{key}: {exc}"
+                upgrade.end()
+                raise EngineError(self._failed[key]) from exc
+        return self._upgraded[spec]
+
     def stop_all(self) -> list[str]:
         """Stop every engine; go on past failures and give them as sentences."""
-        engines = [*self._lent, *(started.engine for started in self._shared.values())]
+        upgraded = [one.upgrade.engine for one in self._upgraded.values()]
+        engines = [*self._lent, *upgraded, *(one.engine for one in self._shared.values())]
         complaints = self._clean_external()
         for engine in engines:
             try:
                 engine.stop()
             except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
                 complaints.append(f"{engine.name} could not be stopped: {exc}")
-        self._lent, self._shared = [], {}
+        self._lent, self._upgraded, self._shared = [], {}, {}
         # not there, not empty, or the runner's to take away
         with contextlib.suppress(OSError):
             self._workspace.rmdir()

@@ -37,6 +37,7 @@ FIXTURE_NEEDS = {
     "metrics": "metrics",
     "own_daemon": "own-daemon",
     "refused_daemon": "own-daemon",
+    "upgraded": "upgrade-from",
 }
 
 

@@ -3,14 +3,21 @@
 An engine that knows control groups of version 2 only gets a control group namespace as well.
 The namespaces are pinned to files and outlive the daemon in them, as a machine does: one that is
 killed and started again finds its links, its mounts and its /run as it left them. They go with
-`remove_netns` and with `remove_folder`.
+`remove_netns` and with `remove_folder`. `renew_machine` puts another file system into a machine
+that is there, as an upgrade of its packages does: the links and the firewall stay.
 """
 
 import os
 from pathlib import Path
 
 from conformance.engines.base import EngineError
-from conformance.engines.processes import CGROUP_ROOT, NETNS_DIR, make_netns, run_tool
+from conformance.engines.processes import (
+    CGROUP_ROOT,
+    NETNS_DIR,
+    make_netns,
+    mounts_under,
+    run_tool,
+)
 
 SUITE_PATH = Path(__file__).parents[2]
 TREE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,7 +43,32 @@ def make_machine(
     Raises:
         EngineError: one of them cannot be made.
     """
-    netns = make_netns(netns_name)
+    make_netns(netns_name)
+    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup)
+
+
+def renew_machine(
+    folder: Path, netns_name: str, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False
+) -> None:
+    """Give a machine another file system; its network namespace and the engine's folder stay.
+
+    What was written outside of the folder is gone, and so is what was mounted in there: no engine
+    may run in it. The arguments are those of `make_machine`.
+
+    Raises:
+        EngineError: the mount namespace cannot be made.
+    """
+    place = folder / _PLACE
+    for point in mounts_under(place):
+        run_tool("umount", "--lazy", point)
+    place.rmdir()
+    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup)
+
+
+def _make_mounts(
+    folder: Path, netns_name: str, tree: Path | None, hidden: str, *, own_cgroup: bool
+) -> None:
+    netns = NETNS_DIR / netns_name
     place = folder / _PLACE
     place.mkdir()
     # The kernel pins a mount namespace only at a mount that no other namespace shares.
@@ -50,7 +82,7 @@ def make_machine(
     joining = []
     if own_cgroup:
         group = cgroup_of(netns_name)
-        group.mkdir()
+        group.mkdir(exist_ok=True)
         (place / "cgroup").touch()
         unshare += [f"--cgroup={place / 'cgroup'}"]
         joining = _joining(group)

@@ -15,7 +15,7 @@ import sys
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import docker
 import docker.errors
@@ -28,7 +28,7 @@ from conformance.engines.base import (
     EngineVersion,
     Inside,
 )
-from conformance.engines.machine import entering, environment_of, make_machine
+from conformance.engines.machine import entering, environment_of, make_machine, renew_machine
 from conformance.engines.processes import (
     NETNS_DIR,
     descendants,
@@ -73,6 +73,8 @@ class ManagedEngine:
     exec_root_in_memory = False
     # Where below the data-root it keeps its networks; see Inside.networks_kept.
     networks_kept = ""
+    # Whether its containers run on when it is stopped gracefully, without being told to.
+    containers_outlive_it = False
 
     def __init__(
         self,
@@ -170,10 +172,39 @@ class ManagedEngine:
             )
             self._launch()
         except EngineError as exc:
-            tail = self.log_tail()
-            self.stop()
-            text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
-            raise type(exc)(text) from None
+            self._give_up(exc)
+
+    def _give_up(self, exc: EngineError) -> NoReturn:
+        """Take everything away after a failed start, and say why it failed."""
+        tail = self.log_tail()
+        self.stop()
+        text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
+        raise type(exc)(text) from None
+
+    def take_over(self) -> None:
+        """Start on the state and on the machine that another engine of this slot has left.
+
+        The machine gets this engine's file system; its network namespace stays as it is.
+
+        Raises:
+            EngineUnavailable: this machine cannot have it.
+            EngineError: it did not come up; nothing is left of either engine.
+        """
+        reason = self.why_unavailable()
+        if reason:
+            raise EngineUnavailable(reason)
+        self.note(f"{self.name} takes over")
+        try:
+            renew_machine(
+                self.folder,
+                self.netns_name,
+                self.tree,
+                self.hidden_mount,
+                own_cgroup=self.settings.own_cgroup,
+            )
+            self.resume()
+        except EngineError as exc:
+            self._give_up(exc)
 
     def _adopt(self) -> bool:
         """Use a daemon that an earlier run with `--keep` left running."""
@@ -294,11 +325,19 @@ class ManagedEngine:
 
     def restart(self) -> None:
         """Stop the daemon gracefully and start it on the same state."""
+        self.leave()
+        self.resume()
+
+    def leave(self) -> None:
+        """Stop the daemon gracefully; its folder and its machine stay for the next one.
+
+        Raises:
+            EngineError: it does not stop.
+        """
         self._close_client()
         self._terminate()
         if is_alive(self._pid) and not self._has_exited():
             raise EngineError(f"{self.name} did not stop within {STOP_TIMEOUT_S} s of SIGTERM")
-        self.resume()
 
     def kill(self) -> None:
         """SIGKILL the daemon's own process."""

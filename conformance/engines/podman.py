@@ -14,6 +14,7 @@ class PodmanEngine(ManagedEngine):
     # crun refuses a machine that mounts both versions of control groups.
     hidden_mount = "/sys/fs/cgroup/unified"
     networks_kept = "networks"
+    containers_outlive_it = True
 
     def command_line(self) -> list[str]:
         """Give the command; options go before the subcommand, as podman wants it."""

@@ -9,7 +9,17 @@ from conformance.engines.roots import RootSettings
 
 ENGINES_TOML = Path(__file__).parent.parent / "engines.toml"
 _KINDS = ("reference", "dockerd", "podman")
-_KEYS = {"kind", "family", "command", "profile", "config", "packages", "root", "own_cgroup"}
+_KEYS = {
+    "kind",
+    "family",
+    "command",
+    "profile",
+    "config",
+    "packages",
+    "root",
+    "own_cgroup",
+    "upgrades_from",
+}
 
 
 class SettingsError(Exception):
@@ -30,6 +40,8 @@ class EngineSettings:
         packages: the distribution's packages whose exact versions go into the report.
         root: the tree that it runs in; None = it is a program of this machine.
         own_cgroup: whether it knows control groups of version 2 only, and gets one of its own.
+        upgrades_from: the engines, oldest first, that its state folder passes through in the rows
+            of an upgrade; each one starts on what the one before left. Empty = no such rows.
     """
 
     name: str
@@ -41,6 +53,7 @@ class EngineSettings:
     packages: tuple[str, ...] = ()
     root: RootSettings | None = None
     own_cgroup: bool = False
+    upgrades_from: tuple[str, ...] = ()
 
 
 def load_settings(path: Path = ENGINES_TOML) -> dict[str, EngineSettings]:
@@ -77,4 +90,5 @@ def _read_table(file: str, name: str, table: dict[str, Any]) -> EngineSettings:
         packages=tuple(table.get("packages", ())),
         root=root,
         own_cgroup=bool(table.get("own_cgroup", False)),
+        upgrades_from=tuple(table.get("upgrades_from", ())),
     )

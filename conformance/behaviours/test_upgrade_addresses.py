@@ -1,0 +1,172 @@
+"""Addresses, hardware addresses and default routes of containers that an older release made."""
+
+import ipaddress
+from collections import Counter
+
+from conformance.assertions import expect_equal, expect_not_equal, expect_true
+from conformance.registry import behaviour
+from conformance.upgraded import BLUE, CHOSEN_MAC, RED
+
+TWO_NETWORKS = ("pair", "late", "mixed", "fixed")
+FIXED = {
+    ("fixed", RED): "10.213.1.77",
+    ("fixed", BLUE): "10.213.2.77",
+    ("unborn", RED): "10.213.1.88",
+    ("leaver", "n-spare"): "10.213.7.77",
+}
+SIX = "fd6e:6574:696e:4::77"
+
+
+def endpoints_of(upgraded):
+    """Give (role, network, settings, what was seen) of each endpoint in a namespace of its own."""
+    for role, seen in upgraded.running():
+        if role in ("joiner", "hosted"):
+            continue
+        for name, endpoint in seen.inspect["NetworkSettings"]["Networks"].items():
+            if endpoint["IPAddress"]:
+                yield role, name, endpoint, seen
+
+
+def link_of(seen, address):
+    """Give the link with an address; "" where none has it."""
+    found = [n for n, all in seen.links.items() if address in [a.partition("/")[0] for a in all]]
+    return next(iter(found), "")
+
+
+def network_of_default_route(seen):
+    """Give the network whose link the IPv4 default route uses."""
+    networks = seen.inspect["NetworkSettings"]["Networks"]
+    links = {link_of(seen, one["IPAddress"]): name for name, one in networks.items()}
+    return links.get(seen.default_routes[0], "")
+
+
+@behaviour(
+    "upgrade.addresses.fixed",
+    "A container MUST have the addresses that were chosen for it on an older release, IPv4 and "
+    "IPv6, on every network, also one that never ran there.",
+    source="moby EndpointSettings.IPAMConfig v20.10-v28",
+    docker=">=23.0",
+    needs=("own-daemon", "host-view"),
+)
+def test_fixed_addresses_are_kept(upgraded):
+    for (role, network), address in FIXED.items():
+        seen = upgraded.now.seen(role)
+        expect_equal(f"{role} on {network}", address, seen.endpoint(network)["IPAddress"])
+        expect_true(f"{role} has {address}", link_of(seen, address))
+    six = upgraded.now.seen("six")
+    expect_equal("the IPv6 address", SIX, six.endpoint("n-six")["GlobalIPv6Address"])
+    expect_true(f"it has {SIX}", link_of(six, SIX))
+
+
+@behaviour(
+    "upgrade.addresses.dynamic",
+    "After an upgrade each container MUST have an address of its network's subnet, or of its "
+    "range, that no other container has, and inspect MUST show the one it has.",
+    source="libnetwork ipam v20.10-v28; users: moby#29921",
+    docker=">=23.0",
+    needs=("own-daemon", "host-view"),
+    bugs=("moby#29921",),
+)
+def test_dynamic_addresses_are_valid(upgraded):
+    taken = Counter()
+    for role, name, endpoint, seen in endpoints_of(upgraded):
+        document = upgraded.now.network("bridge" if name == "podman" else name)
+        pool = document["IPAM"]["Config"][0]
+        subnet = ipaddress.ip_network(pool.get("IPRange") or pool["Subnet"], strict=False)
+        address = ipaddress.ip_address(endpoint["IPAddress"])
+        expect_true(f"{address} of {role} is of {subnet}", address in subnet)
+        expect_true(f"{role} has {address}", link_of(seen, str(address)))
+        taken[address] += 1
+    expect_equal("those had twice", [], [str(a) for a, count in taken.items() if count > 1])
+
+
+@behaviour(
+    "upgrade.mac.chosen",
+    "A container MUST have the hardware address that was chosen for it on an older release.",
+    source="moby Config.MacAddress v20.10; EndpointSettings.DesiredMacAddress v25.0.2",
+    docker=">=23.0",
+    needs=("own-daemon", "host-view"),
+    bugs=("moby#47233",),
+)
+def test_chosen_mac_is_kept(upgraded):
+    seen = upgraded.now.seen("chosen-mac")
+    expect_equal(
+        "its address before", [CHOSEN_MAC], list(upgraded.old.seen("chosen-mac").macs.values())
+    )
+    expect_equal("its address now", [CHOSEN_MAC], list(seen.macs.values()))
+
+
+@behaviour(
+    "upgrade.mac.unique",
+    "After an upgrade no two containers MUST have the same hardware address, and inspect MUST "
+    "show the one that each has.",
+    source="moby v25.0.2 cleanOperationalData (moby#47168); users: moby#48595",
+    docker=">=23.0",
+    needs=("own-daemon", "host-view"),
+    bugs=("moby#48595",),
+)
+def test_macs_are_unique(upgraded):
+    taken = Counter()
+    for role, name, endpoint, seen in endpoints_of(upgraded):
+        mac = seen.macs[link_of(seen, endpoint["IPAddress"])]
+        expect_equal(f"the one shown of {role} on {name}", mac, endpoint["MacAddress"])
+        taken[mac] += 1
+    expect_equal("those had twice", [], [mac for mac, count in taken.items() if count > 1])
+
+
+@behaviour(
+    "upgrade.mac.of-the-address",
+    "A container with a fixed address and without a chosen hardware address MUST have the "
+    "hardware address that it had on the older release.",
+    source="libnetwork netutils.GenerateMACFromIP v20.10-v27",
+    docker=">=23.0,<28.0",
+    needs=("own-daemon", "host-view"),
+)
+def test_generated_mac_follows_the_address(upgraded):
+    old, new = (stage.seen("fixed") for stage in (upgraded.old, upgraded.now))
+    expect_equal("the addresses", sorted(old.macs.values()), sorted(new.macs.values()))
+
+
+@behaviour(
+    "upgrade.mac.generated-anew",
+    "A container with a fixed address and without a chosen hardware address MAY have another "
+    "hardware address than on a release before 28.0.",
+    source="libnetwork netutils.GenerateRandomMAC v28.0; row upgrade.mac.of-the-address",
+    tier="quirk",
+    docker=">=28.0",
+    needs=("own-daemon", "host-view"),
+)
+def test_generated_mac_is_another(upgraded):
+    old, new = (stage.seen("fixed") for stage in (upgraded.old, upgraded.now))
+    expect_not_equal("the addresses", sorted(old.macs.values()), sorted(new.macs.values()))
+
+
+@behaviour(
+    "upgrade.routes.default",
+    "After an upgrade the default route of a container on two networks MUST, as before, lead over "
+    "the one whose name is first in the alphabet, whatever the names of its links are now.",
+    source="libnetwork endpoint.Less, sandbox.getGatewayEndpoint v20.10-v28: by the network's name",
+    docker=">=23.0",
+    needs=("own-daemon", "host-view"),
+)
+def test_default_route_leads_over_the_same_network(upgraded):
+    for role in TWO_NETWORKS:
+        for stage in (upgraded.old, upgraded.now):
+            seen = stage.seen(role)
+            first = min(seen.inspect["NetworkSettings"]["Networks"])
+            what = f"the default route of {role} on {stage.release}"
+            expect_equal(what, first, network_of_default_route(seen))
+
+
+@behaviour(
+    "upgrade.routes.chosen-gateway",
+    "After an upgrade a container on a network with a chosen gateway MUST have its default route "
+    "there, and a container on an IPv6 network its IPv6 default route.",
+    source="libnetwork sandbox.setGatewayIPv4, setGatewayIPv6 v20.10-v28",
+    docker=">=23.0",
+    needs=("own-daemon", "host-view"),
+)
+def test_gateways_are_kept(upgraded):
+    netns = upgraded.bench.host.netns_of(upgraded.now.seen("ranged").pid)
+    expect_equal("the gateway", "10.213.5.254", netns.default_gateway())
+    expect_true("an IPv6 default route", upgraded.now.seen("six").default_routes[1])
