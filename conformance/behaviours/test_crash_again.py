@@ -50,6 +50,7 @@ def host_of(subnet, number):
     "A container that always restarts MUST be started by the next daemon after a crash, in a new "
     "sandbox and with a new endpoint, on all of its networks.",
     source="moby daemon restore: containerStart, allocateNetwork v17.06",
+    bugs=("moby#17526",),
 )
 def test_container_that_always_restarts_gets_a_new_sandbox(own_daemon):
     daemon = own_daemon()
@@ -96,6 +97,7 @@ def check_policies(daemon, go_away):
     "After the daemon alone was killed those containers MUST run again that ran with the policies "
     "`always` and `unless-stopped`, and no other one.",
     source="Docker documentation, start containers automatically; moby restore, ShouldRestart",
+    bugs=("moby#36496", "moby#11008"),
 )
 def test_policies_hold_when_the_daemon_was_killed(own_daemon):
     daemon = own_daemon()

@@ -140,6 +140,7 @@ def test_survivors_start_again(own_daemon):
     source="seed allocateNetwork: SandboxDestroy; libnetwork cleanupLocalEndpoints v17.03; "
     "users: moby#18527, moby#18535",
     tier="core",
+    bugs=("moby#18527",),
 )
 def test_addresses_are_free_after_a_crash(own_daemon):
     daemon = own_daemon()
@@ -206,6 +207,7 @@ def test_leftovers_are_shown_until_the_next_start(own_daemon):
     "the engine is back.",
     source="moby#47984 v27.0; before: crash.leftover.shown",
     docker=">=27.0",
+    bugs=("moby#47984",),
 )
 def test_leftovers_are_cleared_at_boot(own_daemon):
     daemon = own_daemon()

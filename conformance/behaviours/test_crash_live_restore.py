@@ -92,6 +92,7 @@ def test_containers_are_kept_over_a_restart(own_daemon):
     "those that are new.",
     source="libnetwork sandbox.restoreOslSandbox, populateNetworkResources; users: moby#45646",
     needs=("live-restore",),
+    bugs=("moby#45646",),
 )
 def test_names_and_peers_are_reached_after_a_take_over(own_daemon):
     daemon = with_live_restore(own_daemon)
@@ -178,6 +179,7 @@ def test_container_that_was_taken_over_is_released(own_daemon):
     "`bridge` with the id that its containers know, and take new containers on each.",
     source="moby daemon initNetworkController v17.06: active sandboxes; users: moby#38160",
     needs=("live-restore",),
+    bugs=("moby#38160",),
 )
 def test_predefined_networks_are_there_after_a_take_over(own_daemon):
     daemon = with_live_restore(own_daemon)

@@ -176,6 +176,7 @@ def test_start_on_a_lost_network_is_not_found(own_daemon):
     "once.",
     source="moby daemon ForceEndpointDelete v17.06",
     docker="<28.0",
+    bugs=("cli#1891",),
 )
 def test_leftover_endpoint_is_disconnected_by_its_name(run, network, inspect_network):
     net = network()

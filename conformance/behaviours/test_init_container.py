@@ -146,6 +146,7 @@ def test_joiner_of_a_joiner_ends_with_the_first(run, host):
     "init.container.target-in-host-mode",
     "Joining a host-mode container MUST give the daemon's network namespace.",
     source="moby setNamespaces v17.06",
+    bugs=("podman#18027",),
 )
 def test_joiner_of_a_host_container_is_in_the_host(run, host):
     target = run(network_mode="host")

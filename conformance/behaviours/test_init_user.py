@@ -115,6 +115,7 @@ def test_network_may_come_after_the_container(create, network, inspect, new_name
     "A container that has run MUST fail to start once its network is removed, MUST keep its "
     "status and exit code, and MUST report the message as its error.",
     source="moby daemon findAndAttachNetwork, containerStart v17.03",
+    bugs=("moby#17160",),
 )
 def test_removed_network_fails_the_start(run, network, inspect):
     net = network()
@@ -134,6 +135,7 @@ def test_removed_network_fails_the_start(run, network, inspect):
     source="moby daemon getNetworkID v18.06: the stored NetworkID decides",
     tier="quirk",
     docker=">=18.06",
+    bugs=("compose#10846",),
 )
 def test_recreated_network_is_not_the_old_one(run, network, inspect_network):
     old = network()

@@ -99,6 +99,7 @@ def test_every_end_removes_the_links(run, network, host, end):
     "A container whose process was killed by somebody else MUST be released in the same way, with "
     "the exit code 137.",
     source="moby daemon monitor.go StateExit v17.03",
+    bugs=("podman#10745",),
 )
 def test_process_killed_from_outside(run, network, inspect, inspect_network, host):
     net = network()

@@ -306,6 +306,7 @@ def test_one_of_many_gets_the_port(create, ports):
     "A start that is refused for a port MUST NOT be repeated by the restart policy: the container "
     "keeps the status `created`, with no restart counted.",
     source="moby#49501, mended in 28.0.1",
+    bugs=("moby#49501",),
 )
 def test_restart_policy_does_not_repeat_a_refused_start(run, create, ports, inspect):
     (port,) = ports.free()

@@ -77,6 +77,7 @@ def test_stopped_container_shows_no_sandbox(run, inspect):
     "When a container stops, its SandboxKey MUST NOT lead to its namespace any more; an empty file "
     "MAY stay there.",
     source="libnetwork osl networkNamespace.Destroy v17.06",
+    bugs=("podman#163",),
 )
 @pytest.mark.parametrize("mode", ["bridge", "none"])
 def test_stop_gives_the_namespace_back(run, host, mode):

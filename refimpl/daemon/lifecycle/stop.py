@@ -89,7 +89,10 @@ class Stopper:
             )
 
     def kill_with_signal(self, container: Container, number: int) -> ContainerWaiter:
-        """Send a signal, and remember that a user did (moby: killWithSignal).
+        """Send a signal, and remember a stop signal as a user's stop (moby: killWithSignal).
+
+        moby remembers any signal, so that after SIGHUP `unless-stopped` restarts no more
+        (moby#41302).
 
         Returns:
             The wait for the end of the very run that was signalled: another client may have
@@ -105,7 +108,7 @@ class Stopper:
             if not state.running:
                 raise not_running(container.id)
             is_stop = number == signal.SIGKILL or number == stop_signal(container, number)
-            if not self.is_shutting_down():
+            if is_stop and not self.is_shutting_down():
                 container.has_been_manually_stopped = True
                 self.checkpoints.try_checkpoint(container)
             end = ContainerWaiter(container, "not-running", is_running=True)
