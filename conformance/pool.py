@@ -192,7 +192,10 @@ class EnginePool:
 
             def make(name: str) -> ManagedEngine:
                 engine = make_engine(
-                    name, run_id=self._run_id, workspace=self._workspace, slot=f"{spec}-up"
+                    name,
+                    run_id=self._run_id,
+                    workspace=self._workspace,
+                    slot=f"{spec}{self._instance}-up",
                 )
                 if not isinstance(engine, ManagedEngine):
                     raise EngineError(f"{name} is not the suite's to start")

@@ -11,6 +11,8 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
+# These rows look at one set-up, whose making takes far longer than they do.
+ONE_SET_UP = "upgrade."
 # The row is closed, too: the values of its parameters follow it, after a hyphen as rows have them.
 _GROUP = re.compile(r"<([^<>]+)><([a-z0-9.-]*)>")
 
@@ -37,6 +39,7 @@ class EngineScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ship
 
     def _split_scope(self, nodeid: str) -> str:
         """Give the piece of work that a test belongs to; all tests of a row are in the same one."""
-        option = self.config.option
-        number = option.netinit_row.index(behaviour_in(nodeid)) % option.netinit_parts
+        option, row = self.config.option, behaviour_in(nodeid)
+        is_shared = row.startswith(ONE_SET_UP)
+        number = 0 if is_shared else option.netinit_row.index(row) % option.netinit_parts
         return f"{number} {engine_of(nodeid)}"
