@@ -68,7 +68,7 @@ def test_fixed_addresses_are_kept(upgraded):
     bugs=("moby#29921",),
 )
 def test_dynamic_addresses_are_valid(upgraded):
-    taken = Counter()
+    taken: Counter[object] = Counter()
     for role, name, endpoint, seen in endpoints_of(upgraded):
         document = upgraded.now.network("bridge" if name == "podman" else name)
         pool = document["IPAM"]["Config"][0]
@@ -106,7 +106,7 @@ def test_chosen_mac_is_kept(upgraded):
     bugs=("moby#48595",),
 )
 def test_macs_are_unique(upgraded):
-    taken = Counter()
+    taken: Counter[str] = Counter()
     for role, name, endpoint, seen in endpoints_of(upgraded):
         mac = seen.macs[link_of(seen, endpoint["IPAddress"])]
         expect_equal(f"the one shown of {role} on {name}", mac, endpoint["MacAddress"])

@@ -7,6 +7,7 @@ import requests
 
 from conformance import assertions as a
 from conformance.rawapi import Answer
+from conformance.violation import BehaviourViolated, show
 
 
 def refuse(status: int, text: str) -> Any:
@@ -41,7 +42,7 @@ def refuse(status: int, text: str) -> Any:
     ],
 )
 def test_failed_assertion_shows_both_sides(check, expected, actual):
-    with pytest.raises(a.BehaviourViolated) as caught:
+    with pytest.raises(BehaviourViolated) as caught:
         check()
     assert (caught.value.expected, caught.value.actual) == (expected, actual)
     assert f"Expected: {expected}\n  Actual:   {actual}" in str(caught.value)
@@ -75,7 +76,7 @@ def test_refusal_may_have_any_status_and_text(status):
     [(None, "accepted: None"), (Answer(status=304, headers={}, body=b""), "accepted: HTTP 304")],
 )
 def test_what_is_accepted_is_no_refusal(answer, shown):
-    with pytest.raises(a.BehaviourViolated) as caught:
+    with pytest.raises(BehaviourViolated) as caught:
         a.expect_refused(lambda: answer)
     assert (caught.value.expected, caught.value.actual) == ("a refusal", shown)
 
@@ -86,6 +87,6 @@ def test_other_errors_pass_through():
 
 
 def test_values_are_always_written_alike():
-    assert a.show({"b": 1, "a": [1]}) == '{"a": [1], "b": 1}'
-    assert a.show({"x", "a"}) == '["a", "x"]'
-    assert a.show(object) == "<class 'object'>"
+    assert show({"b": 1, "a": [1]}) == '{"a": [1], "b": 1}'
+    assert show({"x", "a"}) == '["a", "x"]'
+    assert show(object) == "<class 'object'>"

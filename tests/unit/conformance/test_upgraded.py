@@ -1,16 +1,19 @@
+from typing import Any, cast
+
 import pytest
 
-from conformance.assertions import BehaviourViolated
 from conformance.capabilities import PROBES
+from conformance.engines.base import Engine
 from conformance.engines.settings import load_settings
 from conformance.registry import load_catalogue
 from conformance.upgrade import Seen
 from conformance.upgraded import SETUP_CONTAINERS, SETUP_NETWORKS, Stage
+from conformance.violation import BehaviourViolated
 
 STATE = {"Running": True, "Pid": 7}
 
 
-def seen(networks: dict, **state) -> Seen:
+def seen(networks: dict[str, Any], **state: object) -> Seen:
     return Seen(inspect={"State": {**STATE, **state}, "NetworkSettings": {"Networks": networks}})
 
 
@@ -36,7 +39,7 @@ def test_engine_without_a_path_has_no_older_release():
     class Elsewhere:
         name = "unix:///var/run/docker.sock"
 
-    assert not PROBES["upgrade-from"].check(Elsewhere())
+    assert not PROBES["upgrade-from"].check(cast("Engine", Elsewhere()))
 
 
 def test_set_up_names_only_networks_that_it_has():
