@@ -266,3 +266,23 @@ def test_host_mode_leaves_ipv6_on(run, ipv6_network, host):
     container.restart(timeout=0)
     after = [netns.addresses(one, "inet6") for one in (link, "lo")]
     expect_equal("after a restart", before, after)
+
+
+@behaviour(
+    "ipv6.off.restarted",
+    "A container that is started on a network with IPv6 and on two without MUST have IPv6 "
+    "addresses on the interface to the first alone, not even a link-local one on the others.",
+    source="libnetwork osl setIPv6 v17.06: by interface",
+)
+def test_each_interface_has_its_own_after_a_restart(run, network, ipv6_network, host):
+    plain, dual, last = network(), ipv6_network(), network()
+    container = run(network=plain.name)
+    dual.connect(container)
+    last.connect(container)
+    container.restart(timeout=0)
+    netns = netns_of(host, container)
+    found = {
+        net.name: len(netns.addresses(netns.link_with(address_in(container, net)), "inet6"))
+        for net in (plain, dual, last)
+    }
+    expect_equal("how many IPv6 addresses", {plain.name: 0, dual.name: 2, last.name: 0}, found)
