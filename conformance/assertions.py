@@ -4,9 +4,9 @@ A failed assertion is a FAIL of the row. Anything else that goes wrong is an err
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import docker.errors
 
@@ -14,6 +14,7 @@ from conformance.rawapi import Answer
 from conformance.violation import BehaviourViolated, show
 
 HEX64 = re.compile(r"[0-9a-f]{64}")
+_T = TypeVar("_T")
 
 
 def violated(what: str, *, expected: object, actual: object) -> NoReturn:
@@ -60,6 +61,14 @@ def expect_not_in(what: str, member: object, container: Collection[Any]) -> None
 def expect_fields(what: str, expected: Mapping[str, Any], actual: Mapping[str, Any]) -> None:
     """Expect some fields of a document to have these values; the others are not looked at."""
     expect_equal(what, dict(expected), {key: actual.get(key) for key in expected})
+
+
+def the_only(what: str, values: Iterable[_T]) -> _T:
+    """Expect exactly one value, and give it: `the_only("the IPv6 subnet", subnets)`."""
+    found = list(values)
+    if len(found) != 1:
+        raise BehaviourViolated(what, "exactly one", show(found))
+    return found[0]
 
 
 def expect_hex_id(what: str, actual: object) -> None:

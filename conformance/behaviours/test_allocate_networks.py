@@ -2,7 +2,12 @@
 
 import ipaddress
 
-from conformance.assertions import expect_equal, expect_hex_id, expect_in
+from conformance.assertions import (
+    expect_equal,
+    expect_hex_id,
+    expect_in,
+    expect_not_equal,
+)
 from conformance.registry import behaviour
 
 
@@ -49,10 +54,10 @@ def test_stale_sandbox_is_destroyed_at_the_start(run, create, network, subnets, 
     source="seed allocateNetwork: updateContainerNetworkSettings fills in only what was never set",
     tier="core",
 )
-def test_disconnected_default_network_does_not_come_back(create, client, inspect, host):
+def test_disconnected_default_network_does_not_come_back(create, start, client, inspect, host):
     container = create()
     client.networks.get("bridge").disconnect(container)
-    container.start()
+    start(container)
     document = inspect(container)
     expect_equal("the networks of the container", {}, document["NetworkSettings"]["Networks"])
     netns = host.netns_of(document["State"]["Pid"])
@@ -66,16 +71,17 @@ def test_disconnected_default_network_does_not_come_back(create, client, inspect
     tier="core",
     docker=">=17.05",
 )
-def test_container_without_networks_gets_a_sandbox(create, client, inspect, host):
+def test_container_without_networks_gets_a_sandbox(create, start, client, inspect, host):
     container = create()
     client.networks.get("bridge").disconnect(container)
-    container.start()
+    start(container)
     document = inspect(container)
     expect_equal("State.Running", True, document["State"]["Running"])
     expect_hex_id("the SandboxID", document["NetworkSettings"]["SandboxID"])
     sandbox = host.sandbox_netns(document["NetworkSettings"]["SandboxKey"])
     own = host.netns_of(document["State"]["Pid"])
     expect_equal("the sandbox's namespace", own.inode(), sandbox.inode())
+    expect_not_equal("the sandbox's namespace", host.daemon_netns().inode(), sandbox.inode())
 
 
 @behaviour(

@@ -96,6 +96,7 @@ def expect_every_interface(host, container, nets):
     "A network whose name is the beginning of another network's id MUST be the one that this name "
     "leads to: at create, at connect, at inspect and at its removal.",
     source="moby daemon FindNetwork v17.03: full id, then name, then part of an id",
+    bugs=("compose#9496",),
 )
 def test_name_comes_before_a_part_of_an_id(network, run, api, inspect_network):
     other = network()

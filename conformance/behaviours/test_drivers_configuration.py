@@ -70,13 +70,13 @@ def test_configuration_is_shown(configuration, subnets, inspect_network):
     "and a network can have the same.",
     source="libnetwork controller.NewNetwork v17.06: goto addToStore",
 )
-def test_configuration_takes_nothing(configuration, network, subnets, host):
+def test_configuration_takes_nothing(configuration, network, run, subnets, host):
     engine, subnet = host.daemon_netns(), subnets.ipv4()
     before = (sorted(engine.links()), engine.rules())
     for _ in range(2):
         configuration(IPAM=pool(subnet), Options={MTU: "1400"})
     expect_equal("links and rules", before, (sorted(engine.links()), engine.rules()))
-    network(subnet=subnet)
+    run(network=network(subnet=subnet).name)
 
 
 @behaviour(

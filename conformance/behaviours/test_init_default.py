@@ -61,9 +61,10 @@ def test_interface_is_what_inspect_reports(run, host):
     docker="<26.0",
 )
 @pytest.mark.parametrize("asked", [{}, {"NetworkMode": ""}, {"NetworkMode": "default"}])
-def test_absent_mode_is_stored_as_default(create_raw, inspect, asked):
-    created = create_raw({"HostConfig": asked}).json()
-    expect_equal("NetworkMode", "default", inspect(created["Id"])["HostConfig"]["NetworkMode"])
+def test_absent_mode_is_stored_as_default(create_raw, client, start, asked):
+    container = client.containers.get(create_raw({"HostConfig": asked}).json()["Id"])
+    start(container)
+    expect_equal("NetworkMode", "default", container.attrs["HostConfig"]["NetworkMode"])
 
 
 TOP_LEVEL = ("IPAddress", "IPPrefixLen", "Gateway", "MacAddress", "EndpointID")

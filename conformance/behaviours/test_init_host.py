@@ -239,10 +239,10 @@ def test_running_container_cannot_leave_host(run, api, inspect):
     source="moby daemon DisconnectFromNetwork, not running; a sandbox since v17.05 (moby#31996)",
     tier="quirk",
 )
-def test_stopped_container_can_leave_host(create, client, inspect):
+def test_stopped_container_can_leave_host(create, start, client, inspect):
     container = create(network_mode="host")
     client.networks.get("host").disconnect(container)
-    container.start()
+    start(container)
     expect_equal("the recorded networks", {}, inspect(container)["NetworkSettings"]["Networks"])
 
 

@@ -258,14 +258,14 @@ def test_ambiguous_network_name_fails_the_start(create, network, inspect_network
     docker="<25.0",
 )
 def test_container_starts_without_the_network_of_its_mode(
-    create, network, inspect, inspect_network
+    create, start, network, inspect, inspect_network
 ):
     first, second = network(), network()
     container = create(network_mode=first.name)
     second.connect(container)
     first.disconnect(container)
     first.remove()
-    container.start()
+    start(container)
     expect_equal("the networks of the container", [second.name], networks_of(inspect(container)))
     expect_in("the members", container.id, inspect_network(second)["Containers"])
 

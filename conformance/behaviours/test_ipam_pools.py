@@ -71,15 +71,17 @@ def route(daemon, subnet):
     "route of the machine.",
     source="libnetwork network.requestPoolHelper v17.06",
 )
-def test_default_subnet_is_free(network, client, host):
+def test_default_subnet_is_free(network, run, host):
     routed = [
         ipaddress.ip_network(entry["dst"])
         for entry in host.daemon_netns().routes()
         if entry["dst"] != "default"
     ]
-    subnet = subnet_of(network(ipam=unnamed()))
+    net = network(ipam=unnamed())
+    subnet = subnet_of(net)
     expect_true("the subnet is private", subnet.is_private)
     expect_empty("the routes to it", [str(one) for one in routed if one.overlaps(subnet)])
+    run(network=net.name)
 
 
 @behaviour(

@@ -16,6 +16,7 @@ from conformance.assertions import (
     expect_in,
     expect_not_in,
     expect_refused,
+    the_only,
 )
 from conformance.observe.files import addresses_of
 from conformance.observe.sockets import address_in
@@ -26,7 +27,7 @@ PINGS = ["NET_RAW"]  # the right to ping, which not every engine gives by defaul
 
 def ipv6_subnet(net):
     subnets = [config["Subnet"] for config in net.attrs["IPAM"]["Config"]]
-    return ipaddress.ip_network(next(one for one in subnets if ":" in one))
+    return ipaddress.ip_network(the_only("the IPv6 subnet", (s for s in subnets if ":" in s)))
 
 
 def global_ipv6(netns, link="eth0"):

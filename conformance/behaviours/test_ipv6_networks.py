@@ -4,7 +4,13 @@ import ipaddress
 
 import docker
 
-from conformance.assertions import expect_api_error, expect_equal, expect_in, expect_refused
+from conformance.assertions import (
+    expect_api_error,
+    expect_equal,
+    expect_in,
+    expect_refused,
+    the_only,
+)
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
@@ -61,7 +67,7 @@ def test_ipv6_without_a_subnet_is_a_404(network, subnets):
 def test_ipv6_without_a_subnet_is_a_ula(network, subnets, run):
     net = network(enable_ipv6=True, ipam=pools(subnets.ipv4()))
     configs = net.attrs["IPAM"]["Config"]
-    (chosen,) = (one["Subnet"] for one in configs if ":" in one["Subnet"])
+    chosen = the_only("the IPv6 subnet", (c["Subnet"] for c in configs if ":" in c["Subnet"]))
     subnet = ipaddress.IPv6Network(chosen)
     expect_equal("unique local /64", (True, 64), (subnet.subnet_of(ULA), subnet.prefixlen))
     address = address_in(run(network=net.name), net, "GlobalIPv6Address")
@@ -105,7 +111,7 @@ def test_subnet_without_enable_is_not_taken(network, subnets, run):
 def test_overlapping_ipv6_is_refused(network, ipv6_network, subnets):
     taken = ipv6_network()
     configs = taken.attrs["IPAM"]["Config"]
-    (subnet,) = (one["Subnet"] for one in configs if ":" in one["Subnet"])
+    subnet = the_only("the IPv6 subnet", (c["Subnet"] for c in configs if ":" in c["Subnet"]))
     other = subnets.ipv4()
     half = str(next(ipaddress.ip_network(subnet).subnets(new_prefix=80)))
     expect_refused(lambda: network(enable_ipv6=True, ipam=pools(other, half)))

@@ -11,6 +11,7 @@ from conformance.assertions import (
     expect_equal,
     expect_not_in,
     expect_refused,
+    the_only,
 )
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
@@ -20,7 +21,7 @@ OUTSIDE = "2001:db8:ffff::5"
 
 def prefix_of(net):
     subnets = [config["Subnet"] for config in net.attrs["IPAM"]["Config"]]
-    return next(one for one in subnets if ":" in one).split("/", maxsplit=1)[0]
+    return the_only("the IPv6 subnet", (one for one in subnets if ":" in one)).partition("/")[0]
 
 
 def global_ipv6_of(host, container):

@@ -1,4 +1,4 @@
-"""How networks are found, listed and pruned."""
+"""How networks are listed and pruned."""
 
 from conformance.assertions import expect_equal, expect_true
 from conformance.registry import behaviour
@@ -56,24 +56,6 @@ def test_containers_are_found_by_their_network(run, network, client):
     for key in (net.name, net.id, net.id[:12]):
         found = [one.id for one in client.containers.list(filters={"network": key})]
         expect_equal(f"the containers on {key}", [container.id], found)
-
-
-@behaviour(
-    "network.find.name-before-id",
-    "A network MUST be found by its whole name, though the id of another one begins so.",
-    source="moby libnetwork NetworkByName before NetworksByPartialID v17.06; compose#9496",
-    bugs=("compose#9496",),
-)
-def test_name_comes_before_a_part_of_an_id(run, network, inspect_network):
-    other = network()
-    net = network(name=other.id[:10])
-    expect_equal("the network inspected", net.id, inspect_network(net.name)["Id"])
-    container = run(network=net.name)
-    endpoint = container.attrs["NetworkSettings"]["Networks"][net.name]
-    expect_equal("the network of the container", net.id, endpoint["NetworkID"])
-    net.disconnect(container, force=True)
-    members = [inspect_network(one.id)["Containers"] for one in (net, other)]
-    expect_equal("the members of both", [{}, {}], members)
 
 
 @behaviour(

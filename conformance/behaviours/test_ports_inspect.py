@@ -1,6 +1,10 @@
 """Published ports: what inspect and the list say of them."""
 
-from conformance.assertions import expect_equal, expect_in
+from conformance.assertions import (
+    expect_equal,
+    expect_in,
+    the_only,
+)
 from conformance.observe.poll import eventually
 from conformance.observe.ports import bindings, host_port
 from conformance.registry import behaviour
@@ -21,8 +25,8 @@ def run_exposing(create_raw, client, *ports, **host_config):
 
 def listed_ports(client, container):
     """Give the list's entry of a container's ports."""
-    (entry,) = client.api.containers(all=True, filters={"id": container.id})
-    return entry["Ports"]
+    listed = client.api.containers(all=True, filters={"id": container.id})
+    return the_only("the container in the list", listed)["Ports"]
 
 
 @behaviour(

@@ -10,6 +10,8 @@ import struct
 from pathlib import Path
 from types import TracebackType
 
+from conformance.assertions import expect_true
+
 _IN_CLOSE_WRITE = 0x08
 _IN_MOVED_TO = 0x80
 _HEADER = struct.Struct("iIII")  # wd, mask, cookie, length of the name
@@ -24,8 +26,10 @@ class FolderWatch:
         """Begin now.
 
         Raises:
-            OSError: the folder is not there, or the kernel has no inotify.
+            BehaviourViolated: the folder is not there.
+            OSError: the kernel has no inotify.
         """
+        expect_true(f"the folder {folder} is there", folder.is_dir())
         self._fd = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         try:
             path = os.fsencode(folder)

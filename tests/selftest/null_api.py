@@ -162,6 +162,14 @@ def network_document(key: str, body: dict[str, Any]) -> dict[str, Any]:
     } | {key: value for key, value in body.items() if value is not None}
 
 
+def subnet_of(pool: dict[str, Any]) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Give the subnet of a network's pool, or one of its own where it is none."""
+    try:
+        return ipaddress.ip_network(pool.get("Subnet") or "172.30.0.0/16", strict=False)
+    except ValueError:
+        return ipaddress.ip_network("172.30.0.0/16")
+
+
 class Echo(Nothing):
     """Remembers what it was told, and says that all of it was done."""
 
@@ -200,8 +208,8 @@ class Echo(Nothing):
         if not ipam["Config"] and body.get("Name") not in PREDEFINED:
             ipam["Config"] = [{"Subnet": "172.30.0.0/16"}]
         for pool in ipam["Config"]:
-            subnet = ipaddress.ip_network(pool.get("Subnet") or "172.30.0.0/16", strict=False)
-            pool.setdefault("Gateway", str(subnet[1]))
+            subnet = subnet_of(pool)
+            pool.setdefault("Gateway", str(subnet.network_address + 1))
         made["IPAM"] = ipam
         return key
 
@@ -321,8 +329,8 @@ class Echo(Nothing):
         number = next(_numbers)
         made.update({"EndpointID": f"{number:064x}", "NetworkID": network["Id"]})
         for pool in network["IPAM"]["Config"]:
-            subnet = ipaddress.ip_network(pool.get("Subnet") or "172.30.0.0/16", strict=False)
-            address = str(subnet[2 + number % (min(subnet.num_addresses, 2**16) - 3)])
+            subnet = subnet_of(pool)
+            address = str(subnet.network_address + 2 + number % 2**16)
             if subnet.version == 4:
                 made["IPAddress"] = wanted.get("IPv4Address") or address
                 made["IPPrefixLen"], made["Gateway"] = subnet.prefixlen, pool["Gateway"]

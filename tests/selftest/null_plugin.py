@@ -46,7 +46,8 @@ class Bystander:
     def __init__(self) -> None:
         """Start it, and wait until it is in its namespace."""
         script = (
-            "ip link set lo up && ip link add uplink type dummy && ip link set uplink up && "
+            "ip link set lo up && ip link add uplink type veth peer name beyond && "
+            "ip link set uplink up && ip link set beyond up && "
             "ip addr add 192.0.2.2/24 dev uplink && ip route add default via 192.0.2.1 && "
             "echo && exec sleep 1000"
         )
@@ -54,7 +55,7 @@ class Bystander:
             ["unshare", "--net", "sh", "-c", script], stdout=subprocess.PIPE
         )
         assert self._process.stdout is not None
-        self._process.stdout.readline()
+        assert self._process.stdout.readline() == b"\n"
         self.pid = self._process.pid
 
     def has_ended(self) -> bool:
