@@ -189,7 +189,7 @@ def test_network_is_ready_before_the_process(run):
 def test_daemon_without_bridge_starts_containers_with_loopback(own_daemon):
     daemon = own_daemon({"bridge": "none"})
     container = daemon.run()
-    expect_equal("NetworkDisabled", True, container.attrs["Config"]["NetworkDisabled"])
+    expect_equal("NetworkDisabled", True, container.attrs["Config"].get("NetworkDisabled"))
     networks = container.attrs["NetworkSettings"]["Networks"]
     expect_equal("the recorded networks", ["bridge"], sorted(networks))
     expect_empty("the address on bridge", networks["bridge"]["IPAddress"])
