@@ -117,7 +117,8 @@ def test_extra_hosts_keep_order_and_duplicates(run, exec_in):
 
 @behaviour(
     "files.hosts.extra-host-ipv6",
-    "An extra host MAY have an IPv6 address: what follows the first colon is the address.",
+    "An extra host with an IPv6 address MUST be taken: what follows its first colon is the "
+    "address.",
     source="moby opts.ValidateExtraHost v17.06",
     bugs=("moby#10556",),
 )

@@ -113,6 +113,7 @@ class DnsClient:
         *,
         tcp: bool = False,
         is_last: bool = False,
+        repeats: bool = False,
         timeout_s: float = 2,
     ) -> DnsAnswer:
         """Send a message of the row's own making and give what comes back.
@@ -122,6 +123,7 @@ class DnsClient:
             question: the message.
             tcp: send it over TCP.
             is_last: then close the sending half of the TCP connection before the answer comes.
+            repeats: give a record that is in the answer twice twice.
             timeout_s: how long to wait for the answer.
         """
         server = self.server_of(container)
@@ -134,10 +136,10 @@ class DnsClient:
                 dns.query.send_tcp(made, question, deadline)
                 if is_last:
                     made.shutdown(socket.SHUT_WR)
-                answer, _ = dns.query.receive_tcp(made, deadline)
+                answer, _ = dns.query.receive_tcp(made, deadline, one_rr_per_rrset=repeats)
             else:
                 made.send(question.to_wire())
-                answer = dns.message.from_wire(made.recv(_READ_BYTES))
+                answer = dns.message.from_wire(made.recv(_READ_BYTES), one_rr_per_rrset=repeats)
         except (OSError, EOFError, dns.exception.Timeout):
             return DnsAnswer(rcode=NO_ANSWER)
         if answer.id != question.id:
