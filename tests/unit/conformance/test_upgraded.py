@@ -2,6 +2,7 @@ import pytest
 
 from conformance.assertions import BehaviourViolated
 from conformance.capabilities import PROBES
+from conformance.engines.external import ExternalEngine
 from conformance.engines.settings import load_settings
 from conformance.registry import load_catalogue
 from conformance.upgrade import Seen
@@ -10,7 +11,7 @@ from conformance.upgraded import SETUP_CONTAINERS, SETUP_NETWORKS, Stage
 STATE = {"Running": True, "Pid": 7}
 
 
-def seen(networks: dict, **state) -> Seen:
+def seen(networks, **state) -> Seen:
     return Seen(inspect={"State": {**STATE, **state}, "NetworkSettings": {"Networks": networks}})
 
 
@@ -33,10 +34,8 @@ def test_rows_of_an_upgrade_stay_out_of_the_main_job():
 
 
 def test_engine_without_a_path_has_no_older_release():
-    class Elsewhere:
-        name = "unix:///var/run/docker.sock"
-
-    assert not PROBES["upgrade-from"].check(Elsewhere())
+    elsewhere = ExternalEngine("unix:///var/run/docker.sock")
+    assert not PROBES["upgrade-from"].check(elsewhere)
 
 
 def test_set_up_names_only_networks_that_it_has():
