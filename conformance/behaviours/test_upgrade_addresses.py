@@ -69,7 +69,7 @@ def test_fixed_addresses_are_kept(upgraded):
     bugs=("moby#29921",),
 )
 def test_dynamic_addresses_are_valid(upgraded):
-    taken = Counter()
+    taken: Counter[str] = Counter()
     for role, name, endpoint, seen in endpoints_of(upgraded):
         document = upgraded.now.network("bridge" if name == "podman" else name)
         pool = document["IPAM"]["Config"][0]
@@ -77,8 +77,8 @@ def test_dynamic_addresses_are_valid(upgraded):
         address = ipaddress.ip_address(endpoint["IPAddress"])
         expect_true(f"{address} of {role} is of {subnet}", address in subnet)
         expect_true(f"{role} has {address}", link_of(seen, str(address)))
-        taken[address] += 1
-    expect_equal("those had twice", [], [str(a) for a, count in taken.items() if count > 1])
+        taken[str(address)] += 1
+    expect_equal("those had twice", [], [a for a, count in taken.items() if count > 1])
 
 
 @behaviour(
@@ -107,7 +107,7 @@ def test_chosen_mac_is_kept(upgraded):
     bugs=("moby#48595",),
 )
 def test_macs_are_unique(upgraded):
-    taken = Counter()
+    taken: Counter[str] = Counter()
     for role, name, endpoint, seen in endpoints_of(upgraded):
         mac = seen.macs[link_of(seen, endpoint["IPAddress"])]
         expect_equal(f"the one shown of {role} on {name}", mac, endpoint["MacAddress"])
