@@ -1,9 +1,9 @@
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from conformance.capabilities import PROBES
-from conformance.engines.base import Engine
+from conformance.engines.external import ExternalEngine
 from conformance.engines.settings import load_settings
 from conformance.registry import load_catalogue
 from conformance.upgrade import Seen
@@ -36,10 +36,8 @@ def test_rows_of_an_upgrade_stay_out_of_the_main_job():
 
 
 def test_engine_without_a_path_has_no_older_release():
-    class Elsewhere:
-        name = "unix:///var/run/docker.sock"
-
-    assert not PROBES["upgrade-from"].check(cast("Engine", Elsewhere()))
+    elsewhere = ExternalEngine("unix:///var/run/docker.sock")
+    assert not PROBES["upgrade-from"].check(elsewhere)
 
 
 def test_set_up_names_only_networks_that_it_has():
