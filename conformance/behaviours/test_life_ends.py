@@ -153,7 +153,7 @@ def test_container_without_networks_starts_again(run, network, inspect, host):
     "life.end.no-bridge",
     "With the daemon option `bridge: none` a container that ended MUST leave no pinned namespace.",
     source="moby#46702 v24.0.7: releaseNetwork also where the container has no network",
-    needs=("host-view",),
+    needs=("bridge-option", "host-view"),
     bugs=("moby#46702",),
 )
 def test_container_without_a_bridge_leaves_nothing(own_daemon):
