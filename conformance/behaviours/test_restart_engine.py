@@ -138,14 +138,14 @@ def test_container_that_went_with_the_engine_has_failed(own_daemon):
 )
 def test_crash_during_removals(own_daemon, new_name):
     daemon = own_daemon()
-    names = [new_name("removed") for _ in range(4)]
+    names = [new_name("removed") for _ in range(3)]
     containers = [daemon.run(name=name) for name in names]
 
     def remove(container):
         with suppress(OSError, HTTPException, DockerException):
             daemon.api("DELETE", f"/containers/{container.id}?force=1")
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(3) as pool:
         removals = [pool.submit(remove, container) for container in containers]
         next(as_completed(removals))
         daemon.engine.kill()
