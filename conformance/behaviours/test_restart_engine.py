@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from http import HTTPStatus
 from http.client import HTTPException
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from conformance.assertions import expect_equal, expect_not_equal
 from conformance.observe.events import wire_time
+from conformance.observe.poll import eventually
 from conformance.observe.remains import status_of, wait_for_status
 from conformance.registry import behaviour
 
@@ -152,7 +154,7 @@ def test_crash_during_removals(own_daemon, new_name):
     daemon.engine.resume()
     for entry in daemon.client.api.containers(all=True):
         answer = daemon.api("DELETE", f"/containers/{entry['Id']}?force=1")
-        expect_equal(f"the removal of {entry['Names']}", 204, answer.status)
+        expect_equal(f"{entry['Names']} is removed", True, answer.status < HTTPStatus.BAD_REQUEST)
     heirs = [daemon.create(name=name) for name in names]
     ids = {entry["Id"] for entry in daemon.client.api.containers(all=True)}
     expect_equal("who is there", {heir.id for heir in heirs}, ids)
@@ -167,13 +169,16 @@ def test_crash_during_removals(own_daemon, new_name):
 )
 def test_past_events_are_filtered(run, client, api):
     since = wire_time(client.info()["SystemTime"])
-    one, other = run(), run()
-    until = wire_time(client.info()["SystemTime"], 1)
-    for wanted in (one.name, one.id):
+    one, _ = run(), run()
+
+    def found(wanted):
+        until = wire_time(client.info()["SystemTime"], 1)
         filters = {"type": ["container"], "event": ["start", "create"], "container": [wanted]}
         query = f"since={since}&until={until}&filters={quote(json.dumps(filters))}"
         lines = api("GET", f"/events?{query}").body.splitlines()
-        found = [json.loads(line) for line in lines if line.strip()]
-        pairs = [(entry["Actor"]["ID"], entry["Action"]) for entry in found]
-        expect_equal(f"the events of {wanted}", [(one.id, "create"), (one.id, "start")], pairs)
-    expect_not_equal("the other one", one.id, other.id)
+        events = [json.loads(line) for line in lines if line.strip()]
+        return [(event["Actor"]["ID"], event["Action"]) for event in events]
+
+    pairs = [(one.id, "create"), (one.id, "start")]
+    for wanted in (one.name, one.id):
+        eventually(f"the events of {wanted}", lambda name=wanted: found(name) == pairs)
