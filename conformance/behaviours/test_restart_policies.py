@@ -70,7 +70,8 @@ def test_failing_container_is_started_again_so_often(
     container = run(FAILS, network_mode=net.name, restart_policy=policy)
 
     def is_given_up():
-        return inspect(container)["State"]["Status"] == "exited"
+        document = inspect(container)
+        return document["State"]["Status"] == "exited" and document["RestartCount"] >= retries
 
     eventually("it is given up", is_given_up, timeout_s=30)
     time.sleep(QUIET_S)
