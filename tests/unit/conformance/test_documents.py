@@ -26,8 +26,9 @@ def test_what_is_missing_fails_the_row(read):
 
 
 def test_a_rows_own_mistake_stays_an_error():
+    mine: dict[str, int] = {}
     with pytest.raises(KeyError) as found:
-        {}["mine"]
+        mine["own"]
     assert classify("call", found.value)[0] is Outcome.ERROR
 
 
