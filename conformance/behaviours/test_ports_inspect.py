@@ -122,10 +122,12 @@ def test_stopped_container_has_no_ports(run, ports):
     "A container that was never started MUST have no `Ports`.",
     source="moby daemon v17.06: the port map is that of the endpoint",
 )
-def test_created_container_has_no_ports(create, inspect, ports):
+def test_created_container_has_no_ports(create, start, inspect, ports):
     (port,) = ports.free()
     container = create(ports={"80/tcp": port})
     expect_equal("Ports", {}, inspect(container)["NetworkSettings"]["Ports"])
+    start(container)
+    expect_equal("the port after the start", port, host_port(container, "80/tcp"))
 
 
 @behaviour(
@@ -153,6 +155,7 @@ def test_binding_of_a_port_that_is_not_exposed(create_raw, client, ports):
     (port,) = ports.free()
     asked = {"80/tcp": [{"HostPort": str(port)}]}
     container = run_exposing(create_raw, client, PortBindings=asked)
+    expect_equal("the container runs", True, container.attrs["State"]["Running"])
     expect_equal("the bindings", [], bindings(container, "80/tcp"))
     expect_equal("who answers", "refused", ports.ask(None, "127.0.0.1", port))
 

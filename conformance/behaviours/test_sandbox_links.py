@@ -363,12 +363,11 @@ def test_one_route_for_each_subnet(create, network, host):
     "connect.",
     source="libnetwork osl SetGateway, sandbox.updateGateway v17.06",
 )
-def test_there_is_one_default_route(create, network, host):
+def test_there_is_one_default_route(create, start, network, host):
     nets = [network() for _ in range(3)]
     container = create(network_mode=nets[0].name)
     nets[1].connect(container)
-    container.start()
-    container.reload()
+    start(container)
     netns = host.netns_of(container.attrs["State"]["Pid"])
     for when in ("after the start", "after a live connect"):
         defaults = [route for route in netns.routes() if route["dst"] == "default"]
