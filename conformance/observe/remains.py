@@ -4,6 +4,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from conformance.assertions import expect_in
 from conformance.observe.own_process import expect_own_process
 from conformance.observe.poll import eventually
 from conformance.workbench import Workbench
@@ -45,6 +46,7 @@ def wait_for_status(
 def endpoint_on(daemon: Workbench, container: Container, network: str) -> dict[str, Any]:
     """Give a container's settings on a network as they are now."""
     networks = daemon.inspect(container)["NetworkSettings"]["Networks"]
+    expect_in(f"the networks of {container.name}", network, networks)
     return dict(networks[network])
 
 
