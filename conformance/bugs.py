@@ -14,8 +14,11 @@ a bug is named after it (`moby-46697` in ci/mutants/*.toml). Where one of the tw
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from conformance.registry import Behaviour
 
 BUGS_DIR = Path(__file__).parent / "bugs"
 
@@ -115,3 +118,17 @@ def find_bug(report: str) -> Bug | None:
         if report.lower() in (bug.id, *bug.also):
             return bug
     return None
+
+
+def showing(report: str, rows: Iterable[Behaviour]) -> list[Behaviour]:
+    """Give the rows that show a bug, by any of its reports.
+
+    Raises:
+        BugError: nobody described it, or no row can show it.
+    """
+    bug = find_bug(report)
+    if bug is None:
+        raise BugError(f"no bug {report} in conformance/bugs; write it as moby#46697")
+    if bug.no_row:
+        raise BugError(f"no row shows {bug.id}: {bug.no_row}")
+    return [row for row in rows if bug.id in row.bugs]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
-from conformance.bugs import find_bug
+from conformance.bugs import BugError, showing
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
@@ -34,7 +34,7 @@ from conformance.preflight import (
     select_rows,
     with_needs,
 )
-from conformance.registry import BEHAVIOURS_DIR, Behaviour, RegistryError, load_catalogue
+from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.diff import (
     diff_documents,
     diff_markdown,
@@ -124,23 +124,17 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
         raise Usage(str(exc)) from exc
     rows = [row for row in every if row.id in chosen]
     if bug is not None:
-        rows = _showing(bug, rows)
+        try:
+            shown_by = showing(bug, every)
+        except BugError as exc:
+            raise Usage(str(exc)) from exc
+        rows = [row for row in rows if row in shown_by]
     if as_json:
         click.echo(catalogue_json(rows), nl=False)
         return
     for row in rows:
         click.echo(f"{row.id}\n    {row.statement}")
     click.echo(f"{len(rows)} behaviours", err=True)
-
-
-def _showing(report: str, rows: list[Behaviour]) -> list[Behaviour]:
-    """Give the rows that show a bug, by any of its reports."""
-    known = find_bug(report)
-    if known is None:
-        raise Usage(f"no bug {report} in conformance/bugs; write it as moby#46697 or podman@4.4.0")
-    if known.no_row:
-        raise Usage(f"no row shows {known.id}: {known.no_row}")
-    return [row for row in rows if known.id in row.bugs]
 
 
 @main.command()

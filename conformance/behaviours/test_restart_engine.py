@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from urllib.parse import quote
@@ -179,6 +180,8 @@ def test_past_events_are_filtered(run, client, api):
         events = [json.loads(line) for line in lines if line.strip()]
         return [(event["Actor"]["ID"], event["Action"]) for event in events]
 
-    pairs = [(one.id, "create"), (one.id, "start")]
+    def shows(wanted):
+        return found(wanted) == [(one.id, "create"), (one.id, "start")]
+
     for wanted in (one.name, one.id):
-        eventually(f"the events of {wanted}", lambda name=wanted: found(name) == pairs)
+        eventually(f"the events of {wanted}", partial(shows, wanted))
