@@ -27,14 +27,19 @@ def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bo
         stays: whether its command does not end by itself, so that it must still run.
     """
     state = document["State"]
-    if not state["Running"]:
+    if not _is_up(state):
         expect_equal("the container runs", False, stays)
         return
     inside = engine.inside()
     is_there = _says(engine, document["Id"]) if inside is None else _is_apart(state["Pid"], inside)
     # a command may have ended since: then the engine says so by now
-    if not is_there and engine.client().api.inspect_container(document["Id"])["State"]["Running"]:
+    if not is_there and _is_up(engine.client().api.inspect_container(document["Id"])["State"]):
         violated("the container's process", expected="one of its own", actual=f"pid {state['Pid']}")
+
+
+def _is_up(state: Mapping[str, Any]) -> bool:
+    """Say whether it has a process by what the engine says; between two starts it has none."""
+    return bool(state["Running"] and not state.get("Restarting"))
 
 
 def _is_apart(pid: int, inside: Inside) -> bool:
