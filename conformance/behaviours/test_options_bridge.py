@@ -240,6 +240,7 @@ def test_fixed_cidr_alone_gives_the_gateway(own_daemon):
     source="moby daemon initBridgeDriver v26.1; before: options.fixed-cidr.alone",
     docker=">=26.0",
     needs=("fixed-cidr-option",),
+    bugs=("moby#45356",),
 )
 def test_fixed_cidr_alone_is_the_subnet(own_daemon, subnets):
     subnet = ipaddress.ip_network(subnets.ipv4())
