@@ -32,8 +32,11 @@ def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bo
         return
     inside = engine.inside()
     is_there = _says(engine, document["Id"]) if inside is None else _is_apart(state["Pid"], inside)
-    # a command may have ended since: then the engine says so by now
-    if not is_there and _is_up(engine.client().api.inspect_container(document["Id"])["State"]):
+    if is_there:
+        return
+    # a command may have ended since, or run again by its policy: then the engine says so by now
+    now = engine.client().api.inspect_container(document["Id"])["State"]
+    if _is_up(now) and now["Pid"] == state["Pid"]:
         violated("the container's process", expected="one of its own", actual=f"pid {state['Pid']}")
 
 
