@@ -8,6 +8,7 @@ from docker.errors import NotFound
 from conformance.assertions import expect_equal, expect_fields, expect_in
 from conformance.engines.processes import run_tool
 from conformance.observe.poll import eventually
+from conformance.observe.ports import ports_of
 from conformance.rawapi import request
 from conformance.registry import behaviour
 
@@ -196,25 +197,32 @@ def test_container_without_a_bridge_leaves_nothing(own_daemon):
     needs=("host-view",),
     bugs=("netavark#1451",),
 )
-def test_container_whose_namespace_is_gone_is_released(
-    run, create, network, subnets, host, ports, inspect, inspect_network
-):
-    subnet, (port,) = subnets.ipv4(), ports.free()
-    net, address = network(subnet=subnet), f"{subnet.rpartition('.')[0]}.77"
-    old, new = (create(ports={"80/tcp": port}) for _ in range(2))
-    for one in (old, new):
-        net.connect(one, ipv4_address=address)
-    old.start()
-    document = inspect(old)
-    key = document["NetworkSettings"]["SandboxKey"]
-    mounts = f"--mount=/proc/{host.inside.pid}/ns/mnt"
-    run_tool("nsenter", mounts, "umount", "-l", key)
-    run_tool("kill", "-KILL", str(document["State"]["Pid"]))
-    eventually("it is off its network", lambda: not inspect_network(net)["Containers"])
-    new.start()
-    new.reload()
-    ports.answer(new, 80, "the next one")
-    expect_equal("who answers", "the next one", ports.ask(None, "127.0.0.1", port))
+def test_container_whose_namespace_is_gone_is_released(own_daemon, subnets):
+    daemon = own_daemon()  # an engine may leave its rules
+    subnet = subnets.ipv4()
+    net, address = daemon.network(subnet=subnet), f"{subnet.rpartition('.')[0]}.77"
+    with ports_of(daemon.host) as ports:
+        (port,) = ports.free()
+        old, new, heir = (
+            daemon.create(ports=wish) for wish in ({"80/tcp": port}, {"80/tcp": port}, {})
+        )
+        net.connect(new)
+        for one in (old, heir):
+            net.connect(one, ipv4_address=address)
+        old.start()
+        document = daemon.inspect(old)
+        key = document["NetworkSettings"]["SandboxKey"]
+        mounts = f"--mount=/proc/{daemon.host.inside.pid}/ns/mnt"
+        run_tool("nsenter", mounts, "umount", "-l", key)
+        run_tool("kill", "-KILL", str(document["State"]["Pid"]))
+        left = "it is off its network"
+        eventually(left, lambda: not daemon.inspect_network(net)["Containers"])
+        heir.start()
+        expect_in("the members", heir.id, daemon.inspect_network(net)["Containers"])
+        new.start()
+        new.reload()
+        ports.answer(new, 80, "the next one")
+        expect_equal("who answers", "the next one", ports.ask(None, "127.0.0.1", port))
 
 
 @behaviour(
