@@ -16,6 +16,7 @@ from rich.console import Console
 
 from conformance.bugs import BugError, showing
 from conformance.catalogue import catalogue_json, write_catalogue
+from conformance.compare import compare
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
 from conformance.engines.external import (
@@ -39,6 +40,7 @@ from conformance.report.diff import (
     diff_documents,
     diff_markdown,
     engines_apart,
+    engines_in_both,
     versions_changed,
 )
 from conformance.report.document import (
@@ -62,15 +64,10 @@ from conformance.runner import (
     run_rows,
     why_unavailable,
 )
+from conformance.usage import Usage
 from conformance.verdicts import ExitCode, Verdict
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-class Usage(click.ClickException):
-    """A request that makes no sense, or cannot be met on this machine: exit code 3."""
-
-    exit_code = int(ExitCode.USAGE)
 
 
 class Program(click.Group):
@@ -423,6 +420,11 @@ def evidence(reports: tuple[Path, ...]) -> None:
 def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
     """Print the cells that differ between two reports; exit 1 if a cell became red."""
     before, after = _read((old, new))
+    if not engines_in_both(before, after):
+        raise Usage(
+            "the two reports have no engine in common, so there is nothing to compare; for two "
+            "engines there is `compare`"
+        )
     changes = diff_documents(before, after)
     if as_json:
         click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
@@ -493,3 +495,6 @@ def lint() -> None:
         click.echo(complaint)
     click.echo(f"{len(complaints)} complaints", err=True)
     sys.exit(int(ExitCode.RED if complaints else ExitCode.AS_EXPECTED))
+
+
+main.add_command(compare)

@@ -79,6 +79,7 @@ class Behaviour:
         docker: the Docker releases that promise it, as a PEP 440 specifier; "" = all.
         api: the API versions that expose it, as a PEP 440 specifier; "" = all.
         needs: the capabilities that the row needs, probed on each engine.
+        replaces: ids of the rows that say what older releases do instead.
         bugs: what users reported and the row shows: `moby#46697` (an issue or a pull request), or
             `podman@4.4.0` (that release's notes). conformance/bugs/ describes each.
         function: the test, as `module:function`.
@@ -91,6 +92,7 @@ class Behaviour:
     docker: str = ""
     api: str = ""
     needs: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
     function: str = ""
 
@@ -116,6 +118,7 @@ class Behaviour:
             "docker": self.docker,
             "api": self.api,
             "needs": list(self.needs),
+            "replaces": list(self.replaces),
             "bugs": list(self.bugs),
         }
 
@@ -153,7 +156,7 @@ class Registry:
         """Start with no behaviour."""
         self._rows: dict[str, Behaviour] = {}
 
-    def behaviour(
+    def behaviour(  # noqa: PLR0913 - each is a word of the declaration
         self,
         id: str,
         statement: str,
@@ -163,6 +166,7 @@ class Registry:
         docker: str = "",
         api: str = "",
         needs: Iterable[str] = (),
+        replaces: Iterable[str] = (),
         bugs: Iterable[str] = (),
     ) -> Callable[[_Row], _Row]:
         """Declare the behaviour that the decorated test function checks.
@@ -184,6 +188,7 @@ class Registry:
                 docker=docker,
                 api=api,
                 needs=tuple(sorted(implied | set(needs))),
+                replaces=tuple(replaces),
                 bugs=tuple(bugs),
                 function=f"{function.__module__}:{function.__qualname__}",
             )

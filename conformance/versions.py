@@ -53,6 +53,12 @@ def matches(condition: str, version: str) -> bool:
     return parse_condition(condition).contains(parse_version(version), prereleases=True)
 
 
+def first_release(condition: str) -> Version:
+    """Give the oldest release that a condition names as its beginning; 0 = it has none."""
+    begins = [one.version for one in parse_condition(condition) if one.operator in (">=", ">")]
+    return max(map(Version, begins), default=Version("0"))
+
+
 def major_minor(version: str) -> str:
     """Give the `20.10` of `20.10.24+dfsg1`, in the engine's own spelling of the numbers."""
     match = _RELEASE.match(version.strip())

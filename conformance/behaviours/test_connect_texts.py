@@ -68,9 +68,10 @@ def test_text_of_the_check_at_the_start(create_raw, client, endpoint, text):
     "connect.predefined.checked-at-create-text",
     "Creating a container on `bridge` with aliases or an address MUST be refused with 400 and the "
     "text of such a connect.",
-    source="moby#46183 v25.0; before: connect.predefined.checked-at-start-text",
+    source="moby#46183 v25.0",
     tier="quirk",
     docker=">=25.0",
+    replaces=("connect.predefined.checked-at-start-text",),
 )
 @ON_BRIDGE
 def test_text_of_the_check_at_create(create_raw, endpoint, text):

@@ -205,9 +205,10 @@ def test_leftovers_are_shown_until_the_next_start(own_daemon):
     "crash.leftover.cleared",
     "A container that was hit by a crash MUST show no SandboxID, no EndpointID and no address when "
     "the engine is back.",
-    source="moby#47984 v27.0; before: crash.leftover.shown",
+    source="moby#47984 v27.0",
     docker=">=27.0",
     bugs=("moby#47984",),
+    replaces=("crash.leftover.shown",),
 )
 def test_leftovers_are_cleared_at_boot(own_daemon):
     daemon = own_daemon()

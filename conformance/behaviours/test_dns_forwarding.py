@@ -325,9 +325,10 @@ def test_next_server_after_nxdomain(run, network, dns, dns_server):
 @behaviour(
     "dns.forward.no-such-name-is-final",
     "When a server answers NXDOMAIN, that MUST be passed on, and no other server MUST be asked.",
-    source="moby PR 45565, v24.0; before: dns.forward.next-after-no-such-name",
+    source="moby PR 45565, v24.0",
     docker=">=24.0",
     bugs=("moby#45553",),
+    replaces=("dns.forward.next-after-no-such-name",),
 )
 def test_nxdomain_is_final(run, network, dns, dns_server):
     net = network()

@@ -8,9 +8,10 @@ from conformance.registry import behaviour
     "dns.inspect.aliases-of-user",
     "`Aliases` in inspect MUST list the aliases that the user gave the endpoint, and no other "
     "name.",
-    source="moby v26.0, API 1.45; before: dns.inspect.aliases",
+    source="moby v26.0, API 1.45",
     docker=">=26.0",
     api=">=1.45",
+    replaces=("dns.inspect.aliases",),
 )
 def test_inspect_lists_the_users_aliases(run, network, inspect):
     net, other = network(), network()

@@ -299,8 +299,9 @@ def test_generated_name_does_not_resolve(run, network, dns, asker, inspect, new_
 @behaviour(
     "dns.anonymous.name",
     "A container whose name was generated MUST resolve by it, and its address MUST resolve to it.",
-    source="moby v25.0: DNSNames; before: dns.anonymous.no-name, dns.reverse.anonymous",
+    source="moby v25.0: DNSNames",
     docker=">=25.0",
+    replaces=("dns.anonymous.no-name", "dns.reverse.anonymous"),
 )
 def test_generated_name_resolves(run, network, dns):
     net = network()

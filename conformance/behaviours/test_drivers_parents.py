@@ -174,11 +174,11 @@ def test_user_of_the_parent_is_named(network, wire):
 
 @behaviour(
     "drivers.parent.several-networks",
-    "Several macvlan networks on one parent MUST work, each with its own subnet (before: "
-    "drivers.parent.one-network).",
+    "Several macvlan networks on one parent MUST work, each with its own subnet.",
     source="moby#47318",
     docker=">=28.0",
     needs=NEEDS,
+    replaces=("drivers.parent.one-network",),
 )
 def test_several_networks_on_a_parent(run, network, wire, sockets):
     parent = wire().parent

@@ -242,9 +242,10 @@ def test_text_for_an_address_outside(create_raw, api, network, subnets):
     "ipam.static.outside-at-create",
     "An address outside the subnets MUST be refused at create: 400 `no configured subnet or "
     "ip-range contain the IP address <ip>`.",
-    source="moby#46183 v25.0; before: ipam.static.outside-at-start",
+    source="moby#46183 v25.0",
     docker=">=25.0",
     tier="quirk",
+    replaces=("ipam.static.outside-at-start",),
 )
 def test_text_for_an_address_outside_since_25(create_raw, api, network, subnets):
     stranger = str(ipaddress.ip_network(subnets.ipv4())[9])
@@ -417,9 +418,10 @@ def test_text_for_an_address_that_is_not_link_local(create_raw, api, network):
     "ipam.link-local.refused-as-invalid",
     "A link-local address that is none MUST be refused at the start as a wrong request: 400 "
     "`invalid link local IP address: <ip>`.",
-    source="moby libnetwork network.CreateEndpoint v25.0; before: ipam.link-local.refused-at-start",
+    source="moby libnetwork network.CreateEndpoint v25.0",
     docker=">=25.0",
     tier="quirk",
+    replaces=("ipam.link-local.refused-at-start",),
 )
 def test_text_for_an_address_that_is_not_link_local_since_25(create_raw, api, network):
     step, answer = refusal(create_raw, api, wishing(network(), LinkLocalIPs=["10.1.1.1"]))

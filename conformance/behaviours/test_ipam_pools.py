@@ -195,10 +195,11 @@ def test_text_of_exhausted_pools(own_daemon, subnets):
     "ipam.pools.subnetted-text",
     "With every default pool in use a network MUST be refused with 400 and `all predefined address "
     "pools have been fully subnetted`.",
-    source="moby v27.0 libnetwork/ipams/defaultipam; before: ipam.pools.exhausted-text",
+    source="moby v27.0 libnetwork/ipams/defaultipam",
     docker=">=27.0",
     tier="quirk",
     needs=NEEDS,
+    replaces=("ipam.pools.exhausted-text",),
 )
 def test_text_of_exhausted_pools_since_27(own_daemon, subnets):
     daemon, _ = with_pools(own_daemon, subnets)
@@ -228,10 +229,11 @@ def test_freed_pool_comes_last(own_daemon, subnets):
 @behaviour(
     "ipam.pools.lowest-first",
     "The lowest default pool that is free MUST be given: one that has just been freed comes next.",
-    source="moby v27.0 libnetwork/ipams/defaultipam; before: ipam.pools.in-turn",
+    source="moby v27.0 libnetwork/ipams/defaultipam",
     docker=">=27.0",
     tier="quirk",
     needs=NEEDS,
+    replaces=("ipam.pools.in-turn",),
 )
 def test_freed_pool_comes_next(own_daemon, subnets):
     daemon, parts = with_pools(own_daemon, subnets)

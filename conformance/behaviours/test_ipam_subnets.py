@@ -259,9 +259,10 @@ def test_text_for_a_gateway_outside(network, subnets):
     "ipam.gateway.outside-is-invalid",
     "A gateway outside the subnet MUST be refused with 400 and `parent subnet <s> doesn't contain "
     "this address`.",
-    source="moby#46183 v25.0: ValidateIPAM; before: ipam.gateway.outside-text",
+    source="moby#46183 v25.0: ValidateIPAM",
     docker=">=25.0",
     tier="quirk",
+    replaces=("ipam.gateway.outside-text",),
 )
 def test_text_for_a_gateway_outside_since_25(network, subnets):
     stranger = str(ipaddress.ip_network(subnets.ipv4())[1])
@@ -342,9 +343,10 @@ def test_host_bits_are_cut_off(run, network, subnets):
 @behaviour(
     "ipam.subnet.host-bits-refused",
     "A subnet with bits of a host set MUST be refused: 400 `it should be <network>`.",
-    source="moby#46183 v25.0: ValidateIPAM; before: ipam.subnet.host-bits-accepted",
+    source="moby#46183 v25.0: ValidateIPAM",
     docker=">=25.0",
     tier="quirk",
+    replaces=("ipam.subnet.host-bits-accepted",),
 )
 def test_host_bits_are_refused(network, subnets):
     subnet = ipaddress.ip_network(subnets.ipv4())
@@ -418,9 +420,10 @@ def test_tiny_subnet_is_refused(network, subnets, prefix):
 @behaviour(
     "ipam.subnet.thirty-one",
     "A /31 MUST have room for one container beside the gateway.",
-    source="moby#42626 (measured on 26.1); before: ipam.subnet.tiny-refused",
+    source="moby#42626 (measured on 26.1)",
     docker=">=26.0",
     tier="quirk",
+    replaces=("ipam.subnet.tiny-refused",),
 )
 def test_slash_31_has_one_address(create, run, network, subnets):
     subnet = next(ipaddress.IPv4Network(subnets.ipv4()).subnets(new_prefix=31))

@@ -71,7 +71,7 @@ def test_peers_on_the_default_network(own_daemon):
     "ipv6.default-network.from-mac",
     "With a fixed-cidr-v6 of at most 80 bits the IPv6 address on the default network MUST end in "
     "the container's MAC address, the chosen one or the one that was asked for.",
-    source="moby#17890 v1.9.1; later: ipv6.default-network.lowest-free",
+    source="moby#17890 v1.9.1",
     docker="<28.0",
     needs=OPTION,
 )
@@ -108,9 +108,10 @@ def test_same_mac_is_the_same_address(own_daemon):
     "ipv6.default-network.lowest-free",
     "The IPv6 address on the default network MUST be the lowest free one of fixed-cidr-v6, "
     "whatever the MAC address.",
-    source="moby#48319 v28.0; before: ipv6.default-network.from-mac",
+    source="moby#48319 v28.0",
     docker=">=28.0",
     needs=OPTION,
+    replaces=("ipv6.default-network.from-mac",),
 )
 def test_address_is_the_lowest_free_one(own_daemon):
     daemon = own_daemon(ON)
@@ -172,7 +173,7 @@ def test_range_alone_is_no_ipv6(own_daemon):
     "ipv6.default-network.range-needed",
     "With ipv6 and without fixed-cidr-v6 the daemon MUST NOT start, and MUST say that no subnet is "
     "configured and which option names one.",
-    source="moby daemon initBridgeDriver v20.10.18; later: ipv6.default-network.range-chosen",
+    source="moby daemon initBridgeDriver v20.10.18",
     docker="<28.0",
     needs=OPTION,
     bugs=("for-linux#829",),
@@ -187,9 +188,10 @@ def test_ipv6_without_a_range_is_refused(refused_daemon):
     "ipv6.default-network.range-chosen",
     "With ipv6 and without fixed-cidr-v6 the default network MUST get a unique local /64 of the "
     "engine's choice.",
-    source="moby#48319 v28.0; before: ipv6.default-network.range-needed",
+    source="moby#48319 v28.0",
     docker=">=28.0",
     needs=OPTION,
+    replaces=("ipv6.default-network.range-needed",),
 )
 def test_ipv6_without_a_range_is_a_ula(own_daemon):
     endpoint = on_bridge(own_daemon({"ipv6": True}).run())

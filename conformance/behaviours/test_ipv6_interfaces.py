@@ -37,7 +37,7 @@ def test_interface_without_ipv6_has_none(run, network, host, kind):
 @behaviour(
     "ipv6.off.loopback-none",
     "Without a network with IPv6 the loopback of a container MUST NOT have `::1`.",
-    source="libnetwork osl setIPv6 v17.06: off for all; later: ipv6.off.loopback-has-it",
+    source="libnetwork osl setIPv6 v17.06: off for all",
     docker="<26.0",
 )
 @pytest.mark.parametrize("mode", ["bridge", "none"])
@@ -49,8 +49,9 @@ def test_loopback_without_ipv6_has_none(run, host, mode):
 @behaviour(
     "ipv6.off.loopback-has-it",
     "Without a network with IPv6 the loopback of a container MUST have `::1` all the same.",
-    source="moby#47062 v26.0; before: ipv6.off.loopback-none",
+    source="moby#47062 v26.0",
     docker=">=26.0",
+    replaces=("ipv6.off.loopback-none",),
 )
 @pytest.mark.parametrize("mode", ["bridge", "none"])
 def test_loopback_has_ipv6_without_a_network(run, host, mode):

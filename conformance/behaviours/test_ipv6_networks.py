@@ -35,7 +35,7 @@ def names_of(client):
     "ipv6.network.no-subnet-refused",
     "A network with EnableIPv6 and no IPv6 subnet MUST be refused, and MUST NOT be there "
     "afterwards, nor its IPv4 subnet be taken.",
-    source="libnetwork ipam getPredefinedPool v17.06; later: ipv6.network.no-subnet-chosen",
+    source="libnetwork ipam getPredefinedPool v17.06",
     docker="<27.0",
 )
 def test_ipv6_without_a_subnet_is_refused(network, client, subnets):
@@ -61,8 +61,9 @@ def test_ipv6_without_a_subnet_is_a_404(network, subnets):
     "ipv6.network.no-subnet-chosen",
     "A network with EnableIPv6 and no IPv6 subnet MUST get a unique local /64 of the engine's "
     "choice, from which its containers have addresses.",
-    source="moby#47853 v27.0; before: ipv6.network.no-subnet-refused",
+    source="moby#47853 v27.0",
     docker=">=27.0",
+    replaces=("ipv6.network.no-subnet-refused",),
 )
 def test_ipv6_without_a_subnet_is_a_ula(network, subnets, run):
     net = network(enable_ipv6=True, ipam=pools(subnets.ipv4()))
@@ -134,7 +135,7 @@ def test_removed_network_gives_its_subnet_back(network, subnets, run):
 @behaviour(
     "ipv6.network.enable-ipv4-ignored",
     "EnableIPv4 false MUST be ignored: the network's containers have IPv4 all the same.",
-    source="moby api types.NetworkCreate v17.06 has no such field; later: ipv6.network.alone",
+    source="moby api types.NetworkCreate v17.06 has no such field",
     docker="<28.0",
     tier="quirk",
 )
@@ -152,8 +153,9 @@ def test_ipv4_cannot_be_switched_off(api, new_name, network, client, subnets, ru
     "ipv6.network.alone",
     "A network with EnableIPv4 false and IPv6 MUST give its containers an IPv6 address and route "
     "and no IPv4 address.",
-    source="moby#48271 v28.0; before: ipv6.network.enable-ipv4-ignored",
+    source="moby#48271 v28.0",
     docker=">=28.0",
+    replaces=("ipv6.network.enable-ipv4-ignored",),
 )
 def test_network_may_have_ipv6_alone(api, new_name, client, subnets, run, host):
     net = _without_ipv4(api, new_name, client, subnets)

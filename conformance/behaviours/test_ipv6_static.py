@@ -116,7 +116,7 @@ def test_outside_address_is_refused(run, ipv6_network, inspect_network, host):
     "ipv6.static.outside-text",
     "A live connect with an IPv6 address outside the subnet MUST be refused with 500: it does not "
     "belong to any of this network's subnets.",
-    source="libnetwork endpoint.assignAddressVersion v17.06; later: ipv6.static.outside-named",
+    source="libnetwork endpoint.assignAddressVersion v17.06",
     docker="<25.0",
     tier="quirk",
 )
@@ -130,10 +130,10 @@ def test_outside_address_is_a_500(run, ipv6_network):
     "ipv6.static.outside-named",
     "A live connect with an IPv6 address outside the subnet MUST be refused with 400, as an "
     "invalid endpoint setting.",
-    source="moby api/types/network ValidateEndpointIPAMConfig v25.0; before: "
-    "ipv6.static.outside-text",
+    source="moby api/types/network ValidateEndpointIPAMConfig v25.0",
     docker=">=25.0",
     tier="quirk",
+    replaces=("ipv6.static.outside-text",),
 )
 def test_outside_address_is_a_400(run, ipv6_network):
     net, container = ipv6_network(), run()

@@ -18,9 +18,10 @@ from conformance.registry import behaviour
     "connect.address.outside-is-invalid",
     "Connecting a container with an address outside the network's subnets MUST be refused as a "
     "wrong request: 400 `no configured subnet or ip-range contain the IP address`.",
-    source="moby#46183 v25.0: ValidateIPAM; before: connect.address.outside-text",
+    source="moby#46183 v25.0: ValidateIPAM",
     tier="quirk",
     docker=">=25.0,<29.0.4",
+    replaces=("connect.address.outside-text",),
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_address_outside_is_a_wrong_request(run, create, network, subnets, inspect, running):
@@ -36,9 +37,10 @@ def test_address_outside_is_a_wrong_request(run, create, network, subnets, inspe
     "connect.address.unparsable-is-invalid",
     "Connecting a container with something that is no address MUST be refused as a wrong request: "
     "400 `invalid IPv4 address: <word>`.",
-    source="moby#46183 v25.0: ValidateIPAM; before: connect.address.unparsable-text",
+    source="moby#46183 v25.0: ValidateIPAM",
     tier="quirk",
     docker=">=25.0",
+    replaces=("connect.address.unparsable-text",),
 )
 @pytest.mark.parametrize("word", ["hello", "10.0.0.1/24"])
 def test_no_address_is_a_wrong_request(run, network, inspect, word):
@@ -53,8 +55,9 @@ def test_no_address_is_a_wrong_request(run, network, inspect, word):
     "connect.predefined.checked-at-create",
     "A container MUST NOT be created on `bridge` with aliases or with an address of its own "
     "choice.",
-    source="moby#46183 v25.0; before: connect.predefined.checked-at-start",
+    source="moby#46183 v25.0",
     docker=">=25.0",
+    replaces=("connect.predefined.checked-at-start",),
 )
 @pytest.mark.parametrize(
     "endpoint",
@@ -69,9 +72,10 @@ def test_default_network_is_checked_at_create(create_raw, endpoint):
 @behaviour(
     "connect.restarting-refused",
     "A container between two restarts MUST NOT be connected.",
-    source="moby#47406 v28.0; before: connect.restarting",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("connect.restarting",),
 )
 def test_restarting_container_is_not_connected(run, network, inspect, inspect_network):
     container, net = run(["false"], restart_policy={"Name": "always"}), network()
@@ -91,8 +95,9 @@ def test_restarting_container_is_not_connected(run, network, inspect, inspect_ne
     "network.gateway.internal-none",
     "A container on an internal network alone MUST NOT have a gateway, neither in inspect nor in "
     "its routes.",
-    source="moby#46603 v25.0; before: network.gateway.internal-only",
+    source="moby#46603 v25.0",
     docker=">=25.0",
+    replaces=("network.gateway.internal-only",),
 )
 def test_internal_network_gives_no_gateway(run, network, host):
     net = network(internal=True)

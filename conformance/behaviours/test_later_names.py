@@ -16,9 +16,10 @@ def pairs_of(events):
     "files.hosts.own-line-lost-alone",
     "When a container leaves a user network live, its own line of that network MUST go, and those "
     "of the others stay.",
-    source="moby#48857 v28.0; before: files.hosts.own-lines-lost-together",
+    source="moby#48857 v28.0",
     docker=">=28.0",
     bugs=("moby#34044",),
+    replaces=("files.hosts.own-lines-lost-together",),
 )
 def test_live_disconnect_takes_one_own_line(run, network, exec_in):
     first, second = network(), network()
@@ -34,9 +35,10 @@ def test_live_disconnect_takes_one_own_line(run, network, exec_in):
 @behaviour(
     "files.hosts.ipv6-off-drops-lines",
     "With IPv6 switched off in the container /etc/hosts MUST NOT have IPv6 names.",
-    source="libnetwork etchosts v26.0; before: files.hosts.ipv6-off-keeps-lines",
+    source="libnetwork etchosts v26.0",
     tier="quirk",
     docker=">=26.0",
+    replaces=("files.hosts.ipv6-off-keeps-lines",),
 )
 def test_ipv6_names_go_without_ipv6(run, exec_in):
     container = run(sysctls={"net.ipv6.conf.all.disable_ipv6": "1"})
@@ -48,8 +50,9 @@ def test_ipv6_names_go_without_ipv6(run, exec_in):
 @behaviour(
     "files.resolv-conf.bad-server-refused",
     "A DNS server that is no address MUST fail the start.",
-    source="libnetwork resolvconf v26.0; before: files.resolv-conf.unparsable-server",
+    source="libnetwork resolvconf v26.0",
     docker=">=26.0",
+    replaces=("files.resolv-conf.unparsable-server",),
 )
 def test_unparsable_server_fails_the_start(create):
     container = create(dns=["bad"])
@@ -60,8 +63,9 @@ def test_unparsable_server_fails_the_start(create):
     "files.resolv-conf.edit-kept",
     "A resolv.conf that a container of the default network has edited MUST be left alone when it "
     "joins its first user network live.",
-    source="libnetwork sandbox rebuildDNS v26.0; before: files.resolv-conf.edit-overwritten",
+    source="libnetwork sandbox rebuildDNS v26.0",
     docker=">=26.0",
+    replaces=("files.resolv-conf.edit-overwritten",),
 )
 def test_first_user_network_keeps_an_edit(run, network, exec_in):
     container = run()
@@ -74,8 +78,9 @@ def test_first_user_network_keeps_an_edit(run, network, exec_in):
 @behaviour(
     "events.stop.die-after-disconnect",
     "A stop MUST announce `kill`, one `disconnect` per network and only then `die`.",
-    source="moby daemon/monitor.go v23.0; before: events.stop.die-before-disconnect",
+    source="moby daemon/monitor.go v23.0",
     docker=">=23.0",
+    replaces=("events.stop.die-before-disconnect",),
 )
 def test_stop_announces_the_networks_then_die(run, network, events):
     container = run()
@@ -94,8 +99,9 @@ def test_stop_announces_the_networks_then_die(run, network, events):
     "events.exit.die-after-disconnect",
     "A container that exits by itself MUST announce `disconnect`, then `die`; with AutoRemove "
     "`destroy` comes last.",
-    source="moby daemon/monitor.go v23.0; before: events.exit.die-before-disconnect",
+    source="moby daemon/monitor.go v23.0",
     docker=">=23.0",
+    replaces=("events.exit.die-before-disconnect",),
 )
 def test_exit_announces_the_network_then_die(create, events):
     container = create(["true"], auto_remove=True)
@@ -110,9 +116,10 @@ def test_exit_announces_the_network_then_die(create, events):
 @behaviour(
     "events.disconnect.live-once",
     "A live disconnect MUST be announced once.",
-    source="moby#48800 v28.0; before: events.disconnect.live-twice",
+    source="moby#48800 v28.0",
     docker=">=28.0",
     bugs=("moby#48797",),
+    replaces=("events.disconnect.live-twice",),
 )
 def test_live_disconnect_is_announced_once(run, network, events):
     net, container = network(), run()
@@ -126,9 +133,10 @@ def test_live_disconnect_is_announced_once(run, network, events):
 @behaviour(
     "events.stopped.silent",
     "Neither the connect nor the disconnect of a container that does not run MUST be announced.",
-    source="moby#48800 v28.0; before: events.stopped.disconnect-alone",
+    source="moby#48800 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("events.stopped.disconnect-alone",),
 )
 def test_stopped_container_is_silent(create, network, events):
     net, container = network(), create()

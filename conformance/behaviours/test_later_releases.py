@@ -38,9 +38,10 @@ def record_taken_address(container, network, run):
     "allocate.after-task",
     "The networks MUST be connected after the runtime has made the container's task: a command "
     "that is not there gives no `connect`.",
-    source="moby 4c553defce (moby#47406) v28.0; before: allocate.before-process",
+    source="moby 4c553defce (moby#47406) v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("allocate.before-process",),
 )
 def test_networks_are_connected_after_the_task(create, network, events):
     net = network()
@@ -59,10 +60,11 @@ def test_networks_are_connected_after_the_task(create, network, events):
 @behaviour(
     "allocate.failure.hostname-file-written",
     "When a network cannot be joined the hostname file MUST have been written already.",
-    source="moby#47406 v28.0; before: allocate.failure.no-hostname-file",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
     needs=("container-folder",),
+    replaces=("allocate.failure.no-hostname-file",),
 )
 def test_hostname_file_is_written_before_the_failure(create, network, run, host):
     container = create(hostname="early")
@@ -75,9 +77,10 @@ def test_hostname_file_is_written_before_the_failure(create, network, run, host)
 @behaviour(
     "allocate.failure.sandbox-id-cleared",
     "When a start fails after the sandbox was made, inspect MUST NOT show the dead sandbox.",
-    source="moby daemon releaseNetwork v27.0; before: allocate.failure.sandbox-id-kept",
+    source="moby daemon releaseNetwork v27.0",
     tier="quirk",
     docker=">=27.0",
+    replaces=("allocate.failure.sandbox-id-kept",),
 )
 def test_failed_start_clears_the_sandbox(create, network, run, inspect):
     container = create()
@@ -92,10 +95,11 @@ def test_failed_start_clears_the_sandbox(create, network, run, inspect):
     "allocate.host-config.rewritten-after-hostname",
     "A start MUST rewrite hostconfig.json once all networks are connected, after it has written "
     "the hostname file.",
-    source="moby#47406 v28.0; before: allocate.host-config.rewritten-before-hostname",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
     needs=("container-folder",),
+    replaces=("allocate.host-config.rewritten-before-hostname",),
 )
 def test_host_config_is_rewritten_after_the_hostname_file(create, network, host):
     container = create()
@@ -111,9 +115,10 @@ def test_host_config_is_rewritten_after_the_hostname_file(create, network, host)
     "allocate.metric.unknown-network-released",
     "A start that fails at an unknown network MUST count one `release`: its sandbox was made "
     "before the network was looked for.",
-    source="moby#47406 v28.0; before: allocate.metric.unknown-network-no-release",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("allocate.metric.unknown-network-no-release",),
 )
 def test_unknown_network_counts_a_release(create, metrics, new_name):
     container = create(network_mode=new_name("nowhere"))
@@ -127,9 +132,10 @@ def test_unknown_network_counts_a_release(create, metrics, new_name):
     "allocate.order.default-network-anywhere",
     "When a container has several networks the default network MUST NOT be connected first at "
     "every start: there is no order.",
-    source="moby#47406 v28.0; before: allocate.order.default-network-first",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("allocate.order.default-network-first",),
 )
 def test_default_network_has_no_place_of_its_own(create, network, events):
     container = create(["true"])
@@ -150,9 +156,10 @@ def test_default_network_has_no_place_of_its_own(create, network, events):
 @behaviour(
     "init.container.counted-as-allocate",
     "The start of a joiner MUST count one `allocate`, though nothing is allocated for it.",
-    source="moby#47406 v28.0; before: init.container.not-counted",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("init.container.not-counted",),
 )
 def test_joiner_counts_as_allocate(run, create, metrics):
     target = run()
@@ -167,9 +174,10 @@ def test_joiner_counts_as_allocate(run, create, metrics):
     "init.container.recorded-network-fails",
     "A stopped joiner that was connected to a network MUST fail to start: 400 `container "
     "sharing network namespace with another container or host cannot be connected`.",
-    source="moby#47406 v28.0; before: init.container.connect-while-stopped",
+    source="moby#47406 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("init.container.connect-while-stopped",),
 )
 def test_recorded_network_fails_the_joiners_start(run, create, network):
     target = run()
@@ -183,9 +191,10 @@ def test_recorded_network_fails_the_joiners_start(run, create, network):
     "init.container.missing-target-is-internal",
     "Starting a joiner whose target does not exist MUST fail with 500 `No such container: "
     "<target>`, for the request is right and the container's state is not.",
-    source="moby#49367 v28.0; before: init.container.target-missing-text",
+    source="moby#49367 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("init.container.target-missing-text",),
 )
 def test_missing_target_is_an_internal_error(create, new_name):
     missing = new_name("missing")
@@ -197,9 +206,10 @@ def test_missing_target_is_an_internal_error(create, new_name):
     "init.container.removed-target-is-internal",
     "When the target of a joiner is removed, the joiner's restart and its start MUST fail with 500 "
     "`No such container: <target>`.",
-    source="moby#49367 v28.0; before: init.container.target-removed-text",
+    source="moby#49367 v28.0",
     tier="quirk",
     docker=">=28.0",
+    replaces=("init.container.target-removed-text",),
 )
 def test_removed_target_is_an_internal_error(run):
     target = run()
@@ -214,9 +224,10 @@ def test_removed_target_is_an_internal_error(run):
     "init.container.mac-address-taken",
     "A MAC address for the whole container together with container mode MUST be accepted at "
     "create, and the joiner has its target's interface.",
-    source="moby runconfig, API 1.44; before: init.container.no-mac-address",
+    source="moby runconfig, API 1.44",
     tier="quirk",
     api=">=1.44",
+    replaces=("init.container.no-mac-address",),
 )
 def test_joiner_may_bring_a_mac_address(run, create, exec_in):
     target = run()
@@ -229,9 +240,10 @@ def test_joiner_may_bring_a_mac_address(run, create, exec_in):
 @behaviour(
     "init.host.mac-address-taken",
     "A MAC address for the whole container together with host mode MUST be accepted at create.",
-    source="moby runconfig, API 1.44; before: init.host.no-mac-address",
+    source="moby runconfig, API 1.44",
     tier="quirk",
     api=">=1.44",
+    replaces=("init.host.no-mac-address",),
 )
 def test_host_mode_may_bring_a_mac_address(run):
     container = run(network_mode="host", mac_address="02:42:c0:00:02:07")
@@ -243,8 +255,9 @@ def test_host_mode_may_bring_a_mac_address(run):
     "init.default.mode-is-bridge",
     "The stored NetworkMode of a container created with none, an empty one or `default` MUST be "
     "`bridge`.",
-    source="moby daemon v26.0; before: init.default.mode-is-stored",
+    source="moby daemon v26.0",
     docker=">=26.0",
+    replaces=("init.default.mode-is-stored",),
 )
 def test_default_mode_is_stored_as_bridge(create, create_raw, inspect):
     documents = [inspect(create(network_mode=mode)) for mode in (None, "default")]
@@ -256,10 +269,10 @@ def test_default_mode_is_stored_as_bridge(create, create_raw, inspect):
 @behaviour(
     "init.disabled.no-hostname-file",
     "A container with NetworkDisabled MUST NOT get a hostname file: it sees the image's.",
-    source="moby#47406 v28.0: initializeNetworking returns early; before: "
-    "init.disabled.hostname-file",
+    source="moby#47406 v28.0: initializeNetworking returns early",
     tier="quirk",
     docker=">=28.0",
+    replaces=("init.disabled.hostname-file",),
 )
 def test_disabled_container_gets_no_hostname_file(run, exec_in):
     container = run(network_disabled=True, hostname="mute")
@@ -271,8 +284,9 @@ def test_disabled_container_gets_no_hostname_file(run, exec_in):
 @behaviour(
     "init.disabled.no-live-connect",
     "Connecting a running container with NetworkDisabled MUST be refused: it has no sandbox.",
-    source="moby#47406 v28.0; before: init.disabled.live-connect-without-interface",
+    source="moby#47406 v28.0",
     docker=">=28.0",
+    replaces=("init.disabled.live-connect-without-interface",),
 )
 def test_disabled_container_cannot_be_connected_live(run, network, inspect_network):
     container, net = run(network_disabled=True), network()
@@ -283,8 +297,9 @@ def test_disabled_container_cannot_be_connected_live(run, network, inspect_netwo
 @behaviour(
     "init.user.duplicate-name-refused",
     "A second network of the same name MUST be refused, whatever CheckDuplicate says.",
-    source="moby v25.0; before: init.user.ambiguous-name",
+    source="moby v25.0",
     docker=">=25.0",
+    replaces=("init.user.ambiguous-name",),
 )
 def test_second_network_of_a_name_is_refused(network):
     first = network()
@@ -295,9 +310,10 @@ def test_second_network_of_a_name_is_refused(network):
     "init.user.mode-network-needed",
     "A container MUST NOT start when the network of its network mode was disconnected and removed, "
     "whatever other networks it has.",
-    source="moby daemon normalizeNetMode v25.0; before: init.user.mode-network-gone",
+    source="moby daemon normalizeNetMode v25.0",
     tier="quirk",
     docker=">=25.0",
+    replaces=("init.user.mode-network-gone",),
 )
 def test_network_of_the_mode_is_needed(create, network, inspect_network):
     first, second = network(), network()
@@ -312,9 +328,10 @@ def test_network_of_the_mode_is_needed(create, network, inspect_network):
 @behaviour(
     "init.user.partial-id-completed",
     "A network mode given as a partial id MUST be the full id once the container was started.",
-    source="moby daemon normalizeNetMode v25.0; before: init.user.partial-id-kept",
+    source="moby daemon normalizeNetMode v25.0",
     tier="quirk",
     docker=">=25.0",
+    replaces=("init.user.partial-id-kept",),
 )
 def test_partial_id_becomes_the_full_one(run, network):
     net = network()
@@ -327,9 +344,10 @@ def test_partial_id_becomes_the_full_one(run, network):
     "init.user.several-endpoints-taken",
     "A create request with two networks in EndpointsConfig MUST be accepted, and the start MUST "
     "connect both.",
-    source="moby v25.0, API 1.44; before: init.user.two-endpoints-refused",
+    source="moby v25.0, API 1.44",
     docker=">=25.0",
     api=">=1.44",
+    replaces=("init.user.two-endpoints-refused",),
 )
 def test_several_endpoints_are_taken_at_create(client, create_raw, start, network, inspect_network):
     one, two = network(), network()

@@ -237,10 +237,11 @@ def test_fixed_cidr_alone_gives_the_gateway(own_daemon):
     "options.fixed-cidr.is-the-subnet",
     "With the option `fixed-cidr` and no `bip` a new default bridge MUST have the range as its "
     "subnet, and its first address.",
-    source="moby daemon initBridgeDriver v26.1; before: options.fixed-cidr.alone",
+    source="moby daemon initBridgeDriver v26.1",
     docker=">=26.0",
     needs=("fixed-cidr-option",),
     bugs=("moby#45356",),
+    replaces=("options.fixed-cidr.alone",),
 )
 def test_fixed_cidr_alone_is_the_subnet(own_daemon, subnets):
     subnet = ipaddress.ip_network(subnets.ipv4())

@@ -170,8 +170,8 @@ def test_text_about_a_port_of_a_process(create, sockets, ports):
 
 @behaviour(
     "ports.conflict.process-text-bind",
-    "The refusal of a port that a process has MUST be 500 and end with `failed to bind host port "
-    "...: address already in use`.",
+    "The refusal of a port that a process has MUST be 500 and end with `failed to bind host "
+    "port ...: address already in use`.",
     source="moby 28.0 libnetwork drivers/bridge bindPort",
     tier="quirk",
     docker=">=28.0",

@@ -47,9 +47,10 @@ def test_priority_is_ignored(run, network, new_name, api, host):
     "sandbox.gateway.priority-decides",
     "The default route MUST go over the network whose endpoint has the highest GwPriority, "
     "whatever their names, and move when that network is left.",
-    source="moby v28.0, API 1.48; before: sandbox.gateway.priority-ignored",
+    source="moby v28.0, API 1.48",
     docker=">=28.0",
     api=">=1.48",
+    replaces=("sandbox.gateway.priority-ignored",),
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_priority_decides(run, create, network, new_name, api, host, running):

@@ -62,8 +62,9 @@ def test_stopped_container_shows_its_last_sandbox(run, inspect):
 @behaviour(
     "sandbox.id.cleared-when-stopped",
     "A container that was stopped MUST NOT show a SandboxID or a SandboxKey.",
-    source="moby daemon releaseNetwork v27.0; before: sandbox.id.kept-when-stopped",
+    source="moby daemon releaseNetwork v27.0",
     docker=">=27.0",
+    replaces=("sandbox.id.kept-when-stopped",),
 )
 def test_stopped_container_shows_no_sandbox(run, inspect):
     container = run()

@@ -177,9 +177,10 @@ def test_interfaces_follow_the_names(create, network, new_name, host):
     "sandbox.interface.numbered-as-connected",
     "When a container starts, its interfaces MUST be numbered in the order in which its networks "
     "are connected.",
-    source="libnetwork sandbox v28.0; before: sandbox.interface.numbered-by-name",
+    source="libnetwork sandbox v28.0",
     docker=">=28.0",
     tier="quirk",
+    replaces=("sandbox.interface.numbered-by-name",),
 )
 def test_interfaces_follow_the_connects(create, network, events, host):
     nets = [network() for _ in range(3)]
@@ -220,9 +221,10 @@ def test_number_is_not_used_again(run, network, host):
     "sandbox.interface.lowest-free-number",
     "A live connect MUST give the interface the lowest number that is free, also one that a live "
     "disconnect set free.",
-    source="libnetwork osl v28.0; before: sandbox.interface.number-not-reused",
+    source="libnetwork osl v28.0",
     docker=">=28.0",
     tier="quirk",
+    replaces=("sandbox.interface.number-not-reused",),
 )
 def test_lowest_free_number_is_used(run, network, host):
     first, second, third, fourth = (network() for _ in range(4))

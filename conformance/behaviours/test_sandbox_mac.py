@@ -52,9 +52,10 @@ def test_mac_comes_from_the_address(run, network, host):
     "sandbox.mac.new-each-start",
     "Without a MAC address of its own an endpoint MUST have another one at each start, though its "
     "address is the same.",
-    source="moby#48808 v28.0; before: sandbox.mac.from-the-address",
+    source="moby#48808 v28.0",
     docker=">=28.0",
     tier="quirk",
+    replaces=("sandbox.mac.from-the-address",),
 )
 def test_mac_is_new_at_each_start(run, network, host):
     net = network()
@@ -150,10 +151,11 @@ def test_chosen_mac_comes_back(run, network, host):
     "sandbox.mac.lost-with-endpoint",
     "A container that leaves the network of its network mode and is connected to it again MUST "
     "NOT have the MAC address there that it was created with: it was the endpoint's.",
-    source="moby#45905 v25.0, API 1.44; before: sandbox.mac.chosen-again-after-connect",
+    source="moby#45905 v25.0, API 1.44",
     docker=">=25.0",
     api=">=1.44",
     tier="quirk",
+    replaces=("sandbox.mac.chosen-again-after-connect",),
 )
 def test_chosen_mac_goes_with_the_endpoint(run, network, host):
     net = network()
@@ -184,9 +186,10 @@ def test_mac_of_an_endpoint_is_ignored(create_raw, network, client, host):
     "sandbox.mac.of-endpoint-used",
     "A MAC address in an endpoint of a create request MUST be that of the interface on that "
     "network, after a restart too.",
-    source="moby#45905 v25.0; before: sandbox.mac.of-endpoint-ignored",
+    source="moby#45905 v25.0",
     docker=">=25.0",
     api=">=1.44",
+    replaces=("sandbox.mac.of-endpoint-ignored",),
 )
 def test_mac_of_an_endpoint_is_used(create_raw, network, client, host):
     container, net = started_with_endpoint_mac(create_raw, network, client)
@@ -244,9 +247,10 @@ def test_bad_mac_is_told_of_at_start(create_raw, network, api):
 @behaviour(
     "sandbox.mac.unparsable-at-create",
     "A MAC address that cannot be read MUST be refused at create: 400 `invalid MAC address <mac>`.",
-    source="moby#45905 v25.0; before: sandbox.mac.unparsable-at-start",
+    source="moby#45905 v25.0",
     docker=">=25.0",
     tier="quirk",
+    replaces=("sandbox.mac.unparsable-at-start",),
 )
 def test_bad_mac_is_told_of_at_create(create_raw, network):
     answer = create_raw({"MacAddress": BAD, "HostConfig": {"NetworkMode": network().name}})

@@ -200,7 +200,7 @@ def test_priority_decides_by_family(run, network, ipv6_network, host, api):
     "A container that switches IPv6 off on one of its interfaces MUST start, MUST have no IPv6 "
     "address there, and MUST have the IPv6 address of its other network when it is connected to "
     "that, and after a restart.",
-    source="moby docs, docker run --sysctl; later: ipv6.off.one-endpoint",
+    source="moby docs, docker run --sysctl",
     docker="<27.0",
     bugs=("moby#48971",),
 )
@@ -219,9 +219,10 @@ def test_ipv6_is_off_on_one_interface(run, ipv6_network, new_name, host, api):
     "A container that switches IPv6 off on one of its interfaces MUST start, MUST have no IPv6 "
     "address there, and MUST have the IPv6 address and the IPv6 default route of its other network "
     "when it is connected to that, and after a restart.",
-    source="moby#47686 (v27.0), moby#48971 (v29.0); before: ipv6.off.one-interface",
+    source="moby#47686 (v27.0), moby#48971 (v29.0)",
     docker=">=27.0",
     bugs=("moby#48971",),
+    replaces=("ipv6.off.one-interface",),
 )
 def test_ipv6_is_off_on_one_endpoint(create_raw, client, ipv6_network, new_name, host, api):
     first, last = ipv6_network("a" + new_name("net")), ipv6_network("z" + new_name("net"))

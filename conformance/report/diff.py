@@ -63,6 +63,12 @@ def engines_apart(old: Document, new: Document) -> tuple[list[str], list[str]]:
     return sorted(before - after), sorted(after - before)
 
 
+def engines_in_both(old: Document, new: Document) -> list[str]:
+    """Give the engines that both runs have."""
+    before, after = ({engine["name"] for engine in d["engines"]} for d in (old, new))
+    return sorted(before & after)
+
+
 def versions_changed(old: Document, new: Document) -> list[str]:
     """Say which engines are another version or another package now: that explains changes."""
     before, after = ({e["name"]: _versions(e) for e in d["engines"]} for d in (old, new))
