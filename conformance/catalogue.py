@@ -34,6 +34,8 @@ def behaviours_markdown(rows: Iterable[Behaviour]) -> str:
         parts.append(f"\n## {area}\n")
         for row in members:
             facts = [f"{row.tier.value.capitalize()}.", f"Source: {row.source}."]
+            if row.replaces:
+                facts.append(f"Before: {', '.join(f'`{old}`' for old in row.replaces)}.")
             if row.docker:
                 facts.append(f"Docker `{row.docker}`.")
             if row.api:

@@ -74,6 +74,7 @@ def test_text_about_a_port_of_another_container(run, create, ports):
     source="moby 28.0 daemon/start.go: failed to set up container networking",
     tier="quirk",
     docker=">=28.0",
+    replaces=("ports.conflict.container-text",),
 )
 def test_later_text_about_a_port_of_another_container(run, create, ports):
     (port,) = ports.free()
@@ -175,6 +176,7 @@ def test_text_about_a_port_of_a_process(create, sockets, ports):
     source="moby 28.0 libnetwork drivers/bridge bindPort",
     tier="quirk",
     docker=">=28.0",
+    replaces=("ports.conflict.process-text",),
 )
 def test_later_text_about_a_port_of_a_process(create, sockets, ports):
     (port,) = ports.free()
