@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from conformance.changes import load_changes
 from conformance.registry import load_catalogue
 from conformance.report.compare import Comparison, Difference, compare_columns
 from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
@@ -49,7 +50,7 @@ def compare(
         {r["behaviour"]: r for r in columns[name]["results"] if r["engine"] == name}
         for name in (first, second)
     ]
-    found = compare_columns(load_catalogue(), *cells)
+    found = compare_columns(load_catalogue(), *cells, load_changes())
     if as_json:
         said = {
             "first": first,
@@ -93,6 +94,11 @@ def _by_concern(found: Comparison) -> Iterable[tuple[str, list[Difference]]]:
         yield concern.value, list(members)
 
 
+def _to_do(one: Difference) -> list[str]:
+    told = (("see it", f"`{one.see}`" if one.see else ""), ("what to do", one.advice))
+    return [f"{what}: {said}" for what, said in told if said]
+
+
 def _plain(first: str, second: str, found: Comparison) -> str:
     lines = []
     for title, members in _by_concern(found):
@@ -102,6 +108,7 @@ def _plain(first: str, second: str, found: Comparison) -> str:
             lines.append(f"  {one.behaviour}  [{one.kind}{since}]")
             lines += [f"    {first}: {said}" for said in one.before or ("promises nothing of it",)]
             lines += [f"    {second}: {said}" for said in one.after or ("promises nothing of it",)]
+            lines += [f"    {said}" for said in _to_do(one)]
             lines += [f"    source: {one.source}", ""]
     return "\n".join([*lines, _summary(first, second, found)])
 
@@ -115,5 +122,6 @@ def _markdown(first: str, second: str, found: Comparison) -> str:
             lines += ["", f"### `{one.behaviour}`: {one.kind}{since}", ""]
             lines += [f"- {first}: {text(said, 500)}" for said in one.before or ("no promise",)]
             lines += [f"- {second}: {text(said, 500)}" for said in one.after or ("no promise",)]
-            lines += [f"- Source: {text(one.source)}"]
+            lines += [f"- {said}" for said in _to_do(one)]
+            lines += [f"- source: {text(one.source)}"]
     return "\n".join(lines)

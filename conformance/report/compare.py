@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
+from conformance.changes import Change
 from conformance.registry import Behaviour, Tier
 from conformance.variants import Group, groups_of
 from conformance.verdicts import Verdict
 
 Cells = Mapping[str, Mapping[str, Any]]
 """The results of one engine, by the id of the row."""
+
+_UNTOLD = Change(see="", advice="")
 
 
 class Kind(StrEnum):
@@ -76,6 +80,8 @@ class Difference:
         since: the Docker releases that promise the second; "" where no release changed it.
         source: where the change was made.
         rows: the rows that were looked at.
+        see: a docker command that shows the difference; "" = nobody wrote one.
+        advice: what to do about it; likewise.
         bugs: what users reported of it.
     """
 
@@ -88,6 +94,8 @@ class Difference:
     since: str
     source: str
     rows: tuple[str, ...]
+    see: str
+    advice: str
     bugs: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -120,8 +128,20 @@ class _Side:
         return tuple(row.statement for row in self.passed)
 
 
-def compare_columns(rows: Iterable[Behaviour], first: Cells, second: Cells) -> Comparison:
-    """Compare what two engines did, behaviour by behaviour."""
+def compare_columns(
+    rows: Iterable[Behaviour],
+    first: Cells,
+    second: Cells,
+    changes: Mapping[str, Change] = MappingProxyType({}),
+) -> Comparison:
+    """Compare what two engines did, behaviour by behaviour.
+
+    Args:
+        rows: the catalogue.
+        first: what the one engine did.
+        second: what the other one did.
+        changes: what a person does about a difference, by the behaviour's id.
+    """
     found, unknown, same = [], [], 0
     for group in groups_of(rows):
         one, other = _side(group, first), _side(group, second)
@@ -132,7 +152,8 @@ def compare_columns(rows: Iterable[Behaviour], first: Cells, second: Cells) -> C
         if kind is None:
             same += 1
         else:
-            found.append(_difference(group, kind, one, other))
+            change = changes.get(group.id, _UNTOLD)
+            found.append(_difference(group, kind, one, other, change))
     concerns, kinds, tiers = list(Concern), list(Kind), list(Tier)
     found.sort(
         key=lambda it: (
@@ -183,7 +204,7 @@ def _kind(one: _Side, other: _Side) -> Kind | None:
     return Kind.CHANGED if other.passed else Kind.GONE
 
 
-def _difference(group: Group, kind: Kind, one: _Side, other: _Side) -> Difference:
+def _difference(group: Group, kind: Kind, one: _Side, other: _Side, change: Change) -> Difference:
     seen = tuple(dict.fromkeys((*one.passed, *one.deviating, *other.passed, *other.deviating)))
     newest = (other.passed or other.deviating or seen)[-1]
     tiers = list(Tier)
@@ -198,6 +219,8 @@ def _difference(group: Group, kind: Kind, one: _Side, other: _Side) -> Differenc
         since=newest.docker if kind in (Kind.CHANGED, Kind.NEW) else "",
         source=newest.source,
         rows=tuple(row.id for row in seen),
+        see=change.see,
+        advice=change.advice,
         bugs=tuple(dict.fromkeys(bug for row in seen for bug in row.bugs)),
     )
 

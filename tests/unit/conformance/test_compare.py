@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from conformance.changes import Change, ChangeError, load_changes
 from conformance.cli import main
 from conformance.registry import Behaviour, load_catalogue
 from conformance.report.compare import Comparison, Concern, Kind, compare_columns
@@ -171,3 +172,24 @@ def test_diff_of_runs_without_an_engine_in_common_compares_nothing(tmp_path):
     paths = [str(tmp_path / f"docker-1.{n}.json") for n in (2, 3)]
     result = CliRunner().invoke(main, ["diff", *paths])
     assert (result.exit_code, "nothing to compare" in result.output) == (3, True)
+
+
+# ---------------------------------------------------------------------- what a person does
+
+
+def test_changes_are_those_of_behaviours():
+    assert set(load_changes()) <= {group.id for group in groups_of(load_catalogue())}
+
+
+def test_difference_says_how_to_see_it_and_what_to_do():
+    changes = {"dns.x.new": Change(see="docker x", advice="Nothing.")}
+    sides = cells(old="pass"), cells(new="pass")
+    (found,) = compare_columns([OLD, NEW, PLAIN], *sides, changes).differences
+    assert (found.see, found.advice) == ("docker x", "Nothing.")
+
+
+@pytest.mark.parametrize("text", ['["a.b"]\nsee = "x"', '["a.b"]\nsee = "x"\nhow = "y"'])
+def test_change_that_is_described_wrongly_is_refused(tmp_path, text):
+    (tmp_path / "some.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ChangeError, match="a.b"):
+        load_changes(tmp_path)
