@@ -46,11 +46,11 @@ def compare(
     missing = [name for name in (first, second) if name not in columns]
     if missing:
         raise Usage(f"no column {' nor '.join(missing)}; there are: {', '.join(columns)}")
-    cells = [
+    one, other = (
         {r["behaviour"]: r for r in columns[name]["results"] if r["engine"] == name}
         for name in (first, second)
-    ]
-    found = compare_columns(load_catalogue(), *cells, load_changes())
+    )
+    found = compare_columns(load_catalogue(), one, other, load_changes())
     if as_json:
         said = {
             "first": first,

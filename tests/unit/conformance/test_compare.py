@@ -191,5 +191,5 @@ def test_difference_says_how_to_see_it_and_what_to_do():
 @pytest.mark.parametrize("text", ['["a.b"]\nsee = "x"', '["a.b"]\nsee = "x"\nhow = "y"'])
 def test_change_that_is_described_wrongly_is_refused(tmp_path, text):
     (tmp_path / "some.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ChangeError, match="a.b"):
+    with pytest.raises(ChangeError, match=r"a\.b"):
         load_changes(tmp_path)
