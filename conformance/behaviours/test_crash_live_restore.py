@@ -1,11 +1,10 @@
 """An engine with live-restore: its containers run on while it is down, and it takes them over."""
 
 import ipaddress
-import os
-import signal
 from pathlib import Path
 
 from conformance.assertions import expect_equal, expect_in, expect_refused
+from conformance.observe.own_process import kill_process
 from conformance.observe.poll import eventually
 from conformance.observe.remains import (
     endpoint_on,
@@ -141,7 +140,7 @@ def test_container_that_ended_meanwhile_starts_again(own_daemon):
     container, other = (daemon.run(network_mode=net.name) for _ in range(2))
     pid = container.attrs["State"]["Pid"]
     daemon.engine.kill()
-    os.kill(pid, signal.SIGKILL)
+    kill_process(pid)
     eventually("its process is gone", lambda: not Path(f"/proc/{pid}/ns/net").exists())
     daemon.engine.resume()
     wait_for_status(daemon, container, "exited")

@@ -1,8 +1,6 @@
 """A container's life, as far as its network is concerned: stop, kill, restart, rename, remove."""
 
 import ipaddress
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import docker.errors
@@ -19,6 +17,7 @@ from conformance.assertions import (
     expect_refused,
 )
 from conformance.observe.files import addresses_of
+from conformance.observe.own_process import kill_process
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
@@ -106,7 +105,7 @@ def test_process_killed_from_outside(run, network, inspect, inspect_network, hos
     container = run(network_mode=net.name)
     process = container.attrs["State"]["Pid"]
     expect_in("the links in it", "eth0", host.netns_of(process).links())
-    os.kill(process, signal.SIGKILL)
+    kill_process(process)
     eventually("the network has no member", lambda: not inspect_network(net)["Containers"])
     expected = {"Status": "exited", "ExitCode": 137, "Running": False}
     expect_fields("the state", expected, inspect(container)["State"])
@@ -164,7 +163,7 @@ def test_restart_by_policy_makes_a_new_sandbox(run, network, inspect, host):
     container = run(network_mode=net.name, restart_policy={"Name": "always"})
     before = container.attrs["NetworkSettings"]
     expect_in("the links in it", "eth0", host.netns_of(container.attrs["State"]["Pid"]).links())
-    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+    kill_process(container.attrs["State"]["Pid"])
 
     def restarted():
         state = inspect(container)

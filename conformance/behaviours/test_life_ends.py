@@ -7,6 +7,7 @@ from docker.errors import NotFound
 
 from conformance.assertions import expect_equal, expect_fields, expect_in
 from conformance.engines.processes import run_tool
+from conformance.observe.own_process import kill_process
 from conformance.observe.poll import eventually
 from conformance.observe.ports import ports_of
 from conformance.rawapi import request
@@ -213,8 +214,9 @@ def test_container_whose_namespace_is_gone_is_released(own_daemon, subnets):
         document = daemon.inspect(old)
         key = document["NetworkSettings"]["SandboxKey"]
         mounts = f"--mount=/proc/{daemon.host.inside.pid}/ns/mnt"
+        expect_in("the key", "netns", key)
         run_tool("nsenter", mounts, "umount", "-l", key)
-        run_tool("kill", "-KILL", str(document["State"]["Pid"]))
+        kill_process(document["State"]["Pid"])
         left = "it is off its network"
         eventually(left, lambda: not daemon.inspect_network(net)["Containers"])
         heir.start()

@@ -1,10 +1,9 @@
 """Restart policies while the engine runs: what is started again, how often, on which networks."""
 
-import os
-import signal
 import time
 
 from conformance.assertions import expect_equal, expect_fields
+from conformance.observe.own_process import kill_process
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
@@ -17,10 +16,9 @@ MANY = 3
 QUIET_S = 1.0
 
 
-def kill_process(container):
-    """End a container's process as somebody other than the engine would."""
+def kill_process_of(container):
     container.reload()
-    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+    kill_process(container.attrs["State"]["Pid"])
 
 
 def signal_and_kill(container, exec_in):
@@ -32,7 +30,7 @@ def signal_and_kill(container, exec_in):
     eventually("it is ready for the signal", lambda: has("/up"))
     container.kill("HUP")
     eventually("it has heard the signal", lambda: has("/heard"))
-    kill_process(container)
+    kill_process_of(container)
 
 
 def wait_for_restart(inspect, container, count):
@@ -98,7 +96,7 @@ def test_policy_brings_the_network_back(run, create, network, inspect, exec_in, 
     nets[1].connect(container)
     container.start()
     peers = [run(network_mode=net.name, cap_add=["NET_RAW"]) for net in nets]
-    kill_process(container)
+    kill_process_of(container)
     wait_for_restart(inspect, container, 1)
     container.reload()
     ports.answer(container, 80, "back")
@@ -118,7 +116,7 @@ def test_start_makes_a_stop_forgotten(run, inspect):
     container = run(restart_policy={"Name": "unless-stopped"})
     container.stop(timeout=0)
     container.start()
-    kill_process(container)
+    kill_process_of(container)
     wait_for_restart(inspect, container, 1)
 
 

@@ -4,7 +4,9 @@ Every row that starts a container rests on it, and an engine that only says so w
 that state what must not happen.
 """
 
+import os
 import secrets
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,22 @@ def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bo
     now = engine.client().api.inspect_container(document["Id"])["State"]
     if _is_up(now) and now["Pid"] == state["Pid"]:
         violated("the container's process", expected="one of its own", actual=f"pid {state['Pid']}")
+
+
+def kill_process(pid: int) -> None:
+    """End a container's process as somebody other than the engine would.
+
+    A pid is what an engine says it is: 0 would be the suite itself, and any other one somebody
+    else's, so a process that sees the suite's files is left alone.
+    """
+    own = Path("/proc/self/ns/mnt").stat().st_ino
+    try:
+        seen = Path(f"/proc/{pid}/ns/mnt").stat().st_ino if pid > 1 else own
+    except OSError:
+        seen = own
+    if seen == own:
+        violated("the container's process", expected="one of its own", actual=f"pid {pid}")
+    os.kill(pid, signal.SIGKILL)
 
 
 def _is_up(state: Mapping[str, Any]) -> bool:
