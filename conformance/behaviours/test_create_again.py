@@ -1,6 +1,6 @@
 """Everything again: containers and networks under names that others had, and many at once."""
 
-from conformance.assertions import expect_equal, expect_not_in, expect_true
+from conformance.assertions import expect_equal, expect_hex_id, expect_not_in, expect_true
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
@@ -36,7 +36,9 @@ def end_after_rename(container):
     source="moby daemon cleanupContainer, releaseNetwork v17.03",
     bugs=("moby#33156",),
 )
-def test_name_and_addresses_are_had_again(create, network, inspect_network, new_name, subnets):
+def test_name_and_addresses_are_had_again(
+    create, start, network, inspect_network, new_name, subnets
+):
     name = new_name("container")
     nets, wanted = [], {}
     for number in (44, 55):
@@ -48,8 +50,7 @@ def test_name_and_addresses_are_had_again(create, network, inspect_network, new_
         nets[0].disconnect(container)
         for net in nets:
             net.connect(container, ipv4_address=wanted[net.name])
-        container.start()
-        container.reload()
+        start(container)
         found = {net.name: address_in(container, net) for net in nets}
         expect_equal("the addresses", wanted, found)
         for net in nets:
@@ -100,7 +101,9 @@ def expect_every_interface(host, container, nets):
 )
 def test_name_comes_before_a_part_of_an_id(network, run, api, inspect_network):
     other = network()
+    expect_hex_id("the id", other.id)
     named = network(other.id[:12])
+    expect_equal("its name", other.id[:12], named.name)
     expect_equal("what inspect finds", named.id, inspect_network(named.name)["Id"])
     container = run(network=named.name)
     networks = container.attrs["NetworkSettings"]["Networks"]

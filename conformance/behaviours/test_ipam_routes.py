@@ -4,7 +4,7 @@ import ipaddress
 
 import docker
 
-from conformance.assertions import expect_empty, expect_equal
+from conformance.assertions import expect_empty, expect_equal, expect_true
 from conformance.engines.processes import run_tool
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
@@ -28,6 +28,7 @@ def test_pool_behind_a_router_is_not_given(own_daemon, subnets):
     bridge = daemon.client.networks.get("bridge").attrs
     own = ipaddress.ip_network(bridge["IPAM"]["Config"][0]["Subnet"])
     router, link = own[9], netns.link_with(str(own[1]))
+    expect_true("the bridge has its gateway's address", link)
     others = [one for one in ipaddress.ip_network(base).subnets(new_prefix=26) if one != own]
     routed = (f"{others[0][5]}/32", f"{others[1].network_address}/25", str(others[2]))
     for subnet in routed:

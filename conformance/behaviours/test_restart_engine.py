@@ -86,6 +86,7 @@ def test_networks_are_shown_as_before(own_daemon):
     def rules_of(net):
         return {rule for rule in daemon.host.daemon_netns().rules() if f"br-{net.id[:12]}" in rule}
 
+    daemon.run(network=nets[0].name).remove(force=True)
     rules = rules_of(nets[0])
     before = [daemon.inspect_network(net.id) for net in nets]
     daemon.engine.restart()

@@ -141,11 +141,11 @@ class HostView:
         """Change what the daemon's machine resolves with; for a daemon of the row's own.
 
         Raises:
-            EngineError: the daemon has no file of its own but that of this machine.
+            BehaviourViolated: the daemon has no file of its own but that of this machine.
         """
         path = self.file(_RESOLV_CONF)
         if path.samefile(_RESOLV_CONF):
-            raise EngineError(f"the daemon has this machine's {_RESOLV_CONF}")
+            violated(f"the daemon's {_RESOLV_CONF}", expected="its own", actual="this machine's")
         path.write_text(text, encoding="utf-8")
 
     def container_dir(self, container_id: str) -> Path:
