@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """Each does what its release promises, and these are not the same."""
     OTHERWISE = "otherwise"
     """Both deviate from what is stated, each in its own way."""
+    OLDER = "measured as an older Docker"
+    """The first does what newer releases do; the second was asked for what older ones do."""
     GONE = "not promised any more"
     """The first does it, the second promises nothing of it."""
     NEW = "new"
@@ -202,7 +204,7 @@ def compare_columns(
         if one.is_unknown or other.is_unknown:
             unknown.append(group.id)
             continue
-        kind = _kind(one, other)
+        kind = _kind(group, one, other)
         if kind is None:
             same += 1
         else:
@@ -251,18 +253,24 @@ def _steady(reasons: Iterable[str]) -> list[str]:
     return [_ADDRESS.sub("<address>", reason) for reason in reasons]
 
 
-def _kind(one: _Side, other: _Side) -> Kind | None:
+def _kind(group: Group, one: _Side, other: _Side) -> Kind | None:
     if one.deviating and other.deviating:
         return None if _steady(one.reasons) == _steady(other.reasons) else Kind.OTHERWISE
-    if one.deviating:
-        return Kind.GAINED if other.passed else None
-    if other.deviating:
-        return Kind.LOST if one.passed else None
-    if one.passed == other.passed or set(one.passed) & set(other.passed):
+    if one.passed and other.deviating:
+        return Kind.OLDER if _is_older(group, other.deviating, one.passed) else Kind.LOST
+    if one.deviating and other.passed:
+        return Kind.GAINED
+    if one.deviating or other.deviating or set(one.passed) & set(other.passed):
         return None
     if not one.passed:
-        return Kind.NEW
+        return Kind.NEW if other.passed else None
     return Kind.CHANGED if other.passed else Kind.GONE
+
+
+def _is_older(group: Group, some: tuple[Behaviour, ...], others: tuple[Behaviour, ...]) -> bool:
+    """Tell whether some variants are all older than others."""
+    ages = {row.id: age for age, row in enumerate(group.variants)}
+    return max(ages[row.id] for row in some) < min(ages[row.id] for row in others)
 
 
 def _difference(group: Group, kind: Kind, one: _Side, other: _Side, change: Change) -> Difference:
