@@ -15,8 +15,10 @@ from conformance.verdicts import Verdict
 Cells = Mapping[str, Mapping[str, Any]]
 """The results of one engine, by the id of the row."""
 
-# an IPv6 or a MAC address
-_ADDRESS = re.compile(r"\b[0-9a-f]{1,4}(?::{1,2}[0-9a-f]{1,4}){3,}\b")
+# an IPv6 or a MAC address, or a port of the engine's choice
+_CHOSEN = re.compile(
+    r"\b(?:[0-9a-f]{1,4}(?::{1,2}[0-9a-f]{1,4}){3,}|3[2-9][0-9]{3}|[4-6][0-9]{4})\b"
+)
 
 _UNTOLD = Change(see="", advice="")
 
@@ -251,8 +253,8 @@ def _why(cell: Mapping[str, Any]) -> str:
 
 
 def _steady(reasons: Iterable[str]) -> list[str]:
-    """Give reasons without the addresses, which are others in every run."""
-    return [_ADDRESS.sub("<address>", reason) for reason in reasons]
+    """Give reasons without the addresses and ports that are others in every run."""
+    return [_CHOSEN.sub("<chosen>", reason) for reason in reasons]
 
 
 def _kind(group: Group, one: _Side, other: _Side) -> Kind | None:
