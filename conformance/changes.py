@@ -1,7 +1,7 @@
 """What a person does about a change: conformance/changes/*.toml, a table per behaviour.
 
     ["drivers.bridge.endpoint-ifname"]
-    see = "docker run --rm --network name=n,driver-opt=...endpoint.ifname=front box ip -br link"
+    see = "docker run --rm --network name=n,driver-opt=...endpoint.ifname=front box ip link"
     advice = "Nothing, unless a script in the container counts on the name eth0."
 
 The name is the behaviour's newest row. `see` is one docker command, or a few in one line, that

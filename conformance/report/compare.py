@@ -1,5 +1,6 @@
 """Two columns side by side: what the second engine does otherwise, in a person's order."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -14,6 +15,11 @@ from conformance.verdicts import Verdict
 Cells = Mapping[str, Mapping[str, Any]]
 """The results of one engine, by the id of the row."""
 
+# an IPv6 or a MAC address, or a port of the engine's choice
+_CHOSEN = re.compile(
+    r"\b(?:[0-9a-f]{1,4}(?::{1,2}[0-9a-f]{1,4}){3,}|3[2-9][0-9]{3}|[4-6][0-9]{4})\b"
+)
+
 _UNTOLD = Change(see="", advice="")
 
 
@@ -26,6 +32,8 @@ class Kind(StrEnum):
     """Each does what its release promises, and these are not the same."""
     OTHERWISE = "otherwise"
     """Both deviate from what is stated, each in its own way."""
+    OLDER = "measured as an older Docker"
+    """The first does what newer releases do; the second was asked for what older ones do."""
     GONE = "not promised any more"
     """The first does it, the second promises nothing of it."""
     NEW = "new"
@@ -41,27 +49,79 @@ class Concern(StrEnum):
     REACH = "Who reaches whom"
     IDENTITY = "Addresses, names and files"
     SHOWN = "What the engine shows and announces"
+    UPGRADE = "What an upgrade keeps"
     WORDS = "Statuses and texts"
 
 
 # By the beginning of the row's id, the longest one that fits.
 _CONCERNS = {
     Concern.STARTS: (
-        "allocate", "create", "crash", "drivers", "init", "life", "network", "options", "restart",
-        "upgrade",
+        "allocate", "connect.predefined.checked-at-create", "connect.restarting-refused", "crash",
+        "create", "drivers", "files.resolv-conf.bad-server-refused", "init", "ipam.exhausted",
+        "ipam.static.outside-at-create", "ipam.subnet", "ipv6.default-network.range-chosen",
+        "ipv6.default-network.same-mac", "ipv6.network", "ipv6.off.one-endpoint", "life",
+        "network", "options", "restart", "sandbox.mac.unparsable-at-create",
     ),
     Concern.REACH: (
-        "dns", "ipv6.live", "ipv6.gateway", "links", "network.gateway", "ports", "reach",
-        "sandbox.gateway", "sandbox.route", "upgrade.links", "upgrade.names", "upgrade.ports",
-        "upgrade.reach", "upgrade.routes", "upgrade.rules",
+        "create.from-inspect", "dns", "drivers.bridge.gateway-mode-isolated",
+        "drivers.bridge.gateway-mode-routed", "drivers.bridge.host-ipv4",
+        "drivers.bridge.host-ipv4-no-masquerade", "drivers.bridge.host-ipv4-of-ipv6",
+        "drivers.bridge.inhibit-ipv4", "drivers.macvlan.apart-from-the-engine",
+        "drivers.macvlan.default-route", "drivers.macvlan.dns", "drivers.macvlan.internal",
+        "drivers.macvlan.internal-beside-bridge", "drivers.macvlan.mode-private",
+        "drivers.macvlan.peers", "drivers.macvlan.ports", "init.container.no-dns",
+        "init.container.no-published-ports", "init.container.resolves-as-target",
+        "init.default.no-embedded-dns", "init.host.ports-ignored", "init.none.ports-ignored",
+        "ipv6.gateway", "ipv6.live", "ipv6.names", "ipv6.ra", "links", "network.bridge.mtu",
+        "network.gateway", "options.default-gateway", "options.icc", "options.ip-masq",
+        "options.mtu", "options.network.default-gateway", "ports", "reach",
+        "restart.live-restore.ports", "restart.live-restore.reach", "sandbox.gateway",
+        "sandbox.route",
     ),
     Concern.IDENTITY: (
-        "connect", "disconnect", "files", "ipam", "ipv6", "sandbox", "upgrade.addresses",
-        "upgrade.files", "upgrade.mac",
+        "allocate.failure.hostname-file-written", "allocate.ipam-config",
+        "allocate.no-networks.sandbox-made", "allocate.order.default-network-anywhere", "connect",
+        "crash.hosts", "create.mode-by-id.mac", "disconnect", "drivers.bridge.endpoint-ifname",
+        "drivers.macvlan.asked-addresses", "drivers.macvlan.default-pool",
+        "drivers.macvlan.interface", "drivers.macvlan.parents-mtu", "drivers.macvlan.passthru-mac",
+        "drivers.macvlan.several-subnets", "files", "init.container.domainname",
+        "init.container.file-contents", "init.container.hostname", "init.default.bridge-network",
+        "init.default.hostname-is-short-id", "init.default.interface-matches-inspect",
+        "init.default.ready-before-first-instruction", "init.disabled.no-hostname-file",
+        "init.disabled.no-hosts-no-resolv-conf", "init.host.dns-of-user",
+        "init.host.hostname-file", "init.host.hostname-of-host", "init.host.hostname-of-user",
+        "init.host.hosts-file", "init.host.resolv-conf", "init.none.files", "ipam", "ipv6",
+        "life.restart-policy.new-sandbox", "life.restart.new-sandbox", "life.stop.files-kept",
+        "life.stop.hosts-line-kept", "life.stop.hosts-line-removed", "options.bip", "options.dns",
+        "options.fixed-cidr", "options.network.bridge-name", "options.network.interface-prefix",
+        "restart.engine.static-address", "restart.live-restore.addresses", "sandbox",
     ),
     Concern.SHOWN: (
-        "allocate.metric", "allocate.host-config", "dns.inspect", "events", "network.inspect",
-        "network.list", "ports.inspect", "ports.list", "sandbox.id",
+        "allocate.endpoint-settings", "allocate.failure.sandbox-id-cleared",
+        "allocate.host-config", "allocate.metric", "allocate.operational-data", "crash.ends",
+        "crash.leftover", "dns.inspect", "drivers.bridge.unknown-option-shown",
+        "drivers.config.shown", "drivers.macvlan.internal-shown", "events",
+        "init.container.counted-as-allocate", "init.container.file-paths",
+        "init.container.mode-holds-id", "init.container.no-allocation",
+        "init.container.no-network-events", "init.container.not-in-network-inspect",
+        "init.default.created-has-no-sandbox", "init.default.mode-is-bridge",
+        "init.default.sandbox-key", "init.default.top-level-mirrors-bridge",
+        "init.disabled.no-events-no-metric", "init.host.allocated", "init.host.events-and-metric",
+        "init.host.sandbox", "init.none.endpoint-without-address", "init.none.events-and-metric",
+        "init.none.sandbox-pinned", "init.user.partial-id-completed", "ipam.aux.shown",
+        "ipam.pools.shown", "ipam.restart.gateway-shown", "network.inspect", "network.list",
+        "options.bip.shown", "options.default-gateway.shown", "options.dns.not-in-inspect",
+        "options.network.shown", "ports.inspect", "ports.list", "ports.networks.none-left-inspect",
+        "restart.engine.bridge-id", "restart.engine.network-inspect", "sandbox.id",
+        "sandbox.members", "sandbox.namespace.file-removed",
+    ),
+    Concern.UPGRADE: ("upgrade",),
+    Concern.WORDS: (
+        "connect.address.outside-is-invalid", "connect.address.unparsable-is-invalid",
+        "drivers.bridge.unreadable-status", "init.container.missing-target-is-internal",
+        "init.container.removed-target-is-internal", "ipam.exhausted.chosen-address",
+        "ipam.gateway.outside-is-invalid", "ipam.link-local.refused-as-invalid",
+        "ipv6.static.outside-named", "life.restart.error-wrapped",
     ),
 }  # fmt: skip
 
@@ -148,7 +208,7 @@ def compare_columns(
         if one.is_unknown or other.is_unknown:
             unknown.append(group.id)
             continue
-        kind = _kind(one, other)
+        kind = _kind(group, one, other)
         if kind is None:
             same += 1
         else:
@@ -179,6 +239,8 @@ def _side(group: Group, cells: Cells) -> _Side:
         elif verdict is not Verdict.NOT_PROMISED:
             deviating.append(row)
             reasons.append(_why(cell or {}))
+    if passed:  # variants exclude each other: who does one of them does not deviate
+        deviating, reasons = [], []
     is_unknown = is_unknown and not (passed or deviating)
     return _Side(tuple(passed), tuple(deviating), is_unknown, tuple(reasons))
 
@@ -190,18 +252,29 @@ def _why(cell: Mapping[str, Any]) -> str:
     return said or seen
 
 
-def _kind(one: _Side, other: _Side) -> Kind | None:
+def _steady(reasons: Iterable[str]) -> list[str]:
+    """Give reasons without the addresses and ports that are others in every run."""
+    return [_CHOSEN.sub("<chosen>", reason) for reason in reasons]
+
+
+def _kind(group: Group, one: _Side, other: _Side) -> Kind | None:
     if one.deviating and other.deviating:
-        return None if one.reasons == other.reasons else Kind.OTHERWISE
-    if one.deviating:
-        return Kind.GAINED if other.passed else None
-    if other.deviating:
-        return Kind.LOST if one.passed else None
-    if one.passed == other.passed:
+        return None if _steady(one.reasons) == _steady(other.reasons) else Kind.OTHERWISE
+    if one.passed and other.deviating:
+        return Kind.OLDER if _is_older(group, other.deviating, one.passed) else Kind.LOST
+    if one.deviating and other.passed:
+        return Kind.GAINED
+    if one.deviating or other.deviating or set(one.passed) & set(other.passed):
         return None
     if not one.passed:
-        return Kind.NEW
+        return Kind.NEW if other.passed else None
     return Kind.CHANGED if other.passed else Kind.GONE
+
+
+def _is_older(group: Group, some: tuple[Behaviour, ...], others: tuple[Behaviour, ...]) -> bool:
+    """Tell whether some variants are all older than others."""
+    ages = {row.id: age for age, row in enumerate(group.variants)}
+    return max(ages[row.id] for row in some) < min(ages[row.id] for row in others)
 
 
 def _difference(group: Group, kind: Kind, one: _Side, other: _Side, change: Change) -> Difference:
@@ -212,7 +285,7 @@ def _difference(group: Group, kind: Kind, one: _Side, other: _Side, change: Chan
     return Difference(
         behaviour=group.id,
         kind=kind,
-        concern=_concern(newest),
+        concern=_concern(group.variants[-1]),
         tier=tier,
         before=one.sentences,
         after=other.sentences,
@@ -232,6 +305,6 @@ def _concern(row: Behaviour) -> Concern:
         (len(beginning), concern)
         for concern, beginnings in _CONCERNS.items()
         for beginning in beginnings
-        if row.id.startswith(f"{beginning}.")
+        if f"{row.id}.".startswith(f"{beginning}.")
     ]
     return max(fitting, key=lambda pair: pair[0], default=(0, Concern.SHOWN))[1]

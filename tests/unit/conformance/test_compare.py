@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from conformance.changes import Change, ChangeError, load_changes
 from conformance.cli import main
 from conformance.registry import Behaviour, load_catalogue
-from conformance.report.compare import Comparison, Concern, Kind, compare_columns
+from conformance.report.compare import _CONCERNS, Comparison, Concern, Kind, compare_columns
 from conformance.report.document import write_document
 from conformance.variants import groups_of
 from conformance.versions import matches
@@ -85,10 +85,13 @@ def cells(**verdicts: str) -> dict[str, Any]:
     [
         ({"old": "pass"}, {"new": "pass"}, Kind.CHANGED),
         ({"old": "pass"}, {"new": "known"}, Kind.LOST),
+        ({"old": "pass"}, {"old": "known"}, Kind.LOST),
+        ({"new": "pass"}, {"old": "known"}, Kind.OLDER),
+        ({"old": "known"}, {"old": "pass"}, Kind.GAINED),
         ({"old": "known"}, {"new": "pass"}, Kind.GAINED),
         ({"old": "pass"}, {}, Kind.GONE),
         ({}, {"new": "pass"}, Kind.NEW),
-        ({"old": "non-strict"}, {"new": "FIXED"}, Kind.GAINED),
+        ({"old": "non-strict"}, {"old": "FIXED"}, Kind.GAINED),
     ],
 )
 def test_kind_of_a_difference(first, second, kind):
@@ -117,6 +120,27 @@ def test_what_a_run_lacks_is_not_guessed():
     missing = cells(old="pass")
     del missing[PLAIN.id]
     assert compared(cells(old="pass"), missing).unknown == ("init.y",)
+
+
+def test_who_does_one_variant_does_not_deviate():
+    found = compared(cells(new="pass"), cells(old="known", new="pass"))
+    assert (found.differences, found.same) == ((), 2)
+
+
+def test_addresses_of_a_run_are_no_difference():
+    sides = []
+    for got in ("2001:db8:bad:0:1ccd:2fff:fedd:9bab", "02:42:ac:1d:f8:03", "32785"):
+        side = cells(old="known")
+        side[OLD.id] |= {"reason": "the address", "expected": "empty", "actual": f'["{got}"]'}
+        sides.append(side)
+    assert [compared(sides[0], side).differences for side in sides] == [(), (), ()]
+
+
+def test_concerns_name_rows_of_the_catalogue():
+    ids = [f"{row.id}." for row in load_catalogue()]
+    named = [beginning for beginnings in _CONCERNS.values() for beginning in beginnings]
+    assert [b for b in named if not any(id.startswith(f"{b}.") for id in ids)] == []
+    assert len(named) == len(set(named))
 
 
 def test_gravest_concern_comes_first():
