@@ -112,12 +112,10 @@ def load_bugs(folder: Path = BUGS_DIR) -> dict[str, Bug]:
     return bugs
 
 
-def find_bug(report: str) -> Bug | None:
-    """Give the bug that was reported as such, or nothing."""
-    for bug in load_bugs().values():
-        if report.lower() in (bug.id, *bug.also):
-            return bug
-    return None
+def find_bugs(report: str) -> list[Bug]:
+    """Give the bugs that were reported as such; one report may tell of several."""
+    wanted = report.strip().lower()
+    return [bug for bug in load_bugs().values() if wanted in (bug.id, *bug.also)]
 
 
 def showing(report: str, rows: Iterable[Behaviour]) -> list[Behaviour]:
@@ -126,9 +124,11 @@ def showing(report: str, rows: Iterable[Behaviour]) -> list[Behaviour]:
     Raises:
         BugError: nobody described it, or no row can show it.
     """
-    bug = find_bug(report)
-    if bug is None:
-        raise BugError(f"no bug {report} in conformance/bugs; write it as moby#46697")
-    if bug.no_row:
-        raise BugError(f"no row shows {bug.id}: {bug.no_row}")
-    return [row for row in rows if bug.id in row.bugs]
+    bugs = find_bugs(report)
+    if not bugs:
+        raise BugError(f"no bug {report} is described in conformance/bugs, such as moby#46697")
+    ids = {bug.id for bug in bugs}
+    found = [row for row in rows if ids & set(row.bugs)]
+    if not found:
+        raise BugError("; ".join(f"no row shows {bug.id}: {bug.no_row}" for bug in bugs))
+    return found

@@ -5,7 +5,8 @@
     advice = "Nothing, unless a script in the container counts on the name eth0."
 
 The name is the behaviour's newest row. `see` is one docker command, or a few in one line, that
-shows the difference; `box` is any image with a shell.
+shows the difference and changes nothing of the machine outside of Docker; "" where there is none.
+`box` is any image with a shell.
 """
 
 import tomllib

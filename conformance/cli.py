@@ -111,6 +111,8 @@ def main() -> None:
 def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: str | None) -> None:
     """List the behaviours; needs no engine and starts nothing."""
     every = load_catalogue()
+    if write and (select or bug is not None):
+        raise Usage("--write writes all behaviours; it takes no SELECT and no --bug")
     if write:
         for path in write_catalogue(every):
             click.echo(f"wrote {path}")

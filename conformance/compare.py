@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from conformance.report.document import FILE_NAME, Document, DocumentError, read
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.markdown import text
 from conformance.usage import Usage
+from conformance.versions import parse_version
 
 
 @click.command()
@@ -50,7 +51,11 @@ def compare(
         {r["behaviour"]: r for r in columns[name]["results"] if r["engine"] == name}
         for name in (first, second)
     )
-    found = compare_columns(load_catalogue(), one, other, load_changes())
+    # what is written of a change is for who goes from an older Docker to a newer one
+    changes = load_changes() if _is_upgrade(columns, first, second) else {}
+    found = compare_columns(load_catalogue(), one, other, changes)
+    if first != second and not (found.same or found.differences):
+        raise Usage(f"{first} and {second} have no row in common, so there is nothing to compare")
     if as_json:
         said = {
             "first": first,
@@ -65,6 +70,17 @@ def compare(
     else:
         click.echo(_plain(first, second, found))
     sys.exit(1 if found.differences else 0)
+
+
+def _is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> bool:
+    """Tell whether the second column is a newer release of Docker than the first."""
+    old, new = (
+        next(engine for engine in columns[name]["engines"] if engine["name"] == name)
+        for name in (first, second)
+    )
+    if {old.get("family"), new.get("family")} != {"docker"}:
+        return False
+    return parse_version(old["version"]) < parse_version(new["version"])
 
 
 def _columns(reports: Iterable[Path]) -> dict[str, Document]:

@@ -182,6 +182,10 @@ class _Side:
     reasons: tuple[str, ...]
 
     @property
+    def has_done(self) -> bool:
+        return bool(self.passed or self.deviating)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         if self.deviating:
             return self.reasons
@@ -207,6 +211,8 @@ def compare_columns(
         one, other = _side(group, first), _side(group, second)
         if one.is_unknown or other.is_unknown:
             unknown.append(group.id)
+            continue
+        if not (one.has_done or other.has_done) or _is_of_an_upgrade(group, one, other):
             continue
         kind = _kind(group, one, other)
         if kind is None:
@@ -264,11 +270,24 @@ def _kind(group: Group, one: _Side, other: _Side) -> Kind | None:
         return Kind.OLDER if _is_older(group, other.deviating, one.passed) else Kind.LOST
     if one.deviating and other.passed:
         return Kind.GAINED
-    if one.deviating or other.deviating or set(one.passed) & set(other.passed):
+    if one.deviating or other.deviating:  # and nothing is promised by the other
+        return Kind.OTHERWISE
+    return _kind_of_passes(set(one.passed), set(other.passed))
+
+
+def _kind_of_passes(first: set[Behaviour], second: set[Behaviour]) -> Kind | None:
+    if first & second:
         return None
-    if not one.passed:
-        return Kind.NEW if other.passed else None
-    return Kind.CHANGED if other.passed else Kind.GONE
+    if not first:
+        return Kind.NEW
+    return Kind.CHANGED if second else Kind.GONE
+
+
+def _is_of_an_upgrade(group: Group, one: _Side, other: _Side) -> bool:
+    """Tell whether the second keeps what the first has none of: the work of an older release."""
+    rows = group.variants
+    is_one_sided = not one.has_done and bool(other.passed)
+    return is_one_sided and all("upgrade-from" in row.needs for row in rows)
 
 
 def _is_older(group: Group, some: tuple[Behaviour, ...], others: tuple[Behaviour, ...]) -> bool:

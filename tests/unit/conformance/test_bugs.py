@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from conformance.bugs import BugError, find_bug, load_bugs
+from conformance.bugs import BugError, find_bugs, load_bugs
 from conformance.cli import main
 from conformance.registry import load_catalogue
 
@@ -87,7 +87,18 @@ def test_row_is_found_by_its_bug():
     bug = next(bug for bug in BUGS.values() if not bug.no_row)
     found = CliRunner().invoke(main, ["list", "--bug", bug.id])
     assert [line for line in found.output.splitlines() if line[:1] > " "][:-1] == showing(bug.id)
-    assert find_bug(bug.id.upper()) == bug
+    assert bug in find_bugs(f" {bug.id.upper()}")
+
+
+def test_report_of_several_bugs_finds_the_rows_of_all():
+    found = CliRunner().invoke(main, ["list", "--bug", "moby#47211"])
+    ids = {row for bug in find_bugs("moby#47211") for row in showing(bug.id)}
+    assert len(find_bugs("moby#47211")) == 2
+    assert ids <= set(found.output.splitlines())
+
+
+def test_list_is_not_written_in_part():
+    assert CliRunner().invoke(main, ["list", "--write", "--bug", "moby#45553"]).exit_code == 3
 
 
 def test_bug_that_nobody_described_is_refused():

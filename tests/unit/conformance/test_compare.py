@@ -143,6 +143,30 @@ def test_concerns_name_rows_of_the_catalogue():
     assert len(named) == len(set(named))
 
 
+def test_what_neither_does_is_not_the_same():
+    found = compared(cells(), cells())
+    assert (found.differences, found.same) == ((), 1)
+
+
+def test_deviation_from_what_the_other_does_not_promise_is_told():
+    (found,) = compared(cells(), cells(new="known")).differences
+    assert (found.kind, found.before) == (Kind.OTHERWISE, ())
+
+
+def test_what_an_upgrade_keeps_is_no_difference_from_who_has_nothing_to_keep():
+    kept = row("upgrade.x", ">=23.0", needs=("upgrade-from",))
+    sides = [{kept.id: cell(kept.id, "any", verdict)} for verdict in ("n/a", "pass", "known")]
+    assert compare_columns([kept], sides[0], sides[1]).differences == ()
+    assert len(compare_columns([kept], sides[0], sides[2]).differences) == 1
+
+
+def test_advice_is_for_who_goes_to_a_newer_docker():
+    pair = ("docker-26.1", "docker-28.5")
+    there, back = run(*pair)[1], run(*reversed(pair))[1]
+    assert "what to do: " in there
+    assert "what to do: " not in back
+
+
 def test_gravest_concern_comes_first():
     found = compared(cells(old="pass"), cells(new="pass", plain="known"))
     assert [one.behaviour for one in found.differences] == ["init.y", "dns.x.new"]
