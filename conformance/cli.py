@@ -423,10 +423,7 @@ def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
     """Print the cells that differ between two reports; exit 1 if a cell became red."""
     before, after = _read((old, new))
     if not engines_in_both(before, after):
-        raise Usage(
-            "the two reports have no engine in common, so there is nothing to compare; for two "
-            "engines there is `compare`"
-        )
+        raise Usage("nothing to compare: no engine is in both; `compare` compares two engines")
     changes = diff_documents(before, after)
     if as_json:
         click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
