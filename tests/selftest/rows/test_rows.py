@@ -7,14 +7,21 @@ from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
 
+def started(container):
+    """Start it without the look at its process that `run` takes: the deviant engine has none."""
+    container.start()
+    container.reload()
+    return container.attrs
+
+
 @behaviour("self.runs", "A started container MUST run.", source="selftest")
-def test_started_container_runs(run):
-    expect_equal("whether it runs", True, run().attrs["State"]["Running"])
+def test_started_container_runs(create):
+    expect_equal("whether it runs", True, started(create())["State"]["Running"])
 
 
 @behaviour("self.runs-if-possible", "A started container SHOULD run.", source="selftest")
-def test_started_container_runs_if_possible(run):
-    expect_equal("whether it runs", True, run().attrs["State"]["Running"])
+def test_started_container_runs_if_possible(create):
+    expect_equal("whether it runs", True, started(create())["State"]["Running"])
 
 
 @behaviour("self.creates", "A container MUST be created.", source="selftest")
@@ -34,8 +41,8 @@ def test_broken_row():
 
 
 @behaviour("self.slow", "A container MUST come up at last.", source="selftest")
-def test_slow(run):
-    run()
+def test_slow(create):
+    started(create())
     eventually("something that never happens", lambda: False, timeout_s=120)
 
 
