@@ -25,7 +25,7 @@ from conformance.registry import BEHAVIOURS_DIR
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
-# From so many rows on an engine's second instance saves more time than its start takes.
+# From so many rows on another instance of an engine saves more time than its start takes.
 SPLIT_ROWS_MIN = 60
 # What a run without --engine means: the reference and the machine's own Docker.
 DEFAULT_ENGINES = ("reference", "docker")
@@ -59,16 +59,18 @@ class RunRequest:
 
     @property
     def parts(self) -> int:
-        """How many instances of each engine share its rows."""
+        """How many instances of each engine share its rows: one per worker, so that none is idle.
+
+        A slow engine's rows would else be the last ones, in fewer workers than there are.
+        """
         if self.workers <= 1 or self.keep or self.places:
             return 1
-        return parts_of(self.engines, self.rows)
+        return self.workers if are_shared(self.engines, self.rows) else 1
 
 
-def parts_of(engines: Sequence[str], rows: Sequence[str]) -> int:
-    """Give how many instances of each engine are worth their start; somebody's own has but one."""
-    is_split = len(rows) >= SPLIT_ROWS_MIN and not any("://" in spec for spec in engines)
-    return 2 if is_split else 1
+def are_shared(engines: Sequence[str], rows: Sequence[str]) -> bool:
+    """Tell whether further instances of an engine are worth their start; some have but one."""
+    return len(rows) >= SPLIT_ROWS_MIN and not any("://" in spec for spec in engines)
 
 
 def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
@@ -76,8 +78,8 @@ def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
 
     A row waits for a third of its time, so that one per core leaves the cores idle.
     """
-    parts = parts_of(engines, rows)
-    return min(len(engines), os.cpu_count() or 1) * parts
+    per_core = 2 if are_shared(engines, rows) else 1
+    return min(len(engines), os.cpu_count() or 1) * per_core
 
 
 def why_unavailable(spec: str) -> str:

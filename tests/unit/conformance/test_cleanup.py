@@ -168,10 +168,17 @@ def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "parts"),
-    [({}, 2), ({"workers": 1}, 1), ({"keep": "mine"}, 1), ({"rows": ["a.b"]}, 1)],
+    [
+        ({}, 4),
+        ({"workers": 2}, 2),
+        ({"workers": 1}, 1),
+        ({"keep": "mine"}, 1),
+        ({"rows": ["a.b"]}, 1),
+        ({"engines": ["docker", "unix:///x.sock"]}, 1),
+    ],
 )
-def test_engine_has_a_second_instance_for_many_rows(tmp_path, change, parts):
-    asked = {"rows": ["a.b"] * SPLIT_ROWS_MIN, "engines": ["docker"], "workers": 2} | change
+def test_engine_has_an_instance_per_worker_for_many_rows(tmp_path, change, parts):
+    asked = {"rows": ["a.b"] * SPLIT_ROWS_MIN, "engines": ["docker"], "workers": 4} | change
     assert RunRequest(report=tmp_path, **asked).parts == parts
 
 
