@@ -393,7 +393,7 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
 @main.command()
 @click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
 def evidence(reports: tuple[Path, ...]) -> None:
-    """Make evidence of runs, and of it README's matrix, docs/matrix.md and docs/regressions.md.
+    """Make evidence of runs, and of it README's table and the pages and picture in docs/.
 
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
     conformance/results/, to be committed as it is. Without one only the pages are made anew.

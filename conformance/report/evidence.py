@@ -2,8 +2,8 @@
 
 A file is a report of its own, of one engine, without what differs from run to run although
 nothing changed: durations, log folders, ids. So that two of them can be compared line by line, and
-any of them rendered. The matrix in README.md and the pages docs/matrix.md and docs/regressions.md
-are made from them; a unit test fails when they differ.
+any of them rendered. The table in README.md, its picture docs/matrix.svg and the pages
+docs/matrix.md and docs/regressions.md are made from them; a unit test fails when they differ.
 """
 
 import re
@@ -23,16 +23,14 @@ from conformance.report.markdown import (
 )
 from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
+from conformance.report.picture import picture_svg
 from conformance.report.regressions import regressions_markdown
 from conformance.report.steady import steady
 from conformance.verdicts import Verdict
 from conformance.versions import VersionError, major_minor, parse_version
 
-_PROJECT = Path(__file__).parents[2]
-RESULTS_DIR = _PROJECT / "conformance" / "results"
-README = _PROJECT / "README.md"
-PAGE = _PROJECT / "docs" / "matrix.md"
-REGRESSIONS = _PROJECT / "docs" / "regressions.md"
+PROJECT = Path(__file__).parents[2]
+RESULTS_DIR = PROJECT / "conformance" / "results"
 BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
 _VOLATILE = ("duration_s", "log")
 
@@ -138,13 +136,9 @@ def readme_matrix(document: Document) -> str:
         tiers_legend(),
         legend(matrix),
         "",
-        *areas_table(matrix),
-        "",
-    ]
-    lines.append(
         f"From {deviating} of the {len(matrix.rows)} behaviours an engine deviates: which, since "
-        "when and why is in [the matrix](docs/matrix.md)."
-    )
+        "when and why is in [the matrix](docs/matrix.md).",
+    ]
     return "\n".join(lines)
 
 
@@ -162,6 +156,8 @@ def page_markdown(document: Document) -> str:
         "",
         tiers_legend(),
         legend(matrix),
+        "",
+        *areas_table(matrix),
     ]
     for area in matrix.areas:
         lines += ["", f"## {area.name}", "", *rows_table(area.rows, matrix)]
@@ -181,18 +177,28 @@ def replace_between(text: str, content: str) -> str:
     return f"{head}{BEGIN}\n\n{content}\n\n{END}{tail}"
 
 
+def pages(
+    document: Document, rows: Iterable[Behaviour], project: Path = PROJECT
+) -> dict[Path, str]:
+    """Give what is made of evidence: each file of a project, with its whole text.
+
+    Raises:
+        DocumentError: its README lacks the markers.
+    """
+    readme = project / "README.md"
+    return {
+        readme: replace_between(readme.read_text(encoding="utf-8"), readme_matrix(document)),
+        project / "docs" / "matrix.md": page_markdown(document),
+        project / "docs" / "matrix.svg": picture_svg(matrix_of(document)),
+        project / "docs" / "regressions.md": regressions_markdown(document, load_bugs(), rows),
+    }
+
+
 def write_pages(
-    document: Document,
-    rows: Iterable[Behaviour],
-    *,
-    readme: Path = README,
-    page: Path = PAGE,
-    regressions: Path = REGRESSIONS,
+    document: Document, rows: Iterable[Behaviour], project: Path = PROJECT
 ) -> list[Path]:
-    """Write README's matrix and the pages anew; give their paths."""
-    written = replace_between(readme.read_text(encoding="utf-8"), readme_matrix(document))
-    readme.write_text(written, encoding="utf-8")
-    page.write_text(page_markdown(document), encoding="utf-8")
-    found = regressions_markdown(document, load_bugs(), rows)
-    regressions.write_text(found, encoding="utf-8")
-    return [readme, page, regressions]
+    """Write what is made of evidence anew; give the paths."""
+    found = pages(document, rows, project)
+    for path, content in found.items():
+        path.write_text(content, encoding="utf-8")
+    return list(found)

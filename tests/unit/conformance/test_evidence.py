@@ -1,30 +1,25 @@
 """Evidence: how it is made of a run, and that README and the page say what it says."""
 
 import json
+from functools import cache
 
 import pytest
 
-from conformance.bugs import load_bugs
 from conformance.registry import load_catalogue
 from conformance.report.document import DocumentError, read_document
 from conformance.report.evidence import (
     BEGIN,
     END,
-    PAGE,
-    README,
-    REGRESSIONS,
     RESULTS_DIR,
     evidence_name,
-    page_markdown,
+    pages,
     read_evidence,
-    readme_matrix,
     replace_between,
     split_report,
     write_evidence,
     write_pages,
 )
 from conformance.report.html import render_html
-from conformance.report.regressions import regressions_markdown
 from conformance.report.steady import steady
 from tests.unit.conformance.made_reports import cell, known, report
 
@@ -47,23 +42,17 @@ def run_of_two(**run):
 # ---------------------------------------------------------------------- what is committed
 
 
-def test_readme_says_what_the_evidence_says():
-    text = README.read_text(encoding="utf-8")
-    assert replace_between(text, readme_matrix(read_evidence())) == text, (
-        "README.md differs from conformance/results/: python -m conformance evidence"
-    )
+@cache
+def made():
+    return pages(read_evidence(), load_catalogue())
 
 
-def test_page_says_what_the_evidence_says():
-    assert PAGE.read_text(encoding="utf-8") == page_markdown(read_evidence()), (
-        "docs/matrix.md differs from conformance/results/: python -m conformance evidence"
-    )
-
-
-def test_page_of_bugs_says_what_they_and_the_evidence_say():
-    found = regressions_markdown(read_evidence(), load_bugs(), load_catalogue())
-    assert REGRESSIONS.read_text(encoding="utf-8") == found, (
-        "docs/regressions.md differs: python -m conformance evidence"
+@pytest.mark.parametrize("name", ["README.md", "matrix.md", "matrix.svg", "regressions.md"])
+def test_pages_say_what_the_evidence_says(name):
+    found = {path.name: (path, text) for path, text in made().items()}
+    path, text = found[name]
+    assert path.read_text(encoding="utf-8") == text, (
+        f"{path} differs from conformance/results/: python -m conformance evidence"
     )
 
 
@@ -177,18 +166,21 @@ def test_no_evidence_is_said(tmp_path):
 
 
 def test_pages_are_made_of_evidence(tmp_path):
-    readme, page = tmp_path / "README.md", tmp_path / "matrix.md"
+    readme, docs = tmp_path / "README.md", tmp_path / "docs"
+    docs.mkdir()
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    bugs = tmp_path / "bugs.md"
-    write_pages(run_of_two(), [], readme=readme, page=page, regressions=bugs)
-    assert bugs.read_text(encoding="utf-8").startswith("# Bugs")
+    written = write_pages(run_of_two(), [], tmp_path)
+    assert sorted(written) == sorted([readme, *docs.iterdir()])
+    assert (docs / "regressions.md").read_text(encoding="utf-8").startswith("# Bugs")
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n\n| engine |")
     assert text.endswith(f"is in [the matrix](docs/matrix.md).\n\n{END}\nafter\n")
     assert "From 1 of the 1 behaviours an engine deviates" in text
     assert "old" not in text
-    assert "| `a.b` | ✓ | ~ |" in page.read_text()
-    assert "- ~ **podman-5.8**: does not; https://example.org/1\n" in page.read_text()
+    page = (docs / "matrix.md").read_text()
+    assert "| `a.b` | ✓ | ~ |" in page
+    assert "| `a` | 1 ✓ | 1 ~ |" in page
+    assert "- ~ **podman-5.8**: does not; https://example.org/1\n" in page
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])

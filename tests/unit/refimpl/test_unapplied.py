@@ -8,7 +8,7 @@ import pytest
 from refimpl.daemon.containers.unapplied import HOST_OPTIONS, warn_of_unapplied
 from refimpl.model.wire_container import Config, HostConfig
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference.md"
 ASKED = {
     "Memory": 1 << 26,
     "MemoryReservation": 1 << 25,
@@ -80,7 +80,7 @@ def test_options_outside_of_the_host_configuration():
     ]
 
 
-def test_readme_names_every_option():
-    text = README.read_text(encoding="utf-8")
+def test_docs_name_every_option():
+    text = PAGE.read_text(encoding="utf-8")
     listed = text.partition("<!-- unapplied: begin -->")[2].partition("<!-- unapplied: end -->")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == {*HOST_OPTIONS, "Volumes", "Healthcheck"}
