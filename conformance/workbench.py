@@ -5,6 +5,7 @@ shared engine; `own_daemon(...)` gives a whole workbench on a daemon of the row'
 """
 
 import itertools
+import signal
 from typing import Any, cast
 
 import docker
@@ -20,7 +21,7 @@ from conformance.observe.events import Event, EventCollector
 from conformance.observe.exec import ExecResult, run_in_container
 from conformance.observe.host import HostView
 from conformance.observe.metrics import MetricsReader
-from conformance.observe.own_process import expect_own_process
+from conformance.observe.own_process import expect_own_process, wait_for_handler
 from conformance.rawapi import Answer, request
 from conformance.subnets import SubnetAllocator
 
@@ -87,6 +88,8 @@ class Workbench:
         container.start()
         container.reload()
         expect_own_process(self.engine, container.attrs, stays=stays)
+        if container.attrs["Config"]["Cmd"] == list(WAIT_FOR_EVER):
+            wait_for_handler(self.engine, container.attrs, signal.SIGTERM)
         return container
 
     def create_raw(self, body: dict[str, Any], *, name: str = "", version: str = "") -> Answer:

@@ -19,13 +19,11 @@ from conformance.observe.remains import (
     veths_of,
     wait_for_status,
 )
+from conformance.observe.trap import trapping, wait_until_trapping
 from conformance.registry import behaviour
 
 # The second of waiting shows whether the engine has the patience for it.
-ENDS_WITH_7 = """
-trap 'sleep 1; echo the signal came >/word; exit 7' USR1
-while :; do sleep 3600 & wait $!; done
-"""
+ENDS_WITH_7 = trapping("USR1", "sleep 1; echo the signal came >/word; exit 7")
 
 
 def kill_and_resume(daemon):
@@ -67,7 +65,8 @@ def test_survivors_are_ended_by_the_next_daemon(own_daemon):
 )
 def test_survivors_are_stopped_with_their_signal(own_daemon):
     daemon = own_daemon()
-    container = daemon.run(["sh", "-c", ENDS_WITH_7], stop_signal="SIGUSR1")
+    container = daemon.run(ENDS_WITH_7, stop_signal="SIGUSR1")
+    wait_until_trapping(container)
     kill_and_resume(daemon)
     wait_for_status(daemon, container, "exited")
     again = started_again(daemon, container)
@@ -83,7 +82,8 @@ def test_survivors_are_stopped_with_their_signal(own_daemon):
 )
 def test_survivors_have_their_own_exit_code(own_daemon):
     daemon = own_daemon()
-    container = daemon.run(["sh", "-c", ENDS_WITH_7], stop_signal="SIGUSR1")
+    container = daemon.run(ENDS_WITH_7, stop_signal="SIGUSR1")
+    wait_until_trapping(container)
     kill_and_resume(daemon)
     wait_for_status(daemon, container, "exited")
     expect_equal("the exit code", 7, daemon.inspect(container)["State"]["ExitCode"])

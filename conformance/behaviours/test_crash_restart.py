@@ -9,6 +9,7 @@ from conformance.observe.remains import (
     veths_of,
     wait_for_status,
 )
+from conformance.observe.trap import trapping, wait_until_trapping
 from conformance.registry import behaviour
 
 SETTLE_S = 30
@@ -27,8 +28,8 @@ def ids_of(daemon, names):
 )
 def test_containers_are_stopped_with_the_engine(own_daemon):
     daemon = own_daemon()
-    script = "trap 'exit 7' USR1; while :; do sleep 3600 & wait $!; done"
-    container = daemon.run(["sh", "-c", script], stop_signal="SIGUSR1")
+    container = daemon.run(trapping("USR1", "exit 7"), stop_signal="SIGUSR1")
+    wait_until_trapping(container)
     daemon.engine.restart()
     wanted = {"Status": "exited", "Running": False, "ExitCode": 7}
     expect_fields("the state", wanted, daemon.inspect(container)["State"])

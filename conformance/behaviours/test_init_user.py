@@ -4,6 +4,7 @@ import docker.errors
 
 from conformance.assertions import expect_equal, expect_fields, expect_in, expect_refused
 from conformance.observe.poll import eventually
+from conformance.observe.trap import trapping, wait_until_trapping
 from conformance.registry import behaviour
 
 
@@ -12,7 +13,7 @@ def networks_of(document):
     return sorted(document["NetworkSettings"]["Networks"])
 
 
-ENDS_WITH_7 = ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 3600 & wait $!; done"]
+ENDS_WITH_7 = trapping("TERM", "exit 7")
 
 
 def remove_once_left(net):
@@ -120,6 +121,7 @@ def test_network_may_come_after_the_container(create, network, inspect, new_name
 def test_removed_network_fails_the_start(run, network, inspect):
     net = network()
     container = run(ENDS_WITH_7, network_mode=net.name)
+    wait_until_trapping(container)
     container.stop()
     remove_once_left(net)
     message = expect_refused(container.start)

@@ -10,30 +10,22 @@ from conformance.engines.processes import run_tool
 from conformance.observe.own_process import kill_process
 from conformance.observe.poll import eventually
 from conformance.observe.ports import ports_of
-from conformance.rawapi import request
+from conformance.observe.trap import trapping, wait_until_trapping
 from conformance.registry import behaviour
 
 # Takes a second to end, as a database that writes its data out, and says how it ended.
-SLOW_END = [
-    "sh",
-    "-c",
-    "trap 'echo heard; sleep 2; exit 7' TERM; echo up; while :; do sleep 3600 & wait $!; done",
-]
+SLOW_END = trapping("TERM", "echo heard; sleep 2; exit 7")
 DEAF = ["sh", "-c", "trap '' TERM; while :; do sleep 3600; done"]
 PATIENCE_S = 40
 
 
 def ask_and_hang_up(engine, container, path):
     """Send a POST, and go away once the container has heard its stop signal."""
-
-    def says(word):
-        # no exec: not every engine allows one in a container that is being stopped
-        return word in request(engine, "GET", f"/containers/{container.id}/logs?stdout=1").body
-
-    eventually("it is ready for the signal", lambda: says(b"up"))
+    wait_until_trapping(container)
     with engine.connect() as client:
         client.sendall(f"POST {path} HTTP/1.1\r\nHost: engine\r\n\r\n".encode())
-        eventually("it has heard the signal", lambda: says(b"heard"))
+        # no exec: not every engine allows one in a container that is being stopped
+        eventually("it has heard the signal", lambda: b"heard" in container.logs())
 
 
 @behaviour(

@@ -5,6 +5,7 @@ that state what must not happen.
 """
 
 import os
+import re
 import secrets
 import signal
 import time
@@ -20,6 +21,7 @@ from conformance.engines.base import Engine, EngineError, Inside
 from conformance.observe.exec import run_in_container
 
 PROCESS_END_TOLD_WITHIN_S = 10
+HANDLER_WAIT_S = 2
 
 
 def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bool = False) -> None:
@@ -48,6 +50,24 @@ def expect_own_process(engine: Engine, document: Mapping[str, Any], *, stays: bo
             expected = "one of its own"
             violated("the container's process", expected=expected, actual=f"pid {state['Pid']}")
         time.sleep(0.1)
+
+
+def wait_for_handler(engine: Engine, document: Mapping[str, Any], number: signal.Signals) -> None:
+    """Give a container's process the moment it needs to handle a signal, where that can be seen.
+
+    A start returns before the command is that far, and the first process of a namespace never
+    gets a signal that it does not handle: a stop would take its whole timeout.
+    """
+    path = Path(f"/proc/{document['State']['Pid']}/status")
+    deadline = time.monotonic() + HANDLER_WAIT_S
+    while engine.inside() is not None and time.monotonic() < deadline:
+        try:
+            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", path.read_text(), re.MULTILINE)
+        except OSError:
+            return
+        if caught and int(caught[1], 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.005)
 
 
 def kill_process(pid: int) -> None:

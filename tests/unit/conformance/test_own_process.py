@@ -1,14 +1,16 @@
 """Whether a container that is said to run has a process of its own, and when that is known."""
 
 import os
+import signal
 import subprocess
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from conformance.observe import own_process
-from conformance.observe.own_process import expect_own_process
+from conformance.observe.own_process import expect_own_process, wait_for_handler
 from conformance.violation import BehaviourViolated
 
 
@@ -60,3 +62,26 @@ def test_a_process_beside_the_engine_is_a_violation_at_once(pid):
     with pytest.raises(BehaviourViolated, match="the container's process"):
         expect_own_process(engine, document(pid))
     assert engine.looks == 999
+
+
+def handler_of(command: list[str], monkeypatch: pytest.MonkeyPatch) -> float:
+    """Give how long the handler of a process was waited for, in seconds."""
+    monkeypatch.setattr(own_process, "HANDLER_WAIT_S", 5)
+    engine: Any = SlowToTell(1, looks=0)
+    with subprocess.Popen(command) as process:
+        began = time.monotonic()
+        wait_for_handler(engine, document(process.pid), signal.SIGTERM)
+        took = time.monotonic() - began
+        process.terminate()
+        assert process.wait() == 7
+    return took
+
+
+def test_a_handler_that_comes_late_is_waited_for(monkeypatch):
+    script = "sleep 0.3; trap 'exit 7' TERM; while :; do sleep 0.1; done"
+    assert handler_of(["sh", "-c", script], monkeypatch) >= 0.25
+
+
+def test_a_process_that_is_gone_gets_no_handler(ended):
+    engine: Any = SlowToTell(1, looks=0)
+    wait_for_handler(engine, document(ended), signal.SIGTERM)
