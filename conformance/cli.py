@@ -64,6 +64,7 @@ from conformance.runner import (
     run_rows,
     why_unavailable,
 )
+from conformance.site.command import site
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode, Verdict
 
@@ -488,8 +489,7 @@ def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
 def lint() -> None:
     """Check the files of known deviations; exit 1 if one of them is wrong."""
     families = {settings.family for settings in load_settings().values()}
-    ids = [row.id for row in load_catalogue()]
-    complaints = lint_expectations(families, ids)
+    complaints = lint_expectations(families, [row.id for row in load_catalogue()])
     for complaint in complaints:
         click.echo(complaint)
     click.echo(f"{len(complaints)} complaints", err=True)
@@ -497,3 +497,4 @@ def lint() -> None:
 
 
 main.add_command(compare)
+main.add_command(site)

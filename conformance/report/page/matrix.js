@@ -47,8 +47,10 @@ const matrix = (() => {
   const shownCells = (row) => row.cells.filter((_, column) => self.isColumnShown(column));
   const grid = () => rows.filter((row) => !row.tr.hidden).map(shownCells).filter((cells) => cells.length);
 
+  const isBelow = (id, prefix) => prefix.endsWith(".") && id.startsWith(prefix);
+
   function matches(row, words, verdicts) {
-    if (area.value && row.area !== area.value) return false;
+    if (area.value && row.area !== area.value && !isBelow(row.id, area.value)) return false;
     if (tier.value && row.tier !== tier.value) return false;
     if (!words.every((word) => row.text.includes(word))) return false;
     const seen = shownCells(row).map((a) => a.dataset.verdict);
@@ -93,8 +95,9 @@ const matrix = (() => {
       filter();
     });
   }
-  const asked = new URLSearchParams(location.search).get("q");
-  if (asked) search.value = asked;
+  const asked = new URLSearchParams(location.search); // ?q=WORDS, ?area=AREA
+  if (asked.get("q")) search.value = asked.get("q");
+  if (asked.get("area")) area.value = asked.get("area");
 
   // ------------------------------------------------------------------------------- keyboard
 
