@@ -1,15 +1,14 @@
 """What a person who moves from one engine to another keeps and loses, counted and in words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conformance.report.compare import Kind
-from conformance.report.subjects import subject_of
+from conformance.report.subjects import in_sentence, subject_of
 from conformance.site.content import Content, Seen
 
-# A subject counts as kept or as lost when so much of it is.
-_NEARLY_ALL = 0.8
-_NEARLY_NONE = 0.25
+# So much of a subject is most of it.
+_MOST = 2 / 3
 # Smaller subjects are left to the table.
 _ROWS_MIN = 5
 
@@ -73,22 +72,24 @@ class Move:
     def summary(self) -> str:
         """The first paragraph of the page."""
         large = [one for one in self.subjects if one.seen >= _ROWS_MIN]
-        kept = [one for one in large if one.kept >= _NEARLY_ALL * one.seen]
-        lost = [one for one in large if one.kept <= _NEARLY_NONE * one.seen]
+        kept = [one for one in large if one.kept >= _MOST * one.seen]
+        lost = [one for one in large if one.lost >= _MOST * one.seen]
         unseen = [one for one in self.subjects if one.unknown > one.seen]
         said = [
-            f"Who moves from {self.titles[0]} to {self.titles[1]} keeps {self.kept} of the "
-            f"{self.of} behaviours that could be compared and loses {self.lost}."
+            f"If you move from {self.titles[0]} to {self.titles[1]}, you keep {self.kept} of the "
+            f"{self.of} behaviours that could be compared and lose {self.lost}."
         ]
         if kept:
             kept.sort(key=lambda one: -one.kept / one.seen)
-            said.append(f"Kept nearly whole: {_listed(kept)}.")
+            shares = _and(f"{in_sentence(one.name)} ({one.kept} of {one.seen})" for one in kept)
+            said.append(f"You keep most of: {shares}.")
         if lost:
-            lost.sort(key=lambda one: one.kept / one.seen)
-            said.append(f"Lost for the most part: {_listed(lost)}.")
+            lost.sort(key=lambda one: -one.lost / one.seen)
+            shares = _and(f"{in_sentence(one.name)} ({one.lost} of {one.seen})" for one in lost)
+            said.append(f"You lose most of: {shares}.")
         if unseen:
-            names = ", ".join(one.name for one in unseen)
-            said.append(f"Not to be had at all, for want of the daemon's options: {names}.")
+            names = _and(in_sentence(one.name) for one in unseen)
+            said.append(f"Hardly any could be compared, for want of what the tests need: {names}.")
         return " ".join(said)
 
 
@@ -126,10 +127,6 @@ def move_between(content: Content, first: str, second: str) -> Move:
 
 def _passing(seen: Seen) -> set[str]:
     return {told.row.id for told in seen.told if told.cell.verdict and told.cell.verdict.has_passed}
-
-
-def _listed(shares: Sequence[Share]) -> str:
-    return _and(f"{one.name} ({one.kept} of {one.seen})" for one in shares)
 
 
 def _and(words: Iterable[str]) -> str:
