@@ -82,7 +82,7 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         (row.id, cell.engine): _finding(cell, text, log_text, logs, base)
         for row, cell in _worst_first(matrix)
     }
-    return _template().render(
+    return page_templates().get_template("page.html.j2").render(
         document=document,
         matrix=matrix,
         findings=findings,
@@ -90,8 +90,8 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         slug=slug,
         tiers=TIER_MEANINGS,
         red=[v.value for v in Verdict if v.is_red],
-        style=_part("page.css"),
-        script=_part("page.js"),
+        style=page_part("page.css"),
+        script=page_part("page.js"),
     )
 
 
@@ -144,7 +144,7 @@ def _tail(path: Path) -> str:
     return text if len(text) <= _LOG_CHARS else f"(cut) ... {text[-_LOG_CHARS:]}"
 
 
-def _part(name: str) -> Markup:
+def page_part(name: str) -> Markup:
     """Give our own style or script: the only text of the page that is not escaped."""
     return Markup((_PAGE / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
 
@@ -161,7 +161,8 @@ def _with_code(text: str) -> Markup:
 
 
 @cache
-def _template() -> jinja2.Template:
+def page_templates() -> jinja2.Environment:
+    """Give the templates in page/, with what they need."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE),
         autoescape=True,
@@ -170,4 +171,4 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["with_code"] = _with_code
-    return environment.get_template("page.html.j2")
+    return environment

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from conformance.registry import Tier
 from conformance.report.document import Document
+from conformance.report.missing import missing_of
 from conformance.report.score import engine_scores
 from conformance.report.symbols import SYMBOLS, Symbol
 from conformance.verdicts import ExitCode, Verdict, exit_code
@@ -44,6 +45,9 @@ def print_report(
             console.print(Text(f"  the same:  {others} more on {result['engine']}"), soft_wrap=True)
     code = exit_code(verdicts_of(document))
     console.print()
+    for missing in missing_of(document):
+        sign = _mark(SYMBOLS[Verdict.UNSUPPORTED], is_ascii)
+        console.print(Text(f"{sign} {missing}"), soft_wrap=True)
     for line in score_lines(document):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"exit {int(code)}"), soft_wrap=True)
