@@ -116,10 +116,10 @@ def _has_option(option: str) -> Callable[[Engine], bool]:
     return lambda engine: _has_own_daemon(engine) and option in engine.help_text()
 
 
-_AS_ROOT = "Run the suite as root, on the engine's own machine"
-_OWN = "Let the suite start the engine, as root: `--engine docker-28.5`, not an address"
-_DOCKER_ONLY = "Docker and the reference have it, where the suite starts them as root"
-_KERNEL = "Load the module {} on the engine's machine, and run the suite there as root"
+_AS_ROOT = "Run the suite as root, on the engine's own machine."
+_OWN = "Let the suite start the engine, as root: `--engine docker-28.5`, not an address."
+_DOCKER_ONLY = "Docker and the reference have it, where the suite starts them as root."
+_KERNEL = "Load the module {} on the engine's machine, and run the suite there as root."
 
 
 def _option(name: str) -> Probe:
@@ -132,7 +132,7 @@ PROBES = {
     "upgrade-from": Probe(
         "the older releases that engines.toml names in its `upgrades_from` are on this machine",
         _has_older_release,
-        "Make them with `python ci/engines/provision.py ENGINE`; see docs/upgrades.md",
+        "Make them with `python ci/engines/provision.py ENGINE`; see docs/upgrades.md.",
     ),
     "host-view": Probe(
         "its namespaces and files can be seen from the machine", _has_host_view, _AS_ROOT
@@ -151,7 +151,7 @@ PROBES = {
     "live-restore": Probe(
         "its daemon takes the option `live-restore`, and says at /info whether it is on",
         _has_live_restore,
-        "Docker has it, where the suite starts it as root",
+        "Docker has it, where the suite starts it as root.",
     ),
     "bridge-option": _option("bridge"),
     "dns-option": _option("dns"),
@@ -173,7 +173,7 @@ PROBES = {
     "ipv4": Probe(
         "it forwards IPv4",
         _has_ipv4,
-        "Set the sysctl net.ipv4.ip_forward=1 on the engine's machine",
+        "Set the sysctl net.ipv4.ip_forward=1 on the engine's machine.",
     ),
     "macvlan": Probe(
         "it has the driver macvlan, and the kernel such links",
@@ -198,7 +198,7 @@ PROBES = {
     "ipvlan-driver": Probe(
         "it has the driver ipvlan",
         _has_driver("ipvlan"),
-        "Docker and Podman have it, the reference has not",
+        "Docker and Podman have it, the reference has not.",
     ),
 }
 

@@ -14,7 +14,7 @@ from conformance.report.compared_html import render_comparison
 from conformance.report.compared_text import markdown, plain
 from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
 from conformance.report.evidence import RESULTS_DIR
-from conformance.report.missing import missing_of
+from conformance.report.missing import missing_capabilities_of
 from conformance.usage import Usage
 
 
@@ -123,10 +123,10 @@ def _lacking(columns: Mapping[str, Document], found: Comparison) -> list[str]:
     """Say in a line for each of the two what it lacked, as far as something is not known for it."""
     lines = []
     for name in (found.first, found.second) if found.unknown else ():
-        each = [one for one in missing_of(columns[name]) if one.engine == name]
-        if each:
-            told = ", ".join(f"{one.capability} ({len(one.rows)} rows)" for one in each)
-            lines.append(f"{name} lacked {told}")
+        lacked = missing_capabilities_of(columns[name])
+        told = [f"{one.name} ({one.rows[name]})" for one in lacked if name in one.rows]
+        if told:
+            lines.append(f"{name} lacked, with the number of rows: {', '.join(told)}")
     return lines
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
-from conformance.changes import Change
+from conformance.changes import Breaks, Change
 from conformance.registry import Behaviour, Tier
 from conformance.report.concerns import Concern, concern_of
 from conformance.variants import Group, groups_of
@@ -76,6 +76,7 @@ class Difference:
         kind: how they differ.
         concern: what it is about.
         harm: what it can do.
+        breaks: how many set-ups it can stop, or open to others; None = nobody judged so.
         tier: the gravest tier of its variants.
         before: what the first engine does, a sentence for each variant; empty = it promises
             nothing of it.
@@ -96,6 +97,7 @@ class Difference:
     kind: Kind
     concern: Concern
     harm: Harm
+    breaks: Breaks | None
     tier: Tier
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -113,6 +115,11 @@ class Difference:
     def title(self) -> str:
         """How they differ, and since when."""
         return f"{self.kind.value}, {self.when}" if self.when else self.kind.value
+
+    @property
+    def now(self) -> str:
+        """What the second engine does, or why one of the two deviates, in one text."""
+        return self.cause or " ".join(self.after) or _NOT_PROMISED
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -309,10 +316,11 @@ def compare_columns(
     )
 
 
-def _place(one: Difference) -> tuple[int, int, int, int, str]:
+def _place(one: Difference) -> tuple[int, int, int, int, int, str]:
     return (
         list(Concern).index(one.concern),
         list(Harm).index(one.harm),
+        list(Breaks).index(one.breaks) if one.breaks else 0,
         list(Tier).index(one.tier),
         list(Kind).index(one.kind),
         one.behaviour,
@@ -428,6 +436,7 @@ def _difference(
         kind=kind,
         concern=concern_of(group.variants[-1]),
         harm=_harm(kind, change),
+        breaks=change.breaks,
         tier=min((row.tier for row in seen), key=tiers.index),
         before=one.sentences,
         after=other.sentences,

@@ -7,6 +7,7 @@ from conformance.bugs import BugError, url_of
 from conformance.report.compare import Cause, Comparison, Difference, Kind
 from conformance.report.markdown import text
 
+SEE, REPORTED = "see it", "reported as"
 _SENTENCE_CHARS = 500
 # What a report says is free text: nothing in it may steer a terminal.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -21,7 +22,7 @@ def plain(found: Comparison) -> str:
             lines += _plain_cause(found, cause)
     if found.breaking:
         lines += [f"What can stop a set-up, or open it to others ({len(found.breaking)}):"]
-        lines += [f"  {one.behaviour}" for one in found.breaking]
+        lines += [f"  {one.behaviour}: {one.now}" for one in found.breaking]
         lines += [""]
     return _CONTROL.sub("?", "\n".join([*lines, *reversed(found.summary)]))
 
@@ -36,13 +37,11 @@ def _plain_cause(found: Comparison, cause: Cause) -> Iterator[str]:
         yield f"{indent}{one.behaviour}  [{one.title}]"
         for label, said in told(found, one, cause):
             yield f"{indent}  {label}: {said}"
-        if one.see:
-            yield f"{indent}  see it: {one.see}"
         yield ""
 
 
 def told(found: Comparison, one: Difference, cause: Cause) -> Iterator[tuple[str, str]]:
-    """Give everything there is to say of a difference, but for its command, as labelled texts.
+    """Give everything there is to say of a difference, as labelled texts.
 
     What a group says for all its rows is not said again.
     """
@@ -54,11 +53,13 @@ def told(found: Comparison, one: Difference, cause: Cause) -> Iterator[tuple[str
         yield "stated", one.statement
     if one.advice:
         yield "what to do", one.advice
+    if one.see:
+        yield SEE, one.see
     yield "source", one.source
     if one.links:
         yield "told of in", ", ".join(one.links)
     if one.bugs:
-        yield "reported as", ", ".join(one.bugs)
+        yield REPORTED, ", ".join(one.bugs)
 
 
 def markdown(found: Comparison) -> str:
@@ -67,7 +68,7 @@ def markdown(found: Comparison) -> str:
     lines = [f"# From {first} to {second}", "", *(text(said) for said in found.summary)]
     if found.breaking:
         lines += ["", "What can stop a set-up, or open it to others:", ""]
-        lines += [f"- `{one.behaviour}`: {_advice(one)}" for one in found.breaking]
+        lines += [f"- `{one.behaviour}`: {_sentence(one.now)}" for one in found.breaking]
     for section in found.sections:
         lines += ["", f"## {section.concern.value} ({section.size})"]
         for cause in section.causes:
@@ -75,28 +76,28 @@ def markdown(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _advice(one: Difference) -> str:
-    return text(one.advice, _SENTENCE_CHARS)
+def _sentence(said: str) -> str:
+    return text(said, _SENTENCE_CHARS)
 
 
 def _markdown_cause(found: Comparison, cause: Cause) -> Iterator[str]:
     if len(cause.differences) > 1:
         yield ""
-        yield f"**{text(cause.engine)}: {text(cause.reason, _SENTENCE_CHARS)}** "
+        yield f"**{text(cause.engine)}: {_sentence(cause.reason)}** "
         yield f"({len(cause.differences)} behaviours)"
     for one in cause.differences:
         yield ""
         yield f"### `{one.behaviour}`: {text(one.title)}"
         yield ""
         for label, said in told(found, one, cause):
-            if label == "reported as":
+            if label == REPORTED:
                 yield f"- {label}: {', '.join(map(_bug, one.bugs))}"
+            elif label == SEE:
+                yield f"- {label}:"
+                yield ""
+                yield from _command(said)
             else:
-                yield f"- {text(label)}: {text(said, _SENTENCE_CHARS)}"
-        if one.see:
-            yield "- see it:"
-            yield ""
-            yield from _command(one.see)
+                yield f"- {text(label)}: {_sentence(said)}"
 
 
 def _command(command: str) -> Iterator[str]:

@@ -82,7 +82,7 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         (row.id, cell.engine): _finding(cell, text, log_text, logs, base)
         for row, cell in _worst_first(matrix)
     }
-    return page_templates().get_template("page.html.j2").render(
+    return _template().render(
         document=document,
         matrix=matrix,
         findings=findings,
@@ -90,8 +90,8 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         slug=slug,
         tiers=TIER_MEANINGS,
         red=[v.value for v in Verdict if v.is_red],
-        style=page_part("page.css"),
-        script=page_part("page.js"),
+        style=_part("page.css"),
+        script=_part("page.js"),
     )
 
 
@@ -144,7 +144,7 @@ def _tail(path: Path) -> str:
     return text if len(text) <= _LOG_CHARS else f"(cut) ... {text[-_LOG_CHARS:]}"
 
 
-def page_part(name: str) -> Markup:
+def _part(name: str) -> Markup:
     """Give our own style or script: the only text of the page that is not escaped."""
     return Markup((_PAGE / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
 
@@ -161,8 +161,7 @@ def _with_code(text: str) -> Markup:
 
 
 @cache
-def page_templates() -> jinja2.Environment:
-    """Give the templates in page/, with what they need."""
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE),
         autoescape=True,
@@ -171,4 +170,4 @@ def page_templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["with_code"] = _with_code
-    return environment
+    return environment.get_template("page.html.j2")

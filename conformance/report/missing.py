@@ -1,6 +1,7 @@
-"""What an engine lacked in a run: a line for each capability, for the terminal and the page."""
+"""What no engine could be asked, told once per capability and not in each cell."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from conformance.capabilities import PROBES
@@ -10,55 +11,32 @@ from conformance.verdicts import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A capability that an engine did not have, and the rows that needed it.
+    """A capability that rows need and engines lack.
 
     Attributes:
-        engine: the name of the column.
-        capability: such as `host-view`.
-        meaning: what it is.
-        remedy: how to get it.
-        rows: the rows that were not run for want of it; a row may want others, too.
+        name: the capability.
+        meaning: what it is, in a sentence; "" = this suite knows no probe for it.
+        rows: how many rows each engine could not run for want of it.
     """
 
-    engine: str
-    capability: str
+    name: str
     meaning: str
-    remedy: str
-    rows: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Say it in one line."""
-        count = f"{len(self.rows)} row" + ("" if len(self.rows) == 1 else "s")
-        said = f"{self.engine} lacks {self.capability} ({self.meaning}): {count}."
-        return f"{said} {self.remedy}." if self.remedy else said
+    rows: Mapping[str, int]
 
 
-def missing_of(document: Document) -> list[Missing]:
-    """List what each engine of a report lacked, the capability that most rows need first."""
+def missing_capabilities_of(document: Document) -> list[Missing]:
+    """Give what engines lacked, what is missing in most rows first."""
     needs = {row["id"]: row.get("needs", ()) for row in document["behaviours"]}
-    found = []
-    for engine in document["engines"]:
-        has = set(engine.get("capabilities", ()))
-        lacking = [
-            result["behaviour"]
-            for result in document["results"]
-            if result["engine"] == engine["name"]
-            and Verdict(result["verdict"]) is Verdict.UNSUPPORTED
-        ]
-        found += sorted(
-            _of_engine(str(engine["name"]), has, {row: needs.get(row, ()) for row in lacking}),
-            key=lambda it: (-len(it.rows), it.capability),
-        )
-    return found
-
-
-def _of_engine(name: str, has: set[str], needs: dict[str, tuple[str, ...]]) -> Iterator[Missing]:
-    for capability in sorted({need for wanted in needs.values() for need in wanted} - has):
-        probe = PROBES.get(capability)
-        yield Missing(
-            engine=name,
-            capability=capability,
-            meaning=probe.meaning if probe else "this suite does not know it",
-            remedy=probe.remedy if probe else "",
-            rows=tuple(row for row, wanted in needs.items() if capability in wanted),
-        )
+    has = {engine["name"]: set(engine.get("capabilities", ())) for engine in document["engines"]}
+    counts: dict[str, Counter[str]] = {}
+    for result in document["results"]:
+        if Verdict(result["verdict"]) is Verdict.UNSUPPORTED:
+            engine = result["engine"]
+            for need in needs.get(result["behaviour"], ()):
+                if need not in has.get(engine, ()):
+                    counts.setdefault(need, Counter())[engine] += 1
+    found = [
+        Missing(name=name, meaning=PROBES[name].meaning if name in PROBES else "", rows=rows)
+        for name, rows in counts.items()
+    ]
+    return sorted(found, key=lambda one: (-sum(one.rows.values()), one.name))
