@@ -1,7 +1,6 @@
 """The command line: list, run, render, merge, diff, evidence, clean, expectations."""
 
 import io
-import json
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ from rich.console import Console
 from conformance.bugs import BugError, showing
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.compare import compare
+from conformance.diff import diff
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
 from conformance.engines.external import (
@@ -36,13 +36,6 @@ from conformance.preflight import (
     with_needs,
 )
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
-from conformance.report.diff import (
-    diff_documents,
-    diff_markdown,
-    engines_apart,
-    engines_in_both,
-    versions_changed,
-)
 from conformance.report.document import (
     FILE_NAME,
     Document,
@@ -129,6 +122,9 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
         except BugError as exc:
             raise Usage(str(exc)) from exc
         rows = [row for row in rows if row in shown_by]
+        if not rows:
+            names = ", ".join(row.id for row in shown_by)
+            raise Usage(f"no row that is selected shows {bug}; it is shown by {names}")
     if as_json:
         click.echo(catalogue_json(rows), nl=False)
         return
@@ -416,33 +412,6 @@ def evidence(reports: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print a pull request's comment.")
-def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
-    """Print the cells that differ between two reports; exit 1 if a cell became red."""
-    before, after = _read((old, new))
-    if not engines_in_both(before, after):
-        raise Usage("nothing to compare: no engine is in both; `compare` compares two engines")
-    changes = diff_documents(before, after)
-    if as_json:
-        click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
-    elif as_markdown:
-        click.echo(diff_markdown(before, after))
-    else:
-        for said in versions_changed(before, after):
-            click.echo(f"changed itself: {said}")
-        for path, names in zip((old, new), engines_apart(before, after), strict=True):
-            if names:
-                click.echo(f"only in {path}: {', '.join(names)}")
-        for change in changes:
-            click.echo(str(change))
-        click.echo(f"{len(changes)} cells differ")
-    sys.exit(int(ExitCode.RED if any(change.is_worse for change in changes) else 0))
-
-
-@main.command()
 @click.argument("names", nargs=-1)
 @click.option(
     "--engine",
@@ -497,4 +466,5 @@ def lint() -> None:
 
 
 main.add_command(compare)
+main.add_command(diff)
 main.add_command(site)

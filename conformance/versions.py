@@ -53,6 +53,27 @@ def matches(condition: str, version: str) -> bool:
     return parse_condition(condition).contains(parse_version(version), prereleases=True)
 
 
+def spoken(condition: str, name: str = "") -> str:
+    """Say a condition in words: `since Docker 28.0`, `before 28.0`, `from 28.0 until 29.0`.
+
+    A condition of another form is given as it is.
+
+    Args:
+        condition: a PEP 440 specifier set.
+        name: what has the version; "" = it is not named.
+    """
+    parts = {one.operator: one.version for one in parse_condition(condition)}
+    prefix = f"{name} " if name else ""
+    match parts:
+        case {">=": begin, "<": end, **rest} if not rest:
+            return f"from {prefix}{begin} until {end}"
+        case {">=": begin, **rest} if not rest:
+            return f"since {prefix}{begin}"
+        case {"<": end, **rest} if not rest:
+            return f"before {prefix}{end}"
+    return prefix + condition
+
+
 def first_release(condition: str) -> Version:
     """Give the oldest release that a condition names as its beginning; 0 = it has none."""
     begins = [one.version for one in parse_condition(condition) if one.operator in (">=", ">")]

@@ -15,8 +15,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from conformance.verdicts import Verdict
+
 SCHEMA_VERSION = 1
 FILE_NAME = "conformance.json"
+# Some 0.7 MB for an engine with every row; a file that has no end is never read as a whole.
+_BYTES_MAX = 256 << 20
+# What each entry of a list must have, as text.
+_PARTS = {
+    "engines": ("name",),
+    "behaviours": ("id",),
+    "results": ("behaviour", "engine", "verdict"),
+}
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
 Document = dict[str, Any]
@@ -30,17 +40,47 @@ def read_document(path: Path) -> Document:
     """Read a report.
 
     Raises:
-        DocumentError: the file is missing, is not JSON, or has another schema.
+        DocumentError: the file cannot be read, is too large, is not JSON, has another schema, or
+            lacks what every report has.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_BYTES_MAX + 1)
     except FileNotFoundError as exc:
         raise DocumentError(f"{path} does not exist") from exc
-    except ValueError as exc:
+    except (OSError, ValueError) as exc:  # ValueError: a name with a zero in it
+        raise DocumentError(f"{path} cannot be read: {exc}") from exc
+    if len(content) > _BYTES_MAX:
+        raise DocumentError(f"{path} is no report: it has more than {_BYTES_MAX >> 20} MB")
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as exc:
         raise DocumentError(f"{path} is not JSON: {exc}") from exc
     if not isinstance(document, dict) or document.get("schema_version") != SCHEMA_VERSION:
         raise DocumentError(f"{path} is not a report of schema_version {SCHEMA_VERSION}")
+    _check_shape(document, path)
     return document
+
+
+def _check_shape(document: Document, path: Path) -> None:
+    """Refuse a report without the parts that everybody reads.
+
+    Raises:
+        DocumentError: naming the part.
+    """
+    for part, keys in _PARTS.items():
+        entries = document.get(part)
+        if not isinstance(entries, list):
+            raise DocumentError(f"{path} is no report: it has no list `{part}`")
+        for entry in entries:
+            for key in keys:
+                if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
+                    raise DocumentError(f"{path} is no report: one of its {part} has no {key}")
+    for cell in document["results"]:
+        if cell["verdict"] not in set(Verdict):
+            raise DocumentError(f"{path} is no report: {cell['verdict']!r} is no verdict")
+        if not isinstance(cell.get("expectation"), dict | None):
+            raise DocumentError(f"{path} is no report: an expectation is no object")
 
 
 def write_document(document: Document, path: Path) -> None:

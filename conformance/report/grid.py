@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
+from conformance.bugs import url_of
 from conformance.registry import Tier
 from conformance.report.matrix import ABSENT
 from conformance.report.subjects import subject_of
@@ -145,5 +146,5 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["with_code"] = with_code
-    made.globals["slug"] = slug
+    made.globals |= {"slug": slug, "bug_url": url_of}
     return made

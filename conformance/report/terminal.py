@@ -6,8 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from conformance.capabilities import PROBES
 from conformance.registry import Tier
 from conformance.report.document import Document
+from conformance.report.missing import missing_capabilities_of
 from conformance.report.score import engine_scores
 from conformance.report.symbols import SYMBOLS, Symbol
 from conformance.verdicts import ExitCode, Verdict, exit_code
@@ -44,6 +46,9 @@ def print_report(
             console.print(Text(f"  the same:  {others} more on {result['engine']}"), soft_wrap=True)
     code = exit_code(verdicts_of(document))
     console.print()
+    sign = _mark(SYMBOLS[Verdict.UNSUPPORTED], is_ascii)
+    for line in missing_lines(document):
+        console.print(Text(f"{sign} {line}"), soft_wrap=True)
     for line in score_lines(document):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"exit {int(code)}"), soft_wrap=True)
@@ -120,6 +125,17 @@ def _print_red_cell(
             prefix = f"  {label + ':':<11}" if label else ""
             indented = text.replace("\n", "\n" + " " * len(prefix))
             console.print(Text(prefix + indented, style=style), soft_wrap=True)
+
+
+def missing_lines(document: Document) -> list[str]:
+    """Say in one line per capability who lacked it, in how many rows, and how to get it."""
+    lines = []
+    for one in missing_capabilities_of(document):
+        counts = ", ".join(f"{rows} on {engine}" for engine, rows in sorted(one.rows.items()))
+        remedy = PROBES[one.name].remedy if one.name in PROBES else ""
+        meaning = f" ({one.meaning})" if one.meaning else ""
+        lines.append(f"{one.name}{meaning} is missing; rows not run: {counts}. {remedy}".rstrip())
+    return lines
 
 
 def score_lines(document: Document) -> list[str]:

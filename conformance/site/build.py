@@ -10,9 +10,9 @@ from conformance.site.compat import SCHEMAS_DIR, compat_of, to_text
 from conformance.site.content import Content
 from conformance.site.pages import TEMPLATES, Pages
 
-# What the browser is given beside the pages; the first three are also the page of a run's.
+# What the browser is given beside the pages; the page of a run and of a comparison have it, too.
 _SCRIPTS = ("theme.js", "matrix.js")
-_STYLES = ("base.css", "matrix.css")
+_STYLES = ("base.css", "matrix.css", "compared.css")
 
 
 def files_of(content: Content) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from conformance.bugs import load_bugs
-from conformance.changes import load_changes
 from conformance.registry import load_catalogue
 from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
 from conformance.report.evidence import read_evidence
@@ -33,7 +32,7 @@ def site(outdir: Path, reports: tuple[Path, ...]) -> None:
     folder as it is.
     """
     try:
-        content = gather(documents_of(reports), load_catalogue(), load_bugs(), load_changes())
+        content = gather(documents_of(reports), load_catalogue(), load_bugs())
         written = write_site(content, outdir)
     except (DocumentError, OSError) as exc:
         raise Usage(str(exc)) from exc

@@ -1,11 +1,12 @@
 """What the site tells: each behaviour on each column, and each pair of columns."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from conformance.bugs import Bug
-from conformance.changes import Change
+from conformance.changes import Change, changes_between
 from conformance.registry import Behaviour, Tier
 from conformance.report.compare import Comparison, compare_columns
 from conformance.report.document import Document, DocumentError
@@ -14,10 +15,11 @@ from conformance.report.missing import Missing, missing_capabilities_of
 from conformance.site.links import name_of
 from conformance.variants import Group, groups_of
 from conformance.verdicts import Verdict, worst
-from conformance.versions import VersionError, major_minor, parse_condition, parse_version
+from conformance.versions import VersionError, major_minor, parse_version, spoken
+
+Changes = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Change]]
 
 _BRANDS = {"docker": "Docker", "podman": "Podman", "refimpl": "Reference"}
-_WORDS = {">=": "since {}", ">": "after {}", "<": "before {}", "<=": "up to {}", "==": "only {}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,6 @@ class Content:
     pairs: Mapping[tuple[str, str], Comparison]
     missing: tuple[Missing, ...]
     bugs: Mapping[str, Bug]
-    changes: Mapping[str, Change]
 
     def newest(self, family: str) -> Column | None:
         """Give the column of a family's newest release; None = there is none."""
@@ -108,7 +109,7 @@ def gather(
     document: Document,
     rows: Iterable[Behaviour],
     bugs: Mapping[str, Bug],
-    changes: Mapping[str, Change],
+    changes: Changes = changes_between,
 ) -> Content:
     """Put together what the site tells.
 
@@ -116,7 +117,7 @@ def gather(
         document: what every column did, as one report.
         rows: the catalogue; results of other rows are left out.
         bugs: what users reported.
-        changes: what a person does about a difference.
+        changes: gives what a person does about a difference, from one engine to another.
 
     Raises:
         DocumentError: two columns would have the same page.
@@ -142,7 +143,6 @@ def gather(
         pairs=_pairs(document, matrix, catalogue, changes),
         missing=tuple(missing_capabilities_of(document)),
         bugs=bugs,
-        changes=changes,
     )
 
 
@@ -160,19 +160,9 @@ def title_of(column: Column) -> str:
 
 def times_of(row: Behaviour) -> str:
     """Say in words which releases promise a row, such as `since 28.0`; "" = all."""
-    said = _in_words(row.docker, "")
-    return said or _in_words(row.api, "API ")
-
-
-def _in_words(condition: str, what: str) -> str:
-    parts = sorted(
-        parse_condition(condition),
-        key=lambda one: list(_WORDS).index(one.operator) if one.operator in _WORDS else len(_WORDS),
-    )
-    words = [_WORDS.get(one.operator, f"{one.operator} {{}}") for one in parts]
-    return ", ".join(
-        word.format(what + one.version) for word, one in zip(words, parts, strict=True)
-    )
+    if row.docker:
+        return spoken(row.docker)
+    return spoken(row.api, "API") if row.api else ""
 
 
 def _seen(group: Group, column: int, engine: str, found: Mapping[str, Row]) -> Seen:
@@ -187,10 +177,7 @@ def _seen(group: Group, column: int, engine: str, found: Mapping[str, Row]) -> S
 
 
 def _pairs(
-    document: Document,
-    matrix: Matrix,
-    rows: list[Behaviour],
-    changes: Mapping[str, Change],
+    document: Document, matrix: Matrix, rows: list[Behaviour], changes: Changes
 ) -> dict[tuple[str, str], Comparison]:
     results: dict[str, dict[str, dict[str, object]]] = {}
     for result in document["results"]:
@@ -200,17 +187,11 @@ def _pairs(
             rows,
             results.get(one.name, {}),
             results.get(other.name, {}),
-            changes if is_upgrade(one, other) else {},
+            changes(one.facts, other.facts),
+            engines=(one.facts, other.facts),
         )
         for one, other in itertools.permutations(matrix.columns, 2)
     }
-
-
-def is_upgrade(one: Column, other: Column) -> bool:
-    """Tell whether the second is a newer Docker, for which the advice in changes/ is written."""
-    if {one.facts.get("family"), other.facts.get("family")} != {"docker"}:
-        return False
-    return parse_version(one.version) < parse_version(other.version)
 
 
 def _check_names(matrix: Matrix) -> None:

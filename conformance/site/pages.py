@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.bugs import url_of
 from conformance.capabilities import PROBES
 from conformance.registry import Tier
-from conformance.report.compare import Comparison, Concern, Difference
+from conformance.report.compare import Comparison, Difference
+from conformance.report.concerns import Concern
 from conformance.report.grid import Grid, GridCell, GridRow, environment, grid_of
 from conformance.report.matrix import Column
 from conformance.report.score import TIER_MEANINGS
 from conformance.report.subjects import subject_of
 from conformance.site import links
-from conformance.site.content import Content, Entry, Seen, is_upgrade, times_of
+from conformance.site.content import Content, Entry, Seen, times_of
 from conformance.site.moving import Move, move_between
 from conformance.site.sources import source_of
 from conformance.verdicts import Verdict
+from conformance.versions import parse_version
 
 TEMPLATES = Path(__file__).parent / "templates"
 _TITLE_CHARS = 160
@@ -76,7 +77,6 @@ class Pages:
         if self._move:
             menu.append(("Podman", links.PODMAN))
         self._templates.globals |= {
-            "bug_url": url_of,
             "content": content,
             "grid": self._grid,
             "menu": [*menu, ("About", links.ABOUT)],
@@ -190,7 +190,7 @@ class Pages:
             first=first,
             second=second,
             found=found,
-            concerns=_by_concern(found),
+            href=lambda id: f"../{links.behaviour_page(id)}",
         )
 
     def _behaviours(self) -> Iterator[tuple[str, str]]:
@@ -207,7 +207,6 @@ class Pages:
                 subject=subject_of(entry.id),
                 columns=list(zip(self._content.matrix.columns, entry.seen, strict=True)),
                 pairs=differing.get(entry.id, []),
-                change=self._content.changes.get(entry.id),
                 sources=[found for row in entry.group.variants if (found := source_of(row))],
                 engines_asked=_engines_asked(self._content, entry),
                 needs_daemon="own-daemon" in entry.newest.needs,
@@ -272,7 +271,8 @@ def _docker_to_podman(content: Content) -> Move | None:
 def _upgrade(content: Content) -> dict[str, Any] | None:
     """Give the longest way from an older to a newer Docker."""
     dockers = [one for one in content.matrix.columns if one.facts.get("family") == "docker"]
-    ways = [pair for pair in itertools.permutations(dockers, 2) if is_upgrade(*pair)]
+    dockers.sort(key=lambda one: parse_version(one.version))
+    ways = list(itertools.combinations(dockers, 2))
     if not ways:
         return None
     one, other = max(
@@ -309,14 +309,7 @@ def _numbers(tally: Tally) -> dict[str, int]:
     return {"passed": tally.passed, "deviating": tally.deviating, "unknown": tally.unknown}
 
 
-def _by_concern(found: Comparison) -> list[tuple[Concern, list[Difference]]]:
-    return [
-        (concern, list(members))
-        for concern, members in itertools.groupby(found.differences, key=lambda one: one.concern)
-    ]
-
-
-def _differing(content: Content) -> dict[str, list[tuple[str, str, str]]]:
+def _differing(content: Content) -> dict[str, list[tuple[Comparison, Difference]]]:
     """Give the pairs that differ in a behaviour: a release and the next, Docker and Podman."""
     ways = []
     for one, other in itertools.pairwise(content.matrix.columns):
@@ -325,10 +318,10 @@ def _differing(content: Content) -> dict[str, list[tuple[str, str, str]]]:
     docker, podman = content.newest("docker"), content.newest("podman")
     if docker and podman:
         ways.append((docker.name, podman.name))
-    found: dict[str, list[tuple[str, str, str]]] = {}
-    for first, second in ways:
-        for one in content.pairs[first, second].differences:
-            found.setdefault(one.behaviour, []).append((first, second, one.kind.value))
+    found: dict[str, list[tuple[Comparison, Difference]]] = {}
+    for way in ways:
+        for one in content.pairs[way].differences:
+            found.setdefault(one.behaviour, []).append((content.pairs[way], one))
     return found
 
 
