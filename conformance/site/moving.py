@@ -10,7 +10,7 @@ from conformance.site.content import Content, Seen
 # So much of a subject is most of it.
 _MOST = 2 / 3
 # Smaller subjects are left to the table.
-_ROWS_MIN = 5
+_ROWS_MIN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,4 +131,4 @@ def _passing(seen: Seen) -> set[str]:
 
 def _and(words: Iterable[str]) -> str:
     *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{'; '.join(first)}; and {last}" if first else last

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.capabilities import PROBES
-from conformance.registry import Tier
 from conformance.report.compare import Comparison, Difference
-from conformance.report.concerns import Concern
 from conformance.report.grid import Grid, GridCell, GridRow, environment, grid_of
 from conformance.report.matrix import Column
 from conformance.report.score import TIER_MEANINGS
@@ -25,7 +23,6 @@ from conformance.versions import parse_version
 TEMPLATES = Path(__file__).parent / "templates"
 _TITLE_CHARS = 160
 _TEXT_CHARS = 3_000
-_GRAVE_MAX = 25
 
 MEANINGS = {
     Verdict.PASS: "The engine does what the sentence says.",
@@ -139,18 +136,14 @@ class Pages:
         )
 
     def _podman(self, move: Move) -> tuple[str, str]:
-        grave = [
-            one
-            for one in self._content.pairs[move.first, move.second].differences
-            if one.concern in (Concern.STARTS, Concern.REACH)
-            and one.tier is not Tier.QUIRK
-            and one.before
-            and one.after
-        ]
-        grave.sort(key=lambda one: list(Concern).index(one.concern), reverse=True)
         title = f"From {move.titles[0]} to {move.titles[1]}"
         return self._page(
-            links.PODMAN, "podman", title, move.summary, move=move, grave=grave[:_GRAVE_MAX]
+            links.PODMAN,
+            "podman",
+            title,
+            move.summary,
+            move=move,
+            breaking=self._content.pairs[move.first, move.second].breaking,
         )
 
     def _engine(self, number: int, column: Column) -> tuple[str, str]:
@@ -269,21 +262,20 @@ def _docker_to_podman(content: Content) -> Move | None:
 
 
 def _upgrade(content: Content) -> dict[str, Any] | None:
-    """Give the longest way from an older to a newer Docker."""
+    """Give the way from the oldest Docker to the newest."""
     dockers = [one for one in content.matrix.columns if one.facts.get("family") == "docker"]
     dockers.sort(key=lambda one: parse_version(one.version))
-    ways = list(itertools.combinations(dockers, 2))
-    if not ways:
+    if len(dockers) < 2:
         return None
-    one, other = max(
-        ways, key=lambda pair: len(content.pairs[pair[0].name, pair[1].name].differences)
-    )
+    one, other = dockers[0], dockers[-1]
+    found = content.pairs[one.name, other.name]
     return {
         "first": one.name,
         "second": other.name,
         "one": content.title(one.name),
         "other": content.title(other.name),
-        "count": len(content.pairs[one.name, other.name].differences),
+        "count": len(found.differences),
+        "breaking": len(found.breaking),
     }
 
 

@@ -174,18 +174,18 @@ def test_capability_that_nobody_knows_has_no_meaning():
 
 
 def test_podmans_page_begins_with_what_is_kept_and_lost():
-    names = [f"reach.kept-{word}" for word in ("a", "b", "c", "d", "e")]
-    gone = [f"links.gone-{word}" for word in ("a", "b", "c", "d", "e")]
+    names = [f"reach.kept-{letter}" for letter in "abcdefghij"]
+    gone = [f"links.gone-{letter}" for letter in "abcdefghij"]
     cells = [cell(id, "docker-28.5") for id in (*names, *gone)]
     cells += [cell(id, "podman-6.1") for id in names]
     cells += [cell(id, "podman-6.1", "known", expectation=known("no")) for id in gone]
     content = content_of(*cells, rows=[row(id) for id in (*names, *gone)])
     move = move_between(content, "docker-28.5", "podman-6.1")
-    assert (move.kept, move.lost, move.unknown) == (5, 5, 0)
+    assert (move.kept, move.lost, move.unknown) == (10, 10, 0)
     assert move.summary == (
-        "If you move from Docker 28.5 to Podman 6.1, you keep 5 of the 10 behaviours that could be "
-        "compared and lose 5. You keep most of: who reaches whom (5 of 5). "
-        "You lose most of: links between containers (5 of 5)."
+        "If you move from Docker 28.5 to Podman 6.1, you keep 10 of the 20 behaviours that could "
+        "be compared and lose 10. You keep most of: who reaches whom (10 of 10). "
+        "You lose most of: links between containers (10 of 10)."
     )
     first = site_of(content)[links.PODMAN].partition("<p")[2].partition("</p>")[0]
     assert move.summary in first

@@ -154,7 +154,14 @@ def test_no_docker_goes_on_with_the_reference_and_says_why():
 def test_browser_is_installed_where_there_is_none():
     done = source(machine(absent="chromium") + "prepare_browser; echo end")
     assert "install --no-install-recommends --no-remove chromium\n" in done.stderr
+    assert " npm\n" not in done.stderr
     assert source(machine() + "prepare_browser; echo end").stdout == "end\n"
+
+
+def test_npm_is_installed_where_there_is_none_although_the_browser_cannot_be_had():
+    done = source(machine(absent="chromium npm", broken="chromium") + "prepare_browser")
+    assert "no chromium here" in done.stderr
+    assert "install --no-install-recommends --no-remove npm\n" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -164,7 +171,7 @@ def test_browser_is_installed_where_there_is_none():
 def test_no_browser_goes_on_and_says_why(more, why):
     done = source(machine(absent="chromium", **more) + "prepare_browser; echo end")
     assert done.stdout.endswith("end\n")
-    assert "the page is not tested" in done.stderr
+    assert "not all of the pages is tested" in done.stderr
     assert why in done.stderr
 
 
