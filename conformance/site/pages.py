@@ -88,7 +88,11 @@ class Pages:
         """Give the path and the text of each page."""
         yield self._front()
         yield self._page(
-            links.MATRIX, "matrix", "Matrix", "Every behaviour on every engine that was measured."
+            links.MATRIX,
+            "matrix",
+            "Matrix",
+            "Every behaviour on every engine that was measured.",
+            move=self._move,
         )
         yield self._page(
             links.PAIRS, "pairs", "Compare", "In how many behaviours two engines differ."
@@ -158,7 +162,9 @@ class Pages:
         ]
         tally = _tally(content.entries, number)
         title = content.title(column.name)
-        move = self._move if self._move and self._move.second == column.name else None
+        move = None
+        if self._move and column.facts.get("family") == "podman":
+            move = move_between(content, self._move.first, column.name)
         return self._page(
             links.engine_page(column.name),
             "engine",
@@ -312,8 +318,8 @@ def _differing(content: Content) -> dict[str, list[tuple[Comparison, Difference]
         ways.append((docker.name, podman.name))
     found: dict[str, list[tuple[Comparison, Difference]]] = {}
     for way in ways:
-        for one in content.pairs[way].differences:
-            found.setdefault(one.behaviour, []).append((content.pairs[way], one))
+        for difference in content.pairs[way].differences:
+            found.setdefault(difference.behaviour, []).append((content.pairs[way], difference))
     return found
 
 
