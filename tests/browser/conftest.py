@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from conformance.report.html import render_html
 from tests.browser.full_report import MARKUP, ODD, full_report
@@ -26,8 +26,13 @@ FLAGS = [
 ]
 
 
+# A loaded machine may need long to draw pages of a thousand rows.
+_TIMEOUT_MS = 30_000
+expect.set_options(timeout=_TIMEOUT_MS)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a loaded machine the time to draw pages of a thousand rows."""
+    """Give each test the time for a few such waits."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(240))
@@ -93,7 +98,7 @@ class Shown:
         context = self._browser.new_context(
             viewport={"width": width, "height": 800}, reduced_motion="reduce", **options
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(_TIMEOUT_MS)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: self.complaints.append(message.text))
