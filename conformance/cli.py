@@ -1,7 +1,6 @@
 """The command line: list, run, render, merge, diff, evidence, clean, expectations."""
 
 import io
-import json
 import os
 import shutil
 import sys

@@ -473,10 +473,18 @@ def _when(kind: Kind, sides: tuple[_Side, _Side], engines: tuple[Facts, Facts]) 
         row = one.passed[-1]
         return re.sub("^before", "until", spoken(row.docker, "Docker")) if row.docker else ""
     if kind is Kind.GAINED and one.versions:
-        said = spoken(one.versions[-1], names[0])
+        said = _spoken(one.versions[-1], names[0])
         is_ended = said.startswith("before") and names[0] == names[1]
         return re.sub("^before", "since", said) if is_ended else f"deviating {said}"
-    return spoken(other.versions[-1], names[1]) if other.versions else ""
+    return _spoken(other.versions[-1], names[1]) if other.versions else ""
+
+
+def _spoken(versions: str, name: str) -> str:
+    """Say a report's condition in words; one that cannot be read is given as it is."""
+    try:
+        return spoken(versions, name)
+    except VersionError:
+        return f"{name} {versions}"
 
 
 def _when_promised(row: Behaviour, family: str) -> str:
