@@ -118,8 +118,8 @@ class Difference:
 
     @property
     def now(self) -> str:
-        """What the second engine does, or why one of the two deviates, in one text."""
-        return self.cause or " ".join(self.after) or _NOT_PROMISED
+        """What the second engine does, or why it deviates, in one text."""
+        return " ".join(self.after) or _NOT_PROMISED
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON."""
