@@ -9,9 +9,10 @@ import click
 
 from conformance.changes import changes_between
 from conformance.registry import load_catalogue
-from conformance.report.compare import Comparison, compare_columns
+from conformance.report.compare import compare_columns
 from conformance.report.compared_html import render_comparison
 from conformance.report.compared_text import markdown, plain
+from conformance.report.comparison import Comparison
 from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.missing import missing_capabilities_of

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from conformance.bugs import url_of
-from conformance.report.compare import Comparison
+from conformance.report.comparison import Comparison
 
 _PAGE = Path(__file__).parent / "page"
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from conformance.bugs import url_of
-from conformance.report.compare import Cause, Comparison, Difference, Kind
+from conformance.report.comparison import Cause, Comparison, Difference, Kind
 from conformance.report.markdown import text
 
 SEE, REPORTED = "see it", "reported as"

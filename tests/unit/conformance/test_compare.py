@@ -14,7 +14,8 @@ from conformance.changes import (
 )
 from conformance.cli import main
 from conformance.registry import Behaviour, Tier, load_catalogue
-from conformance.report.compare import Comparison, Harm, Kind, compare_columns
+from conformance.report.compare import compare_columns
+from conformance.report.comparison import Comparison, Harm, Kind
 from conformance.report.concerns import CONCERNS, Concern
 from conformance.report.document import write_document
 from conformance.report.evidence import RESULTS_DIR
@@ -154,6 +155,15 @@ def test_since_when_is_said_in_words(first, second, engines, when):
             side[OLD.id]["expectation"] = known("so") | {"versions": ">=5.0,<6.2"}
     (found,) = compared(*sides, *engines).differences
     assert found.when == when
+
+
+def test_deviation_of_every_release_is_told_as_such():
+    second = cells(old="known")
+    second[OLD.id]["expectation"] = known("so") | {"versions": ""}
+    (found,) = compared(cells(old="pass"), second, DOCKER, PODMAN).differences
+    assert found.when == "in every Podman tested"
+    (unexplained,) = compared(cells(old="pass"), cells(old="known"), DOCKER, PODMAN).differences
+    assert unexplained.when == ""
 
 
 def test_condition_of_a_report_that_cannot_be_read_is_given_as_it_is():

@@ -9,9 +9,10 @@ from click.testing import CliRunner
 from conformance.changes import Breaks, Change
 from conformance.cli import main
 from conformance.registry import Behaviour
-from conformance.report.compare import Comparison, compare_columns
+from conformance.report.compare import compare_columns
 from conformance.report.compared_html import render_comparison
 from conformance.report.compared_text import markdown, plain
+from conformance.report.comparison import Comparison
 from tests.unit.conformance.made_reports import cell, known
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J *x* [y](javascript:z)"
