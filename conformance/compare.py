@@ -9,9 +9,10 @@ import click
 
 from conformance.changes import changes_between
 from conformance.registry import load_catalogue
-from conformance.report.compare import Comparison, compare_columns
+from conformance.report.compare import compare_columns
 from conformance.report.compared_html import render_comparison
 from conformance.report.compared_text import markdown, plain
+from conformance.report.comparison import Comparison
 from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.missing import missing_capabilities_of
@@ -84,16 +85,13 @@ def compare_engines(columns: Mapping[str, Document], first: str, second: str) ->
         raise Usage(
             f"{first} is one column: nothing to compare; `diff OLD NEW` compares two runs of it"
         )
-    engines = [_facts(columns[name], name) for name in (first, second)]
-    cells = [
-        {cell["behaviour"]: cell for cell in columns[name]["results"] if cell["engine"] == name}
-        for name in (first, second)
-    ]
+    engines = (_facts(columns[first], first), _facts(columns[second], second))
     found = compare_columns(
         load_catalogue(),
-        *cells,
+        _cells(columns[first], first),
+        _cells(columns[second], second),
         changes_between(*engines),
-        engines=(engines[0], engines[1]),
+        engines=engines,
     )
     if not (found.same or found.differences):
         raise Usage(f"{first} and {second} have no row in common, so there is nothing to compare")
@@ -103,6 +101,10 @@ def compare_engines(columns: Mapping[str, Document], first: str, second: str) ->
 def _facts(document: Document, name: str) -> Document:
     found: Document = next(one for one in document["engines"] if one["name"] == name)
     return found
+
+
+def _cells(document: Document, name: str) -> dict[str, Document]:
+    return {cell["behaviour"]: cell for cell in document["results"] if cell["engine"] == name}
 
 
 def _columns(reports: Iterable[Path]) -> dict[str, Document]:

@@ -5,7 +5,7 @@ The parts are macros in page/compared.html.j2, so that other pages can hold them
 
 from markupsafe import Markup
 
-from conformance.report.compare import Comparison
+from conformance.report.comparison import Comparison
 from conformance.report.grid import environment, part
 
 _STYLES = ("base.css", "compared.css")

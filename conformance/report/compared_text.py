@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from conformance.bugs import BugError, url_of
-from conformance.report.compare import Cause, Comparison, Difference, Kind
+from conformance.bugs import url_of
+from conformance.report.comparison import Cause, Comparison, Difference, Kind
 from conformance.report.markdown import text
 
 SEE, REPORTED = "see it", "reported as"
@@ -91,7 +91,7 @@ def _markdown_cause(found: Comparison, cause: Cause) -> Iterator[str]:
         yield ""
         for label, said in told(found, one, cause):
             if label == REPORTED:
-                yield f"- {label}: {', '.join(map(_bug, one.bugs))}"
+                yield f"- {label}: {', '.join(f'[{text(bug)}]({url_of(bug)})' for bug in one.bugs)}"
             elif label == SEE:
                 yield f"- {label}:"
                 yield ""
@@ -105,10 +105,3 @@ def _command(command: str) -> Iterator[str]:
     longest = max((len(run) for run in re.findall("`+", command)), default=0)
     fence = "`" * max(3, longest + 1)
     yield from (f"  {line}" for line in (f"{fence}sh", *command.splitlines(), fence))
-
-
-def _bug(id: str) -> str:
-    try:
-        return f"[{text(id)}]({url_of(id)})"
-    except BugError:
-        return text(id)

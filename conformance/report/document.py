@@ -27,6 +27,7 @@ _PARTS = {
     "behaviours": ("id",),
     "results": ("behaviour", "engine", "verdict"),
 }
+_LISTS = ("capabilities", "needs")
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
 Document = dict[str, Any]
@@ -73,14 +74,29 @@ def _check_shape(document: Document, path: Path) -> None:
         if not isinstance(entries, list):
             raise DocumentError(f"{path} is no report: it has no list `{part}`")
         for entry in entries:
-            for key in keys:
-                if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-                    raise DocumentError(f"{path} is no report: one of its {part} has no {key}")
-    for cell in document["results"]:
-        if cell["verdict"] not in set(Verdict):
-            raise DocumentError(f"{path} is no report: {cell['verdict']!r} is no verdict")
-        if not isinstance(cell.get("expectation"), dict | None):
-            raise DocumentError(f"{path} is no report: an expectation is no object")
+            wrong = _wrong_in(entry, keys)
+            if wrong:
+                raise DocumentError(f"{path} is no report: {part}: {wrong}")
+
+
+def _wrong_in(entry: Any, keys: tuple[str, ...]) -> str:
+    """Say what is wrong with an entry of a list; "" = nothing."""
+    if not isinstance(entry, dict):
+        return "an entry is no object"
+    for key in keys:
+        if not _is_text(entry.get(key)):
+            return f"an entry has no {key}"
+    for key in _LISTS:
+        texts = entry.get(key, [])
+        if not (isinstance(texts, list) and all(map(_is_text, texts))):
+            return f"{key} is no list of texts"
+    if "verdict" in keys and entry["verdict"] not in set(Verdict):
+        return f"{entry['verdict']!r} is no verdict"
+    return "" if isinstance(entry.get("expectation"), dict | None) else "no object: expectation"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def write_document(document: Document, path: Path) -> None:

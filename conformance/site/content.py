@@ -8,7 +8,8 @@ from typing import Any
 from conformance.bugs import Bug
 from conformance.changes import Change, changes_between
 from conformance.registry import Behaviour, Tier
-from conformance.report.compare import Comparison, compare_columns
+from conformance.report.compare import compare_columns
+from conformance.report.comparison import Comparison
 from conformance.report.document import Document, DocumentError
 from conformance.report.matrix import Cell, Column, Matrix, Row, areas_of, matrix_of
 from conformance.report.missing import Missing, missing_capabilities_of

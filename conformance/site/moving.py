@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from conformance.report.compare import Kind
+from conformance.report.comparison import Kind
 from conformance.report.subjects import in_sentence, subject_of
 from conformance.site.content import Content, Seen
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.capabilities import PROBES
-from conformance.report.compare import Comparison, Difference
+from conformance.report.comparison import Comparison, Difference
 from conformance.report.grid import Grid, GridCell, GridRow, environment, grid_of
 from conformance.report.matrix import Column
 from conformance.report.score import TIER_MEANINGS

@@ -105,3 +105,9 @@ def test_bug_that_nobody_described_is_refused():
     refused = CliRunner().invoke(main, ["list", "--bug", "moby#1"])
     assert refused.exit_code == 3
     assert "no bug moby#1" in refused.output
+
+
+def test_selection_that_does_not_show_the_bug_is_a_usage_error():
+    result = CliRunner().invoke(main, ["list", "init.none", "--bug", "moby#46697"])
+    assert result.exit_code == 3
+    assert "no row that is selected shows moby#46697; it is shown by life." in result.output

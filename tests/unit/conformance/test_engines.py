@@ -155,7 +155,7 @@ def test_missing_capability_is_said_in_words():
         "capability missing: ipv4 (it forwards IPv4), metrics (it reports "
         "engine_daemon_network_actions_seconds)"
     )
-    assert all(p.meaning for p in PROBES.values())
+    assert all(p.meaning and p.remedy.endswith(".") for p in PROBES.values())
 
 
 def test_engines_toml_is_read_in_its_order():
