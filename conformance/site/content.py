@@ -96,10 +96,16 @@ class Content:
     missing: tuple[Missing, ...]
     bugs: Mapping[str, Bug]
 
+    def releases(self, family: str) -> list[Column]:
+        """Give the columns of a family, the oldest release first; not those of no known version."""
+        return sorted(
+            (one for one in self.matrix.columns if _is_release_of(one, family)),
+            key=lambda one: parse_version(one.version),
+        )
+
     def newest(self, family: str) -> Column | None:
         """Give the column of a family's newest release; None = there is none."""
-        columns = [one for one in self.matrix.columns if one.facts.get("family") == family]
-        return max(columns, key=lambda one: parse_version(one.version), default=None)
+        return next(reversed(self.releases(family)), None)
 
     def title(self, engine: str) -> str:
         """Give a column's name in words: `Docker 28.5`."""
@@ -157,6 +163,14 @@ def title_of(column: Column) -> str:
     # a column of the user's own has a name that says more
     is_plain = column.name in (f"{brand}-{release}".lower(), str(brand).lower())
     return f"{brand} {release}" if brand and is_plain else column.name
+
+
+def _is_release_of(column: Column, family: str) -> bool:
+    try:
+        parse_version(column.version)
+    except VersionError:
+        return False
+    return column.facts.get("family") == family
 
 
 def times_of(row: Behaviour) -> str:

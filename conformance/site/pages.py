@@ -18,7 +18,6 @@ from conformance.site.content import Content, Entry, Seen, times_of
 from conformance.site.moving import Move, move_between
 from conformance.site.sources import source_of
 from conformance.verdicts import Verdict
-from conformance.versions import parse_version
 
 TEMPLATES = Path(__file__).parent / "templates"
 _TITLE_CHARS = 160
@@ -269,8 +268,7 @@ def _docker_to_podman(content: Content) -> Move | None:
 
 def _upgrade(content: Content) -> dict[str, Any] | None:
     """Give the way from the oldest Docker to the newest."""
-    dockers = [one for one in content.matrix.columns if one.facts.get("family") == "docker"]
-    dockers.sort(key=lambda one: parse_version(one.version))
+    dockers = content.releases("docker")
     if len(dockers) < 2:
         return None
     one, other = dockers[0], dockers[-1]
@@ -290,7 +288,8 @@ def _word(entry: Entry) -> str:
 
 
 def _is_deviation(seen: Seen) -> bool:
-    return seen.verdict is not None and seen.worst.cell.is_deviation
+    """Say whether the engine was seen to do something else; an error of the harness is not it."""
+    return seen.worst.cell.is_deviation and seen.verdict is not Verdict.ERROR
 
 
 def _tally(entries: tuple[Entry, ...] | list[Entry], number: int, word: str = "") -> Tally:
@@ -299,7 +298,7 @@ def _tally(entries: tuple[Entry, ...] | list[Entry], number: int, word: str = ""
         word=word,
         passed=verdicts[Verdict.PASS] + verdicts[Verdict.FIXED],
         deviating=sum(_is_deviation(entry.seen[number]) for entry in entries),
-        unknown=verdicts[Verdict.UNSUPPORTED],
+        unknown=verdicts[Verdict.UNSUPPORTED] + verdicts[Verdict.ERROR],
     )
 
 
@@ -309,10 +308,11 @@ def _numbers(tally: Tally) -> dict[str, int]:
 
 def _differing(content: Content) -> dict[str, list[tuple[Comparison, Difference]]]:
     """Give the pairs that differ in a behaviour: a release and the next, Docker and Podman."""
-    ways = []
-    for one, other in itertools.pairwise(content.matrix.columns):
-        if one.facts.get("family") == other.facts.get("family"):
-            ways.append((one.name, other.name))
+    ways = [
+        (one.name, other.name)
+        for family in ("docker", "podman")
+        for one, other in itertools.pairwise(content.releases(family))
+    ]
     docker, podman = content.newest("docker"), content.newest("podman")
     if docker and podman:
         ways.append((docker.name, podman.name))

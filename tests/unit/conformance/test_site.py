@@ -203,11 +203,16 @@ def test_site_without_podman_has_no_page_of_it():
     assert links.PODMAN not in site["index.html"]
 
 
-def test_site_of_an_engine_that_never_came_up():
-    content = content_of(cell("init.y", "mine", "error", reason="it did not start"))
-    content.document["engines"][0].update(version="", capabilities=[])
-    site = site_of(gather(content.document, ROWS, {}))
-    assert "not known" in site[links.engine_page("mine")]
+@pytest.mark.parametrize("family", ["docker", "podman", "mine"])
+def test_site_of_an_engine_that_never_came_up(family):
+    down = cell("init.y", "mine", "error", reason="it did not start")
+    document = evidence(down, *CELLS)
+    document["engines"][0].update(family=family, version="", promises="")
+    site = site_of(gather(document, ROWS, {}))
+    page = site[links.engine_page("mine")]
+    assert "not known" in page
+    assert "deviates in 0, and 1 could not be looked at" in page
+    assert "Docker 20.10 to Docker 28.5" in site["index.html"]
 
 
 # ----------------------------------------------------------------------------------- hostile
