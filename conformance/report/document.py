@@ -27,6 +27,8 @@ _PARTS = {
     "behaviours": ("id",),
     "results": ("behaviour", "engine", "verdict"),
 }
+# What an entry may have: as text, and as a list of texts.
+_TEXTS = ("family", "version", "promises", "reason", "expected", "actual")
 _LISTS = ("capabilities", "needs")
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
@@ -83,9 +85,9 @@ def _wrong_in(entry: Any, keys: tuple[str, ...]) -> str:
     """Say what is wrong with an entry of a list; "" = nothing."""
     if not isinstance(entry, dict):
         return "an entry is no object"
-    for key in keys:
-        if not _is_text(entry.get(key)):
-            return f"an entry has no {key}"
+    for key in (*keys, *_TEXTS):
+        if not _is_text(entry.get(key, "" if key in _TEXTS else None)):
+            return f"{key} is no text" if key in entry else f"an entry has no {key}"
     for key in _LISTS:
         texts = entry.get(key, [])
         if not (isinstance(texts, list) and all(map(_is_text, texts))):

@@ -331,6 +331,11 @@ def test_one_form_is_printed(words):
         ("empty", ""),
         ("other", '{"schema_version": 2}'),
         ("poor", '{"schema_version": 1, "engines": [], "behaviours": [{}], "results": []}'),
+        (
+            "strange",
+            '{"schema_version": 1, "engines": [{"name": "x", "family": []}], "behaviours": [], '
+            '"results": []}',
+        ),
         ("odd", '{"schema_version": 1, "engines": 7, "behaviours": [], "results": []}'),
     ],
 )
