@@ -159,7 +159,11 @@ def test_advice_for_an_upgrade_is_on_the_pages_of_the_pair_and_of_the_behaviour(
 
 
 def test_missing_capability_is_told_once_with_its_meaning():
-    (missing,) = missing_capabilities_of(evidence(*CELLS) | {"behaviours": [PLAIN.to_json()]})
+    document = evidence(*CELLS)
+    document["behaviours"] = [{"id": "init.y", "needs": ["host-view", "icc-option"]}]
+    for engine in document["engines"]:
+        engine["capabilities"] = ["host-view"]
+    (missing,) = missing_capabilities_of(document)
     assert (missing.name, missing.meaning) == (
         "icc-option",
         "its daemon takes the option `icc`",
