@@ -52,7 +52,7 @@ def compare(
     """
     if as_markdown + as_json + (page is not None) > 1:
         raise Usage("give one of --json, --markdown and --html")
-    columns = _columns(reports)
+    columns = find_columns(reports)
     found = compare_engines(columns, first, second)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
@@ -107,7 +107,7 @@ def _cells(document: Document, name: str) -> dict[str, Document]:
     return {cell["behaviour"]: cell for cell in document["results"] if cell["engine"] == name}
 
 
-def _columns(reports: Iterable[Path]) -> dict[str, Document]:
+def find_columns(reports: Iterable[Path]) -> dict[str, Document]:
     """Find every column: those of the reports come before those of the evidence."""
     paths = [path / FILE_NAME if path.is_dir() else path for path in reports]
     found: dict[str, Document] = {}
