@@ -82,13 +82,21 @@ def changes_between(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict
         first: the facts of the engine as its report has them.
         second: likewise.
     """
-    families = {first.get("family"), second.get("family")}
     if second.get("family") == "podman":
         return load_changes(PODMAN_DIR) if first.get("family") in _DOCKERS else {}
-    if not families <= _DOCKERS:
-        return {}
+    return load_changes() if is_upgrade(first, second) else {}
+
+
+def is_upgrade(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Tell whether the second engine is a Docker, and a newer one than the first.
+
+    Args:
+        first: the facts of the engine as its report has them.
+        second: likewise.
+    """
+    if not {first.get("family"), second.get("family")} <= _DOCKERS:
+        return False
     try:
-        is_newer = parse_version(second["version"]) > parse_version(first["version"])
+        return parse_version(second["version"]) > parse_version(first["version"])
     except (KeyError, VersionError):
-        return {}
-    return load_changes() if is_newer else {}
+        return False

@@ -309,7 +309,7 @@ def _read(paths: Iterable[Path]) -> list[Document]:
         Usage: none is named, or one is no report.
     """
     try:
-        found = [read_document(p / FILE_NAME if p.is_dir() else p) for p in paths]
+        found = [read_document(path) for path in paths]
     except DocumentError as exc:
         raise Usage(str(exc)) from exc
     if not found:

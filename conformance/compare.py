@@ -13,7 +13,7 @@ from conformance.report.compare import compare_columns
 from conformance.report.compared_html import render_comparison
 from conformance.report.compared_text import markdown, plain
 from conformance.report.comparison import Comparison
-from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.report.document import Document, DocumentError, read_document
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.missing import missing_capabilities_of
 from conformance.usage import Usage
@@ -52,7 +52,7 @@ def compare(
     """
     if as_markdown + as_json + (page is not None) > 1:
         raise Usage("give one of --json, --markdown and --html")
-    columns = _columns(reports)
+    columns = find_columns(reports)
     found = compare_engines(columns, first, second)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
@@ -107,12 +107,11 @@ def _cells(document: Document, name: str) -> dict[str, Document]:
     return {cell["behaviour"]: cell for cell in document["results"] if cell["engine"] == name}
 
 
-def _columns(reports: Iterable[Path]) -> dict[str, Document]:
+def find_columns(reports: Iterable[Path]) -> dict[str, Document]:
     """Find every column: those of the reports come before those of the evidence."""
-    paths = [path / FILE_NAME if path.is_dir() else path for path in reports]
     found: dict[str, Document] = {}
     try:
-        for path in (*paths, *sorted(RESULTS_DIR.glob("*.json"), reverse=True)):
+        for path in (*reports, *sorted(RESULTS_DIR.glob("*.json"), reverse=True)):
             document = read_document(path)
             for engine in document["engines"]:
                 found.setdefault(engine["name"], document)

@@ -14,7 +14,7 @@ from conformance.report.diff import (
     rows_apart,
     versions_changed,
 )
-from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.report.document import Document, DocumentError, read_document
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode
 
@@ -72,6 +72,6 @@ def _read(path: Path) -> Document:
         Usage: it is no report.
     """
     try:
-        return read_document(path / FILE_NAME if path.is_dir() else path)
+        return read_document(path)
     except DocumentError as exc:
         raise Usage(str(exc)) from exc

@@ -162,7 +162,7 @@ def _why(cell: Mapping[str, Any]) -> str:
     known = cell.get("expectation") or {}
     if known.get("reason"):
         return " ".join(str(known["reason"]).split())
-    parts = [("Seen", "reason"), ("Expected", "expected"), ("Got", "actual")]
+    parts = [("Looked at", "reason"), ("Expected", "expected"), ("Got", "actual")]
     told = [f"{label}: {_cut(str(cell[key]))}." for label, key in parts if cell.get(key)]
     return " ".join(["Nobody has explained it yet.", *told])
 

@@ -40,13 +40,14 @@ class DocumentError(Exception):
 
 
 def read_document(path: Path) -> Document:
-    """Read a report.
+    """Read a report; a folder stands for the report in it.
 
     Raises:
         DocumentError: the file cannot be read, is too large, is not JSON, has another schema, or
             lacks what every report has.
     """
     try:
+        path = path / FILE_NAME if path.is_dir() else path
         with path.open("rb") as file:
             content = file.read(_BYTES_MAX + 1)
     except FileNotFoundError as exc:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,7 +185,7 @@ def test_deviation_that_nobody_explained_is_a_sentence():
     second[OLD.id] |= {"reason": "the port", "expected": "80", "actual": "8" * 999}
     (found,) = compared(cells(old="pass"), second).differences
     assert found.after[0].startswith(
-        "Nobody has explained it yet. Seen: the port. Expected: 80. Got: 888"
+        "Nobody has explained it yet. Looked at: the port. Expected: 80. Got: 888"
     )
     assert len(found.after[0]) < 400
 
@@ -354,6 +355,17 @@ def test_file_that_cannot_be_read_is_one_clear_error(monkeypatch, path, said):
     monkeypatch.setattr("conformance.report.document._BYTES_MAX", 1000)
     code, out = run("docker-20.10", "docker-28.5", "--report", path)
     assert (code, out.count("\n"), said in out) == (3, 1, True)
+
+
+def test_folder_that_may_not_be_looked_at_is_one_clear_error(monkeypatch):
+    def refuse(path: Path) -> bool:
+        if path.name == "some":
+            raise PermissionError(13, "Permission denied", str(path))
+        return False
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    code, out = run("docker-20.10", "docker-28.5", "--report", "some")
+    assert (code, out.count("\n"), "cannot be read" in out) == (3, 1, True)
 
 
 def test_own_engine_is_compared_with_what_is_recorded(tmp_path):
