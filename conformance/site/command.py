@@ -56,4 +56,11 @@ def documents_of(reports: Iterable[Path]) -> Document:
         "engines": [one for one in evidence["engines"] if one["name"] not in names],
         "results": [one for one in evidence["results"] if one["engine"] not in names],
     }
-    return merge_documents([kept, *own]) if own else evidence
+    if not own:
+        return evidence
+    merged = merge_documents([kept, *own])
+    places = [engine["name"] for engine in evidence["engines"]]
+    merged["engines"].sort(
+        key=lambda one: places.index(one["name"]) if one["name"] in places else len(places)
+    )
+    return merged

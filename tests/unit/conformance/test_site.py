@@ -344,6 +344,9 @@ def test_command_takes_reports_in_the_place_of_evidence(small, tmp_path):
     compat = json.loads((tmp_path / "site" / links.COMPAT).read_text(encoding="utf-8"))
     assert list(compat["engines"]) == ["docker-20.10", "docker-28.5", "my-docker", "podman-6.1"]
     assert compat["engines"]["docker-28.5"]["version"] == "28.5.9"
+    matrix = (tmp_path / "site" / links.MATRIX).read_text(encoding="utf-8")
+    heads = re.findall('<th scope="col" role="columnheader" data-engine="([^"]*)"', matrix)
+    assert heads == ["docker-20.10", "docker-28.5", "podman-6.1", "my-docker"]
     assert (tmp_path / "site" / "engines" / "my-docker.html").is_file()
 
 
