@@ -26,6 +26,14 @@ FLAGS = [
 ]
 
 
+# Runs axe-core, and gives the faults that keep people from using the page.
+FAULTS = """async () => {
+    const found = await axe.run(document, { resultTypes: ["violations"], preload: false });
+    return found.violations
+        .filter(({ impact }) => ["serious", "critical"].includes(impact))
+        .map(({ id, nodes }) => [id, nodes.length, nodes[0].html, nodes[0].failureSummary]);
+}"""
+
 # A loaded machine may need long to draw pages of a thousand rows.
 _TIMEOUT_MS = 30_000
 expect.set_options(timeout=_TIMEOUT_MS)

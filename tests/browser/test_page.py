@@ -5,6 +5,7 @@ from urllib.request import url2pathname
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import FAULTS
 from tests.browser.full_report import ENGINES, MARKUP, ODD
 
 # Every text whose contrast with its ground is below what WCAG 2 asks for (AA, 4.5 to 1).
@@ -420,6 +421,15 @@ def test_address_of_a_cell_shows_it_above_the_panel_in_a_narrow_window(shown):
     expect(panel).to_be_in_viewport()
     chosen = cell(page, "init.none.files", "docker-28.5").bounding_box()
     assert 0 <= chosen["y"] < panel.bounding_box()["y"] - chosen["height"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
+def test_nothing_keeps_people_from_using_the_page(shown, axe, width, scheme):
+    page = shown.open(width=width, color_scheme=scheme)
+    page.get_by_label("Area").select_option("init.none")
+    cell(page, "init.none.files", "docker-28.5").click()
+    page.evaluate(axe)
+    assert page.evaluate(FAULTS) == []
 
 
 def test_print_has_the_whole_matrix_and_no_controls(page):

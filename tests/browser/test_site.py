@@ -16,7 +16,7 @@ from conformance.report.evidence import read_evidence
 from conformance.site import links
 from conformance.site.build import write_site
 from conformance.site.content import Content, gather
-from tests.browser.conftest import Shown
+from tests.browser.conftest import FAULTS, Shown
 
 CHANGED = "behaviours/sandbox.gateway.priority-decides.html"
 PAIR = "compare/docker-20.10-to-docker-28.5.html"
@@ -34,12 +34,6 @@ KINDS = [
 ]
 LIGHT = [page for page in KINDS if page != "matrix.html"]
 WIDTH = "document.documentElement.scrollWidth"
-FAULTS = """async () => {
-    const found = await axe.run(document, { resultTypes: ["violations"], preload: false });
-    return found.violations
-        .filter(({ impact }) => ["serious", "critical"].includes(impact))
-        .map(({ id, nodes }) => [id, nodes.length, nodes[0].html, nodes[0].failureSummary]);
-}"""
 
 
 @pytest.fixture(scope="session")
