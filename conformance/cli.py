@@ -27,6 +27,7 @@ from conformance.engines.external import (
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.image import ImageError, image_name
+from conformance.impact.command import impact
 from conformance.preflight import (
     RequestError,
     check_expectations,
@@ -94,7 +95,11 @@ class Program(click.Group):
         sys.exit(int(ExitCode.ERROR))
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Program,
+    commands=(compare, impact),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def main() -> None:
     """Check what a container engine does when a container gets its network.
 
@@ -494,6 +499,3 @@ def lint() -> None:
         click.echo(complaint)
     click.echo(f"{len(complaints)} complaints", err=True)
     sys.exit(int(ExitCode.RED if complaints else ExitCode.AS_EXPECTED))
-
-
-main.add_command(compare)

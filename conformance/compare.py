@@ -43,7 +43,7 @@ def compare(
                 1 they differ
                 3 a column is not there
     """
-    columns = _columns(reports)
+    columns = find_columns(reports)
     missing = [name for name in (first, second) if name not in columns]
     if missing:
         raise Usage(f"no column {' nor '.join(missing)}; there are: {', '.join(columns)}")
@@ -52,7 +52,7 @@ def compare(
         for name in (first, second)
     )
     # what is written of a change is for who goes from an older Docker to a newer one
-    changes = load_changes() if _is_upgrade(columns, first, second) else {}
+    changes = load_changes() if is_upgrade(columns, first, second) else {}
     found = compare_columns(load_catalogue(), one, other, changes)
     if first != second and not (found.same or found.differences):
         raise Usage(f"{first} and {second} have no row in common, so there is nothing to compare")
@@ -72,7 +72,7 @@ def compare(
     sys.exit(1 if found.differences else 0)
 
 
-def _is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> bool:
+def is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> bool:
     """Tell whether the second column is a newer release of Docker than the first."""
     old, new = (
         next(engine for engine in columns[name]["engines"] if engine["name"] == name)
@@ -83,7 +83,7 @@ def _is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> boo
     return parse_version(old["version"]) < parse_version(new["version"])
 
 
-def _columns(reports: Iterable[Path]) -> dict[str, Document]:
+def find_columns(reports: Iterable[Path]) -> dict[str, Document]:
     """Find every column: those of the reports come before those of the evidence."""
     paths = [path / FILE_NAME if path.is_dir() else path for path in reports]
     found: dict[str, Document] = {}

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from conformance.assertions import expect_equal, expect_not_in, expect_true
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
 
 CHOSEN = "02:6e:69:00:00:47"
@@ -70,6 +71,7 @@ def test_mode_by_id_has_one_endpoint(create_raw, client, network, subnets):
     source="moby#46478 (v24.0.7), moby#47441 (v25.0.4); 29.0 has no such API any more",
     docker="<29.0",
     bugs=("moby#46478", "moby#47441"),
+    concerns=nobody,
 )
 def test_mac_goes_with_the_mode(create_raw, client, network, subnets):
     subnet, address = host_address(subnets, 78)

@@ -192,11 +192,19 @@ def test_default_network_outlives_the_option(own_daemon, sockets):
     expect_equal("the connection", "connected", outcome)
 
 
+def with_gateway_mode_routed(setup):
+    for network in setup.networks:
+        if "routed" in (network.options.get(f"{GATEWAY_MODE}{family}") for family in "46"):
+            why = "it has the gateway mode routed"
+            yield network.effect("anew", why, "hosts outside see its containers' own addresses")
+
+
 @behaviour(
     "drivers.bridge.gateway-mode-routed",
     "With the option gateway_mode_ipv4=routed hosts outside MUST see the container's own address.",
     source="moby#47871: gateway modes",
     docker=">=27.0",
+    concerns=with_gateway_mode_routed,
 )
 def test_routed_network_is_not_translated(network, run, outside, sockets):
     net = network(options={BRIDGE + "gateway_mode_ipv4": "routed"})
@@ -208,12 +216,20 @@ def test_routed_network_is_not_translated(network, run, outside, sockets):
     expect_equal("whom the server sees", address_in(container, net), sockets.source_seen(server))
 
 
+def with_gateway_mode_isolated(setup):
+    for network in setup.networks:
+        if "isolated" in (network.options.get(f"{GATEWAY_MODE}{family}") for family in "46"):
+            why = "it has the gateway mode isolated"
+            yield network.effect("anew", why, "its bridge has no address, so nobody has a gateway")
+
+
 @behaviour(
     "drivers.bridge.gateway-mode-isolated",
     "On an internal network with the option gateway_mode_ipv4=isolated the bridge MUST have no "
     "address, and containers no default route; they MUST reach each other.",
     source="moby#49262: the gateway mode isolated",
     docker=">=28.0",
+    concerns=with_gateway_mode_isolated,
 )
 def test_isolated_bridge_has_no_address(network, run, host, sockets):
     net = network(internal=True, options={BRIDGE + "gateway_mode_ipv4": "isolated"})
@@ -226,12 +242,26 @@ def test_isolated_bridge_has_no_address(network, run, host, sockets):
     expect_equal("the connection", "connected", outcome)
 
 
+GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
+
+
+def with_bad_gateway_mode(setup):
+    for network in setup.networks:
+        for family in ("4", "6"):
+            mode = network.options.get(f"{GATEWAY_MODE}{family}", "nat")
+            known = ["nat", "routed", "nat-unprotected", *["isolated"] * network.is_internal]
+            if network.driver == "bridge" and mode not in known:
+                why = f"its gateway mode is {mode}"
+                yield network.effect("anew", why, "it is refused")
+
+
 @behaviour(
     "drivers.bridge.gateway-mode-unknown",
     "An unknown gateway mode MUST be refused, and so MUST `isolated` on a network that is not "
     "internal.",
     source="moby#47871, moby#49262",
     docker=">=28.0",
+    concerns=with_bad_gateway_mode,
 )
 @pytest.mark.parametrize("mode", ["zzz", "isolated"])
 def test_unknown_gateway_mode_is_refused(network, mode):
@@ -251,12 +281,22 @@ def test_interface_name_is_ignored(create, network, api, host):
     expect_equal("the links", ["eth0", "eth1", "lo"], sorted(links))
 
 
+def with_names_for_links(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            name = end.options.get("com.docker.network.endpoint.ifname", "")
+            if name:
+                why = f"it has an option for a link's name on {end.network}"
+                yield one.effect("links", why, f"the link is called {name}")
+
+
 @behaviour(
     "drivers.bridge.endpoint-ifname",
     "The endpoint option ifname MUST be the interface's name in the container.",
     source="moby#49155",
     docker=">=28.0",
     replaces=("drivers.bridge.endpoint-ifname-ignored",),
+    concerns=with_names_for_links,
 )
 def test_interface_has_its_name(create, network, api, host):
     container = connected_with_name(create, network, api)

@@ -13,6 +13,7 @@ from conformance.assertions import (
     expect_refused,
     expect_true,
 )
+from conformance.impact.setup import nobody
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
@@ -179,6 +180,7 @@ def test_user_of_the_parent_is_named(network, wire):
     docker=">=28.0",
     needs=NEEDS,
     replaces=("drivers.parent.one-network",),
+    concerns=nobody,
 )
 def test_several_networks_on_a_parent(run, network, wire, sockets):
     parent = wire().parent

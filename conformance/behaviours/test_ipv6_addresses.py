@@ -256,12 +256,19 @@ def test_auxiliary_address_is_the_gateway(run, network, subnets, host):
     expect_equal("the default route", str(ipv6[0x77]), shown)
 
 
+def bridges_with_ipv6(setup):
+    for network in setup.networks:
+        if network.driver == "bridge" and network.has_ipv6:
+            yield network.effect("bridge", "it has IPv6", "its bridge has no address fe80::1")
+
+
 @behaviour(
     "ipv6.bridge.link-local",
     "The bridge of a network with IPv6 MUST have the address fe80::1 beside the gateway's.",
     source="libnetwork drivers/bridge setupBridgeIPv6 v17.06: bridgeIPv6",
     docker="<27.0",
     tier="quirk",
+    concerns=bridges_with_ipv6,
 )
 def test_bridge_has_a_link_local_address(run, ipv6_network, host):
     net, netns = ipv6_network(), host.daemon_netns()

@@ -51,6 +51,14 @@ def test_no_address_is_a_wrong_request(run, network, inspect, word):
     expect_equal("the networks", ["bridge"], sorted(networks))
 
 
+def with_wishes_on_bridge(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            if end.network == "bridge" and (end.ipv4 or end.aliases):
+                why = "it asks for an address or an alias on the network bridge"
+                yield one.effect("anew", why, "its create is refused, and not its start")
+
+
 @behaviour(
     "connect.predefined.checked-at-create",
     "A container MUST NOT be created on `bridge` with aliases or with an address of its own "
@@ -58,6 +66,7 @@ def test_no_address_is_a_wrong_request(run, network, inspect, word):
     source="moby#46183 v25.0",
     docker=">=25.0",
     replaces=("connect.predefined.checked-at-start",),
+    concerns=with_wishes_on_bridge,
 )
 @pytest.mark.parametrize(
     "endpoint",
@@ -69,6 +78,13 @@ def test_default_network_is_checked_at_create(create_raw, endpoint):
     expect_refused(lambda: create_raw(body))
 
 
+def that_restart(setup):
+    for one in setup.containers:
+        if one.status == "restarting":
+            why = "it ends again and again"
+            yield one.effect("later", why, "it cannot be connected between two of its runs")
+
+
 @behaviour(
     "connect.restarting-refused",
     "A container between two restarts MUST NOT be connected.",
@@ -76,6 +92,7 @@ def test_default_network_is_checked_at_create(create_raw, endpoint):
     tier="quirk",
     docker=">=28.0",
     replaces=("connect.restarting",),
+    concerns=that_restart,
 )
 def test_restarting_container_is_not_connected(run, network, inspect, inspect_network):
     container, net = run(["false"], restart_policy={"Name": "always"}), network()
@@ -91,6 +108,14 @@ def test_restarting_container_is_not_connected(run, network, inspect, inspect_ne
     expect_equal("the members of the network", {}, inspect_network(net)["Containers"])
 
 
+def on_internal_networks_alone(setup):
+    for one in setup.containers:
+        networks = [setup.network(end.network) for end in one.endpoints]
+        if one.has_own_network and networks and all(each.is_internal for each in networks):
+            why = "it is on internal networks alone"
+            yield one.effect("default route", why, "its default route is gone")
+
+
 @behaviour(
     "network.gateway.internal-none",
     "A container on an internal network alone MUST NOT have a gateway, neither in inspect nor in "
@@ -98,6 +123,7 @@ def test_restarting_container_is_not_connected(run, network, inspect, inspect_ne
     source="moby#46603 v25.0",
     docker=">=25.0",
     replaces=("network.gateway.internal-only",),
+    concerns=on_internal_networks_alone,
 )
 def test_internal_network_gives_no_gateway(run, network, host):
     net = network(internal=True)

@@ -7,6 +7,7 @@ import docker
 
 from conformance.assertions import expect_empty, expect_equal, expect_in, expect_true
 from conformance.engines.processes import run_tool
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
 
 MTU = "com.docker.network.driver.mtu"
@@ -38,6 +39,7 @@ def gateways_shown(attrs):
     "1500 as well as under, and keep it when a container comes and goes.",
     source="moby#46849 (v25.0): setupMTU",
     bugs=("moby#37937",),
+    concerns=nobody,
 )
 def test_bridge_has_the_mtu_of_its_network(network, run, host):
     for mtu in (9000, 1400):
@@ -178,6 +180,7 @@ def test_lists_are_answered_while_networks_change(run, network, subnets, api):
     source="moby#46251 (v25.0): names are unique; reported as moby#20648",
     docker=">=25.0",
     bugs=("moby#20648",),
+    concerns=nobody,
 )
 def test_one_network_of_a_name_is_made(network_raw, new_name, subnets, client):
     name = new_name("network")

@@ -6,6 +6,7 @@ import docker.errors
 import pytest
 
 from conformance.assertions import expect_equal, expect_not_equal
+from conformance.impact.setup import nobody
 from conformance.observe.poll import eventually
 from conformance.observe.ports import ask_over, bindings, host_port
 from conformance.registry import behaviour
@@ -125,6 +126,7 @@ def test_late_listener_is_reached_by_ipv6(run, sockets, ports, kind):
     "source port, MUST be seen in the container by its own address.",
     source="moby#44688: the flow led to the userland proxy; mended in 23.0 (#44752)",
     bugs=("moby#44688",),
+    concerns=nobody,
 )
 def test_udp_client_keeps_its_address(create, outside, sockets, ports):
     beyond, (port,) = outside(), ports.free()
@@ -185,6 +187,7 @@ def is_free(sockets, port):
     source="moby#12148; up to 27.x it is left to chance which port is taken first",
     docker=">=28.0",
     bugs=("moby#12148",),
+    concerns=nobody,
 )
 def test_chosen_port_beside_a_fixed_one(run, sockets, ports):
     last = host_port(run(ports={"80/tcp": None}), "80/tcp")

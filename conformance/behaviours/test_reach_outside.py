@@ -26,10 +26,19 @@ def test_outside_sees_the_engine(run, network, outside, sockets):
         expect_equal("whom the server sees", beyond.engine_address, seen)
 
 
+def without_masquerade(setup):
+    for one in setup.containers:
+        route = setup.default_route(one)
+        if one.has_own_network and route and not setup.network(route).is_masqueraded:
+            why = f"its network {route} is not masqueraded"
+            yield one.effect("way out", why, "answers of hosts outside are dropped")
+
+
 @behaviour(
     "reach.outside.no-masquerade",
     "On a network with enable_ip_masquerade=false hosts outside MUST see the container's address.",
     source="libnetwork drivers/bridge EnableIPMasquerade v17.06",
+    concerns=without_masquerade,
 )
 def test_outside_sees_the_container(run, network, outside, sockets):
     net = network(options={"com.docker.network.bridge.enable_ip_masquerade": "false"})

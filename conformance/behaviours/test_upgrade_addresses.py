@@ -4,6 +4,7 @@ import ipaddress
 from collections import Counter
 
 from conformance.assertions import expect_equal, expect_not_equal, expect_true
+from conformance.impact.addresses import chosen_by_engine
 from conformance.registry import behaviour
 from conformance.upgrade import look
 from conformance.upgraded import BLUE, CHOSEN_MAC, RED
@@ -59,6 +60,22 @@ def test_fixed_addresses_are_kept(upgraded):
     expect_true(f"it has {SIX}", link_of(six, SIX))
 
 
+def with_addresses_of_the_engines_choice(setup):
+    for network in setup.networks:
+        for is_ipv6 in (False, True):
+            family = "IPv6 address" if is_ipv6 else "address"
+            for name, must in chosen_by_engine(setup, network.name, is_ipv6=is_ipv6):
+                one = next(each for each in setup.containers if each.name == name)
+                why = f"its {family} on {network.name} was not chosen"
+                change = (
+                    "it gets another one" if must else "it changes with the order of the starts"
+                )
+                yield one.effect(f"{family} on {network.name}", why, change, is_certain=must)
+                if not (is_ipv6 or setup.crosses("28.0") or one.mac):
+                    what = "the hardware address follows it"
+                    yield one.effect(f"mac on {network.name}", why, what, is_certain=must)
+
+
 @behaviour(
     "upgrade.addresses.dynamic",
     "After an upgrade each container MUST have an address of its network's subnet, or of its "
@@ -67,6 +84,7 @@ def test_fixed_addresses_are_kept(upgraded):
     docker=">=23.0",
     needs=("own-daemon", "host-view"),
     bugs=("moby#29921",),
+    concerns=with_addresses_of_the_engines_choice,
 )
 def test_dynamic_addresses_are_valid(upgraded):
     taken: Counter[object] = Counter()
@@ -81,6 +99,13 @@ def test_dynamic_addresses_are_valid(upgraded):
     expect_equal("those had twice", [], [a for a, count in taken.items() if count > 1])
 
 
+def with_chosen_mac(setup):
+    for one in setup.containers:
+        if one.mac and one.has_own_network and setup.crosses("25.0.2"):
+            why = "it was made with a hardware address of its own"
+            yield one.effect(f"mac on {one.mode}", why, "it loses it; inspect still shows it")
+
+
 @behaviour(
     "upgrade.mac.chosen",
     "A container MUST have the hardware address that was chosen for it on an older release.",
@@ -88,6 +113,7 @@ def test_dynamic_addresses_are_valid(upgraded):
     docker=">=23.0",
     needs=("own-daemon", "host-view"),
     bugs=("moby#47233",),
+    concerns=with_chosen_mac,
 )
 def test_chosen_mac_is_kept(upgraded):
     seen = upgraded.now.seen("chosen-mac")
@@ -142,6 +168,16 @@ def test_generated_mac_is_another(upgraded):
     expect_not_equal("the addresses", sorted(old.macs.values()), sorted(new.macs.values()))
 
 
+def made_on_a_later_network(setup):
+    for one in setup.containers:
+        order = setup.link_order(one)
+        is_moved = len(order) > 2 or (len(order) == 2 and order[0] != one.mode)
+        if is_moved and one.has_own_network and one.runs and not setup.crosses("28.0"):
+            why = f"it was made on {one.mode}, and {order[0]} comes first in the alphabet"
+            change = f"eth0 is {order[0]} after each start; the routes stay with their networks"
+            yield one.effect("links", why, change, is_certain=False)
+
+
 @behaviour(
     "upgrade.routes.default",
     "After an upgrade the default route of a container on two networks MUST lead over the one "
@@ -149,6 +185,7 @@ def test_generated_mac_is_another(upgraded):
     source="libnetwork endpoint.Less, sandbox.getGatewayEndpoint v20.10-v28: by the network's name",
     docker=">=23.0",
     needs=("own-daemon", "host-view"),
+    concerns=made_on_a_later_network,
 )
 def test_default_route_leads_over_the_same_network(upgraded):
     def check(role, seen):
