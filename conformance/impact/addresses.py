@@ -60,4 +60,4 @@ def _lowest(setup: Setup, network: str, taken: set[str], *, is_ipv6: bool) -> It
 def _gateway(pool: Pool, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> _Address:
     if pool.gateway:
         return ipaddress.ip_address(pool.gateway.partition("/")[0])
-    return next(iter(subnet.hosts()))
+    return subnet[1]

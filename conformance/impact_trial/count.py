@@ -1,0 +1,118 @@
+"""Counts what `impact` foretold of a trial's set-ups against what was seen."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from conformance.changes import load_changes
+from conformance.compare import find_columns, is_upgrade
+from conformance.impact.documents import as_part, objects_of
+from conformance.impact.foretell import Impact, foretell
+from conformance.impact.setup import Setup
+from conformance.registry import load_catalogue
+from conformance.report.compare import compare_columns
+
+Key = tuple[str, str]
+"""Who, as "container NAME", and about what."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """The figures of one or more steps.
+
+    Attributes:
+        hits: foretold as certain, and seen.
+        wrong: foretold as certain, looked at, and not seen.
+        happened: foretold as something that can happen, and seen.
+        quiet: foretold so, looked at, and not seen.
+        missed: seen, and not foretold.
+        unseen: foretold, and not looked at.
+    """
+
+    hits: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    happened: list[str] = field(default_factory=list)
+    quiet: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    unseen: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Count") -> None:
+        """Take the figures of another one in."""
+        for name in ("hits", "wrong", "happened", "quiet", "missed"):
+            getattr(self, name).extend(getattr(other, name))
+        self.unseen.update(other.unseen)
+
+    def figures(self) -> dict[str, float]:
+        """Give precision and recall, with and without what was foretold as possible only."""
+        hits, happened = len(self.hits), len(self.happened)
+        seen = hits + happened + len(self.missed)
+        told = hits + len(self.wrong)
+        return {
+            "precision": _share(hits, told),
+            "precision with what can happen": _share(
+                hits + happened, told + happened + len(self.quiet)
+            ),
+            "recall": _share(hits + happened, seen),
+            "recall of what was foretold as certain": _share(hits, seen),
+        }
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 3) if whole else 1.0
+
+
+def count_step(sample: Mapping[str, Any], step: Mapping[str, Any]) -> Count:
+    """Ask `impact` about the documents of before, and compare with what was seen."""
+    impact = impact_of(sample, step["from"], step["to"])
+    certain: dict[Key, str] = {}
+    possible: dict[Key, str] = {}
+    for one in impact.found:
+        for effect in one.effects:
+            where = certain if effect.is_certain else possible
+            where.setdefault((f"{effect.kind} {effect.name}", effect.about), one.behaviour)
+    for key in certain:
+        possible.pop(key, None)
+    seen = {(who, about): v for who, found in step["seen"].items() for about, v in found.items()}
+    changed = {key for key, value in seen.items() if value is not None}
+    place = f"{sample['seed']}:{step['from']}->{step['to']}"
+
+    def named(keys: Iterable[Key]) -> list[str]:
+        told = {**possible, **certain}
+        return [
+            f"{place} {who}: {about} [{told.get((who, about), '')}] {seen[who, about]}"
+            for who, about in sorted(keys)
+        ]
+
+    looked = set(seen)
+    return Count(
+        hits=named(set(certain) & changed),
+        wrong=named((set(certain) & looked) - changed),
+        happened=named(set(possible) & changed),
+        quiet=named((set(possible) & looked) - changed),
+        missed=named(changed - set(certain) - set(possible)),
+        unseen=Counter(key[1] for key in (*certain, *possible) if key not in looked),
+    )
+
+
+def impact_of(sample: Mapping[str, Any], old: int, new: int) -> Impact:
+    """Give what `impact` says of the documents of one release about another one."""
+    first, second = sample["releases"][old], sample["releases"][new]
+    columns = find_columns(())
+    one, other = (
+        {r["behaviour"]: r for r in columns[name]["results"] if r["engine"] == name}
+        for name in (first, second)
+    )
+    rows = load_catalogue()
+    parts = [as_part(one, f"document {at}") for at, one in enumerate(sample["documents"][old])]
+    containers, networks = objects_of(parts)
+    setup = Setup(
+        containers=tuple(containers),
+        networks=tuple(networks),
+        source=sample["versions"][old],
+        target=sample["versions"][new],
+        is_docker=is_upgrade(columns, first, second),
+    )
+    return foretell(
+        compare_columns(rows, one, other, load_changes()).differences, rows, other, setup
+    )

@@ -1,0 +1,171 @@
+"""Lets drawn set-ups go through an upgrade, and writes down what changed and what was there."""
+
+import random
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from conformance.engines.base import EngineError
+from conformance.engines.factory import make_engine
+from conformance.engines.managed import ManagedEngine, workspace_of
+from conformance.impact_trial.draw import Made, SetUp
+from conformance.impact_trial.look import Look, Observer
+from conformance.upgrade import Upgrade
+from conformance.workbench import Workbench
+
+_SETTLE_S = 6
+_ENTRIES_MAX = 4
+# What the reader of `impact` reads of an inspect document.
+_KEPT = {
+    "Id": None,
+    "Name": None,
+    "State": ("Status",),
+    "Config": ("Hostname", "MacAddress", "ExposedPorts", "NetworkDisabled"),
+    "HostConfig": (
+        "NetworkMode", "Dns", "Links", "PortBindings", "Sysctls", "RestartPolicy", "AutoRemove",
+    ),
+    "NetworkSettings": ("Networks",),
+}  # fmt: skip
+
+
+def run_trial(seed: int, set_ups: Sequence[SetUp], releases: Sequence[str]) -> dict[str, Any]:
+    """Make the set-ups on the first release and take them through the others.
+
+    Args:
+        seed: draws the order in which a user starts what does not start by itself.
+        set_ups: what is made.
+        releases: names in engines.toml, oldest first.
+    """
+    run_id = secrets.token_hex(3)
+    workspace = workspace_of(run_id)
+
+    def make(name: str) -> ManagedEngine:
+        engine = make_engine(name, run_id=run_id, workspace=workspace, slot="trial")
+        if not isinstance(engine, ManagedEngine):
+            raise EngineError(f"{name} is not ours to start")
+        return engine
+
+    dice = random.Random(seed)  # noqa: S311 - to be repeated
+    looks: list[Look] = []
+    documents: list[list[dict[str, Any]]] = []
+    versions: list[str] = []
+    refused: list[dict[str, str]] = []
+    containers = [one for each in set_ups for one in each.containers]
+    with Upgrade(make, run_id=run_id) as upgrade:
+        for release in releases:
+            if not versions:
+                bench = upgrade.begin(release)
+                refused.append(_make(bench, set_ups))
+            else:
+                bench = upgrade.go_on(release)
+                refused.append(_start(bench, containers, dice))
+            versions.append(bench.engine.version().version)
+            time.sleep(_SETTLE_S)
+            observer = Observer(bench, [one.name for one in containers])
+            documents.append([*map(_kept, observer.documents.values()), *observer.networks])
+            looks.append(observer.look())
+    steps = [(0, 1), (1, 2), (0, 2)] if len(releases) > 2 else [(0, 1)]
+    return {
+        "seed": seed,
+        "releases": list(releases),
+        "versions": versions,
+        "set_ups": [one.to_json() for one in set_ups],
+        "refused": refused,
+        "documents": documents,
+        "steps": [
+            {"from": old, "to": new, "seen": changes(looks[old], looks[new])} for old, new in steps
+        ],
+    }
+
+
+def _kept(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: document[key] if fields is None else {f: document[key].get(f) for f in fields}
+        for key, fields in _KEPT.items()
+    }
+
+
+def _make(bench: Workbench, set_ups: Iterable[SetUp]) -> dict[str, str]:
+    refused = {}
+    for set_up in set_ups:
+        for name, body in set_up.networks.items():
+            answer = bench.network_raw(body, name=name)
+            if answer.status >= 400:
+                refused[name] = answer.message
+        for one in set_up.containers:
+            complaint = _make_container(bench, one)
+            if complaint:
+                refused[one.name] = complaint
+        for name in set_up.removed:
+            answer = bench.api("DELETE", f"/networks/{name}")
+            if answer.status >= 400:
+                refused[name] = answer.message
+    return refused
+
+
+def _make_container(bench: Workbench, one: Made) -> str:
+    answers = [bench.create_raw(one.body, name=one.name)]
+
+    def connect(networks: dict[str, dict[str, Any]]) -> None:
+        for network, endpoint in networks.items():
+            body = {"Container": one.name, "EndpointConfig": endpoint}
+            answers.append(bench.api("POST", f"/networks/{network}/connect", body))
+
+    connect(one.before)
+    if one.end != "created":
+        answers.append(bench.api("POST", f"/containers/{one.name}/start"))
+    connect(one.after)
+    for network in one.leaves:
+        body = {"Container": one.name}
+        answers.append(bench.api("POST", f"/networks/{network}/disconnect", body))
+    if one.end == "stopped":
+        answers.append(bench.api("POST", f"/containers/{one.name}/stop?t=5"))
+    return "; ".join(answer.message for answer in answers if answer.status >= 400)
+
+
+def _start(bench: Workbench, containers: Iterable[Made], dice: random.Random) -> dict[str, str]:
+    """Start what ran and was not started by a policy: in any order, those who need others last."""
+    time.sleep(_SETTLE_S)
+    wanted = [one for one in containers if not one.end]
+    dice.shuffle(wanted)
+    wanted.sort(key=_needs_others)
+    refused = {}
+    for one in wanted:
+        answer = bench.api("POST", f"/containers/{one.name}/start")
+        if answer.status >= 400:
+            refused[one.name] = answer.message
+    return refused
+
+
+def _needs_others(one: Made) -> int:
+    host = one.body["HostConfig"]
+    return (2 if host["NetworkMode"].startswith("container:") else 0) + bool(host.get("Links"))
+
+
+def changes(old: Look, new: Look) -> dict[str, dict[str, list[Any] | None]]:
+    """Give for each thing that both looks have what it was and is; None where nothing changed."""
+    return {
+        who: {
+            about: None
+            if old[who][about] == new[who][about]
+            else _short(old[who][about], new[who][about])
+            for about in old[who]
+            if about in new[who]
+        }
+        for who in old
+        if who in new
+    }
+
+
+def _short(old: Any, new: Any) -> list[Any]:
+    """Give both values; of lists and objects a few of the entries that differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)][:_ENTRIES_MAX]
+        return [{key: side.get(key) for key in keys} for side in (old, new)]
+    if isinstance(old, list) and isinstance(new, list):
+        return [
+            [entry for entry in old if entry not in new][:_ENTRIES_MAX],
+            [entry for entry in new if entry not in old][:_ENTRIES_MAX],
+        ]
+    return [old, new]
