@@ -23,6 +23,7 @@ from conformance.observe.files import parse_resolv_conf
 from conformance.observe.outside import Outside, attach_outside, detach_outside
 from conformance.observe.ports import Ports, ports_of
 from conformance.observe.sockets import Sockets
+from conformance.violation import BehaviourViolated
 from conformance.workbench import Workbench
 
 Look = dict[str, dict[str, Any]]
@@ -130,7 +131,11 @@ class Observer:
         """Write owners in the place of addresses."""
 
         def owner(match: re.Match[str]) -> str:
-            return self._owners.get(match[0], match[0])
+            try:
+                address = str(ipaddress.ip_address(match[0]))  # fe00::0 and fe00:: are the same
+            except ValueError:
+                return match[0]
+            return self._owners.get(address, address)
 
         return [re.sub(r"[0-9a-f.:]{4,}", owner, line) for line in text.splitlines()]
 
@@ -142,9 +147,14 @@ class Observer:
 
     def _links(self, name: str) -> dict[str, Any]:
         netns = self._bench.host.netns_of(self.documents[name]["State"]["Pid"])
+        try:
+            entries = netns.ip("addr", "show")
+            routes = {family: netns.routes(family) for family in ("-4", "-6")}
+        except EngineError:
+            return {}  # it has just ended
         found: dict[str, Any] = {"links": {}}
         networks = {"": ""}
-        for entry in netns.ip("addr", "show"):
+        for entry in entries:
             local = [o["local"] for o in entry["addr_info"] if o.get("scope") == "global"]
             if entry["ifname"] == "lo":
                 all = [one["local"] for one in entry["addr_info"]]
@@ -158,7 +168,7 @@ class Observer:
                 family = "IPv6 address" if ":" in one else "address"
                 found[f"{family} on {network}"] = one
         for key, family in (("default route", "-4"), ("IPv6 default route", "-6")):
-            devices = [r.get("dev", "") for r in netns.routes(family) if r["dst"] == "default"]
+            devices = [r.get("dev", "") for r in routes[family] if r["dst"] == "default"]
             found[key] = networks.get(next(iter(devices), ""), "") or "none"
         return found
 
@@ -186,13 +196,14 @@ class Observer:
             place = (outside.address, _OUTSIDE_PORT)
             with ThreadPoolExecutor(_THREADS) as pool:
                 answers = pool.map(lambda name: self._probe(name, place), apart)
-                found = dict(zip(apart, answers, strict=True))
+                found = {n: a for n, a in zip(apart, answers, strict=True) if a is not None}
             server.shutdown(2)
         self._names(found, seen)
         for name, answer in found.items():
             self._reached(name, answer, outside, seen)
         for name in apart:
-            seen[f"container {name}"] |= self._ports(name, outside, ports)
+            with contextlib.suppress(EngineError, BehaviourViolated):  # it has just ended
+                seen[f"container {name}"] |= self._ports(name, outside, ports)
 
     def _names_of(self, name: str) -> list[str]:
         """Give the names that a container might be found by."""
@@ -200,7 +211,8 @@ class Observer:
         aliases = [alias for _, end in self._ends(name) for alias in end.get("Aliases") or []]
         return sorted({name, document["Id"][:12], document["Config"]["Hostname"], *aliases})
 
-    def _probe(self, name: str, outside: tuple[str, int]) -> dict[str, Any]:
+    def _probe(self, name: str, outside: tuple[str, int]) -> dict[str, Any] | None:
+        """Ask out of a container; None where it has just ended."""
         set_up = name.partition("-")[0]
         nets = {network for network, _ in self._ends(name)} - {"bridge"}
         peers = [
@@ -225,7 +237,8 @@ class Observer:
             check=False,
         )
         if done.returncode:
-            raise EngineError(f"the probe in {name} failed: {done.stderr[-500:]}")
+            print(f"{name}: {done.stderr[-300:]}", file=sys.stderr, flush=True)
+            return None
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 

@@ -2,6 +2,7 @@
 
 import random
 import secrets
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -64,7 +65,9 @@ def run_trial(seed: int, set_ups: Sequence[SetUp], releases: Sequence[str]) -> d
             time.sleep(_SETTLE_S)
             observer = Observer(bench, [one.name for one in containers])
             documents.append([*map(_kept, observer.documents.values()), *observer.networks])
+            _say(f"{release}: {len(observer.documents)} containers are there")
             looks.append(observer.look())
+            _say(f"{release}: looked at")
     steps = [(0, 1), (1, 2), (0, 2)] if len(releases) > 2 else [(0, 1)]
     return {
         "seed": seed,
@@ -77,6 +80,10 @@ def run_trial(seed: int, set_ups: Sequence[SetUp], releases: Sequence[str]) -> d
             {"from": old, "to": new, "seen": changes(looks[old], looks[new])} for old, new in steps
         ],
     }
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def _kept(document: dict[str, Any]) -> dict[str, Any]:
@@ -144,18 +151,32 @@ def _needs_others(one: Made) -> int:
 
 
 def changes(old: Look, new: Look) -> dict[str, dict[str, list[Any] | None]]:
-    """Give for each thing that both looks have what it was and is; None where nothing changed."""
-    return {
-        who: {
-            about: None
-            if old[who][about] == new[who][about]
-            else _short(old[who][about], new[who][about])
-            for about in old[who]
-            if about in new[who]
-        }
+    """Give for each thing that both looks have what it was and is; None where nothing changed.
+
+    What another container is needed for is compared where that one is there in both looks: one
+    that does not start any more is counted once, as its own change.
+    """
+    both = {
+        who.partition(" ")[2]
         for who in old
-        if who in new
+        if "running" == old[who].get("starts") == new.get(who, {}).get("starts")
     }
+    found: dict[str, dict[str, list[Any] | None]] = {}
+    for who in old:
+        found[who] = {}
+        for about in old[who]:
+            if about in new.get(who, {}):
+                was, now = (_of_both(about, side[who][about], both) for side in (old, new))
+                found[who][about] = None if was == now else _short(was, now)
+    return found
+
+
+def _of_both(about: str, value: Any, both: set[str]) -> Any:
+    if about.startswith("reach"):
+        return {key: word for key, word in value.items() if key.partition("@")[0] in both}
+    if about == "names":
+        return {key: found for key, found in value.items() if key.rpartition(" ")[2] in both}
+    return value
 
 
 def _short(old: Any, new: Any) -> list[Any]:
