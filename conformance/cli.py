@@ -68,6 +68,7 @@ from conformance.runner import (
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode, Verdict
 
+_HELP = {"help_option_names": ["-h", "--help"]}
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -95,11 +96,7 @@ class Program(click.Group):
         sys.exit(int(ExitCode.ERROR))
 
 
-@click.group(
-    cls=Program,
-    commands=(compare, impact),
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(cls=Program, commands=(compare, impact), context_settings=_HELP)
 def main() -> None:
     """Check what a container engine does when a container gets its network.
 

@@ -47,14 +47,14 @@ def read_compose(path: Path) -> tuple[list[Container], list[Network]]:
 
 
 def compose_program() -> list[str]:
-    """Give the words that run compose, nothing where there is none."""
+    """Give the words that run compose, nothing where there is none; version 1 prints no JSON."""
     for words in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(words[0]) is None:
             continue
         asked = subprocess.run(
-            [*words, "version"], capture_output=True, timeout=_TIMEOUT_S, check=False
+            [*words, "version", "--short"], capture_output=True, timeout=_TIMEOUT_S, check=False
         )
-        if asked.returncode == 0:
+        if asked.returncode == 0 and not asked.stdout.lstrip(b"v").startswith(b"1."):
             return words
     return []
 

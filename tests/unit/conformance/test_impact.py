@@ -354,10 +354,10 @@ def test_compose_without_its_plugin_names_what_is_missing(tmp_path, monkeypatch)
     assert "docker-compose-plugin" in done.output
 
 
-def plugin(folder: Path, prints: str, code: int = 0) -> None:
+def plugin(folder: Path, prints: str, code: int = 0, version: str = "v2.32") -> None:
     program = folder / "docker-compose"
-    words = f"#!/bin/sh\n[ $1 = version ] && exit 0\nprintf '%s' '{prints}'\nexit {code}\n"
-    program.write_text(words)
+    told = f"[ $1 = version ] && echo {version} && exit 0"
+    program.write_text(f"#!/bin/sh\n{told}\nprintf '%s' '{prints}'\nexit {code}\n")
     program.chmod(0o755)
 
 
@@ -372,6 +372,15 @@ COMPOSE = {
         "side": {"network_mode": "service:web"},
     },
 }
+
+
+def test_compose_of_version_1_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    plugin(tmp_path, "{}", version="1.29.2")
+    path = tmp_path / "compose.yml"
+    path.write_text("services: {}")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert (done.exit_code, "docker-compose-plugin" in done.output) == (3, True)
 
 
 def test_compose_is_read_as_what_is_made(tmp_path, monkeypatch):
