@@ -347,7 +347,7 @@ def with_host_bits(setup):
         for pool in network.pools:
             if pool.has_host_bits:
                 why = f"its subnet {pool.subnet} has bits of a host"
-                yield network.effect("anew", why, "it is refused; it goes on as it is")
+                yield network.effect("anew", why, "it is refused")
 
 
 @behaviour(

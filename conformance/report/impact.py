@@ -64,7 +64,7 @@ def impact_plain(
     for kind, name in impact.concerned:
         lines += ["", f"{name} ({kind})"]
         lines += [
-            f"  - {_sentence(effect)}  [{one.behaviour}]"
+            f"  - {_sentence(one, effect)}  [{one.behaviour}]"
             for one, effect in _effects_on(impact, kind, name)
         ]
     advised = [one for one in impact.found if one.advice]
@@ -87,7 +87,7 @@ def impact_markdown(
     for kind, name in impact.concerned:
         lines += ["", f"## {text(name)} ({kind})", ""]
         lines += [
-            f"- {text(_sentence(effect), 500)} (`{one.behaviour}`)"
+            f"- {text(_sentence(one, effect), 500)} (`{one.behaviour}`)"
             for one, effect in _effects_on(impact, kind, name)
         ]
     advised = [one for one in impact.found if one.advice]
@@ -103,8 +103,12 @@ def impact_markdown(
     return "\n".join(lines)
 
 
-def _sentence(effect: Effect) -> str:
-    return f"{effect.why}: {effect.change}" if effect.change else effect.why
+def _sentence(one: Foretold, effect: Effect) -> str:
+    if not effect.change:
+        return f"{effect.why}: {_short(one.after or one.before)}"
+    if effect.about == "anew":
+        return f"{effect.why}; when it is made anew: {effect.change}"
+    return f"{effect.why}: {effect.change}"
 
 
 def _short(sentences: tuple[str, ...]) -> str:
