@@ -73,7 +73,7 @@ def impact_plain(
         lines += [f"  {one.behaviour}: {one.advice}" for one in advised]
     if impact.unasked:
         lines += ["", f"Cannot tell from the documents whom it concerns ({len(impact.unasked)})"]
-        lines += [f"  {one.behaviour}: {_short(one.after or one.before)}" for one in impact.unasked]
+        lines += [f"  {one.behaviour}: {_said(one.before, one.after)}" for one in impact.unasked]
     return "\n".join([*lines, "", _summary(first, second, setup, impact)]).lstrip("\n")
 
 
@@ -97,22 +97,22 @@ def impact_markdown(
     if impact.unasked:
         lines += ["", "## Cannot tell from the documents whom it concerns", ""]
         lines += [
-            f"- `{one.behaviour}`: {text(_short(one.after or one.before))}"
-            for one in impact.unasked
+            f"- `{one.behaviour}`: {text(_said(one.before, one.after))}" for one in impact.unasked
         ]
     return "\n".join(lines)
 
 
 def _sentence(one: Foretold, effect: Effect) -> str:
     if not effect.change:
-        return f"{effect.why}: {_short(one.after or one.before)}"
+        return f"{effect.why}: {_said(one.before, one.after)}"
     if effect.about == "anew":
         return f"{effect.why}; when it is made anew: {effect.change}"
     return f"{effect.why}: {effect.change}"
 
 
-def _short(sentences: tuple[str, ...]) -> str:
-    said = sentences[0] if sentences else ""
+def _said(before: tuple[str, ...], after: tuple[str, ...]) -> str:
+    """Give what the second engine does, or what it promises no more."""
+    said = after[0] if after else f"no promise any more: {next(iter(before), '')}"
     return said if len(said) <= _SENTENCE_CHARS else f"{said[: _SENTENCE_CHARS - 4]} ..."
 
 
