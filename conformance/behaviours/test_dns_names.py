@@ -306,7 +306,8 @@ def with_generated_names(setup):
     for one in setup.containers:
         if GENERATED_NAME.fullmatch(one.name) and one.user_endpoints:
             why = "its name looks like a generated one"
-            yield one.effect("names", why, "its peers find it by that name")
+            change = "its peers find it by that name, if no user chose it"
+            yield one.effect("names", why, change, is_certain=False)
 
 
 @behaviour(

@@ -108,12 +108,30 @@ def test_restarting_container_is_not_connected(run, network, inspect, inspect_ne
     expect_equal("the members of the network", {}, inspect_network(net)["Containers"])
 
 
+def is_inside_alone(setup, one):
+    return bool(one.endpoints) and all(
+        setup.network(end.network).is_internal for end in one.endpoints
+    )
+
+
 def on_internal_networks_alone(setup):
-    for one in setup.containers:
-        networks = [setup.network(end.network) for end in one.endpoints]
-        if one.has_own_network and networks and all(each.is_internal for each in networks):
+    inside = [one for one in setup.containers if is_inside_alone(setup, one)]
+    for one in inside:
+        if one.has_own_network:
             why = "it is on internal networks alone"
             yield one.effect("default route", why, "its default route is gone")
+            if setup.has_ipv6_route(one):
+                change = "its IPv6 default route is gone"
+                yield one.effect("IPv6 default route", why, change)
+    over_ipv6 = [one for one in setup.containers if setup.has_ipv6_route(one)]
+    for one in over_ipv6:
+        own = {end.network for end in one.endpoints}
+        for other in over_ipv6:
+            apart = own.isdisjoint(end.network for end in other.endpoints)
+            if apart and (one in inside or other in inside):
+                why = f"it reaches {other.name} by IPv6, and one of the two is inside alone"
+                yield one.effect("reach over IPv6", why, "they no longer reach each other")
+                break
 
 
 @behaviour(

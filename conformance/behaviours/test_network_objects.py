@@ -33,13 +33,22 @@ def gateways_shown(attrs):
     return [config["Gateway"] for config in attrs["IPAM"]["Config"] if config.get("Gateway")]
 
 
+def with_mtu_and_nobody(setup):
+    for network in setup.networks:
+        mtu = network.options.get("com.docker.network.driver.mtu", "1500")
+        is_used = any(one.runs for one in setup.members(network.name))
+        if network.driver == "bridge" and mtu != "1500" and not is_used:
+            why = f"it has an MTU of {mtu}, and no container that runs"
+            yield network.effect("mtu of the bridge", why, "its bridge has that MTU, and not 1500")
+
+
 @behaviour(
     "network.bridge.mtu",
     "The bridge of a network MUST have the MTU of the network's option as soon as it is made, over "
     "1500 as well as under, and keep it when a container comes and goes.",
     source="moby#46849 (v25.0): setupMTU",
     bugs=("moby#37937",),
-    concerns=nobody,
+    concerns=with_mtu_and_nobody,
 )
 def test_bridge_has_the_mtu_of_its_network(network, run, host):
     for mtu in (9000, 1400):

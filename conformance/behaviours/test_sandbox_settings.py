@@ -1,5 +1,7 @@
 """What a container's interfaces and routes are while its networks and their links change."""
 
+import re
+
 from conformance.assertions import expect_equal, expect_in, expect_not_equal, expect_not_in
 from conformance.observe.poll import eventually
 from conformance.observe.sockets import address_in
@@ -168,17 +170,6 @@ def test_container_starts_on_a_parent_that_is_down(run, network, wire, sockets):
     )
 
 
-def with_ipv6_on_a_later_network(setup):
-    for one in setup.containers:
-        route = setup.default_route(one)
-        six = [end.network for end in one.endpoints if setup.network(end.network).has_ipv6]
-        outward = [name for name in six if not setup.network(name).is_internal]
-        if one.has_own_network and route and outward and route not in six:
-            why = f"its default route is over {route}, which has no IPv6, and {outward[0]} has"
-            change = f"it gets an IPv6 default route over {outward[0]}"
-            yield one.effect("IPv6 default route", why, change)
-
-
 @behaviour(
     "sandbox.gateway.priority-per-family",
     "The default route of each family MUST go over the endpoint with the highest GwPriority that "
@@ -187,7 +178,6 @@ def with_ipv6_on_a_later_network(setup):
     docker=">=28.0",
     api=">=1.48",
     bugs=("moby#52328",),
-    concerns=with_ipv6_on_a_later_network,
 )
 def test_priority_decides_by_family(run, network, ipv6_network, host, api):
     dual, plain = ipv6_network(), network()
@@ -226,13 +216,15 @@ def test_ipv6_is_off_on_one_interface(run, ipv6_network, new_name, host, api):
     expect_ipv6_on(host, container, last)
 
 
-def with_ipv6_off_on_a_link(setup):
+OF_A_LINK = re.compile(r"net\.\w+\.\w+\.(eth[0-9]+)\.\w+")
+
+
+def with_settings_of_a_link(setup):
     for one in setup.containers:
-        links = [f"eth{number}" for number in range(len(one.endpoints))]
-        off = [link for link in links if one.switches_ipv6_off(link)]
-        if off and any(setup.network(end.network).has_ipv6 for end in one.endpoints):
-            why = f"IPv6 is switched off on {off[0]} alone, and a network of it has IPv6"
-            yield one.effect("starts", why, "it does not start", is_certain=len(links) == 1)
+        links = [found[1] for found in map(OF_A_LINK.fullmatch, one.sysctls) if found]
+        if links and (one.has_own_network or one.mode == "none"):
+            why = f"it has a sysctl of {links[0]}, which is not there yet when sysctls are set"
+            yield one.effect("starts", why, "it does not start")
 
 
 @behaviour(
@@ -244,7 +236,7 @@ def with_ipv6_off_on_a_link(setup):
     docker=">=27.0",
     bugs=("moby#48971",),
     replaces=("ipv6.off.one-interface",),
-    concerns=with_ipv6_off_on_a_link,
+    concerns=with_settings_of_a_link,
 )
 def test_ipv6_is_off_on_one_endpoint(create_raw, client, ipv6_network, new_name, host, api):
     first, last = ipv6_network("a" + new_name("net")), ipv6_network("z" + new_name("net"))

@@ -64,14 +64,14 @@ def with_addresses_of_the_engines_choice(setup):
     for network in setup.networks:
         for is_ipv6 in (False, True):
             family = "IPv6 address" if is_ipv6 else "address"
-            for name, must in chosen_by_engine(setup, network.name, is_ipv6=is_ipv6):
-                one = next(each for each in setup.containers if each.name == name)
+            for one, must in chosen_by_engine(setup, network.name, is_ipv6=is_ipv6):
                 why = f"its {family} on {network.name} was not chosen"
                 change = (
                     "it gets another one" if must else "it changes with the order of the starts"
                 )
                 yield one.effect(f"{family} on {network.name}", why, change, is_certain=must)
-                if not (is_ipv6 or setup.crosses("28.0") or one.mac):
+                has_own = one.mac and network.name == one.mode
+                if not (is_ipv6 or setup.crosses("28.0") or has_own):
                     what = "the hardware address follows it"
                     yield one.effect(f"mac on {network.name}", why, what, is_certain=must)
 
@@ -168,14 +168,39 @@ def test_generated_mac_is_another(upgraded):
     expect_not_equal("the addresses", sorted(old.macs.values()), sorted(new.macs.values()))
 
 
-def made_on_a_later_network(setup):
+def with_other_order(setup):
+    """Give those whose networks come in another order after their next start."""
     for one in setup.containers:
-        order = setup.link_order(one)
+        if not (one.has_own_network and one.runs):
+            continue
+        order = setup.by_preference(one)
         is_moved = len(order) > 2 or (len(order) == 2 and order[0] != one.mode)
-        if is_moved and one.has_own_network and one.runs and not setup.crosses("28.0"):
-            why = f"it was made on {one.mode}, and {order[0]} comes first in the alphabet"
+        if is_moved and not setup.crosses("28.0"):
+            why = f"it was made on {one.mode}, and {order[0]} comes before that"
             change = f"eth0 is {order[0]} after each start; the routes stay with their networks"
             yield one.effect("links", why, change, is_certain=False)
+        old, new = (setup.default_route(one, minds_ipv6_off=minds) for minds in (False, True))
+        if old != new and setup.crosses("28.0"):
+            why = f"IPv6 is switched off in it, and {old} has IPv6"
+            yield one.effect("default route", why, f"its default route moves from {old} to {new}")
+            change = f"it finds itself at its address on {new} first"
+            yield one.effect("names", why, change, is_certain=False)
+
+
+def with_ipv6_by_a_live_connect(setup):
+    for one in setup.containers:
+        later = [end.network for end in one.endpoints if end.network != one.mode]
+        six = [name for name in later if setup.network(name).has_ipv6]
+        if one.runs and one.switches_ipv6_off() and six:
+            why = f"IPv6 is switched off in it, and a connect to {six[0]} may have switched it on"
+            for about in ("IPv6 default route", "IPv6 on loopback", "reach over IPv6"):
+                change = f"{about}: gone after its next start"
+                yield one.effect(about, why, change, is_certain=False)
+
+
+def after_the_next_start(setup):
+    yield from with_other_order(setup)
+    yield from with_ipv6_by_a_live_connect(setup)
 
 
 @behaviour(
@@ -185,7 +210,7 @@ def made_on_a_later_network(setup):
     source="libnetwork endpoint.Less, sandbox.getGatewayEndpoint v20.10-v28: by the network's name",
     docker=">=23.0",
     needs=("own-daemon", "host-view"),
-    concerns=made_on_a_later_network,
+    concerns=after_the_next_start,
 )
 def test_default_route_leads_over_the_same_network(upgraded):
     def check(role, seen):

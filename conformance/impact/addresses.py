@@ -1,36 +1,45 @@
 """Which addresses that the engine chose can change when all containers start anew.
 
-Docker gives the lowest free address of a network to whoever starts next.
+Docker gives the lowest free address of a network to whoever starts next. First it starts those
+whose restart policy says so, in any order; then the user starts the others, in any order.
 """
 
 import ipaddress
 from collections.abc import Iterator
 from itertools import islice
 
-from conformance.impact.setup import Endpoint, Pool, Setup
+from conformance.impact.setup import Container, Endpoint, Setup
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Member = tuple[Container, Endpoint]
 
 
 def chosen_by_engine(
     setup: Setup, network: str, *, is_ipv6: bool = False
-) -> Iterator[tuple[str, bool]]:
+) -> Iterator[tuple[Container, bool]]:
     """Give the container of each such address of a network that can change, and whether it must."""
-    ends = [
+    members = [
         (container, end)
         for container in setup.members(network)
         if container.runs and container.has_own_network
         for end in container.endpoints
         if end.network == network and _address(end, is_ipv6=is_ipv6)
     ]
-    chosen = [end for _, end in ends if _is_chosen(end, is_ipv6=is_ipv6)]
-    free = [(one, end) for one, end in ends if not _is_chosen(end, is_ipv6=is_ipv6)]
-    taken = {_address(end, is_ipv6=is_ipv6) for end in chosen}
-    lowest = set(islice(_lowest(setup, network, taken, is_ipv6=is_ipv6), len(free)))
-    for container, end in free:
-        must = _address(end, is_ipv6=is_ipv6) not in lowest
-        if lowest and (must or len(free) > 1):
-            yield container.name, must
+    free = [one for one in members if not _is_chosen(one[1], is_ipv6=is_ipv6)]
+    taken = {_address(one[1], is_ipv6=is_ipv6) for one in members if one not in free}
+    given = _lowest(setup, network, taken, is_ipv6=is_ipv6)
+    for group in _in_turn(free):
+        lowest = set(islice(given, len(group)))
+        for container, end in group:
+            must = _address(end, is_ipv6=is_ipv6) not in lowest
+            if lowest and (must or len(group) > 1):
+                yield container, must
+
+
+def _in_turn(members: list[_Member]) -> list[list[_Member]]:
+    """Tell who starts first; one that is started after a failure only may be in either group."""
+    if any(one.restart.startswith("on-failure") for one, _ in members):
+        return [members]
+    return [[m for m in members if bool(m[0].restart) is first] for first in (True, False)]
 
 
 def _address(end: Endpoint, *, is_ipv6: bool) -> str:
@@ -42,22 +51,20 @@ def _is_chosen(end: Endpoint, *, is_ipv6: bool) -> bool:
 
 
 def _lowest(setup: Setup, network: str, taken: set[str], *, is_ipv6: bool) -> Iterator[str]:
-    """Give the addresses of a network that nobody has chosen, the lowest first."""
+    """Give the addresses of a network that nobody has chosen, the lowest first.
+
+    A gateway that was not chosen is the lowest address of all.
+    """
     pools = [pool for pool in setup.network(network).pools if pool.is_ipv6 == is_ipv6]
     if len(pools) != 1:
         return
     try:
         subnet = ipaddress.ip_network(pools[0].subnet, strict=False)
         range = ipaddress.ip_network(pools[0].range or pools[0].subnet, strict=False)
-        kept = {subnet.network_address, _gateway(pools[0], subnet)}
     except ValueError:
         return
-    for address in range:
-        if address not in kept and str(address) not in taken:
-            yield str(address)
-
-
-def _gateway(pool: Pool, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> _Address:
-    if pool.gateway:
-        return ipaddress.ip_address(pool.gateway.partition("/")[0])
-    return subnet[1]
+    kept = {str(subnet.network_address), pools[0].gateway.partition("/")[0], *pools[0].taken}
+    free = (str(one) for one in range if str(one) not in kept | taken)
+    if not pools[0].gateway:
+        next(free, None)
+    yield from free

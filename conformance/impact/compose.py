@@ -83,6 +83,7 @@ def _network(key: str, part: Part) -> Network:
                 subnet=pool.text("subnet"),
                 gateway=pool.text("gateway"),
                 range=pool.text("ip_range"),
+                taken=tuple(pool.words("aux_addresses").values()),
             )
             for pool in part.part("ipam").members("config")
         ),

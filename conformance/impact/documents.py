@@ -101,6 +101,7 @@ def network_of(document: Part) -> Network:
                 subnet=pool.text("Subnet"),
                 gateway=pool.text("Gateway"),
                 range=pool.text("IPRange"),
+                taken=tuple(pool.words("AuxiliaryAddresses").values()),
             )
             for pool in document.part("IPAM").members("Config")
         ),

@@ -136,8 +136,9 @@ class Container:
 
     @property
     def user_endpoints(self) -> tuple[Endpoint, ...]:
-        """Those on networks other than the default one."""
-        return tuple(end for end in self.endpoints if end.network != "bridge")
+        """Those on networks that a user made."""
+        predefined = ("bridge", "host", "none")
+        return tuple(end for end in self.endpoints if end.network not in predefined)
 
     def switches_ipv6_off(self, where: str = "all") -> bool:
         """Whether a sysctl switches IPv6 off: everywhere, or on an interface such as "eth0"."""
@@ -157,11 +158,12 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """A subnet of a network, as it was given."""
+    """A subnet of a network, as it was given; `taken` are its auxiliary addresses."""
 
     subnet: str
     gateway: str = ""
     range: str = ""
+    taken: tuple[str, ...] = ()
 
     @property
     def is_ipv6(self) -> bool:
@@ -255,25 +257,37 @@ class Setup:
         """Give the containers on a network."""
         return [one for one in self.containers if any(e.network == network for e in one.endpoints)]
 
-    def default_route(self, container: Container, *, before_25: bool = False) -> str:
-        """Give the network of the IPv4 default route, as Docker before gateway priorities has it.
+    def by_preference(self, container: Container, *, minds_ipv6_off: bool = False) -> list[str]:
+        """Give a container's networks in the order in which Docker likes them for a default route.
+
+        Before 28.0 that is the order of the links' numbers, too: first those that lead on, then
+        those with IPv6, then by name.
 
         Args:
             container: whose.
-            before_25: whether an internal network is taken where there is no other one.
+            minds_ipv6_off: whether IPv6 that is switched off in it counts, as from 28.0 on.
         """
-        names = [end.network for end in container.endpoints if self._leads_on(end.network)]
-        outward = [name for name in names if not self.network(name).is_internal]
-        return min(outward or (names if before_25 else []), default="")
+        is_off = minds_ipv6_off and container.switches_ipv6_off()
 
-    def _leads_on(self, name: str) -> bool:
-        network = self.network(name)
-        return network.has_ipv4 and network.driver != "null"
+        def place(name: str) -> tuple[bool, bool, str]:
+            network = self.network(name)
+            return network.is_internal, is_off or not network.has_ipv6, name
 
-    def link_order(self, container: Container) -> list[str]:
-        """Give the networks in the order of the links' numbers after a start before 28.0."""
-        names = [end.network for end in container.endpoints]
-        return sorted(names, key=lambda name: (self.network(name).is_internal, name))
+        return sorted((end.network for end in container.endpoints), key=place)
+
+    def default_route(self, container: Container, *, minds_ipv6_off: bool = False) -> str:
+        """Give the network of the default route; "" where none leads on."""
+        for name in self.by_preference(container, minds_ipv6_off=minds_ipv6_off):
+            network = self.network(name)
+            if not network.is_internal and network.has_ipv4 and network.driver != "null":
+                return name
+        return ""
+
+    def has_ipv6_route(self, container: Container) -> bool:
+        """Tell whether a container has an IPv6 default route, on Docker before 25.0."""
+        first = next(iter(self.by_preference(container)), "")
+        is_there = container.runs and container.has_own_network and self.network(first).has_ipv6
+        return is_there and not container.switches_ipv6_off()
 
 
 Predicate = Callable[[Setup], Iterable[Effect]]

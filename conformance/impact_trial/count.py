@@ -13,6 +13,9 @@ from conformance.impact.setup import Setup
 from conformance.registry import load_catalogue
 from conformance.report.compare import compare_columns
 
+# A container of mode host has the machine's own, and each release has a machine of its own here.
+_MACHINES_FILES = ("hosts file", "hostname file", "resolv.conf")
+
 Key = tuple[str, str]
 """Who, as "container NAME", and about what."""
 
@@ -73,7 +76,17 @@ def count_step(sample: Mapping[str, Any], step: Mapping[str, Any]) -> Count:
             where.setdefault((f"{effect.kind} {effect.name}", effect.about), one.behaviour)
     for key in certain:
         possible.pop(key, None)
-    seen = {(who, about): v for who, found in step["seen"].items() for about, v in found.items()}
+    of_the_machine = {
+        f"container {one['Name'].lstrip('/')}"
+        for one in sample["documents"][step["from"]]
+        if one.get("HostConfig", {}).get("NetworkMode") == "host"
+    }
+    seen = {
+        (who, about): value
+        for who, found in step["seen"].items()
+        for about, value in found.items()
+        if not (who in of_the_machine and about in _MACHINES_FILES)
+    }
     changed = {key for key, value in seen.items() if value is not None}
     place = f"{sample['seed']}:{step['from']}->{step['to']}"
 
