@@ -310,8 +310,9 @@ def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
 
 def with_ports_on_bridges(setup):
     for one in setup.containers:
-        bridges = [e for e in one.endpoints if setup.network(e.network).driver == "bridge"]
-        if one.ports and one.has_own_network and bridges:
+        networks = [setup.network(end.network) for end in one.endpoints]
+        is_routed = any(net.driver == "bridge" and not net.is_internal for net in networks)
+        if one.ports and one.has_own_network and is_routed:
             ports = ", ".join(sorted(one.ports))
             change = "a host outside with a route no longer reaches it at the container's address"
             yield one.effect("direct from outside", f"it publishes {ports}", change)

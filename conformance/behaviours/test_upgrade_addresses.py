@@ -198,9 +198,26 @@ def with_ipv6_by_a_live_connect(setup):
                 yield one.effect(about, why, change, is_certain=False)
 
 
+def that_left_their_first_network(setup):
+    for one in setup.containers:
+        names = [end.network for end in one.endpoints]
+        is_of_user = one.mode != "bridge" and one.has_own_network
+        if not (is_of_user and one.runs and names) or one.mode in names:
+            continue
+        why = f"it left {one.mode}, on which it was made"
+        change = "its links are numbered from eth0 on after its next start"
+        yield one.effect("links", why, change, is_certain=False)
+        if names == ["bridge"]:
+            change = "it asks the machine's DNS servers after its next start, for bridge has none"
+            yield one.effect("resolv.conf", why, change, is_certain=False)
+            change = "its hosts file has its address on bridge after its next start"
+            yield one.effect("hosts file", why, change, is_certain=False)
+
+
 def after_the_next_start(setup):
     yield from with_other_order(setup)
     yield from with_ipv6_by_a_live_connect(setup)
+    yield from that_left_their_first_network(setup)
 
 
 @behaviour(

@@ -76,6 +76,12 @@ def count_step(sample: Mapping[str, Any], step: Mapping[str, Any]) -> Count:
             where.setdefault((f"{effect.kind} {effect.name}", effect.about), one.behaviour)
     for key in certain:
         possible.pop(key, None)
+    untried = {
+        f"container {one['name']}"
+        for set_up in sample["set_ups"]
+        for one in set_up["containers"]
+        if one["end"]
+    }
     of_the_machine = {
         f"container {one['Name'].lstrip('/')}"
         for one in sample["documents"][step["from"]]
@@ -86,6 +92,7 @@ def count_step(sample: Mapping[str, Any], step: Mapping[str, Any]) -> Count:
         for who, found in step["seen"].items()
         for about, value in found.items()
         if not (who in of_the_machine and about in _MACHINES_FILES)
+        and not (who in untried and about == "starts")
     }
     changed = {key for key, value in seen.items() if value is not None}
     place = f"{sample['seed']}:{step['from']}->{step['to']}"

@@ -11,8 +11,6 @@ from typing import Any
 
 BRIDGE_OPTION = "com.docker.network.bridge."
 _FIRST_PORT = 21000
-_WORDS = "brave eager fervent quirky wizardly zen".split()
-_SURNAMES = "bohr curie hopper lamport ritchie turing".split()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +18,8 @@ class Made:
     """One container of a set-up, and what is done with it before the upgrade.
 
     Attributes:
-        name: its name.
+        name: its name; where the engine chooses one, that one once it is made.
+        is_nameless: whether the engine chooses its name.
         body: of the create request, without image and command.
         before: networks that it is connected to before its start, with the settings there.
         after: networks that it is connected to while it runs, likewise.
@@ -31,6 +30,7 @@ class Made:
 
     name: str
     body: dict[str, Any]
+    is_nameless: bool = False
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
     after: dict[str, dict[str, Any]] = field(default_factory=dict)
     leaves: list[str] = field(default_factory=list)
@@ -120,9 +120,6 @@ class _Drawer:
 
     def _container(self, number: int) -> Made:
         name = f"s{self._index:02}-c{number}"
-        if self._is(0.1):
-            words = self._dice.choice(_WORDS), self._dice.choice(_SURNAMES)
-            name = f"{words[0]}{'x' * self._index}_{words[1]}{number}"
         mode = self._mode()
         host: dict[str, Any] = {"NetworkMode": mode, **self._host_config(mode)}
         body: dict[str, Any] = {"HostConfig": host}
@@ -131,7 +128,7 @@ class _Drawer:
             self._own_settings(name, mode, body)
         if self._is(0.04) and mode == "bridge":
             body["NetworkDisabled"] = True
-        made = Made(name=name, body=body)
+        made = Made(name=name, body=body, is_nameless=self._is(0.1))
         if has_own:
             self._connects(mode, made)
         elif self._is(0.1) and mode.startswith("container:"):

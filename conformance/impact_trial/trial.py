@@ -12,8 +12,9 @@ from conformance.engines.factory import make_engine
 from conformance.engines.managed import ManagedEngine, workspace_of
 from conformance.impact_trial.draw import Made, SetUp
 from conformance.impact_trial.look import Look, Observer
+from conformance.rawapi import Answer
 from conformance.upgrade import Upgrade
-from conformance.workbench import Workbench
+from conformance.workbench import WAIT_FOR_EVER, Workbench
 
 _SETTLE_S = 6
 _ENTRIES_MAX = 4
@@ -95,13 +96,14 @@ def _kept(document: dict[str, Any]) -> dict[str, Any]:
 
 def _make(bench: Workbench, set_ups: Iterable[SetUp]) -> dict[str, str]:
     refused = {}
+    names: dict[str, str] = {}
     for set_up in set_ups:
         for name, body in set_up.networks.items():
             answer = bench.network_raw(body, name=name)
             if answer.status >= 400:
                 refused[name] = answer.message
         for one in set_up.containers:
-            complaint = _make_container(bench, one)
+            complaint = _make_container(bench, one, names)
             if complaint:
                 refused[one.name] = complaint
         for name in set_up.removed:
@@ -111,8 +113,37 @@ def _make(bench: Workbench, set_ups: Iterable[SetUp]) -> dict[str, str]:
     return refused
 
 
-def _make_container(bench: Workbench, one: Made) -> str:
-    answers = [bench.create_raw(one.body, name=one.name)]
+def _make_container(bench: Workbench, one: Made, names: dict[str, str]) -> str:
+    """Make a container; what it is called, where the engine chooses that, goes into `names`."""
+    host = one.body["HostConfig"]
+    mode, _, target = host["NetworkMode"].partition(":")
+    if target:
+        host["NetworkMode"] = f"{mode}:{names.get(target, target)}"
+    for of_links in (
+        host,
+        *one.body.get("NetworkingConfig", {}).get("EndpointsConfig", {}).values(),
+    ):
+        if "Links" in of_links:
+            links = (link.split(":") for link in of_links["Links"])
+            of_links["Links"] = [f"{names.get(to, to)}:{alias}" for to, alias in links]
+    if one.is_nameless:
+        body = {
+            "Image": bench.image,
+            "Cmd": list(WAIT_FOR_EVER),
+            "Labels": bench.labels,
+            **one.body,
+        }
+        answers = [bench.api("POST", "/containers/create", body)]
+        if answers[0].status == 201:
+            drawn, one.name = one.name, bench.inspect(answers[0].json()["Id"])["Name"].lstrip("/")
+            names[drawn] = one.name
+    else:
+        answers = [bench.create_raw(one.body, name=one.name)]
+    return _live(bench, one, answers)
+
+
+def _live(bench: Workbench, one: Made, answers: list[Answer]) -> str:
+    """Bring a container to where the upgrade finds it; give what was refused until then."""
 
     def connect(networks: dict[str, dict[str, Any]]) -> None:
         for network, endpoint in networks.items():
