@@ -42,6 +42,8 @@ def count_samples(samples: tuple[Path, ...], is_listed: bool) -> None:
             names = [sample["releases"][step[end]] for end in ("from", "to")]
             click.echo(f"{path.name}, {' -> '.join(names)}: {_line(found)}")
     click.echo(f"all: {_line(total)}")
+    happened, possible = total.chances()
+    click.echo(f"of {possible} things foretold as possible {happened} happened in one of the steps")
     click.echo(f"foretold and not looked at: {dict(total.unseen)}")
     if is_listed:
         for title, listed in (("missed", total.missed), ("wrong", total.wrong)):

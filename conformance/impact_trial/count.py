@@ -30,6 +30,7 @@ class Count:
         happened: foretold as something that can happen, and seen.
         quiet: foretold so, looked at, and not seen.
         missed: seen, and not foretold.
+        keys_happened, keys_quiet: those of `happened` and of `quiet`, without the step.
         unseen: foretold, and not looked at.
     """
 
@@ -39,12 +40,20 @@ class Count:
     quiet: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     unseen: Counter[str] = field(default_factory=Counter)
+    keys_happened: set[tuple[int, Key]] = field(default_factory=set)
+    keys_quiet: set[tuple[int, Key]] = field(default_factory=set)
 
     def add(self, other: "Count") -> None:
         """Take the figures of another one in."""
         for name in ("hits", "wrong", "happened", "quiet", "missed"):
             getattr(self, name).extend(getattr(other, name))
         self.unseen.update(other.unseen)
+        self.keys_happened |= other.keys_happened
+        self.keys_quiet |= other.keys_quiet
+
+    def chances(self) -> tuple[int, int]:
+        """Tell how many of what can happen did so in any step, and how many there are."""
+        return len(self.keys_happened), len(self.keys_happened | self.keys_quiet)
 
     def figures(self) -> dict[str, float]:
         """Give precision and recall, with and without what was foretold as possible only."""
@@ -111,6 +120,8 @@ def count_step(sample: Mapping[str, Any], step: Mapping[str, Any]) -> Count:
         happened=named(set(possible) & changed),
         quiet=named((set(possible) & looked) - changed),
         missed=named(changed - set(certain) - set(possible)),
+        keys_happened={(sample["seed"], key) for key in set(possible) & changed},
+        keys_quiet={(sample["seed"], key) for key in (set(possible) & looked) - changed},
         unseen=Counter(key[1] for key in (*certain, *possible) if key not in looked),
     )
 

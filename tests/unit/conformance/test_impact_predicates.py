@@ -50,6 +50,7 @@ SIX = net("six", has_ipv6=True)
 SIX_TOO = net("six-too", has_ipv6=True)
 INNER = net("inner", is_internal=True)
 OFF = {"net.ipv6.conf.eth0.disable_ipv6": "1"}
+MTU = {"com.docker.network.driver.mtu": "9000"}
 ALL_OFF = {"net.ipv6.conf.all.disable_ipv6": "1"}
 CHOSEN = "02:42:ac:00:00:99"
 SIX_END = {"address6": "fd00::2"}
@@ -60,7 +61,7 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         "ipv6.off.one-endpoint",
         "starts",
         setup(SIX, box(on("six"), sysctls=OFF)),
-        setup(SIX, net("four"), box(on("six"), sysctls=ALL_OFF), box(on("six"), name="x")),
+        setup(SIX, box(on("six"), sysctls=ALL_OFF), box(mode="container:web", sysctls=OFF)),
     ),
     (
         "connect.predefined.checked-at-create",
@@ -236,9 +237,17 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
     ),
     (
         "ports.internal.disconnected",
-        "ports",
-        setup(INNER, box(on("inner"), ports={"80/tcp": (("", "80"),)})),
+        "later",
         setup(INNER, net("n"), box(on("inner"), on("n"), ports={"80/tcp": (("", "80"),)})),
+        setup(INNER, box(on("inner"), ports={"80/tcp": (("", "80"),)})),
+    ),
+    (
+        "network.bridge.mtu",
+        "mtu of the bridge",
+        setup(net("n", options=MTU)),
+        setup(
+            net("n", options=MTU), net("m"), net("v", options=MTU, driver="ipvlan"), box(on("n"))
+        ),
     ),
     (
         "ports.reach.container-address",
@@ -246,7 +255,9 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         setup(box(on("bridge"), ports={"80/tcp": (("", "80"),)})),
         setup(
             net("m", driver="macvlan"),
+            INNER,
             box(on("m"), ports={"80/tcp": (("", "80"),)}),
+            box(on("inner"), ports={"80/tcp": (("", "80"),)}),
             box(on("bridge"), name="x"),
         ),
     ),
@@ -254,7 +265,13 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         "reach.apart.ipv6",
         "reach over IPv6",
         setup(SIX, SIX_TOO, box(on("six", **SIX_END)), box(on("six-too", **SIX_END), name="b")),
-        setup(SIX, SIX_TOO, box(on("six", **SIX_END)), box(on("six", **SIX_END), name="b")),
+        setup(
+            SIX,
+            SIX_TOO,
+            box(on("six", **SIX_END)),
+            box(on("six", **SIX_END), name="b"),
+            box(on("six-too", **SIX_END), name="off", sysctls=ALL_OFF),
+        ),
     ),
     (
         "reach.outside.no-masquerade",
@@ -273,12 +290,6 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         "default route",
         setup(net("a"), net("b"), box(on("a"), on("b", priority=1))),
         setup(net("a"), net("b"), box(on("a", priority=1), on("b"))),
-    ),
-    (
-        "sandbox.gateway.priority-per-family",
-        "IPv6 default route",
-        setup(net("a"), SIX, box(on("a"), on("six"))),
-        setup(SIX, net("z"), box(on("six"), on("z"))),
     ),
     (
         "sandbox.interface.numbered-as-connected",
@@ -300,7 +311,7 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
     ),
     (
         "ipv6.bridge.link-local",
-        "bridge",
+        "later",
         setup(SIX),
         setup(net("n"), net("m", has_ipv6=True, driver="macvlan")),
     ),
@@ -314,7 +325,12 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         "ipv6.off.loopback-has-it",
         "IPv6 on loopback",
         setup(box(on("bridge"))),
-        setup(SIX, box(on("six")), box(on("bridge"), sysctls=ALL_OFF, name="off")),
+        setup(
+            SIX,
+            box(on("six")),
+            box(on("bridge"), sysctls=ALL_OFF, name="off"),
+            box(mode="host", name="host"),
+        ),
     ),
     (
         "sandbox.mac.lost-with-endpoint",
@@ -328,7 +344,7 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         setup(net("n"), box(at("n", 2))),
         setup(
             net("n"),
-            box(on("n", address="10.0.0.2", mac=CHOSEN)),
+            box(on("n", address="10.0.0.2", mac=CHOSEN), mac=CHOSEN),
             box(at("n", 3), status="exited", name="s"),
         ),
     ),
@@ -354,7 +370,11 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
         "upgrade.names.hostname",
         "names",
         setup(net("n"), box(on("n"), hostname="shop")),
-        setup(net("n"), box(on("n"), hostname="id-we"), old="20.10.24"),
+        setup(
+            net("n"),
+            box(on("n"), hostname="id-we"),
+            box(on("n", aliases=("shop",)), hostname="shop", name="a"),
+        ),
     ),
     (
         "upgrade.routes.default",
@@ -412,6 +432,47 @@ def test_sentences_can_be_put_together():
                 assert not said.endswith("."), (id, said)
 
 
+def said(id: str, there: Setup) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for effect in effects(id, there):
+        found.setdefault(effect.name, []).append(effect.about)
+    return found
+
+
+def test_mac_that_is_shown_as_chosen_and_was_lost_is_a_generated_one():
+    there = setup(net("n"), box(at("n", 2), mac=CHOSEN), old="26.1.5")
+    assert abouts("sandbox.mac.new-each-start", there) == ["mac on n"]
+
+
+def test_networks_with_ipv6_are_preferred_for_the_default_route():
+    there = setup(net("a"), SIX, INNER, box(on("a"), on("inner"), on("six")))
+    (one,) = there.containers
+    assert there.by_preference(one) == ["six", "a", "inner"]
+    assert there.default_route(one) == "six"
+
+
+def test_default_route_moves_where_ipv6_is_off():
+    there = setup(net("a"), SIX, box(on("a"), on("six"), sysctls=ALL_OFF))
+    assert "default route" in abouts("upgrade.routes.default", there)
+    still = setup(net("a"), SIX, box(on("a"), on("six")))
+    assert abouts("upgrade.routes.default", still) == []
+
+
+def test_who_left_the_first_network_for_bridge():
+    there = setup(net("n"), box(on("bridge"), mode="n"))
+    assert abouts("upgrade.routes.default", there) == ["links", "resolv.conf", "hosts file"]
+    assert abouts("upgrade.routes.default", setup(net("n"), box(on("bridge")))) == []
+
+
+def test_inside_alone_loses_ipv6_and_who_reached_it_too():
+    inner = net("inner", is_internal=True, has_ipv6=True)
+    there = setup(SIX, inner, box(on("inner")), box(on("six"), name="b"), box(on("a"), name="c"))
+    assert said("network.gateway.internal-none", there) == {
+        "web": ["default route", "IPv6 default route", "reach over IPv6"],
+        "b": ["reach over IPv6"],
+    }
+
+
 # ---------------------------------------------------------------------- addresses
 
 
@@ -433,6 +494,24 @@ def test_range_and_gateway_are_known():
     high = Pool(subnet="10.0.0.0/24", range="10.0.0.64/26", gateway="10.0.0.64")
     assert changing(box(at("n", 65)), pool=high) == {}
     assert changing(box(at("n", 66)), pool=high) == {"web": True}
+
+
+def test_gateway_that_was_not_chosen_is_the_lowest_of_the_range():
+    high = Pool(subnet="10.0.0.0/24", range="10.0.0.64/26")
+    assert changing(box(at("n", 65)), pool=high) == {}
+
+
+def test_auxiliary_addresses_are_not_given():
+    assert changing(box(at("n", 3)), pool=Pool(subnet="10.0.0.0/24", taken=("10.0.0.2",))) == {}
+
+
+def test_who_has_a_restart_policy_comes_first():
+    first = box(at("n", 3), restart="always")
+    assert changing(first, box(at("n", 2), name="b")) == {"web": True, "b": True}
+    stays = box(at("n", 2), restart="always")
+    assert changing(stays, box(at("n", 3), name="b")) == {}
+    either = box(at("n", 2), restart="on-failure")
+    assert changing(either, box(at("n", 3), name="b")) == {"web": False, "b": False}
 
 
 def test_stopped_ones_take_no_address():
