@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from conformance.impact_trial.count import Count, count_step
-from conformance.impact_trial.draw import draw
-from conformance.impact_trial.trial import run_trial
+from conformance.impact_trial.count import Count, count_anew, count_step
+from conformance.impact_trial.draw import SetUp, draw
+from conformance.impact_trial.trial import make_anew, run_trial
 
 RELEASES = ("docker-20.10", "docker-26.1", "docker-28.5")
 
@@ -28,6 +28,17 @@ def run(seed: int, count: int, output: Path) -> None:
     click.echo(f"wrote {output}")
 
 
+@main.command()
+@click.argument("sample", type=click.Path(path_type=Path))
+def anew(sample: Path) -> None:
+    """Make a sample's set-ups anew on an empty 28.5, and write down in it what that refuses."""
+    document = json.loads(sample.read_text(encoding="utf-8"))
+    set_ups = [SetUp.from_json(one) for one in document["set_ups"]]
+    document["anew"] = make_anew(set_ups, RELEASES[-1])
+    sample.write_text(json.dumps(document, sort_keys=True) + "\n", encoding="utf-8")
+    click.echo(f"wrote {sample}")
+
+
 @main.command("count")
 @click.argument("samples", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--list", "is_listed", is_flag=True, help="Also list what was missed and wrong.")
@@ -41,6 +52,11 @@ def count_samples(samples: tuple[Path, ...], is_listed: bool) -> None:
             total.add(found)
             names = [sample["releases"][step[end]] for end in ("from", "to")]
             click.echo(f"{path.name}, {' -> '.join(names)}: {_line(found)}")
+        if "anew" in sample:
+            found = count_anew(sample)
+            click.echo(f"{path.name}, made anew: {_line(found)}")
+            if is_listed:
+                click.echo(f"  missed {found.missed}, wrong {found.wrong}")
     click.echo(f"all: {_line(total)}")
     happened, possible = total.chances()
     click.echo(f"of {possible} things foretold as possible {happened} happened in one of the steps")

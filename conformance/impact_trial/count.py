@@ -126,7 +126,37 @@ def count_step(sample: Mapping[str, Any], step: Mapping[str, Any]) -> Count:
     )
 
 
-def impact_of(sample: Mapping[str, Any], old: int, new: int) -> Impact:
+def count_anew(sample: Mapping[str, Any]) -> Count:
+    """Count what was foretold to be refused, or not to start, when it is made anew."""
+    impact = impact_of(sample, 0, len(sample["releases"]) - 1, is_anew=True)
+    told = {
+        effect.name
+        for one in impact.found
+        for effect in one.effects
+        if effect.about == "starts" or (effect.about == "anew" and "refused" in effect.change)
+    }
+    refused = dict(sample["anew"])
+    gone = {
+        one["name"]  # it is refused for the sake of its network, which is
+        for each in sample["set_ups"]
+        for one in each["containers"]
+        if refused.keys() & {*each["networks"]} & _networks_of(one)
+    }
+    seen = set(refused) - set(sample["refused"][0]) - gone
+    told -= gone | set(sample["refused"][0])
+    return Count(
+        hits=sorted(told & seen),
+        wrong=sorted(told - seen),
+        missed=[f"{name}: {refused[name]}" for name in sorted(seen - told)],
+    )
+
+
+def _networks_of(container: Mapping[str, Any]) -> set[str]:
+    mode = container["body"]["HostConfig"]["NetworkMode"]
+    return {mode, *container["before"], *container["after"]}
+
+
+def impact_of(sample: Mapping[str, Any], old: int, new: int, *, is_anew: bool = False) -> Impact:
     """Give what `impact` says of the documents of one release about another one."""
     first, second = sample["releases"][old], sample["releases"][new]
     columns = find_columns(())
@@ -143,6 +173,7 @@ def impact_of(sample: Mapping[str, Any], old: int, new: int) -> Impact:
         source=sample["versions"][old],
         target=sample["versions"][new],
         is_docker=is_upgrade(columns, first, second),
+        is_anew=is_anew,
     )
     return foretell(
         compare_columns(rows, one, other, load_changes()).differences, rows, other, setup

@@ -51,6 +51,12 @@ class SetUp:
     containers: list[Made]
     removed: list[str] = field(default_factory=list)
 
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "SetUp":
+        """Read what `to_json` gave."""
+        containers = [Made(**one) for one in found["containers"]]
+        return cls(**{**found, "containers": containers})
+
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON."""
         return asdict(self)

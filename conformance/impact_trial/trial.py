@@ -13,6 +13,7 @@ from conformance.engines.managed import ManagedEngine, workspace_of
 from conformance.impact_trial.draw import Made, SetUp
 from conformance.impact_trial.look import Look, Observer
 from conformance.rawapi import Answer
+from conformance.subnets import SubnetAllocator
 from conformance.upgrade import Upgrade
 from conformance.workbench import WAIT_FOR_EVER, Workbench
 
@@ -83,6 +84,21 @@ def run_trial(seed: int, set_ups: Sequence[SetUp], releases: Sequence[str]) -> d
             {"from": old, "to": new, "seen": changes(looks[old], looks[new])} for old, new in steps
         ],
     }
+
+
+def make_anew(set_ups: Sequence[SetUp], release: str) -> dict[str, str]:
+    """Make the set-ups on an empty engine of a release; give what it refuses and why."""
+    run_id = secrets.token_hex(3)
+    workspace = workspace_of(run_id)
+    engine = make_engine(release, run_id=run_id, workspace=workspace, slot="anew")
+    engine.start()
+    try:
+        bench = Workbench(engine, run_id=run_id, subnets=SubnetAllocator(()))
+        return _make(bench, set_ups)
+    finally:
+        engine.stop()
+        if workspace.exists():
+            workspace.rmdir()
 
 
 def _say(text: str) -> None:
