@@ -364,7 +364,8 @@ def without_their_modes_network(setup):
     there = {network.name for network in setup.networks}
     for one in setup.containers:
         has_left = one.mode not in [end.network for end in one.endpoints]
-        if one.has_own_network and there and has_left and one.mode not in there:
+        is_taken_over = one.has_own_network and not setup.is_anew
+        if is_taken_over and there and has_left and one.mode not in there:
             why = f"the network {one.mode} that it was made on is gone"
             yield one.effect("starts", why, "it does not start")
 

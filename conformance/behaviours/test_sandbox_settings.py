@@ -224,7 +224,8 @@ def with_settings_of_a_link(setup):
         links = [found[1] for found in map(OF_A_LINK.fullmatch, one.sysctls) if found]
         if links and (one.has_own_network or one.mode == "none"):
             why = f"it has a sysctl of {links[0]}, which is not there yet when sysctls are set"
-            yield one.effect("starts", why, "it does not start")
+            change = "it does not start; an endpoint's option takes the place of that sysctl"
+            yield one.effect("starts", why, change)
 
 
 @behaviour(

@@ -143,7 +143,10 @@ def count_anew(sample: Mapping[str, Any]) -> Count:
         if refused.keys() & {*each["networks"]} & _networks_of(one)
     }
     seen = set(refused) - set(sample["refused"][0]) - gone
-    told -= gone | set(sample["refused"][0])
+    untried = {
+        one["name"] for each in sample["set_ups"] for one in each["containers"] if one["end"]
+    }
+    told -= gone | untried | set(sample["refused"][0])
     return Count(
         hits=sorted(told & seen),
         wrong=sorted(told - seen),

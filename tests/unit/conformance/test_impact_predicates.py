@@ -451,6 +451,11 @@ def test_networks_with_ipv6_are_preferred_for_the_default_route():
     assert there.default_route(one) == "six"
 
 
+def test_network_that_is_gone_is_there_again_for_who_is_made_anew():
+    there = setup(net("n"), box(on("n"), mode="gone"), is_anew=True)
+    assert abouts("init.user.mode-network-needed", there) == []
+
+
 def test_default_route_moves_where_ipv6_is_off():
     there = setup(net("a"), SIX, box(on("a"), on("six"), sysctls=ALL_OFF))
     assert "default route" in abouts("upgrade.routes.default", there)
