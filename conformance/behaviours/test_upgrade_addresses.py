@@ -67,7 +67,7 @@ def with_addresses_of_the_engines_choice(setup):
             for one, must in chosen_by_engine(setup, network.name, is_ipv6=is_ipv6):
                 why = f"its {family} on {network.name} was not chosen"
                 change = (
-                    "it gets another one" if must else "it changes with the order of the starts"
+                    "it gets another one" if must else "it can change with the order of the starts"
                 )
                 yield one.effect(f"{family} on {network.name}", why, change, is_certain=must)
                 has_own = one.mac and network.name == one.mode

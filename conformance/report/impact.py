@@ -1,13 +1,17 @@
 """What a change of engines does to what is there: as text, Markdown and JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from conformance.impact.foretell import Foretold, Impact
 from conformance.impact.setup import Effect, Setup
+from conformance.report.compare import Difference
 from conformance.report.markdown import text
 
 _SENTENCE_CHARS = 160
+# What concerns more than so many is said once, and so many of them are named.
+_ALIKE_MAX = 8
+_NAMES_MAX = 40
 
 
 def impact_json(
@@ -61,19 +65,8 @@ def impact_plain(
 ) -> str:
     """Give it as text: by container and network, then what to do, then what nobody can tell."""
     lines = list(notes)
-    for kind, name in impact.concerned:
-        lines += ["", f"{name} ({kind})"]
-        lines += [
-            f"  - {_sentence(one, effect)}  [{one.behaviour}]"
-            for one, effect in _effects_on(impact, kind, name)
-        ]
-    advised = [one for one in impact.found if one.advice]
-    if advised:
-        lines += ["", "What to do"]
-        lines += [f"  {one.behaviour}: {one.advice}" for one in advised]
-    if impact.unasked:
-        lines += ["", f"Cannot tell from the documents whom it concerns ({len(impact.unasked)})"]
-        lines += [f"  {one.behaviour}: {_said(one.before, one.after)}" for one in impact.unasked]
+    for title, said in _sections(impact):
+        lines += ["", title, *(f"  - {sentence}  [{id}]" for id, sentence in said)]
     return "\n".join([*lines, "", _summary(first, second, setup, impact)]).lstrip("\n")
 
 
@@ -84,35 +77,66 @@ def impact_markdown(
     lines = [f"# From {first} to {second}", "", _summary(first, second, setup, impact)]
     for note in notes:
         lines += ["", text(note, 500)]
-    for kind, name in impact.concerned:
-        lines += ["", f"## {text(name)} ({kind})", ""]
-        lines += [
-            f"- {text(_sentence(one, effect), 500)} (`{one.behaviour}`)"
-            for one, effect in _effects_on(impact, kind, name)
-        ]
-    advised = [one for one in impact.found if one.advice]
-    if advised:
-        lines += ["", "## What to do", ""]
-        lines += [f"- `{one.behaviour}`: {text(one.advice, 500)}" for one in advised]
-    if impact.unasked:
-        lines += ["", "## Cannot tell from the documents whom it concerns", ""]
-        lines += [
-            f"- `{one.behaviour}`: {text(_said(one.before, one.after))}" for one in impact.unasked
-        ]
+    for title, said in _sections(impact):
+        lines += ["", f"## {text(title)}", ""]
+        lines += [f"- {text(sentence, 2000)} (`{id}`)" for id, sentence in said]
     return "\n".join(lines)
+
+
+def _sections(impact: Impact) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Give each section's title and its sentences, each with its behaviour.
+
+    What concerns many alike is said once, below the sections of the containers and networks.
+    """
+    alike: dict[tuple[str, str], list[tuple[Foretold, Effect]]] = {}
+    for one in impact.found:
+        for effect in one.effects:
+            alike.setdefault(_group(one, effect), []).append((one, effect))
+    common = {key: told for key, told in alike.items() if len(_names(told)) > _ALIKE_MAX}
+    for kind, name in impact.concerned:
+        own = [
+            (one.behaviour, _sentence(one, effect))
+            for one, effect in _effects_on(impact, kind, name)
+            if _group(one, effect) not in common
+        ]
+        if own:
+            yield f"{name} ({kind})", own
+    if common:
+        yield "What concerns many alike", [(id, _once(told)) for (id, _), told in common.items()]
+    advised = [(one.behaviour, one.advice) for one in impact.found if one.advice]
+    if advised:
+        yield "What to do", advised
+    if impact.unasked:
+        title = f"Cannot tell from the documents whom it concerns ({len(impact.unasked)})"
+        yield title, [(one.behaviour, _said(one)) for one in impact.unasked]
+
+
+def _group(one: Foretold, effect: Effect) -> tuple[str, str]:
+    """Give what effects of one kind have in common: all but the network."""
+    return one.behaviour, effect.about.partition(" on ")[0]
+
+
+def _names(told: list[tuple[Foretold, Effect]]) -> list[str]:
+    return list(dict.fromkeys(effect.name for _, effect in told))
+
+
+def _once(told: list[tuple[Foretold, Effect]]) -> str:
+    first, *others = _names(told)
+    more = f" and {len(others) - _NAMES_MAX} more" if len(others) > _NAMES_MAX else ""
+    return f"{first}: {_sentence(*told[0])}; alike {', '.join(others[:_NAMES_MAX])}{more}"
 
 
 def _sentence(one: Foretold, effect: Effect) -> str:
     if not effect.change:
-        return f"{effect.why}: {_said(one.before, one.after)}"
+        return f"{effect.why}: {_said(one)}"
     if effect.about == "anew":
         return f"{effect.why}; when it is made anew: {effect.change}"
     return f"{effect.why}: {effect.change}"
 
 
-def _said(before: tuple[str, ...], after: tuple[str, ...]) -> str:
+def _said(one: Foretold | Difference) -> str:
     """Give what the second engine does, or what it promises no more."""
-    said = after[0] if after else f"no promise any more: {next(iter(before), '')}"
+    said = one.after[0] if one.after else f"no promise any more: {next(iter(one.before), '')}"
     return said if len(said) <= _SENTENCE_CHARS else f"{said[: _SENTENCE_CHARS - 4]} ..."
 
 

@@ -302,6 +302,17 @@ def test_same_column_concerns_nobody(tmp_path):
     assert told(tmp_path, [container(), network()], *words).exit_code == 0
 
 
+def test_what_concerns_many_is_said_once(tmp_path):
+    ones = [container(name=f"/web{number}", Id=f"{number:064}") for number in range(50)]
+    done = told(tmp_path, [*ones, network()])
+    head, _, tail = done.output.partition("What concerns many alike")
+    assert "web0 (container)" not in head
+    assert "web0: its hardware address on n-red was not chosen: it is another one" in tail
+    assert "; alike web1, web2, " in tail
+    assert "web40 and 9 more  [" in tail
+    assert "50 of 50 containers" in tail
+
+
 def test_json_holds_the_same(tmp_path):
     done = told(tmp_path, [container(), network()], *UPGRADE, "--json")
     document = json.loads(done.output)
