@@ -18,6 +18,7 @@ from conformance.registry import behaviour
 
 PORT = 8080
 BRIDGE = "com.docker.network.bridge."
+GATEWAY_MODE = f"{BRIDGE}gateway_mode_ipv"
 HOST_IPV4 = "com.docker.network.host_ipv4"
 IFNAME = "com.docker.network.endpoint.ifname"
 UNREADABLE = (
@@ -242,9 +243,6 @@ def test_isolated_bridge_has_no_address(network, run, host, sockets):
     expect_equal("the connection", "connected", outcome)
 
 
-GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
-
-
 def with_bad_gateway_mode(setup):
     for network in setup.networks:
         for family in ("4", "6"):
@@ -284,7 +282,7 @@ def test_interface_name_is_ignored(create, network, api, host):
 def with_names_for_links(setup):
     for one in setup.containers:
         for end in one.endpoints:
-            name = end.options.get("com.docker.network.endpoint.ifname", "")
+            name = end.options.get(IFNAME, "")
             if name:
                 why = f"it has an option for a link's name on {end.network}"
                 yield one.effect("links", why, f"the link is called {name}")

@@ -1,59 +1,30 @@
 """Every predicate of a row: a set-up that it is about, and the next one to it that it is not."""
 
-from typing import Any
-
 import pytest
 
-from conformance.impact.setup import Container, Effect, Endpoint, Network, Pool, Setup, nobody
-from conformance.registry import load_catalogue
+from conformance.impact.setup import Network, Pool, Setup, nobody
+from tests.unit.conformance.made_setups import (
+    ALL_OFF,
+    CHOSEN,
+    INNER,
+    MTU,
+    OFF,
+    ROWS,
+    SIX,
+    SIX_END,
+    SIX_TOO,
+    abouts,
+    at,
+    box,
+    effects,
+    linked,
+    net,
+    on,
+    setup,
+)
 
-ROWS = {row.id: row for row in load_catalogue()}
 MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 
-
-def box(*ends: Endpoint, name: str = "web", **more: Any) -> Container:
-    more.setdefault("mode", ends[0].network if ends else "bridge")
-    return Container(name=name, id=f"id-{name}", endpoints=ends, **more)
-
-
-def on(network: str, **more: Any) -> Endpoint:
-    return Endpoint(network=network, **more)
-
-
-def at(network: str, number: int, **more: Any) -> Endpoint:
-    """Give an endpoint with an address, and the hardware address that old Dockers make of it."""
-    mac = f"02:42:0a:00:00:{number:02x}"
-    return on(network, address=f"10.0.0.{number}", mac=mac, **more)
-
-
-def net(name: str, **more: Any) -> Network:
-    more.setdefault("pools", (Pool(subnet="10.0.0.0/24"),))
-    return Network(name=name, id=f"id-{name}", **more)
-
-
-def setup(*things: Container | Network, old: str = "20.10.24", new: str = "28.5.2", **more: Any):
-    return Setup(
-        containers=tuple(one for one in things if isinstance(one, Container)),
-        networks=tuple(one for one in things if isinstance(one, Network)),
-        source=old,
-        target=new,
-        **more,
-    )
-
-
-def linked(*ports: str) -> Setup:
-    target = box(on("bridge"), name="db", exposed=ports)
-    return setup(box(on("bridge"), links=("/db:/web/db",)), target)
-
-
-SIX = net("six", has_ipv6=True)
-SIX_TOO = net("six-too", has_ipv6=True)
-INNER = net("inner", is_internal=True)
-OFF = {"net.ipv6.conf.eth0.disable_ipv6": "1"}
-MTU = {"com.docker.network.driver.mtu": "9000"}
-ALL_OFF = {"net.ipv6.conf.all.disable_ipv6": "1"}
-CHOSEN = "02:42:ac:00:00:99"
-SIX_END = {"address6": "fd00::2"}
 
 # the row, what it is about, a set-up that it concerns, and one that it does not
 CASES: list[tuple[str, str, Setup, Setup]] = [
@@ -403,16 +374,6 @@ CASES: list[tuple[str, str, Setup, Setup]] = [
 ]
 
 
-def effects(id: str, there: Setup) -> list[Effect]:
-    predicate = ROWS[id].concerns
-    assert predicate is not None
-    return list(predicate(there))
-
-
-def abouts(id: str, there: Setup) -> list[str]:
-    return [effect.about for effect in effects(id, there)]
-
-
 @pytest.mark.parametrize(("id", "about", "concerned", "other"), CASES, ids=[c[0] for c in CASES])
 def test_predicate_tells_them_apart(id, about, concerned, other):
     assert about in abouts(id, concerned)
@@ -430,99 +391,3 @@ def test_sentences_can_be_put_together():
             for said in (effect.why, effect.change):
                 assert said, id
                 assert not said.endswith("."), (id, said)
-
-
-def said(id: str, there: Setup) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for effect in effects(id, there):
-        found.setdefault(effect.name, []).append(effect.about)
-    return found
-
-
-def test_mac_that_is_shown_as_chosen_and_was_lost_is_a_generated_one():
-    there = setup(net("n"), box(at("n", 2), mac=CHOSEN), old="26.1.5")
-    assert abouts("sandbox.mac.new-each-start", there) == ["mac on n"]
-
-
-def test_networks_with_ipv6_are_preferred_for_the_default_route():
-    there = setup(net("a"), SIX, INNER, box(on("a"), on("inner"), on("six")))
-    (one,) = there.containers
-    assert there.by_preference(one) == ["six", "a", "inner"]
-    assert there.default_route(one) == "six"
-
-
-def test_network_that_is_gone_is_there_again_for_who_is_made_anew():
-    there = setup(net("n"), box(on("n"), mode="gone"), is_anew=True)
-    assert abouts("init.user.mode-network-needed", there) == []
-
-
-def test_default_route_moves_where_ipv6_is_off():
-    there = setup(net("a"), SIX, box(on("a"), on("six"), sysctls=ALL_OFF))
-    assert "default route" in abouts("upgrade.routes.default", there)
-    still = setup(net("a"), SIX, box(on("a"), on("six")))
-    assert abouts("upgrade.routes.default", still) == []
-
-
-def test_who_left_the_first_network_for_bridge():
-    there = setup(net("n"), box(on("bridge"), mode="n"))
-    assert abouts("upgrade.routes.default", there) == ["links", "resolv.conf", "hosts file"]
-    assert abouts("upgrade.routes.default", setup(net("n"), box(on("bridge")))) == []
-
-
-def test_inside_alone_loses_ipv6_and_who_reached_it_too():
-    inner = net("inner", is_internal=True, has_ipv6=True)
-    there = setup(SIX, inner, box(on("inner")), box(on("six"), name="b"), box(on("a"), name="c"))
-    assert said("network.gateway.internal-none", there) == {
-        "web": ["default route", "IPv6 default route", "reach over IPv6"],
-        "b": ["reach over IPv6"],
-    }
-
-
-# ---------------------------------------------------------------------- addresses
-
-
-def changing(*ones: Container, pool: Pool | None = None) -> dict[str, bool]:
-    there = setup(net("n", pools=(pool or Pool(subnet="10.0.0.0/24"),)), *ones)
-    found = effects("upgrade.addresses.dynamic", there)
-    return {e.name: e.is_certain for e in found if e.about == "address on n"}
-
-
-def test_address_of_one_that_is_alone_stays_where_it_is_the_lowest():
-    assert changing(box(at("n", 2))) == {}
-
-
-def test_address_above_the_lowest_free_ones_is_lost():
-    assert changing(box(at("n", 2)), box(at("n", 5), name="b")) == {"web": False, "b": True}
-
-
-def test_range_and_gateway_are_known():
-    high = Pool(subnet="10.0.0.0/24", range="10.0.0.64/26", gateway="10.0.0.64")
-    assert changing(box(at("n", 65)), pool=high) == {}
-    assert changing(box(at("n", 66)), pool=high) == {"web": True}
-
-
-def test_gateway_that_was_not_chosen_is_the_lowest_of_the_range():
-    high = Pool(subnet="10.0.0.0/24", range="10.0.0.64/26")
-    assert changing(box(at("n", 65)), pool=high) == {}
-
-
-def test_auxiliary_addresses_are_not_given():
-    assert changing(box(at("n", 3)), pool=Pool(subnet="10.0.0.0/24", taken=("10.0.0.2",))) == {}
-
-
-def test_who_has_a_restart_policy_comes_first():
-    first = box(at("n", 3), restart="always")
-    assert changing(first, box(at("n", 2), name="b")) == {"web": True, "b": True}
-    stays = box(at("n", 2), restart="always")
-    assert changing(stays, box(at("n", 3), name="b")) == {}
-    either = box(at("n", 2), restart="on-failure")
-    assert changing(either, box(at("n", 3), name="b")) == {"web": False, "b": False}
-
-
-def test_stopped_ones_take_no_address():
-    assert changing(box(at("n", 2)), box(at("n", 3), name="b", status="exited")) == {}
-
-
-@pytest.mark.parametrize("subnet", ["", "nonsense", "10.0.0.0/33", "fd00::/64"])
-def test_unreadable_subnet_is_told_nothing_of(subnet):
-    assert changing(box(at("n", 2)), box(at("n", 3), name="b"), pool=Pool(subnet=subnet)) == {}
