@@ -87,7 +87,12 @@ def run_trial(seed: int, set_ups: Sequence[SetUp], releases: Sequence[str]) -> d
 
 
 def make_anew(set_ups: Sequence[SetUp], release: str) -> dict[str, str]:
-    """Make the set-ups on an empty engine of a release; give what it refuses and why."""
+    """Make the set-ups on an empty engine of a release; give what it refuses and why.
+
+    Who had a name of the first engine's choice gets that name.
+    """
+    for one in (one for each in set_ups for one in each.containers):
+        one.is_nameless = False
     run_id = secrets.token_hex(3)
     workspace = workspace_of(run_id)
     engine = make_engine(release, run_id=run_id, workspace=workspace, slot="anew")
