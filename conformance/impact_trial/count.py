@@ -144,9 +144,12 @@ def count_anew(sample: Mapping[str, Any]) -> Count:
     }
     seen = set(refused) - set(sample["refused"][0]) - gone
     untried = {
-        one["name"] for each in sample["set_ups"] for one in each["containers"] if one["end"]
+        one["name"]
+        for each in sample["set_ups"]
+        for one in each["containers"]
+        if one["end"] == "created"
     }
-    told -= gone | untried | set(sample["refused"][0])
+    told -= gone | (untried - seen) | set(sample["refused"][0])
     return Count(
         hits=sorted(told & seen),
         wrong=sorted(told - seen),
