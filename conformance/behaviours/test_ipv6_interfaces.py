@@ -50,7 +50,7 @@ def without_ipv6_network(setup):
     for one in setup.containers:
         has_ipv6 = any(setup.network(end.network).has_ipv6 for end in one.endpoints)
         has_loopback = one.has_own_network or one.mode == "none"
-        if has_loopback and not has_ipv6 and not one.switches_ipv6_off():
+        if has_loopback and not has_ipv6 and not one.switches_ipv6_off:
             why = "it is on no network with IPv6"
             yield one.effect("IPv6 on loopback", why, "localhost is ::1 in it, too")
 

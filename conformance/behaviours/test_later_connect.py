@@ -124,14 +124,15 @@ def on_internal_networks_alone(setup):
                 change = "its IPv6 default route is gone"
                 yield one.effect("IPv6 default route", why, change)
     over_ipv6 = [one for one in setup.containers if setup.has_ipv6_route(one)]
-    for one in over_ipv6:
+    inside_six = [one for one in over_ipv6 if is_inside_alone(setup, one)]
+    for one in over_ipv6 if inside_six else ():
         own = {end.network for end in one.endpoints}
-        for other in over_ipv6:
-            apart = own.isdisjoint(end.network for end in other.endpoints)
-            if apart and (one in inside or other in inside):
-                why = f"it reaches {other.name} by IPv6, and one of the two is inside alone"
-                yield one.effect("reach over IPv6", why, "they no longer reach each other")
-                break
+        others = over_ipv6 if is_inside_alone(setup, one) else inside_six
+        apart = (o.name for o in others if own.isdisjoint(end.network for end in o.endpoints))
+        name = next(apart, "")
+        if name:
+            why = f"it reaches {name} by IPv6, and one of the two is inside alone"
+            yield one.effect("reach over IPv6", why, "they no longer reach each other")
 
 
 @behaviour(

@@ -38,7 +38,7 @@ def test_live_disconnect_takes_one_own_line(run, network, exec_in):
 
 def with_ipv6_off(setup):
     for one in setup.containers:
-        if one.has_own_network and one.switches_ipv6_off():
+        if one.has_own_network and one.switches_ipv6_off:
             why = "IPv6 is switched off in it"
             yield one.effect("hosts file", why, "ip6-localhost and the like have no address")
 

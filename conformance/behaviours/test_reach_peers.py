@@ -380,15 +380,12 @@ def with_strangers_over_ipv6(setup):
     routed = [one for one in setup.containers if setup.has_ipv6_route(one)]
     if not setup.crosses("25.0"):  # since then nobody on internal networks alone has a route
         routed = [one for one in routed if setup.default_route(one)]
+    there = {end.network: one.name for one in routed for end in one.endpoints if end.address6}
     for one in routed:
         own = {end.network for end in one.endpoints}
-        strangers = [
-            other.name
-            for other in routed
-            if any(end.network not in own and end.address6 for end in other.endpoints)
-        ]
-        if strangers:
-            why = f"it has IPv6, and so has {strangers[0]} on another network"
+        stranger = next((name for network, name in there.items() if network not in own), "")
+        if stranger:
+            why = f"it has IPv6, and so has {stranger} on another network"
             yield one.effect("reach over IPv6", why, "they no longer reach each other by IPv6")
 
 

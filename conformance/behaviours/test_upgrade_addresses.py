@@ -191,7 +191,7 @@ def with_ipv6_by_a_live_connect(setup):
     for one in setup.containers:
         later = [end.network for end in one.endpoints if end.network != one.mode]
         six = [name for name in later if setup.network(name).has_ipv6]
-        if one.runs and one.switches_ipv6_off() and six:
+        if one.runs and one.switches_ipv6_off and six:
             why = f"IPv6 is switched off in it, and a connect to {six[0]} may have switched it on"
             for about in ("IPv6 default route", "IPv6 on loopback", "reach over IPv6"):
                 change = f"{about}: gone after its next start"

@@ -25,7 +25,8 @@ def chosen_by_engine(
         if end.network == network and _address(end, is_ipv6=is_ipv6)
     ]
     free = [one for one in members if not _is_chosen(one[1], is_ipv6=is_ipv6)]
-    taken = {_address(one[1], is_ipv6=is_ipv6) for one in members if one not in free}
+    chosen = (end for _, end in members if _is_chosen(end, is_ipv6=is_ipv6))
+    taken = {_address(end, is_ipv6=is_ipv6) for end in chosen}
     given = _lowest(setup, network, taken, is_ipv6=is_ipv6)
     for group in _in_turn(free):
         lowest = set(islice(given, len(group)))
@@ -63,8 +64,9 @@ def _lowest(setup: Setup, network: str, taken: set[str], *, is_ipv6: bool) -> It
         range = ipaddress.ip_network(pools[0].range or pools[0].subnet, strict=False)
     except ValueError:
         return
-    kept = {str(subnet.network_address), pools[0].gateway.partition("/")[0], *pools[0].taken}
-    free = (str(one) for one in range if str(one) not in kept | taken)
+    gateway = pools[0].gateway.partition("/")[0]
+    kept = {str(subnet.network_address), gateway, *pools[0].taken, *taken}
+    free = (str(one) for one in range if str(one) not in kept)
     if not pools[0].gateway:
         next(free, None)
     yield from free

@@ -31,7 +31,6 @@ from conformance.report.impact import impact_json, impact_markdown, impact_plain
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode
 
-# The columns are of recorded releases, not of a machine's own Docker.
 _FILE = click.Path(path_type=Path)
 
 

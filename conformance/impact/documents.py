@@ -10,7 +10,7 @@ from conformance.impact.parts import Part, SetupError
 from conformance.impact.setup import Container, Endpoint, Network, Pool
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
-DOCUMENTS_MAX = 100_000
+DOCUMENTS_MAX = 20_000
 _SHORT_ID_CHARS = 12
 
 
@@ -168,7 +168,6 @@ def _endpoint(network: str, part: Part, container: str) -> Endpoint:
         address6=part.text("GlobalIPv6Address"),
         mac=part.text("MacAddress"),
         aliases=tuple(alias for alias in part.texts("Aliases") if alias != short),
-        links=part.texts("Links"),
         options=part.words("DriverOpts"),
         priority=part.number("GwPriority"),
     )

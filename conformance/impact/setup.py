@@ -57,7 +57,6 @@ class Endpoint:
         address6: likewise.
         mac: the hardware address that it has.
         aliases: those shown.
-        links: the links on this network.
         options: the driver's.
         priority: of the default route (GwPriority).
     """
@@ -69,7 +68,6 @@ class Endpoint:
     address6: str = ""
     mac: str = ""
     aliases: tuple[str, ...] = ()
-    links: tuple[str, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
     priority: int = 0
 
@@ -140,9 +138,10 @@ class Container:
         predefined = ("bridge", "host", "none")
         return tuple(end for end in self.endpoints if end.network not in predefined)
 
-    def switches_ipv6_off(self, where: str = "all") -> bool:
-        """Whether a sysctl switches IPv6 off: everywhere, or on an interface such as "eth0"."""
-        return self.sysctls.get(f"net.ipv6.conf.{where}.disable_ipv6") == "1"
+    @property
+    def switches_ipv6_off(self) -> bool:
+        """Whether a sysctl switches IPv6 off on all its links."""
+        return self.sysctls.get("net.ipv6.conf.all.disable_ipv6") == "1"
 
     def effect(self, about: str, why: str, change: str, *, is_certain: bool = True) -> Effect:
         """Say what a difference does to it."""
@@ -253,9 +252,17 @@ class Setup:
         """Give a network; one that was not shown counts as a plain bridge network."""
         return self._by_name.get(name) or Network(name=name)
 
+    @cached_property
+    def _members(self) -> dict[str, list[Container]]:
+        found: dict[str, list[Container]] = {}
+        for one in self.containers:
+            for end in one.endpoints:
+                found.setdefault(end.network, []).append(one)
+        return found
+
     def members(self, network: str) -> list[Container]:
         """Give the containers on a network."""
-        return [one for one in self.containers if any(e.network == network for e in one.endpoints)]
+        return self._members.get(network, [])
 
     def by_preference(self, container: Container, *, minds_ipv6_off: bool = False) -> list[str]:
         """Give a container's networks in the order in which Docker likes them for a default route.
@@ -267,7 +274,7 @@ class Setup:
             container: whose.
             minds_ipv6_off: whether IPv6 that is switched off in it counts, as from 28.0 on.
         """
-        is_off = minds_ipv6_off and container.switches_ipv6_off()
+        is_off = minds_ipv6_off and container.switches_ipv6_off
 
         def place(name: str) -> tuple[bool, bool, str]:
             network = self.network(name)
@@ -287,7 +294,7 @@ class Setup:
         """Tell whether a container has an IPv6 default route, on Docker before 25.0."""
         first = next(iter(self.by_preference(container)), "")
         is_there = container.runs and container.has_own_network and self.network(first).has_ipv6
-        return is_there and not container.switches_ipv6_off()
+        return is_there and not container.switches_ipv6_off
 
 
 Predicate = Callable[[Setup], Iterable[Effect]]

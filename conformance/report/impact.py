@@ -37,10 +37,10 @@ def impact_json(
                         "certain": effect.is_certain,
                         "advice": one.advice,
                     }
-                    for one, effect in _effects_on(impact, kind, name)
+                    for one, effect in told
                 ],
             }
-            for kind, name in impact.concerned
+            for (kind, name), told in _by_object(impact).items()
         ],
         "concerns_nobody": list(impact.harmless),
         "had_already": impact.past,
@@ -51,13 +51,13 @@ def impact_json(
     }
 
 
-def _effects_on(impact: Impact, kind: str, name: str) -> list[tuple[Foretold, Effect]]:
-    return [
-        (one, effect)
-        for one in impact.found
-        for effect in one.effects
-        if (effect.kind, effect.name) == (kind, name)
-    ]
+def _by_object(impact: Impact) -> dict[tuple[str, str], list[tuple[Foretold, Effect]]]:
+    """Give what each container and network is told, by its kind and name, the gravest first."""
+    found: dict[tuple[str, str], list[tuple[Foretold, Effect]]] = {}
+    for one in impact.found:
+        for effect in one.effects:
+            found.setdefault((effect.kind, effect.name), []).append((one, effect))
+    return found
 
 
 def impact_plain(
@@ -93,10 +93,10 @@ def _sections(impact: Impact) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         for effect in one.effects:
             alike.setdefault(_group(one, effect), []).append((one, effect))
     common = {key: told for key, told in alike.items() if len(_names(told)) > _ALIKE_MAX}
-    for kind, name in impact.concerned:
+    for (kind, name), told in _by_object(impact).items():
         own = [
             (one.behaviour, _sentence(one, effect))
-            for one, effect in _effects_on(impact, kind, name)
+            for one, effect in told
             if _group(one, effect) not in common
         ]
         if own:

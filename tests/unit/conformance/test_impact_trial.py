@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from conformance.impact_trial.__main__ import main
-from conformance.impact_trial.count import count_step
-from conformance.impact_trial.draw import draw
+from conformance.impact_trial.count import count_anew, count_step
+from conformance.impact_trial.draw import SetUp, draw
 from conformance.impact_trial.probe import addresses, question
 from conformance.impact_trial.trial import changes
 
@@ -128,6 +128,21 @@ def test_figures():
     of = sample({"mac on n": ["x", "y"], "default route": ["n", "none"], "links": None})
     figures = count_step(of, of["steps"][0]).figures()
     assert (figures["precision"], figures["recall"]) == (1.0, 0.5)
+
+
+def test_what_is_refused_when_it_is_made_anew_is_counted():
+    of = sample({})
+    bits = {"Id": "n", "Name": "n", "IPAM": {"Config": [{"Subnet": "10.1.0.1/24"}]}}
+    fine = {"Id": "m", "Name": "m", "IPAM": {"Config": [{"Subnet": "10.2.0.0/24"}]}}
+    of |= {"releases": ["docker-20.10", "docker-28.5"], "versions": ["20.10.24", "28.5.2"]}
+    of |= {"documents": [[bits, fine]], "refused": [{}], "anew": {"n": "host bits", "m": "full"}}
+    count = count_anew(of)
+    assert (count.hits, count.wrong, count.missed) == (["n"], [], ["m: full"])
+
+
+def test_drawn_set_ups_are_read_again():
+    (set_up,) = draw(5, 1)
+    assert SetUp.from_json(json.loads(json.dumps(set_up.to_json()))) == set_up
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
