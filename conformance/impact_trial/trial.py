@@ -72,6 +72,8 @@ def run_trial(seed: int, set_ups: Sequence[SetUp], releases: Sequence[str]) -> d
             _say(f"{release}: {len(observer.documents)} containers are there")
             looks.append(observer.look())
             _say(f"{release}: looked at")
+    if workspace.exists():
+        workspace.rmdir()
     steps = [(0, 1), (1, 2), (0, 2)] if len(releases) > 2 else [(0, 1)]
     return {
         "seed": seed,
