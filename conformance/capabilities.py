@@ -49,6 +49,10 @@ def _has_ipv4(engine: Engine) -> bool:
     return bool(engine.client().info().get("IPv4Forwarding"))
 
 
+def _has_memory_limit(engine: Engine) -> bool:
+    return bool(engine.client().info().get("MemoryLimit"))
+
+
 def _has_container_folder(engine: Engine) -> bool:
     inside = engine.inside()
     if inside is None or not _has_host_view(engine):
@@ -133,6 +137,7 @@ PROBES = {
         "its daemon takes the option `live-restore`, and says at /info whether it is on",
         _has_live_restore,
     ),
+    "memory-limit": Probe("it limits the memory of a container", _has_memory_limit),
     "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
     "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
     "address-pool-option": Probe(

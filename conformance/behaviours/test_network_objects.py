@@ -1,5 +1,6 @@
 """Networks as objects: what inspect shows, what create takes, and what is made of it."""
 
+import ipaddress
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -73,22 +74,29 @@ def test_found_bridge_stays(own_daemon):
 
 @behaviour(
     "network.inspect.gateway-plain",
-    "The gateways in a network's inspect MUST be plain addresses, of either family, whether they "
-    "were chosen or not, and the same after a restart of the engine.",
+    "The gateways in a network's inspect MUST be plain addresses, of either family, before and "
+    "after a restart of the engine, and those that were chosen MUST be shown each time.",
     source="moby#49520 (v28.0.1); daemon/network.go buildIPAMResources v17.03",
     bugs=("moby#49520",),
 )
 def test_gateways_are_plain_addresses(own_daemon):
     daemon = own_daemon()
-    subnets = [(daemon.subnets.ipv4(), daemon.subnets.ipv6()) for _ in range(2)]
-    first, second = (daemon.network(enable_ipv6=True, ipam=pools(*pair)) for pair in subnets)
-    third = daemon.network(ipam=docker.types.IPAMConfig())
-    container = daemon.run(network=second.name)
-    nets = (first, second, third)
+    pairs = [(daemon.subnets.ipv4(), daemon.subnets.ipv6()) for _ in range(3)]
+    chosen = [str(ipaddress.ip_network(subnet)[9]) for subnet in pairs[0]]
+    with_gateways = [
+        docker.types.IPAMPool(subnet=subnet, gateway=gateway)
+        for subnet, gateway in zip(pairs[0], chosen, strict=True)
+    ]
+    config = docker.types.IPAMConfig
+    settings = [config(pool_configs=with_gateways), *(pools(*pair) for pair in pairs[1:])]
+    nets = [daemon.network(enable_ipv6=True, ipam=ipam) for ipam in settings]
+    nets.append(daemon.network(ipam=config()))
+    container = daemon.run(network=nets[1].name)
     for when in ("at once", "after a restart"):
-        for net in nets:
-            shown = gateways_shown(daemon.inspect_network(net.id))
-            expect_empty(f"{when}, gateways with a length", [one for one in shown if "/" in one])
+        shown = [gateways_shown(daemon.inspect_network(net.id)) for net in nets]
+        expect_equal(f"{when}, the gateways that were chosen", chosen, shown[0])
+        lengths = [one for gateways in shown for one in gateways if "/" in one]
+        expect_empty(f"{when}, gateways with a length", lengths)
         if when == "at once":
             container.stop(timeout=0)
             daemon.engine.restart()

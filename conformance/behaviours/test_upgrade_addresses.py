@@ -130,8 +130,8 @@ def test_generated_mac_follows_the_address(upgraded):
 
 @behaviour(
     "upgrade.mac.generated-anew",
-    "A container with a fixed address and without a chosen hardware address MAY have another "
-    "hardware address than on a release before 28.0.",
+    "A container with a fixed address and without a chosen hardware address MUST have another "
+    "hardware address than on a release before 28.0: it no longer follows from the address.",
     source="libnetwork netutils.GenerateRandomMAC v28.0; row upgrade.mac.of-the-address",
     tier="quirk",
     docker=">=28.0",

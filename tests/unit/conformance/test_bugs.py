@@ -78,7 +78,8 @@ def test_id_that_stands_twice_is_refused(tmp_path, also):
 
 def test_report_may_tell_of_two_bugs(tmp_path):
     entry = '["moby#{}"]\narea = "dns"\nwhat = "It is."\nalso = ["moby#3"]\n'
-    assert list(load_bugs(write(tmp_path, entry.format(1) + entry.format(2)))) == ["moby#1", "moby#2"]
+    bugs = load_bugs(write(tmp_path, entry.format(1) + entry.format(2)))
+    assert list(bugs) == ["moby#1", "moby#2"]
 
 
 def test_addresses_of_reports(tmp_path):
