@@ -13,6 +13,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from conformance.assertions import expect_equal, expect_not_equal
 from conformance.observe.events import wire_time
+from conformance.observe.files import addresses_of
 from conformance.observe.outside import attach_outside
 from conformance.observe.poll import eventually
 from conformance.observe.remains import status_of, wait_for_status
@@ -25,11 +26,11 @@ SETTLE_S = 30
 
 @behaviour(
     "restart.engine.joiners",
-    "Containers that share the network of one that waits for a linked one MUST all run after a "
-    "restart of the engine, in its namespace.",
+    "A container with a link and those that share its network MUST all run after a restart of the "
+    "engine, in its namespace, and the alias MUST be the address of the linked one.",
     source="moby#50327 v29.0: a joiner waits for its target, as a linker for what it is linked to",
     needs=("host-view",),
-    bugs=("moby#50326",),
+    bugs=("moby#50326", "moby#17118"),
 )
 def test_joiners_come_back_with_their_target(own_daemon):
     daemon = own_daemon()
@@ -46,6 +47,9 @@ def test_joiners_come_back_with_their_target(own_daemon):
         process = daemon.inspect(one)["State"]["Pid"]
         inodes.append(daemon.host.netns_of(process).inode())
     expect_equal("the namespaces", [inodes[0]] * 4, inodes)
+    address = daemon.inspect(linked)["NetworkSettings"]["IPAddress"]
+    hosts = daemon.exec_in(target, "cat", "/etc/hosts").stdout
+    expect_equal("the alias", [address], addresses_of(hosts, "first"))
 
 
 @behaviour(

@@ -7,6 +7,7 @@ killed and started again finds its links, its mounts and its /run as it left the
 that is there, as an upgrade of its packages does: the links and the firewall stay.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -24,6 +25,8 @@ TREE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SCRIPT = Path(__file__).with_name("machine.sh")
 # In the engine's folder; holds the pin, and what machine.sh needs.
 _PLACE = "machine"
+# What a tool says of EINVAL.
+_EINVAL_TEXT = os.strerror(errno.EINVAL)
 _IN_GROUP = 'echo $$ >"$0" && exec "$@"'
 
 
@@ -94,18 +97,28 @@ def _make_mounts(
 def _pin(*command: str) -> None:
     """Run a command that pins a new mount namespace, on the first CPU on which it works.
 
-    Linux 6.18 refuses to pin a namespace whose id is below that of the caller's (mnt_ns_loop), and
-    gives ids out in batches per CPU (gen_cookie_next). On one CPU they rise: it works at the latest
-    on the CPU that made the caller's own.
+    Linux 6.18 refuses with EINVAL to pin a namespace whose id is below that of the caller's
+    (mnt_ns_loop), and gives ids out in batches per CPU (gen_cookie_next). On one CPU they rise: it
+    works at the latest on the CPU that made the caller's own. Whatever else fails is final.
+
+    Raises:
+        EngineError: it failed otherwise, or on every CPU.
     """
-    for cpu in sorted(os.sched_getaffinity(0)):
+    *cpus, last = sorted(os.sched_getaffinity(0))
+    for cpu in cpus:
         try:
-            run_tool("taskset", "--cpu-list", str(cpu), *command)
+            _run_on(cpu, *command)
         except EngineError as exc:
-            failure = exc
+            if _EINVAL_TEXT not in str(exc):
+                raise
         else:
             return
-    raise failure
+    _run_on(last, *command)
+
+
+def _run_on(cpu: int, *command: str) -> None:
+    # the words of an error are looked at, so they must not be translated
+    run_tool("env", "LC_ALL=C", "taskset", "--cpu-list", str(cpu), *command)
 
 
 def cgroup_of(netns_name: str) -> Path:

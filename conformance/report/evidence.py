@@ -24,7 +24,7 @@ from conformance.report.markdown import (
 from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
 from conformance.report.regressions import regressions_markdown
-from conformance.report.steady import steady
+from conformance.steady import steady
 from conformance.verdicts import Verdict
 from conformance.versions import VersionError, major_minor, parse_version
 

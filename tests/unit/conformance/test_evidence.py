@@ -25,7 +25,7 @@ from conformance.report.evidence import (
 )
 from conformance.report.html import render_html
 from conformance.report.regressions import regressions_markdown
-from conformance.report.steady import steady
+from conformance.steady import steady
 from tests.unit.conformance.made_reports import cell, known, report
 
 FILES = sorted(RESULTS_DIR.glob("*.json"))

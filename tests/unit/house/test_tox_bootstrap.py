@@ -115,6 +115,19 @@ def test_roots_are_prepared_for_only_where_the_matrix_is_named(envs, asks):
     assert (" debootstrap" in done.stderr) is asks, done.stderr
 
 
+def test_sshd_is_installed_and_not_enabled():
+    done = source(machine(absent="sshd") + "systemctl() { echo $* >&3; }; prepare_sshd 3>&1")
+    assert "install --no-install-recommends --no-remove openssh-server\n" in done.stderr
+    assert "services forbidden" in done.stdout
+    assert "-q disable ssh.service ssh.socket" in done.stdout
+
+
+def test_without_sshd_the_rest_goes_on():
+    done = source(machine(absent="sshd ssh", uid=1000) + "prepare_sshd; echo end")
+    assert done.stdout == "end\n"
+    assert "openssh-server openssh-client" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("dockerd", "candidate", "asks"),
     [
