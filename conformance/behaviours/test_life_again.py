@@ -3,6 +3,7 @@
 import ipaddress
 
 import pytest
+from docker.types import IPAMConfig, IPAMPool
 
 from conformance.assertions import expect_equal, expect_fields, expect_in, expect_refused
 from conformance.observe.own_process import kill_process
@@ -52,11 +53,13 @@ def expect_whole_after_a_failure(create, start, run, network, subnets, ports, in
     source="moby daemon containerStart: Cleanup, releaseNetwork v17.03",
 )
 @pytest.mark.parametrize("kind", ["ipv4_address", "ipv6_address"])
-def test_third_start_fails_for_an_address(run, ipv6_network, expect_whole_after_a_failure, kind):
-    last = ipv6_network()
-    last.reload()
-    pools = [ipaddress.ip_network(pool["Subnet"]) for pool in last.attrs["IPAM"]["Config"]]
-    asked = {kind: next(str(pool[9]) for pool in pools if f"ipv{pool.version}" in kind)}
+def test_third_start_fails_for_an_address(
+    run, network, subnets, expect_whole_after_a_failure, kind
+):
+    both = {"ipv4_address": subnets.ipv4(), "ipv6_address": subnets.ipv6()}
+    pools = [IPAMPool(subnet=subnet) for subnet in both.values()]
+    last = network(enable_ipv6=True, ipam=IPAMConfig(pool_configs=pools))
+    asked = {kind: str(ipaddress.ip_network(both[kind])[9])}
     thief = run()
     expect_whole_after_a_failure(
         last, asked, lambda: last.connect(thief, **asked), lambda: last.disconnect(thief)
