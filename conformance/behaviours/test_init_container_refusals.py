@@ -10,7 +10,7 @@ from conformance.assertions import (
     expect_in,
     expect_refused,
 )
-from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts
 from conformance.registry import behaviour
 
 
@@ -65,12 +65,7 @@ def test_container_cannot_join_itself(create, new_name):
 def test_restarting_target_fails_the_start(run, create, inspect):
     target = run(["false"], restart_policy={"Name": "always"})
     joiner = create(network_mode=f"container:{target.id}")
-    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
-    eventually(
-        "the target has restarted often enough to stay between two restarts for a while",
-        lambda: inspect(target)["RestartCount"] >= 4 and inspect(target)["State"]["Restarting"],
-        timeout_s=20,
-    )
+    wait_between_restarts(inspect, target)
     expect_refused(joiner.start)
 
 

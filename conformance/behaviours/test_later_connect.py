@@ -10,7 +10,7 @@ from conformance.assertions import (
     expect_equal,
     expect_refused,
 )
-from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts
 from conformance.registry import behaviour
 
 
@@ -79,14 +79,7 @@ def test_default_network_is_checked_at_create(create_raw, endpoint):
 )
 def test_restarting_container_is_not_connected(run, network, inspect, inspect_network):
     container, net = run(["false"], restart_policy={"Name": "always"}), network()
-    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
-    eventually(
-        "the container has restarted often enough to stay between two restarts for a while",
-        lambda: (
-            inspect(container)["RestartCount"] >= 4 and inspect(container)["State"]["Restarting"]
-        ),
-        timeout_s=20,
-    )
+    wait_between_restarts(inspect, container)
     expect_refused(lambda: net.connect(container))
     expect_equal("the members of the network", {}, inspect_network(net)["Containers"])
 

@@ -13,7 +13,8 @@ from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
 PORT = 8080
-HTTPD = ["httpd", "-f", "-p", str(PORT)]
+# As process 1 httpd itself would not hear SIGTERM, with which some engines begin a removal.
+HTTPD = ["sh", "-c", f"trap 'exit 0' TERM; httpd -f -p {PORT} & wait"]
 IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2  # <linux/in.h>: no fragments
 PINGS = ["NET_RAW"]  # the right to ping, which not every engine gives by default
 

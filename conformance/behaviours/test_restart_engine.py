@@ -24,6 +24,17 @@ ALWAYS = {"Name": "always"}
 SETTLE_S = 30
 
 
+def wait_for_start(daemon, container):
+    """Wait until an engine that comes back has started a container, or has failed to."""
+
+    def seen():
+        state = daemon.inspect(container)["State"]
+        return state["Status"] if state["Running"] or state["Error"] else ""
+
+    what = f"the status of {container.name} is running"
+    expect_equal(what, "running", eventually(what, seen))
+
+
 @behaviour(
     "restart.engine.joiners",
     "A container with a link and those that share its network MUST all run after a restart of the "
@@ -43,7 +54,7 @@ def test_joiners_come_back_with_their_target(own_daemon):
     wait_for_status(daemon, target, "running", timeout_s=SETTLE_S)
     inodes = []
     for one in (target, *joiners):
-        wait_for_status(daemon, one, "running")
+        wait_for_start(daemon, one)
         process = daemon.inspect(one)["State"]["Pid"]
         inodes.append(daemon.host.netns_of(process).inode())
     expect_equal("the namespaces", [inodes[0]] * 4, inodes)
