@@ -9,7 +9,6 @@ from conformance.assertions import (
     expect_empty,
     expect_equal,
     expect_not_equal,
-    expect_not_in,
 )
 from conformance.observe.poll import eventually
 from conformance.observe.sockets import address_in
@@ -247,6 +246,9 @@ def test_gateway_is_of_the_addresses_subnet(create_raw, client, network, wire, s
         container.start()
         netns = netns_of(host, container)
         expect_equal("the default route", start + ".1", netns.default_gateway())
+        address = address_in(container, net)
+        expect_equal("the address", asked or f"{start}.2", address)
+        expect_equal("those of eth0", [f"{address}/24"], netns.addresses("eth0"))
 
 
 @behaviour(
@@ -348,7 +350,8 @@ def test_passthru_is_for_one(run, create, network, wire, api, inspect_network):
     expect_equal("the members", [first.id], list(members))
     first.stop(timeout=0)
     second.start()
-    expect_not_in("the members", first.id, inspect_network(net)["Containers"])
+    members = inspect_network(net)["Containers"]
+    expect_equal("the members then", [second.id], list(members))
 
 
 @behaviour(

@@ -122,8 +122,8 @@ def test_host_mode_copies_the_hosts_file(run, host):
 
 @behaviour(
     "init.host.resolv-conf",
-    "Without a DNS option /etc/resolv.conf of a host-mode container MUST have the host's servers "
-    "and search domains.",
+    "Without a DNS option /etc/resolv.conf of a host-mode container MUST have the host's "
+    "servers, search domains and options.",
     source="moby daemon buildSandboxOptions: OptionOriginResolvConfPath v17.06",
 )
 def test_host_mode_copies_resolv_conf(run, host):

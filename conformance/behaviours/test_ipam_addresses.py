@@ -293,7 +293,7 @@ def test_text_for_an_unparsable_address(create_raw, network):
 @behaviour(
     "ipam.static.unchosen-subnet",
     "A container MUST NOT run with an address of its own choice on a network whose subnet nobody "
-    "chose: 400.",
+    "chose: 400 `only when connecting to networks with user configured subnets`.",
     source="moby daemon validateNetworkingConfig v17.03",
     tier="quirk",
 )

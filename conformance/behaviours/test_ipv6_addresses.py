@@ -332,7 +332,7 @@ def test_default_route_moves_to_the_next_network(run, ipv6_network, new_name, ho
 @behaviour(
     "ipv6.live.plain-network-first",
     "A network without IPv6 MUST NOT take the IPv6 default route away from one that has it, "
-    "whatever their names.",
+    "also where its name comes first.",
     source="libnetwork sandbox.go epHeap.Less v17.06 (docker/libnetwork#1693)",
     docker=">=17.04",
     bugs=("moby#52328", "moby#27101"),

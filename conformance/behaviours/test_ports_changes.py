@@ -278,6 +278,8 @@ def test_disconnected_container_publishes_nothing(run, network, outside, ports):
     container = run(network=net.name, ports={"80/tcp": port})
     network(internal=True).connect(container)
     ports.answer(container, 80, "here")
+    answer = ports.ask(beyond.container, beyond.engine_address, port)
+    expect_equal("who answers before", "here", answer)
     net.disconnect(container)
     for who, address in ((beyond.container, beyond.engine_address), (None, LOOPBACK)):
         expect_not_equal("who answers", "here", ports.ask(who, address, port, timeout_s=1))

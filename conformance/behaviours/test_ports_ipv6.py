@@ -116,6 +116,7 @@ def test_chosen_port_is_alike_after_one_of_ipv6(run):
             [port for _, port in bindings(container, "80/tcp", family)]
             for family in ("ipv4", "ipv6")
         )
+        expect_equal("how many IPv4 ports there are", 1, len(ipv4))
         expect_equal("the IPv6 ports", ipv4, ipv6)
         run(ports={"80/tcp": ("::", None)}).remove(force=True)
 

@@ -46,7 +46,7 @@ def test_priority_is_ignored(run, network, new_name, api, host):
 @behaviour(
     "sandbox.gateway.priority-decides",
     "The default route MUST go over the network whose endpoint has the highest GwPriority, "
-    "whatever their names, and move when that network is left.",
+    "also where its name comes last, and move when that network is left.",
     source="moby v28.0, API 1.48",
     docker=">=28.0",
     api=">=1.48",

@@ -98,7 +98,8 @@ def test_network_is_left_when_the_next_gateway_fails(
 @behaviour(
     "drivers.macvlan.internal-beside-bridge",
     "The default route of a container on an internal macvlan network and on a bridge network MUST "
-    "go over the bridge network, whatever their names, after a start as well as after a connect.",
+    "go over the bridge network, also where its name comes last, after a start as well as after a "
+    "connect.",
     source="moby#39633 (v20.10): macvlan with netlabel.Internal",
     needs=("macvlan",),
     bugs=("libnetwork#2406",),
