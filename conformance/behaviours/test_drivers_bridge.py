@@ -66,14 +66,14 @@ def test_outside_sees_the_chosen_address(run, network, outside, host, sockets):
 )
 def test_no_masquerade_no_chosen_address(run, network, outside, host, sockets):
     beyond = outside()
-    beyond.route_to_engine()
     chosen = second_address(host, beyond)
     net = network(options={HOST_IPV4: chosen, BRIDGE + "enable_ip_masquerade": "false"})
     container = run(network=net.name)
-    server = sockets.serve(beyond.container, port=PORT)
-    outcome = sockets.outcome(container, beyond.address, PORT)
-    expect_equal("the connection", "connected", outcome)
-    expect_equal("whom the server sees", address_in(container, net), sockets.source_seen(server))
+    server = sockets.serve(beyond.container, port=PORT, kind="udp")
+    # a datagram, since not every release lets an answer come back to the container's address
+    sockets.make(container, "udp").sendto(b"hello", (beyond.address, PORT))
+    _, source = sockets.received_from(server)
+    expect_equal("whom the server sees", address_in(container, net), source[0])
 
 
 @behaviour(
