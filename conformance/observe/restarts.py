@@ -16,7 +16,7 @@ _MANY = 4
 # An engine with more restarts and no pause that was seen has none: two were of 1.6 and 3.2 s.
 _TOO_MANY = 6
 # How long a container is exited that its policy does not start any more: a pause is no exit.
-_FOR_GOOD_S = 3.0
+_FOR_GOOD_S = 5.0
 
 
 def wait_between_restarts(inspect: Inspect, container: Container) -> None:
