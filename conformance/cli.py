@@ -14,16 +14,12 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
+from conformance.bisect import answering_bisect, usage_code
 from conformance.bugs import BugError, showing
 from conformance.catalogue import catalogue_json, write_catalogue
+from conformance.clean import clean
 from conformance.compare import compare
-from conformance.engines.base import EngineError, EngineUnavailable
-from conformance.engines.cleanup import sweep, sweep_engine
-from conformance.engines.external import (
-    FROM_ENVIRONMENT,
-    ExternalEngine,
-    address_from_environment,
-)
+from conformance.engines.factory import full_spec
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.image import ImageError, image_name
@@ -75,7 +71,7 @@ class Program(click.Group):
 
     def main(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]  # as click calls it
         """Run the command line."""
-        click.UsageError.exit_code = int(ExitCode.USAGE)
+        click.UsageError.exit_code = usage_code(args[0] if args else None)
         for stream in (sys.stdout, sys.stderr):  # a sign that a terminal lacks ends no run
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -142,9 +138,9 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     "--engine",
     "engines",
     multiple=True,
-    help="A name of engines.toml, or the address of your own engine: unix:///path, "
-    "tcp://host:port, or `env`: what DOCKER_HOST says. May be given more than once. "
-    "Default: reference and docker.",
+    help="A name of engines.toml; the address of your own engine: unix:///path, tcp://host:port, "
+    "or `env`: what DOCKER_HOST says; what you built: dockerd:/path, podman:/path, "
+    "reference:/checkout; or image:NAME. May be given more than once. Default: reference, docker.",
 )
 @click.option("--needs", metavar="CAPABILITY", help="Only rows that need it, such as own-daemon.")
 @click.option("--without", metavar="CAPABILITY", help="Only rows that do not need it.")
@@ -172,6 +168,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     default=EXPECTATIONS_DIR,
     help="Folder of known deviations.",
 )
+@answering_bisect
 def run(
     select: tuple[str, ...],
     engines: tuple[str, ...],
@@ -262,11 +259,11 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     except ImageError as exc:
         raise Usage(str(exc)) from exc
     chosen = []
-    for spec in dict.fromkeys(_address_of(spec) for spec in specs):
-        try:
-            reason = why_unavailable(spec)
-        except SettingsError as exc:
-            raise Usage(str(exc)) from exc
+    try:
+        found = {spec: why_unavailable(spec) for spec in dict.fromkeys(map(full_spec, specs))}
+    except SettingsError as exc:
+        raise Usage(str(exc)) from exc
+    for spec, reason in found.items():
         if not reason:
             chosen.append(spec)
         elif skip_missing:
@@ -276,10 +273,6 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     if not chosen:
         raise Usage("no engine is left to run on")
     return chosen
-
-
-def _address_of(spec: str) -> str:
-    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
 
 
 def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
@@ -441,49 +434,6 @@ def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
     sys.exit(int(ExitCode.RED if any(change.is_worse for change in changes) else 0))
 
 
-@main.command()
-@click.argument("names", nargs=-1)
-@click.option(
-    "--engine",
-    "engines",
-    multiple=True,
-    help="Also everything on this engine that carries the label `netinit.run`, whichever machine "
-    "ran it: unix:///path, tcp://host:port, or `env`.",
-)
-def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
-    """Take away what crashed runs left on this machine and on your own engine.
-
-    NAMES are names given to --keep (or ids of runs): those are stopped and taken away, too.
-    Without one, only what belongs to a run that is over is touched.
-
-    \b
-    Exit codes: 0 done
-                2 an engine refused to remove something
-                3 an engine cannot be reached
-    """
-    said = sweep()
-    for name in names:
-        said += sweep(name, is_forced=True)
-    resisted = []
-    for address in dict.fromkeys(_address_of(spec) for spec in engines):
-        if "://" not in address:
-            raise Usage(f"{address} is no address: want unix:///path, tcp://host:port or env")
-        engine = ExternalEngine(address)
-        try:
-            engine.start()
-            said += sweep_engine(engine)
-        except EngineUnavailable as exc:
-            raise Usage(str(exc)) from exc
-        except EngineError as exc:
-            resisted.append(str(exc))
-        finally:
-            engine.stop()
-    for line in [*said, *resisted]:
-        click.echo(line)
-    click.echo(f"{len(said)} left-overs", err=True)
-    sys.exit(int(ExitCode.ERROR if resisted else ExitCode.AS_EXPECTED))
-
-
 @main.command("expectations")
 def lint() -> None:
     """Check the files of known deviations; exit 1 if one of them is wrong."""
@@ -496,4 +446,5 @@ def lint() -> None:
     sys.exit(int(ExitCode.RED if complaints else ExitCode.AS_EXPECTED))
 
 
+main.add_command(clean)
 main.add_command(compare)

@@ -80,7 +80,8 @@ def _is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> boo
     )
     if {old.get("family"), new.get("family")} != {"docker"}:
         return False
-    return parse_version(old["version"]) < parse_version(new["version"])
+    # Not the version: who builds a Docker need not name one. `promises` is always a release.
+    return parse_version(old["promises"]) < parse_version(new["promises"])
 
 
 def _columns(reports: Iterable[Path]) -> dict[str, Document]:

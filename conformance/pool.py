@@ -1,6 +1,7 @@
 """The engines of one worker process: started when the first row needs them, stopped at the end."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from conformance.capabilities import probe_capabilities
 from conformance.engines.base import Engine, EngineError
 from conformance.engines.cleanup import record_external, remove_labelled
 from conformance.engines.external import ExternalEngine
-from conformance.engines.factory import make_engine
+from conformance.engines.factory import blame, make_engine, slot_of
 from conformance.engines.managed import ManagedEngine
 from conformance.engines.roots import read_marker
 from conformance.engines.settings import load_settings
@@ -29,7 +30,7 @@ from conformance.leaks import Snapshot
 from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
 from conformance.upgrade import Upgrade
 from conformance.upgraded import Upgraded, pass_through
-from conformance.versions import major_minor
+from conformance.versions import VersionError, docker_release, major_minor, release_of_api
 
 # How long an engine that let a row wait in vain may take for a ping.
 ANSWER_TIMEOUT_S = 15.0
@@ -119,7 +120,7 @@ class EnginePool:
                 spec,
                 run_id=self._run_id,
                 workspace=self._workspace,
-                slot=f"{spec}{self._instance}",
+                slot=f"{slot_of(spec)}{self._instance}",
                 keep=self._keep,
             )
             if isinstance(engine, ExternalEngine):
@@ -135,7 +136,7 @@ class EnginePool:
                 if self._host is not None:
                     self._shared[spec].facts["host"] = self._host
             except Exception as exc:
-                self._failed[spec] = f"{spec}: {exc}"
+                self._failed[spec] = f"{spec}: {blame(spec, exc)}"
                 engine.stop()
                 raise EngineError(self._failed[spec]) from exc
         return self._shared[spec]
@@ -164,7 +165,7 @@ class EnginePool:
             spec,
             run_id=self._run_id,
             workspace=self._workspace,
-            slot=f"{spec}{self._instance}-own{self._slots}",
+            slot=f"{slot_of(spec)}{self._instance}-own{self._slots}",
             config=config,
         )
         engine.start()
@@ -267,11 +268,14 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     column = column_name(engine, version.version)
-    promises = engine.profile or version.version
-    held_to, newest_known = held_to_version(engine.family, version.version, folder=expectations)
+    release = docker_release(version.version, version.api_max)
+    is_docker = engine.family == "docker"
+    promises = engine.profile or (release if is_docker else release_of_api(version.api_max))
+    held_to, newest_known = held_to_version(engine.family, release, folder=expectations)
     facts: dict[str, Any] = {
         "name": column,
         "spec": spec,
+        **({"origin": engine.origin} if engine.origin else {}),
         "family": engine.family,
         "version": version.version,
         "api_min": version.api_min,
@@ -304,11 +308,17 @@ def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:
 
 
 def column_name(engine: Engine, version: str) -> str:
-    """Name an engine's column: `reference`, `docker-20.10`, `docker-20.10-external`."""
+    """Name an engine's column: `reference`, `docker-20.10`, `docker-28.5-built-1a2b3c`.
+
+    One that was not started from engines.toml never has the name of a recorded column.
+    """
     if engine.family == "refimpl":
-        return engine.name
-    name = f"{engine.family}-{major_minor(version)}"
-    return name if engine.is_managed else f"{name}-external"
+        return f"reference-{engine.origin}" if engine.origin else engine.name
+    try:
+        short = major_minor(version)
+    except VersionError:
+        short = re.sub(r"[^A-Za-z0-9]+", "-", version)[:20].strip("-") or "unknown"
+    return "-".join(word for word in (engine.family, short, engine.origin) if word)
 
 
 def _without_path(word: str) -> str:

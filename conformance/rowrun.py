@@ -127,7 +127,7 @@ class RowRun:
             place = f"logs/{result['engine']}/{self.behaviour.id}"
             if self.value:
                 place += "/" + re.sub(r"[^\w.=-]", "_", self.value)
-            result["log"] = place.replace("://", "-").replace("//", "/")
+            result["log"] = place.replace("://", "-").replace(":/", "-").replace("//", "/")
             logs = self._all_logs()
         return {
             "result": result,

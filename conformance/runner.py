@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from conformance.engines.base import EngineUnavailable
 from conformance.engines.cleanup import sweep
-from conformance.engines.factory import make_engine
-from conformance.engines.managed import ManagedEngine, workspace_of
+from conformance.engines.external import is_address
+from conformance.engines.factory import blame, make_engine
+from conformance.engines.managed import workspace_of
 from conformance.engines.processes import descendants, kill_all, start_time
+from conformance.engines.settings import SettingsError
 from conformance.expectations import EXPECTATIONS_DIR
 from conformance.registry import BEHAVIOURS_DIR
 
@@ -37,7 +38,7 @@ class RunRequest:
 
     Attributes:
         rows: ids of the behaviours.
-        engines: names of engines.toml or addresses.
+        engines: names of engines.toml, addresses, or KIND:ARGUMENT.
         report: the report's folder.
         keep: name under which the engines stay up; "" = they end with the run.
         workers: processes that run rows; 0 and 1 = one, with one engine after the other.
@@ -67,7 +68,7 @@ class RunRequest:
 
 def parts_of(engines: Sequence[str], rows: Sequence[str]) -> int:
     """Give how many instances of each engine are worth their start; somebody's own has but one."""
-    is_split = len(rows) >= SPLIT_ROWS_MIN and not any("://" in spec for spec in engines)
+    is_split = len(rows) >= SPLIT_ROWS_MIN and not any(is_address(spec) for spec in engines)
     return 2 if is_split else 1
 
 
@@ -84,18 +85,13 @@ def why_unavailable(spec: str) -> str:
     """Say in plain words why an engine cannot be had here; "" = it can. Nothing is started.
 
     Raises:
-        SettingsError: no engine is called so.
+        SettingsError: no engine is called so, or a kind of somebody else failed.
     """
     engine = make_engine(spec, run_id="preflight", workspace=workspace_of("preflight"))
-    if isinstance(engine, ManagedEngine):
-        return engine.why_unavailable()
     try:
-        engine.start()
-    except EngineUnavailable as exc:
-        return str(exc)
-    finally:
-        engine.stop()
-    return ""
+        return engine.why_unavailable()
+    except Exception as exc:
+        raise SettingsError(f"{spec}: {blame(spec, exc)}") from exc
 
 
 def pytest_command(request: RunRequest, run_id: str) -> list[str]:

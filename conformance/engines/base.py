@@ -77,7 +77,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine's name in engines.toml, or the address that was given."""
+        """What messages call it: its name in engines.toml, its address, or a short name."""
 
     @property
     def family(self) -> str:
@@ -92,12 +92,19 @@ class Engine(Protocol):
         """Whether the suite started it, and so may stop, kill and restart it."""
 
     @property
+    def origin(self) -> str:
+        """What tells its column from a recorded one; "" = a table of engines.toml."""
+
+    @property
     def log_path(self) -> Path | None:
         """The daemon's log, where the suite has it."""
 
     @property
     def start_command(self) -> list[str]:
         """How the suite starts it; empty for an engine of somebody else."""
+
+    def why_unavailable(self) -> str:
+        """Say in plain words why it cannot be had here, and what to do about it; "" = it can."""
 
     def start(self) -> None:
         """Start it and wait until it answers.

@@ -22,11 +22,11 @@ from conformance.engines.managed import (
     FOLDER_PREFIX,
     RECORD,
     WORKSPACE_ROOT,
-    clear_away,
     read_record,
     workspace_of,
 )
 from conformance.engines.processes import (
+    clear_away,
     is_alive,
     make_in,
     remove_empty_cgroups,

@@ -19,6 +19,7 @@ from conformance.observe.poll import INTERVAL_S, wait_until
 
 NETNS_DIR = Path("/run/netns")
 CGROUP_TIMEOUT_S = 3
+CLEAR_TIMEOUT_S = 30
 # More than any run has workers that could end meanwhile.
 MAKE_ATTEMPTS = 100
 T = TypeVar("T")
@@ -265,3 +266,35 @@ def remove_folder(folder: Path) -> None:
             return
         time.sleep(0.2 * (attempt + 1))  # a dying shim may still write into its folder
     raise EngineError(f"{folder} cannot be removed; mounted in it: {mounts_under(folder)}")
+
+
+def container_cgroups(folder: Path) -> list[str]:
+    """Name the control groups of a daemon's containers, as dockerd calls them or as podman does."""
+    kinds = {"containers": "", "overlay-containers": "libpod-"}
+    return [
+        f"{prefix}{entry.name}"
+        for kind, prefix in kinds.items()
+        if (folder / "data" / kind).is_dir()
+        for entry in (folder / "data" / kind).iterdir()
+        if entry.is_dir()
+    ]
+
+
+def clear_away(folder: Path, netns_name: str) -> None:
+    """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
+    roots = processes_naming(folder) | processes_in_netns(netns_name)
+    pids = descendants(roots) - {os.getpid()}
+    sockets = shim_sockets(pids)
+    kill_all(pids)
+    for path in sockets:
+        path.unlink(missing_ok=True)
+    remove_cgroups([netns_name, *container_cgroups(folder)])
+    deadline = time.monotonic() + CLEAR_TIMEOUT_S
+    while True:
+        try:
+            remove_folder(folder)
+            break
+        except EngineError:
+            if time.monotonic() > deadline:
+                raise
+    remove_netns(netns_name)

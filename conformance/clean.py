@@ -1,0 +1,60 @@
+"""The command `clean`: takes away what runs left, here and on engines of somebody else."""
+
+import sys
+
+import click
+
+from conformance.engines.base import EngineError, EngineUnavailable
+from conformance.engines.cleanup import sweep, sweep_engine
+from conformance.engines.external import (
+    FROM_ENVIRONMENT,
+    ExternalEngine,
+    address_from_environment,
+    is_address,
+)
+from conformance.usage import Usage
+from conformance.verdicts import ExitCode
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Also everything on this engine that carries the label `netinit.run`, whichever machine "
+    "ran it: unix:///path, tcp://host:port, or `env`.",
+)
+def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
+    """Take away what crashed runs left on this machine and on your own engine.
+
+    NAMES are names given to --keep (or ids of runs): those are stopped and taken away, too.
+    Without one, only what belongs to a run that is over is touched.
+
+    \b
+    Exit codes: 0 done
+                2 an engine refused to remove something
+                3 an engine cannot be reached
+    """
+    said = sweep()
+    for name in names:
+        said += sweep(name, is_forced=True)
+    resisted = []
+    for spec in dict.fromkeys(engines):
+        address = address_from_environment() if spec == FROM_ENVIRONMENT else spec
+        if not is_address(address):
+            raise Usage(f"{address} is no address: want unix:///path, tcp://host:port or env")
+        engine = ExternalEngine(address)
+        try:
+            engine.start()
+            said += sweep_engine(engine)
+        except EngineUnavailable as exc:
+            raise Usage(str(exc)) from exc
+        except EngineError as exc:
+            resisted.append(str(exc))
+        finally:
+            engine.stop()
+    for line in [*said, *resisted]:
+        click.echo(line)
+    click.echo(f"{len(said)} left-overs", err=True)
+    sys.exit(int(ExitCode.ERROR if resisted else ExitCode.AS_EXPECTED))
