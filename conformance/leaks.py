@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import docker.errors
 
 from conformance.engines.base import Engine
-from conformance.labels import NAME_PREFIX, RUN_LABEL
+from conformance.labels import ENGINE_PREFIX, NAME_PREFIX, RUN_LABEL
 from conformance.observe.host import HostView
 from conformance.violation import BehaviourViolated
 
@@ -67,7 +67,10 @@ def take_snapshot(engine: Engine) -> Snapshot:
 
 
 def _is_ours(name: str, labels: Mapping[str, str] | None) -> bool:
-    return name.removeprefix("/").startswith(NAME_PREFIX) or RUN_LABEL in (labels or {})
+    name = name.removeprefix("/")
+    if name.startswith(ENGINE_PREFIX):
+        return False
+    return name.startswith(NAME_PREFIX) or RUN_LABEL in (labels or {})
 
 
 def compare(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:

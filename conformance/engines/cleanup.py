@@ -40,9 +40,18 @@ from conformance.observe.poll import WaitedTooLong
 SHARED_CGROUPS = ("libpod_parent/conmon", "libpod_parent")
 
 
-def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Path:
-    """Write down that a run makes objects on an engine of somebody else; give the record."""
-    number = len(list(workspace.glob("external-*.json")))
+def record_external(
+    workspace: Path, engine: ExternalEngine, run_id: str, *, label: str = ""
+) -> Path:
+    """Write down that a run makes objects on an engine of somebody else; give the record.
+
+    Args:
+        workspace: the run's folder.
+        engine: the engine.
+        run_id: what the objects are labelled with.
+        label: tells the record from others of this process; "" = a number.
+    """
+    label = label or str(len(list(workspace.glob("external-*.json"))))
     record = {
         "address": engine.address,
         "tls": engine.tls_settings,
@@ -50,7 +59,7 @@ def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Pat
         "owner": os.getpid(),
         "owner_start": start_time(os.getpid()),
     }
-    path = workspace / f"external-{number}-{os.getpid()}.json"
+    path = workspace / f"external-{label}-{os.getpid()}.json"
     make_in(workspace, lambda: path.write_text(json.dumps(record), encoding="utf-8"))
     return path
 

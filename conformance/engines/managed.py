@@ -44,7 +44,7 @@ from conformance.engines.processes import (
 from conformance.engines.program import ask, newest_change
 from conformance.engines.roots import needs_root, tree_of, why_unprovisioned
 from conformance.engines.settings import EngineSettings
-from conformance.engines.transport import open_socket, sdk_client
+from conformance.engines.transport import open_socket, sdk_client, shows_networks
 from conformance.observe.poll import WaitedTooLong, wait_until
 
 READY_TIMEOUT_S = 60
@@ -228,7 +228,7 @@ class ManagedEngine:
             return False
         self._pid = record["pid"]
         self.start_command = record["command"]
-        return self._answers()
+        return shows_networks(self.address)
 
     def is_current(self) -> bool:
         """Say whether the kept daemon runs the program as it is now."""
@@ -265,7 +265,7 @@ class ManagedEngine:
         try:
             wait_until(
                 f"{self.name} to answer at {self.address}",
-                lambda: self._answers() or self._has_exited(),
+                lambda: shows_networks(self.address) or self._has_exited(),
                 timeout_s=READY_TIMEOUT_S,
             )
         except WaitedTooLong as exc:
@@ -286,16 +286,6 @@ class ManagedEngine:
         }
         (self.folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
-    def _answers(self) -> bool:
-        """Tell whether it has its networks: an engine may answer a ping before it has."""
-        try:
-            with open_socket(self.address) as connection:
-                connection.settimeout(5)
-                connection.sendall(b"GET /networks HTTP/1.0\r\nHost: engine\r\n\r\n")
-                return b" 200 " in connection.recv(64)
-        except OSError:
-            return False
-
     def _has_exited(self) -> bool:
         return self._process is not None and self._process.poll() is not None
 
@@ -314,7 +304,7 @@ class ManagedEngine:
     def stop(self) -> None:
         """Stop the daemon and take away its processes, mounts, folder and namespace."""
         self._close_client()
-        if self.keep and self._answers():
+        if self.keep and shows_networks(self.address):
             return
         self._terminate()
         pids = self._family_of_processes()

@@ -128,20 +128,29 @@ def processes_naming(folder: Path) -> set[int]:
     return found
 
 
+def processes_in_mounts(pid: int) -> set[int]:
+    """Give the processes in the mount namespace of another one: what runs in its container."""
+    return _processes_in("mnt", Path(f"/proc/{pid}/ns/mnt"))
+
+
 def processes_in_netns(name: str) -> set[int]:
     """Give the processes in a network namespace of ours: helpers of a daemon that name no folder.
 
     Podman's name server is one. Containers are not among them unless they are in host mode.
     """
+    return _processes_in("net", NETNS_DIR / name)
+
+
+def _processes_in(kind: str, namespace: Path) -> set[int]:
     try:
-        wanted = (NETNS_DIR / name).stat()
+        wanted = namespace.stat()
     except OSError:
         return set()
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # ended meanwhile
-                facts = (entry / "ns" / "net").stat()
+                facts = (entry / "ns" / kind).stat()
                 if (facts.st_dev, facts.st_ino) == (wanted.st_dev, wanted.st_ino):
                     found.add(int(entry.name))
     return found

@@ -58,8 +58,10 @@ class ReferenceEngine(ManagedEngine):
         folder = Path(self.settings.argument)
         if not folder.is_dir():
             return f"{folder} is not a folder; want a checkout, with the folder refimpl in it"
-        if not (folder / "refimpl" / "__main__.py").is_file():
-            return f"{folder} is no checkout of the reference: it has no refimpl/__main__.py"
+        # Without the first one Python would take another reference that is installed.
+        for name in ("refimpl/__init__.py", "refimpl/__main__.py"):
+            if not (folder / name).is_file():
+                return f"{folder} is no checkout of the reference: it has no {name}"
         return ""
 
     def environment(self) -> dict[str, str]:

@@ -13,8 +13,12 @@ from conformance.engines import cleanup, managed
 from conformance.engines.cleanup import record_external, sweep
 from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
-from conformance.engines.processes import container_cgroups
-from conformance.engines.processes import remove_cgroups, remove_empty_cgroups, start_time
+from conformance.engines.processes import (
+    container_cgroups,
+    remove_cgroups,
+    remove_empty_cgroups,
+    start_time,
+)
 from conformance.runner import SPLIT_ROWS_MIN, RunRequest, default_workers, pytest_command
 
 

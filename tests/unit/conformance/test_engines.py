@@ -32,6 +32,7 @@ class FakeEngine:
 
     name = "fake"
     family = "docker"
+    origin = ""
 
     def __init__(
         self,
@@ -168,7 +169,6 @@ def test_engines_toml_is_read_in_its_order():
     ("table", "complaint"),
     [
         ('kind = "dockerd"\nfamily = "docker"', "missing key command"),
-        ('kind = "vm"\nfamily = "x"\ncommand = ["y"]', "unknown kind 'vm'"),
         ('kind = "dockerd"\nfamily = "x"\ncommand = ["y"]\ncolour = "red"', "unknown key colour"),
     ],
 )
@@ -254,17 +254,21 @@ def test_managed_engine_needs_its_program(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "is_managed", "name"),
+    ("family", "version", "origin", "name"),
     [
-        ("docker", True, "docker-20.10"),
-        ("docker", False, "docker-20.10-external"),
-        ("refimpl", True, "fake"),
+        ("docker", "20.10.24+dfsg1", "", "docker-20.10"),
+        ("docker", "20.10.24+dfsg1", "external", "docker-20.10-external"),
+        ("docker", "dev", "built-1a2b3c", "docker-dev-built-1a2b3c"),
+        ("docker", "<b>\x1b[31m/..", "built-1a2b3c", "docker-b-31m-built-1a2b3c"),
+        ("docker", "", "external", "docker-unknown-external"),
+        ("refimpl", "20.10.24", "", "fake"),
+        ("refimpl", "20.10.24", "built-1a2b3c", "reference-built-1a2b3c"),
     ],
 )
-def test_column_names(family, is_managed, name):
-    engine: Any = FakeEngine(is_managed=is_managed, inside=None, forwards=True)
-    engine.family = family
-    assert column_name(engine, "20.10.24+dfsg1") == name
+def test_column_names(family, version, origin, name):
+    engine: Any = FakeEngine(is_managed=True, inside=None, forwards=True)
+    engine.family, engine.origin = family, origin
+    assert column_name(engine, version) == name
 
 
 def test_missing_socket_is_explained(tmp_path):
@@ -344,8 +348,9 @@ def test_leaks_are_counted_not_only_named():
 
 
 def test_engine_is_read_back_from_the_tests_id():
-    spec = "unix:///var/run/docker.sock"
-    assert engine_of(f"test_x.py::test_y[value-{engine_id(spec)}]") == spec
+    for spec in ("unix:///var/run/docker.sock", "dockerd:/home/jörg/<b>[1]::x y%20/d"):
+        assert engine_id(spec).isascii()
+        assert engine_of(f"test_x.py::test_y[value-{engine_id(spec)}]") == spec
     assert engine_of("test_x.py::test_y") == ""
 
 
