@@ -35,13 +35,9 @@ class Answer(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-def usage_code(words: Sequence[str] | None) -> int:
-    """Give the exit code of a wrong command line; None = that of this process.
-
-    3 would make git take the commit for bad.
-    """
-    given = sys.argv[1:] if words is None else words
-    return int(Answer.STOP if OPTION in given else ExitCode.USAGE)
+def usage_code(words: Sequence[str]) -> int:
+    """Give the exit code of a wrong command line: 3 would make git take the commit for bad."""
+    return int(Answer.STOP if OPTION in words else ExitCode.USAGE)
 
 
 def answering_bisect(command: Callable[..., None]) -> Callable[..., None]:

@@ -71,7 +71,7 @@ class Program(click.Group):
 
     def main(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]  # as click calls it
         """Run the command line."""
-        click.UsageError.exit_code = usage_code(args[0] if args else None)
+        click.UsageError.exit_code = usage_code(sys.argv[1:])
         for stream in (sys.stdout, sys.stderr):  # a sign that a terminal lacks ends no run
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")

@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ from conformance.engines.settings import EngineSettings, SettingsError, settings
 from conformance.engines.transport import open_socket, sdk_client, shows_networks
 from conformance.labels import ENGINE_PREFIX, RUN_LABEL
 from conformance.observe.poll import WaitedTooLong, wait_until
+from conformance.rawapi import request
 
 DATA_ROOT, EXEC_ROOT = Path("/var/lib/docker"), Path("/run/docker")
 SOCKET, PID_FILE = Path("/run/docker.sock"), Path("/run/docker.pid")
@@ -118,7 +120,7 @@ class ImageEngine:
         if reason := self._owner.why_unavailable():
             return f"{spec}: the engine that is to run it: {reason}"
         try:
-            self._owner.client().api.inspect_image(self.settings.argument)
+            self._owner.client().images.get(self.settings.argument)
         except docker.errors.NotFound:
             return (
                 f"{spec}: {address} has no such image; get it: docker pull {self.settings.argument}"
@@ -178,28 +180,30 @@ class ImageEngine:
         run_tool("nsenter", f"--net={self._netns}", "sh", "-c", _NETWORK)
 
     def _try_container(self, rights: Rights) -> None:
-        api = self._owner.client().api
-        image = api.inspect_image(self.settings.argument)["Config"] or {}
+        owner = self._owner.client()
+        image = owner.images.get(self.settings.argument).attrs["Config"] or {}
         self._path = dict(w.split("=", 1) for w in image.get("Env") or []).get("PATH", TREE_PATH)
         self.start_command = [*_entry(image.get("Entrypoint") or []), "--config-file", str(CONFIG)]
-        config = api.create_container_config(
-            self.settings.argument,
-            command=None,
-            entrypoint=["/bin/sh", "-c", _SLEEPER],
-            user="0",
-            labels={RUN_LABEL: self._run_id},
-            environment={MARK: self._label},
-            volumes=[str(DATA_ROOT)],
-        )
-        config["Cmd"] = []
-        config["HostConfig"] = {
-            **rights.host_config,
-            "NetworkMode": "none",
-            "PidMode": "host",
-            "Tmpfs": {"/run": "rw,exec,mode=755"},
+        body = {
+            "Image": self.settings.argument,
+            "Entrypoint": ["/bin/sh", "-c", _SLEEPER],
+            "Cmd": [],
+            "User": "0",
+            "Labels": {RUN_LABEL: self._run_id},
+            "Env": [f"{MARK}={self._label}"],
+            "Volumes": {str(DATA_ROOT): {}},
+            "HostConfig": {
+                **rights.host_config,
+                "NetworkMode": "none",
+                "PidMode": "host",
+                "Tmpfs": {"/run": "rw,exec,mode=755"},
+            },
         }
-        self._container = api.create_container_from_config(config, self._label)["Id"]
-        api.start(self._container)
+        answer = request(self._owner, "POST", f"/containers/create?name={self._label}", body)
+        if answer.status != HTTPStatus.CREATED:
+            raise EngineError(f"{self._owner.address} makes no container: {answer.message}")
+        self._container = answer.json()["Id"]
+        owner.api.start(self._container)
 
     def _is_ours(self, pid: int) -> bool:
         """Say whether a process of this machine is one of the container."""

@@ -26,9 +26,11 @@ HELPER_FOLDERS = (
     "/usr/libexec/podman",
     "/usr/lib/podman",
 )
+ANY_IMAGE = {"default": [{"type": "insecureAcceptAnything"}]}
 # From this major version on it knows control groups of version 2 only.
 OWN_CGROUP_FROM = 6
-_VERSION = re.compile(r"^podman version (\d+)\.", re.MULTILINE)
+# It calls itself by the name of its file.
+_VERSION = re.compile(r"^\S+ version (\d+)\.", re.MULTILINE)
 
 # Podman limits each container to 2,048 processes; its runtime then refuses to start any container
 # where the kernel counts no processes in control groups of version 2.
@@ -50,6 +52,8 @@ class PodmanEngine(ManagedEngine):
             return reason
         if reason := _version_of(program).why_not(_VERSION):
             return f"{program} is no podman: asked for its --version it {reason}"
+        if "--network-config-dir" not in self.help_text():
+            return f"{program} is no podman from 4.0 on: its --help lacks --network-config-dir"
         path = _search_path(program)
         missing = missing_on(path, COMPANIONS)
         if len(missing_on(path, RUNTIMES)) == len(RUNTIMES):
@@ -66,11 +70,18 @@ class PodmanEngine(ManagedEngine):
         found = environment_of(self.tree)
         if self.settings.argument:
             found["PATH"] = _search_path(Path(self.settings.argument))
-            found["CONTAINERS_CONF"] = str(self.folder / "built.conf")
+            # Not before it is written: Podman would not even print its --help.
+            if self._configuration.exists():
+                found["CONTAINERS_CONF"] = str(self._configuration)
+                found["HOME"] = str(self.folder / "home")
         return found
 
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "built.conf"
+
     def _write_configuration(self) -> None:
-        """Write where the companions of one that somebody built are."""
+        """Write where the companions of one that somebody built are, and whose images it takes."""
         path = self.environment()["PATH"]
         runtime = next(name for name in RUNTIMES if shutil.which(name, path=path))
         lines = [
@@ -82,7 +93,11 @@ class PodmanEngine(ManagedEngine):
             f"{runtime} = {json.dumps([shutil.which(runtime, path=path)])}",
         ]
         text = "\n".join(lines) + "\n"
-        (self.folder / "built.conf").write_text(text, encoding="utf-8")
+        self._configuration.write_text(text, encoding="utf-8")
+        # Podman imports nothing without a policy, and a machine without Podman has none.
+        policy = self.folder / "home" / ".config" / "containers" / "policy.json"
+        policy.parent.mkdir(parents=True, exist_ok=True)
+        policy.write_text(json.dumps(ANY_IMAGE), encoding="utf-8")
 
     def command_line(self) -> list[str]:
         """Give the command; options go before the subcommand, as podman wants it."""

@@ -24,7 +24,12 @@ case $1 in
 --help) echo "Usage: dockerd [OPTIONS] --data-root string --mtu int" ;;
 esac
 """
-PODMAN = '#!/bin/sh\necho "podman version 6.2.0-dev"\n'
+PODMAN = """#!/bin/sh
+case $1 in
+--version) echo "podman-new version 6.2.0-dev" ;;
+--help) echo "Manage pods --network-config-dir string" ;;
+esac
+"""
 COMMAND_LINE = '#!/bin/sh\necho "Docker version 28.5.2, build abc"\n'
 
 
@@ -148,10 +153,16 @@ def test_argument_that_is_no_path_is_refused(argument, tmp_path):
         make(f"dockerd:{argument}", tmp_path)
 
 
-def test_no_podman_is_refused(tmp_path):
-    path = script(tmp_path / "x", DOCKERD)
-    reason = make(f"podman:{path}", tmp_path).why_unavailable()
-    assert "is no podman: asked for its --version it says 'Docker version 28.5.2" in reason
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("#!/bin/sh\necho v1\n", "is no podman: asked for its --version it says 'v1'"),
+        (DOCKERD, "is no podman from 4.0 on"),
+    ],
+)
+def test_no_podman_is_refused(tmp_path, text, complaint):
+    path = script(tmp_path / "x", text)
+    assert complaint in make(f"podman:{path}", tmp_path).why_unavailable()
 
 
 def test_folder_that_is_no_checkout_is_refused(tmp_path):
