@@ -8,6 +8,7 @@ that is there, as an upgrade of its packages does: the links and the firewall st
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.engines.base import EngineError
@@ -28,7 +29,13 @@ _IN_GROUP = 'echo $$ >"$0" && exec "$@"'
 
 
 def make_machine(
-    folder: Path, netns_name: str, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False
+    folder: Path,
+    netns_name: str,
+    tree: Path | None,
+    hidden: str = "",
+    *,
+    own_cgroup: bool = False,
+    emptied: Sequence[str] = (),
 ) -> None:
     """Make the namespaces; nothing runs in them yet.
 
@@ -39,16 +46,24 @@ def make_machine(
         hidden: a mount of this machine that the engine must not see; "" = none.
         own_cgroup: whether the engine gets a control group of its own as the root of version 2,
             and sees no version 1.
+        emptied: folders in /run and elsewhere in memory that an engine without a tree of its own
+            finds empty, and whose changes nobody else sees; one with a tree has its own anyway.
 
     Raises:
         EngineError: one of them cannot be made.
     """
     make_netns(netns_name)
-    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup)
+    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup, emptied=emptied)
 
 
 def renew_machine(
-    folder: Path, netns_name: str, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False
+    folder: Path,
+    netns_name: str,
+    tree: Path | None,
+    hidden: str = "",
+    *,
+    own_cgroup: bool = False,
+    emptied: Sequence[str] = (),
 ) -> None:
     """Give a machine another file system; its network namespace and the engine's folder stay.
 
@@ -62,11 +77,17 @@ def renew_machine(
     for point in mounts_under(place):
         run_tool("umount", "--lazy", point)
     place.rmdir()
-    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup)
+    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup, emptied=emptied)
 
 
 def _make_mounts(
-    folder: Path, netns_name: str, tree: Path | None, hidden: str, *, own_cgroup: bool
+    folder: Path,
+    netns_name: str,
+    tree: Path | None,
+    hidden: str,
+    *,
+    own_cgroup: bool,
+    emptied: Sequence[str],
 ) -> None:
     netns = NETNS_DIR / netns_name
     place = folder / _PLACE
@@ -88,7 +109,8 @@ def _make_mounts(
         joining = _joining(group)
     _pin(*joining, "nsenter", f"--net={netns}", *unshare, "true")
     mode = "own" if own_cgroup else ""
-    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, folder, str(tree or ""), hidden, mode)
+    words = [folder, str(tree or ""), hidden, mode, *emptied]
+    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, *words)
 
 
 def _pin(*command: str) -> None:

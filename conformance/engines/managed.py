@@ -67,6 +67,8 @@ class ManagedEngine:
     is_managed = True
     # A mount of this machine that the engine cannot live with; "" = none.
     hidden_mount = ""
+    # Folders that all engines of its kind on a machine share; see `make_machine`.
+    emptied_folders: tuple[str, ...] = ()
     # Whether the exec-root lies in memory, as /run does on a real machine; benchmarks ask for it.
     exec_root_in_memory = False
     # Where below the data-root it keeps its networks; see Inside.networks_kept.
@@ -182,6 +184,7 @@ class ManagedEngine:
                 self.tree,
                 self.hidden_mount,
                 own_cgroup=self.settings.own_cgroup,
+                emptied=self.emptied_folders,
             )
             self._launch()
         except EngineError as exc:
@@ -214,6 +217,7 @@ class ManagedEngine:
                 self.tree,
                 self.hidden_mount,
                 own_cgroup=self.settings.own_cgroup,
+                emptied=self.emptied_folders,
             )
             self.resume()
         except EngineError as exc:

@@ -42,6 +42,8 @@ class PodmanEngine(ManagedEngine):
 
     # crun refuses a machine that mounts both versions of control groups.
     hidden_mount = "/sys/fs/cgroup/unified"
+    # The state of its name server and of its firewall, its sandboxes, and its locks.
+    emptied_folders = ("/run/containers", "/run/libpod", "/run/netns", "/dev/shm")  # noqa: S108
     networks_kept = "networks"
     containers_outlive_it = True
 
