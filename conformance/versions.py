@@ -15,6 +15,7 @@ _RELEASE = re.compile(
 
 # The Docker release that first spoke each version of the API.
 _RELEASES = {
+    "1.40": "19.03",
     "1.41": "20.10.24",
     "1.42": "23.0",
     "1.43": "24.0",

@@ -215,3 +215,17 @@ def test_program_says_it_once_and_ends_with_3(tmp_path):
     )
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == "Error: dockerd:/nope: there is no file /nope\n"
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_kept_daemon_is_used_again_only_if_its_binary_is_older(built, tmp_path, later):
+    engine = make(f"dockerd:{built}/dockerd", tmp_path)
+    engine.folder.mkdir()
+    record = engine.folder / "engine.json"
+    record.touch()
+    wanted = (built / "dockerd").stat().st_ctime + (-10 if later else 10)
+    os.utime(record, (wanted, wanted))
+    assert engine.is_current() is not later
+    # a copy that keeps the time of its source is new all the same
+    os.utime(built / "dockerd", (1, 1))
+    assert engine.is_current() is not later
