@@ -80,8 +80,9 @@ def _is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> boo
     )
     if {old.get("family"), new.get("family")} != {"docker"}:
         return False
-    # Not the version: who builds a Docker need not name one. `promises` is always a release.
-    return parse_version(old["promises"]) < parse_version(new["promises"])
+    # Not its own version: who builds a Docker need not name one. What it promises is a release.
+    before, after = (parse_version(one.get("promises") or one["version"]) for one in (old, new))
+    return before < after
 
 
 def _columns(reports: Iterable[Path]) -> dict[str, Document]:

@@ -12,7 +12,7 @@ from typing import Any
 import docker
 
 from conformance.capabilities import probe_capabilities
-from conformance.engines.base import Engine, EngineError
+from conformance.engines.base import Engine, EngineError, EngineVersion
 from conformance.engines.cleanup import record_external, remove_labelled
 from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import blame, make_engine, slot_of
@@ -268,9 +268,8 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     column = column_name(engine, version.version)
+    promises = promised_release(engine, version)
     release = docker_release(version.version, version.api_max)
-    is_docker = engine.family == "docker"
-    promises = engine.profile or (release if is_docker else release_of_api(version.api_max))
     held_to, newest_known = held_to_version(engine.family, release, folder=expectations)
     facts: dict[str, Any] = {
         "name": column,
@@ -298,6 +297,18 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         subnets=SubnetAllocator(_taken_by(engine)),
         facts=facts,
     )
+
+
+def promised_release(engine: Engine, version: EngineVersion) -> str:
+    """Give the Docker release whose promises hold: the engine's profile, or what itself says.
+
+    Of an engine that is no Docker the API says it.
+    """
+    if engine.profile:
+        return engine.profile
+    if engine.family == "docker":
+        return docker_release(version.version, version.api_max)
+    return release_of_api(version.api_max)
 
 
 def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:

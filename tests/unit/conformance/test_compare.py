@@ -207,6 +207,17 @@ def test_column_of_a_report_comes_before_the_recorded_one(tmp_path):
     assert "differs from docker-26.1 in 0 behaviours" in out.splitlines()[-1]
 
 
+def test_docker_that_names_no_version_is_placed_by_what_it_promises(tmp_path):
+    document = report(cell("init.none.only-loopback", "docker-dev-built-1a2b3c"))
+    name = document["engines"][0]["name"]
+    facts = {"spec": "dockerd:/x", "version": "dev", "promises": "29.0", "family": "docker"}
+    document["engines"] = [{"name": name, **facts}]
+    write_document(document, tmp_path / "conformance.json")
+    code, output = run("docker-28.5", name, "--report", str(tmp_path))
+    assert code in (0, 1), output
+    assert "Traceback" not in output
+
+
 def test_unknown_column_is_a_usage_error():
     code, out = run("docker-20.10", "docker-99")
     assert (code, "no column docker-99; there are: " in out) == (3, True)

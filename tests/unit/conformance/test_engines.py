@@ -22,7 +22,7 @@ from conformance.engines.reference import ReferenceEngine
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.engines.transport import open_socket, peer_pid
 from conformance.leaks import Snapshot, compare
-from conformance.pool import column_name
+from conformance.pool import column_name, promised_release
 from conformance.schedule import EngineScheduling, engine_id, engine_of
 from conformance.subnets import SubnetAllocator, SubnetsExhausted
 
@@ -269,6 +269,22 @@ def test_column_names(family, version, origin, name):
     engine: Any = FakeEngine(is_managed=True, inside=None, forwards=True)
     engine.family, engine.origin = family, origin
     assert column_name(engine, version) == name
+
+
+@pytest.mark.parametrize(
+    ("family", "profile", "version", "release"),
+    [
+        ("docker", "", "28.5.2", "28.5.2"),
+        ("docker", "", "dev", "25.0"),
+        ("podman", "", "5.8.6", "25.0"),
+        ("acme", "", "nightly", "25.0"),
+        ("podman", "20.10.24", "5.4.2", "20.10.24"),
+    ],
+)
+def test_release_whose_promises_hold(family, profile, version, release):
+    engine: Any = SimpleNamespace(family=family, profile=profile)
+    said = EngineVersion(version=version, api_min="1.24", api_max="1.44")
+    assert promised_release(engine, said) == release
 
 
 def test_missing_socket_is_explained(tmp_path):

@@ -136,6 +136,13 @@ def test_error_of_the_harness_is_no_evidence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_engine_that_is_not_in_engines_toml_is_no_evidence():
+    document = run_of_two()
+    document["engines"][1]["origin"] = "built-1a2b3c"
+    with pytest.raises(DocumentError, match=r"engines in engines\.toml; podman-5\.8 is not"):
+        split_report(document, ["a.b"])
+
+
 def test_engine_that_never_came_up_is_no_evidence():
     document = run_of_two()
     document["engines"][0] = {"name": "docker-1.2", "spec": "docker"}
