@@ -212,7 +212,7 @@ def run(
         raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
     if not places:  # what can be had elsewhere is only seen there
-        chosen = _preflight(tuple(chosen), skip_missing=skip_missing)
+        chosen = _preflight(tuple(chosen), keep, skip_missing=skip_missing)
     (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
         rows=rows,
@@ -248,7 +248,7 @@ def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
     return {cell["behaviour"] for cell in red}, specs
 
 
-def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
+def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list[str]:
     """Give the engines that can be had; say in plain words why one cannot.
 
     Raises:
@@ -260,7 +260,7 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
         raise Usage(str(exc)) from exc
     chosen = []
     try:
-        found = {spec: why_unavailable(spec) for spec in dict.fromkeys(map(full_spec, specs))}
+        found = {spec: why_unavailable(spec, keep=keep) for spec in map(full_spec, specs)}
     except SettingsError as exc:
         raise Usage(str(exc)) from exc
     for spec, reason in found.items():

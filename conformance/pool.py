@@ -4,6 +4,7 @@ import contextlib
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -216,12 +217,10 @@ class EnginePool:
         """Stop every engine; go on past failures and give them as sentences."""
         upgraded = [one.upgrade.engine for one in self._upgraded.values()]
         engines = [*self._lent, *upgraded, *(one.engine for one in self._shared.values())]
-        complaints = self._clean_external()
-        for engine in engines:
-            try:
-                engine.stop()
-            except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
-                complaints.append(f"{engine.name} could not be stopped: {exc}")
+        # Before the others: one of them may hold these in containers of its own.
+        complaints = _stop([engine for engine in engines if engine.is_managed])
+        complaints += self._clean_external()
+        complaints += _stop([engine for engine in engines if not engine.is_managed])
         self._lent, self._upgraded, self._shared = [], {}, {}
         # not there, not empty, or the runner's to take away
         with contextlib.suppress(OSError):
@@ -239,6 +238,17 @@ class EnginePool:
                 complaints.append(f"{engine.name} could not be cleaned: {exc}")
         self._external = []
         return complaints
+
+
+def _stop(engines: Iterable[Engine]) -> list[str]:
+    """Stop engines; go on past failures and give them as sentences."""
+    complaints = []
+    for engine in engines:
+        try:
+            engine.stop()
+        except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
+            complaints.append(f"{engine.name} could not be stopped: {exc}")
+    return complaints
 
 
 def answers(engine: Engine, *, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:

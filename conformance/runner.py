@@ -81,13 +81,17 @@ def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
     return min(len(engines), os.cpu_count() or 1) * parts
 
 
-def why_unavailable(spec: str) -> str:
+def why_unavailable(spec: str, *, keep: str = "") -> str:
     """Say in plain words why an engine cannot be had here; "" = it can. Nothing is started.
+
+    Args:
+        spec: what `--engine` says.
+        keep: the name under which it is to stay up; "" = it ends with the run.
 
     Raises:
         SettingsError: no engine is called so, or a kind of somebody else failed.
     """
-    engine = make_engine(spec, run_id="preflight", workspace=workspace_of("preflight"))
+    engine = make_engine(spec, run_id="preflight", workspace=workspace_of("preflight"), keep=keep)
     try:
         return engine.why_unavailable()
     except Exception as exc:

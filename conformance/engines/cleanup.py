@@ -27,6 +27,7 @@ from conformance.engines.managed import (
 )
 from conformance.engines.processes import (
     clear_away,
+    clear_cgroup,
     is_alive,
     make_in,
     remove_empty_cgroups,
@@ -41,7 +42,7 @@ SHARED_CGROUPS = ("libpod_parent/conmon", "libpod_parent")
 
 
 def record_external(
-    workspace: Path, engine: ExternalEngine, run_id: str, *, label: str = ""
+    workspace: Path, engine: ExternalEngine, run_id: str, *, label: str = "", cgroup: str = ""
 ) -> Path:
     """Write down that a run makes objects on an engine of somebody else; give the record.
 
@@ -50,12 +51,15 @@ def record_external(
         engine: the engine.
         run_id: what the objects are labelled with.
         label: tells the record from others of this process; "" = a number.
+        cgroup: the control group of this machine in which an engine within a container has its own
+            containers; "" = there is none.
     """
     label = label or str(len(list(workspace.glob("external-*.json"))))
     record = {
         "address": engine.address,
         "tls": engine.tls_settings,
         "run_id": run_id,
+        "cgroup": cgroup,
         "owner": os.getpid(),
         "owner_start": start_time(os.getpid()),
     }
@@ -130,6 +134,8 @@ def _sweep_external(file: Path, is_forced: bool) -> list[str]:
         return [f"{record['address']} could not be cleaned, so {file} stays: {exc}"]
     finally:
         engine.stop()
+    if record.get("cgroup"):
+        clear_cgroup(record["cgroup"])
     file.unlink()
     return said
 

@@ -40,11 +40,11 @@ from conformance.engines.managed import (
     STOP_TIMEOUT_S,
 )
 from conformance.engines.processes import (
+    clear_cgroup,
     descendants,
     is_alive,
     kill_all,
     processes_in_mounts,
-    remove_cgroups,
     run_tool,
 )
 from conformance.engines.program import ask
@@ -143,7 +143,9 @@ class ImageEngine:
         if reason := self.why_unavailable():
             raise EngineUnavailable(reason)
         self._owner.start()
-        self._record = record_external(self._workspace, self._owner, self._run_id, label=self._slot)
+        self._record = record_external(
+            self._workspace, self._owner, self._run_id, label=self._slot, cgroup=self._cgroup
+        )
         try:
             self._make_container()
             self._launch()
@@ -182,7 +184,8 @@ class ImageEngine:
     def _try_container(self, rights: Rights) -> None:
         owner = self._owner.client()
         image = owner.images.get(self.settings.argument).attrs["Config"] or {}
-        self._path = dict(w.split("=", 1) for w in image.get("Env") or []).get("PATH", TREE_PATH)
+        words = [word.partition("=") for word in image.get("Env") or []]
+        self._path = {name: value for name, _, value in words}.get("PATH", TREE_PATH)
         self.start_command = [*_entry(image.get("Entrypoint") or []), "--config-file", str(CONFIG)]
         body = {
             "Image": self.settings.argument,
@@ -196,6 +199,7 @@ class ImageEngine:
                 **rights.host_config,
                 "NetworkMode": "none",
                 "PidMode": "host",
+                "UsernsMode": "host",
                 "Tmpfs": {"/run": "rw,exec,mode=755"},
             },
         }
@@ -301,7 +305,7 @@ class ImageEngine:
             self._terminate()
             kill_all(self._family_of_processes())
         self._remove_container()
-        remove_cgroups([self._cgroup])
+        clear_cgroup(self._cgroup)
         self._owner.stop()
         if self._record is not None:
             self._record.unlink(missing_ok=True)

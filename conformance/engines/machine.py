@@ -109,8 +109,8 @@ def _make_mounts(
         joining = _joining(group)
     _pin(*joining, "nsenter", f"--net={netns}", *unshare, "true")
     mode = "own" if own_cgroup else ""
-    words = [folder, str(tree or ""), hidden, mode, *emptied]
-    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, *words)
+    words = [str(tree or ""), hidden, mode, *emptied]
+    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, folder, *words)
 
 
 def _pin(*command: str) -> None:

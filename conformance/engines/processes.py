@@ -206,15 +206,34 @@ def _links_in(folder: Path) -> list[str]:
     return links
 
 
+def clear_cgroup(name: str) -> None:
+    """SIGKILL what runs in a control group of an engine of ours, and take the group away.
+
+    Containers of an engine that is dead, and whose helpers are: nothing else leads to them.
+    """
+    found: set[int] = set()
+    for place in _cgroups_called([name]):
+        for file in place.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):  # gone meanwhile
+                found.update(map(int, file.read_text(encoding="ascii").split()))
+    kill_all(found)
+    remove_cgroups([name])
+
+
+def _cgroups_called(names: Iterable[str]) -> list[Path]:
+    patterns = [pattern for name in names for pattern in (name, f"*/{name}", f"*/*/{name}")]
+    return [place for pattern in patterns for place in CGROUP_ROOT.glob(pattern)]
+
+
 def remove_cgroups(names: Iterable[str], *, timeout_s: float = CGROUP_TIMEOUT_S) -> None:
     """Take away the control groups of these names that killed containers left, in any hierarchy.
 
     A group is busy until the last of its processes is reaped, a moment after it is dead.
     """
-    patterns = [pattern for name in names for pattern in (name, f"*/{name}", f"*/*/{name}")]
+    names = list(names)
     deadline = time.monotonic() + timeout_s
     while True:
-        places = [place for pattern in patterns for place in CGROUP_ROOT.glob(pattern)]
+        places = _cgroups_called(names)
         for place in places:
             for folder, _, _ in os.walk(place, topdown=False):
                 with contextlib.suppress(OSError):  # busy, or gone meanwhile

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conformance.engines import cleanup, managed
+from conformance.engines import cleanup, managed, processes
 from conformance.engines.cleanup import record_external, sweep
 from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
@@ -200,3 +201,16 @@ def test_only_the_files_of_the_rows_are_collected(tmp_path):
         for request in (here, elsewhere, whole)
     ]
     assert paths == [[str(file) for file in files], [str(tmp_path)], [str(tmp_path)]]
+
+
+def test_what_runs_in_a_control_group_of_ours_is_ended_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)
+    child = subprocess.Popen(["sleep", "60"])
+    group = tmp_path / "memory" / "ni-abc-image-1" / "container"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text(f"{child.pid}\n", encoding="ascii")
+    gone: list[str] = []
+    monkeypatch.setattr(processes, "remove_cgroups", gone.extend)
+    processes.clear_cgroup("ni-abc-image-1")
+    assert child.wait(timeout=10) == -signal.SIGKILL
+    assert gone == ["ni-abc-image-1"]
