@@ -169,7 +169,12 @@ class EnginePool:
             slot=f"{slot_of(spec)}{self._instance}-own{self._slots}",
             config=config,
         )
-        engine.start()
+        try:
+            engine.start()
+        except EngineError:
+            raise
+        except Exception as exc:
+            raise EngineError(f"{spec}: {blame(spec, exc)}") from exc
         self._lent.append(engine)
         return engine
 

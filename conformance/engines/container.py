@@ -152,10 +152,11 @@ class ImageEngine:
         except EngineError as exc:
             tail = self.log_tail()
             self.stop()
-            raise type(exc)(f"{self.settings.spec}: {exc}; end of its log:\n{tail}") from None
+            text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
+            raise type(exc)(text) from None
         except (docker.errors.DockerException, requests.RequestException) as exc:
             self.stop()
-            raise EngineError(f"{self.settings.spec}: {self._owner.address} says: {exc}") from exc
+            raise EngineError(f"{self.name}: {self._owner.address} says: {exc}") from exc
 
     def _make_container(self) -> None:
         """Make and start the container, in the first way that the user's engine can."""
