@@ -103,7 +103,9 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     command = [sys.executable, "-m", "pytest", "-c", str(PACKAGE / "pytest.ini")]
     here = [] if request.places else request.files
     command += ["-p", "conformance.plugin", *map(str, here or [request.behaviours])]
-    command += [f"--netinit-engine={spec}" for spec in request.engines]
+    # Quiet: the plugin's own lines say it all.
+    command += ["--tb=no", "-q", "-rN", "-p", "no:cacheprovider"]
+    command += [f"--engine={spec}" for spec in request.engines]
     command += [f"--netinit-row={row}" for row in request.rows]
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]
     command += [f"--netinit-report={request.report.absolute()}", f"--netinit-keep={request.keep}"]
@@ -142,7 +144,7 @@ def run_rows(request: RunRequest) -> list[str]:
     """
     run_id = secrets.token_hex(3)
     sweep(are_externals_meant=False)
-    environment = {**os.environ, "PYTHONPATH": _import_path()}
+    environment = {**os.environ, "PYTHONPATH": import_path()}
     # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
     tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
     child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
@@ -163,7 +165,7 @@ def run_rows(request: RunRequest) -> list[str]:
     return sweep(run_id, is_forced=True)
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """Let the child find this very suite, and what its caller could import."""
     parts = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(part for part in parts if part)

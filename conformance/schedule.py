@@ -40,6 +40,6 @@ class EngineScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ship
     def _split_scope(self, nodeid: str) -> str:
         """Give the piece of work that a test belongs to; all tests of a row are in the same one."""
         option, row = self.config.option, behaviour_in(nodeid)
-        is_shared = row.startswith(ONE_SET_UP)
-        number = 0 if is_shared else option.netinit_row.index(row) % option.netinit_parts
+        is_whole = option.netinit_parts == 1 or row.startswith(ONE_SET_UP)
+        number = 0 if is_whole else option.netinit_row.index(row) % option.netinit_parts
         return f"{number} {engine_of(nodeid)}"

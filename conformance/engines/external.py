@@ -30,6 +30,11 @@ def address_from_environment(environment: Mapping[str, str] = os.environ) -> str
     return environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
+def address_of(spec: str) -> str:
+    """Give what `--engine SPEC` names: `env` is the address of the environment."""
+    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
+
+
 class ExternalEngine:
     """An engine at an address: `unix:///path`, `tcp://host:port`."""
 
