@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import sys
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
@@ -19,22 +18,20 @@ from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.compare import compare
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
-from conformance.engines.external import (
-    FROM_ENVIRONMENT,
-    ExternalEngine,
-    address_from_environment,
-)
+from conformance.engines.external import ExternalEngine, address_of
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.image import ImageError, image_name
 from conformance.preflight import (
     RequestError,
+    check_checkout,
     check_expectations,
     files_of,
     make_report_folder,
     select_rows,
     with_needs,
 )
+from conformance.program import Program, RowsCommand, counted, version_text
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.diff import (
     diff_documents,
@@ -59,8 +56,10 @@ from conformance.report.merge import check_same_suite, merge_documents
 from conformance.report.terminal import print_report
 from conformance.runner import (
     DEFAULT_ENGINES,
+    PytestRefused,
     RunRequest,
     default_workers,
+    is_debugging,
     run_rows,
     why_unavailable,
 )
@@ -70,31 +69,8 @@ from conformance.verdicts import ExitCode, Verdict
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-class Program(click.Group):
-    """The program; click's own complaints about usage get exit code 3, too."""
-
-    def main(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]  # as click calls it
-        """Run the command line."""
-        click.UsageError.exit_code = int(ExitCode.USAGE)
-        for stream in (sys.stdout, sys.stderr):  # a sign that a terminal lacks ends no run
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
-        return super().main(*args, **kwargs)  # type: ignore[call-overload]  # passed on as it came
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a command; what goes wrong in this program must not look like a red row (1)."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception:  # noqa: BLE001 - a defect of ours, shown as it is
-            traceback.print_exc()
-        sys.exit(int(ExitCode.ERROR))
-
-
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version_text(), prog_name="netinit conformance")
 def main() -> None:
     """Check what a container engine does when a container gets its network.
 
@@ -114,6 +90,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     if write and (select or bug is not None):
         raise Usage("--write writes all behaviours; it takes no SELECT and no --bug")
     if write:
+        _require_checkout()
         for path in write_catalogue(every):
             click.echo(f"wrote {path}")
         return
@@ -133,11 +110,12 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
         return
     for row in rows:
         click.echo(f"{row.id}\n    {row.statement}")
-    click.echo(f"{len(rows)} behaviours", err=True)
+    click.echo(counted(len(rows), "behaviour"), err=True)
 
 
-@main.command()
-@click.argument("select", nargs=-1)
+@main.command(cls=RowsCommand)
+@click.argument("select", nargs=-1, metavar="[SELECT]... [-- PYTEST_ARGS]...")
+@click.pass_obj
 @click.option(
     "--engine",
     "engines",
@@ -164,7 +142,10 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     help="Run the engines elsewhere: ssh=root@host//python=/path/to/python, one --tx per machine; "
     "see docs/several-machines.md.",
 )
-@click.option("-n", "workers", type=int, help="Workers. Default: up to two per core.")
+@click.option(
+    "-n", "workers", type=click.IntRange(min=1), help="Workers. Default: up to two per core."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print what is red and the scores, no matrix.")
 @click.option("--behaviours", type=_FOLDER, default=BEHAVIOURS_DIR, help="Folder of rows.")
 @click.option(
     "--expectations",
@@ -173,6 +154,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     help="Folder of known deviations.",
 )
 def run(
+    pytest_args: tuple[str, ...] | None,
     select: tuple[str, ...],
     engines: tuple[str, ...],
     needs: str | None,
@@ -184,21 +166,23 @@ def run(
     is_ascii: bool,
     places: tuple[str, ...],
     workers: int | None,
+    quiet: bool,
     behaviours: Path,
     expectations: Path,
 ) -> None:
     """Run behaviours on engines and print the matrix.
 
     SELECT is an id, a dotted prefix or a glob: `init.none`, 'init.*.bridge-network'. Without one
-    all behaviours run.
+    all behaviours run. What follows `--` is given to pytest: `run files.hosts -- -x --pdb`.
 
     \b
     Exit codes: 0 as expected
                 1 a new failure or an unexpected pass
                 2 an error of the harness, or nothing ran
                 3 usage: nothing selected, an engine that cannot be had
+                130 interrupted; what did not run is not in the report
     """
-    folder = Path(report)
+    folder, words = Path(report), pytest_args or ()
     try:
         catalogue = load_catalogue(behaviours)
         rows = select_rows([row.id for row in catalogue], select)
@@ -223,14 +207,26 @@ def run(
         engines=chosen,
         report=folder,
         keep=keep,
-        workers=default_workers(chosen, rows) if workers is None else workers,
+        workers=workers or (1 if is_debugging(words) else default_workers(chosen, rows)),
         behaviours=behaviours,
         expectations=expectations,
         places=places,
+        quiet=quiet,
+        pytest_args=words,
     )
-    for line in run_rows(request):
-        click.echo(f"cleaned up: {line}", err=True)
-    sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
+    try:
+        for line in run_rows(request):
+            click.echo(f"cleaned up: {line}", err=True)
+    except PytestRefused as exc:
+        raise Usage(str(exc)) from exc
+    sys.exit(int(_show_report(folder, is_ascii=is_ascii, is_quiet=quiet)))
+
+
+def _require_checkout() -> None:
+    try:
+        check_checkout()
+    except RequestError as exc:
+        raise Usage(str(exc)) from exc
 
 
 def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
@@ -262,7 +258,7 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     except ImageError as exc:
         raise Usage(str(exc)) from exc
     chosen = []
-    for spec in dict.fromkeys(_address_of(spec) for spec in specs):
+    for spec in dict.fromkeys(address_of(spec) for spec in specs):
         try:
             reason = why_unavailable(spec)
         except SettingsError as exc:
@@ -278,11 +274,7 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     return chosen
 
 
-def _address_of(spec: str) -> str:
-    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
-
-
-def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
+def _show_report(folder: Path, *, is_ascii: bool, is_quiet: bool = False) -> ExitCode:
     """Render the run's JSON: JUnit and the HTML page beside it, the matrix on the terminal."""
     try:
         document = read_document(folder / FILE_NAME)
@@ -296,7 +288,9 @@ def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
     except OSError as exc:
         refused = f"the report is not complete: {exc}"
     click.echo(refused or f"\nthe matrix as a page: {page}", err=True)
-    code = print_report(document, _console(), is_ascii=is_ascii, report_folder=str(folder))
+    code = print_report(
+        document, _console(), is_ascii=is_ascii, is_quiet=is_quiet, report_folder=str(folder)
+    )
     return ExitCode.ERROR if refused else code
 
 
@@ -398,6 +392,7 @@ def evidence(reports: tuple[Path, ...]) -> None:
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
     conformance/results/, to be committed as it is. Without one only the pages are made anew.
     """
+    _require_checkout()
     documents = _read(reports) if reports else []
     try:
         rows = load_catalogue()
@@ -437,7 +432,7 @@ def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
                 click.echo(f"only in {path}: {', '.join(names)}")
         for change in changes:
             click.echo(str(change))
-        click.echo(f"{len(changes)} cells differ")
+        click.echo(counted(len(changes), "cell differs", "cells differ"))
     sys.exit(int(ExitCode.RED if any(change.is_worse for change in changes) else 0))
 
 
@@ -465,7 +460,7 @@ def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
     for name in names:
         said += sweep(name, is_forced=True)
     resisted = []
-    for address in dict.fromkeys(_address_of(spec) for spec in engines):
+    for address in dict.fromkeys(address_of(spec) for spec in engines):
         if "://" not in address:
             raise Usage(f"{address} is no address: want unix:///path, tcp://host:port or env")
         engine = ExternalEngine(address)
@@ -480,7 +475,7 @@ def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
             engine.stop()
     for line in [*said, *resisted]:
         click.echo(line)
-    click.echo(f"{len(said)} left-overs", err=True)
+    click.echo(counted(len(said), "left-over"), err=True)
     sys.exit(int(ExitCode.ERROR if resisted else ExitCode.AS_EXPECTED))
 
 
@@ -492,7 +487,7 @@ def lint() -> None:
     complaints = lint_expectations(families, ids)
     for complaint in complaints:
         click.echo(complaint)
-    click.echo(f"{len(complaints)} complaints", err=True)
+    click.echo(counted(len(complaints), "complaint"), err=True)
     sys.exit(int(ExitCode.RED if complaints else ExitCode.AS_EXPECTED))
 
 

@@ -7,7 +7,7 @@ conformance/conftest.py loads it, too, for a plain pytest: then there is no repo
 
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from conformance.pool import EnginePool
 from conformance.progress import Progress
 from conformance.registry import behaviour_of
 from conformance.report.collect import Collector
-from conformance.report.document import host_facts
+from conformance.report.document import INTERRUPTED, host_facts
 from conformance.rowrun import POOL, ROW, RowRun
 from conformance.schedule import EngineScheduling, behaviour_in, engine_id, engine_of
 from conformance.ticker import Ticker
@@ -29,6 +29,8 @@ from conformance.verdicts import Verdict
 pytest_plugins = ["conformance.fixtures"]
 
 RESULT = "netinit_result"
+# How pytest and pytest-xdist say that `-x` or `--maxfail` ended a session.
+_ENOUGH = "stopping after"
 # The first row of an upgrade waits for the whole of it, on a busy machine for minutes.
 UPGRADE_TIMEOUT_S = 600
 COLLECTOR = pytest.StashKey[Collector]()
@@ -106,7 +108,8 @@ def pytest_configure(config: pytest.Config) -> None:
         expectations=Path(option.netinit_expectations),
         host=host_facts() if option.netinit_elsewhere else None,
     )
-    if _is_controller(config) and not _is_plain(config):
+    is_run = not (_is_plain(config) or option.collectonly or option.help)
+    if _is_controller(config) and is_run:
         config.stash[COLLECTOR] = Collector(
             folder=Path(option.netinit_report),
             rows=option.netinit_row,
@@ -187,7 +190,9 @@ class Controller:
         """Remember where to collect."""
         option = config.option
         self._collector = config.stash[COLLECTOR]
+        self._is_narrowed = bool(option.keyword or option.markexpr or option.deselect)
         self._ticker: Ticker | None = None
+        self._is_quiet = bool(option.netinit_quiet)
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if isinstance(reporter, TerminalReporter):
             progress = Progress(
@@ -195,15 +200,43 @@ class Controller:
                 rows=len(option.netinit_row),
                 side_by_side=len(option.tx) or 1,
             )
-            self._ticker = Ticker(reporter, progress)
+            self._ticker = Ticker(
+                reporter,
+                progress,
+                moves=not (option.usepdb or option.trace),
+                logs=not self._is_quiet,
+            )
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn what the user's own `-k` has left of the rows."""
+        self._narrow(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn it from a worker, where workers run the rows."""
+        self._narrow(ids)
+
+    def _narrow(self, nodeids: Iterable[str]) -> None:
+        if self._is_narrowed:
+            self._collector.narrow(behaviour_in(nodeid) for nodeid in nodeids)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Learn which row an engine works on now; said by the worker that runs it."""
         if self._ticker is not None:
             self._ticker.begin(engine_of(nodeid), behaviour_in(nodeid))
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note why the rows ended before the last one: Ctrl-C, or `-x` where workers ran them."""
+        said = str(excinfo.value)
+        if not isinstance(excinfo.value, pytest.Session.Interrupted) or "keyboard" in said:
+            self._collector.unfinished = INTERRUPTED
+        elif said.startswith(_ENOUGH):
+            self._collector.unfinished = said
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take the moving line away before pytest says how it went."""
+        if str(session.shouldfail).startswith(_ENOUGH):
+            self._collector.unfinished = str(session.shouldfail)
         if self._ticker is not None:
             self._ticker.stop()
 
@@ -213,8 +246,10 @@ class Controller:
         if taken is None:
             return
         line = self._collector.take(taken)
-        if self._ticker is not None:
-            self._ticker.end(engine_of(report.nodeid), behaviour_in(report.nodeid))
+        if self._ticker is None:
+            return
+        self._ticker.end(engine_of(report.nodeid), behaviour_in(report.nodeid))
+        if Verdict(taken["result"]["verdict"]).is_red or not self._is_quiet:
             self._ticker.write_line(line)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -234,7 +269,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not _is_controller(config):
         return
     if not _is_plain(config):
-        config.pluginmanager.register(Controller(config), "netinit-controller")
+        if COLLECTOR in config.stash:
+            config.pluginmanager.register(Controller(config), "netinit-controller")
     elif not config.option.collectonly:
         plain.prepare(config)
 

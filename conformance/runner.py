@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 from conformance.engines.base import EngineUnavailable
 from conformance.engines.cleanup import sweep
 from conformance.engines.factory import make_engine
@@ -22,6 +24,7 @@ from conformance.engines.managed import ManagedEngine, workspace_of
 from conformance.engines.processes import descendants, kill_all, start_time
 from conformance.expectations import EXPECTATIONS_DIR
 from conformance.registry import BEHAVIOURS_DIR
+from conformance.report.document import FILE_NAME
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
@@ -45,6 +48,8 @@ class RunRequest:
         expectations: folder of the known deviations.
         places: where the engines are to run, as pytest-xdist's --tx has it; empty = here.
         files: the files of the rows, which alone are collected here; empty = the whole folder.
+        quiet: whether only red rows get a line.
+        pytest_args: more words for pytest.
     """
 
     rows: Sequence[str]
@@ -56,6 +61,8 @@ class RunRequest:
     expectations: Path = EXPECTATIONS_DIR
     places: Sequence[str] = ()
     files: Sequence[Path] = ()
+    quiet: bool = False
+    pytest_args: Sequence[str] = ()
 
     @property
     def parts(self) -> int:
@@ -78,6 +85,11 @@ def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
     """
     parts = parts_of(engines, rows)
     return min(len(engines), os.cpu_count() or 1) * parts
+
+
+def is_debugging(pytest_args: Sequence[str]) -> bool:
+    """Say whether somebody wants to stop in a row, which needs the terminal and so one process."""
+    return bool({"--pdb", "--trace"} & set(pytest_args))
 
 
 def why_unavailable(spec: str) -> str:
@@ -109,13 +121,14 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     command += [f"--netinit-row={row}" for row in request.rows]
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]
     command += [f"--netinit-report={request.report.absolute()}", f"--netinit-keep={request.keep}"]
+    command += ["--netinit-quiet"] if request.quiet else []
     if request.places:
-        return command + _elsewhere(request)
+        return [*command, *_elsewhere(request), *request.pytest_args]
     command += [f"--netinit-expectations={request.expectations.absolute()}"]
     if request.workers > 1:
         command += [f"--netinit-parts={request.parts}"]
         command += ["-n", str(request.workers), "--dist", "loadscope"]
-    return command
+    return [*command, *request.pytest_args]
 
 
 def _elsewhere(request: RunRequest) -> list[str]:
@@ -141,6 +154,10 @@ def run_rows(request: RunRequest) -> list[str]:
 
     On Ctrl-C, SIGTERM or the loss of its terminal the rows are told to stop, and what they leave
     is cleared away all the same.
+
+    Raises:
+        PytestRefused: pytest does not know one of the words that are handed on to it.
+        KeyboardInterrupt: it came before there was anything to report.
     """
     run_id = secrets.token_hex(3)
     sweep(are_externals_meant=False)
@@ -151,8 +168,10 @@ def run_rows(request: RunRequest) -> list[str]:
     # What nohup ignores stays ignored.
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in numbers}
+    is_interrupted = True
     try:
         child.wait()
+        is_interrupted = False
     except Terminated:
         child.send_signal(signal.SIGINT)
         _end(child)
@@ -162,13 +181,24 @@ def run_rows(request: RunRequest) -> list[str]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return sweep(run_id, is_forced=True)
+    said = sweep(run_id, is_forced=True)
+    if is_interrupted and not (request.report / FILE_NAME).exists():
+        raise KeyboardInterrupt
+    if request.pytest_args and child.returncode == pytest.ExitCode.USAGE_ERROR:
+        raise PytestRefused(
+            f"pytest does not take {' '.join(request.pytest_args)}; its own words are above"
+        )
+    return said
 
 
 def import_path() -> str:
     """Let the child find this very suite, and what its caller could import."""
     parts = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(part for part in parts if part)
+
+
+class PytestRefused(Exception):
+    """Pytest does not know a word that was handed on to it."""
 
 
 class Terminated(Exception):

@@ -1,7 +1,8 @@
 """The JSON document of a run, schema_version 1.
 
 Sorted, without absolute paths and with stable order, so that two of them can be compared. Keys:
-`run` (suite version, revision, started, ended, selection), `host`, `engines` (the facts of each,
+`run` (suite version, revision, started, ended, selection; `unfinished` where rows did not run:
+INTERRUPTED, or that the first failures ended it), `host`, `engines` (the facts of each,
 and its `scores`: passed and promised per tier), `behaviours`, `results` (behaviour, engine,
 verdict, duration_s, reason, expected, actual, log, expectation, and `value`: which one of a
 parametrised row it is about).
@@ -17,6 +18,7 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 FILE_NAME = "conformance.json"
+INTERRUPTED = "interrupted"
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
 Document = dict[str, Any]

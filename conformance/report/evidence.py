@@ -44,6 +44,8 @@ def split_report(document: Document, known_rows: Iterable[str]) -> dict[str, Doc
         DocumentError: the report is no evidence: an error of the harness, a part of the rows, or
             an engine of no known version.
     """
+    if unfinished := document["run"].get("unfinished"):
+        raise DocumentError(f"evidence is a run of every row; this one ended before: {unfinished}")
     ids = {row["id"] for row in document["behaviours"]}
     missing = sorted(set(known_rows) - ids)
     if missing:
