@@ -12,7 +12,7 @@ import docker
 
 from conformance.capabilities import probe_capabilities
 from conformance.engines.base import Engine, EngineError
-from conformance.engines.cleanup import record_external, remove_labelled
+from conformance.engines.cleanup import part_beside_others, record_external, remove_labelled
 from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import ManagedEngine
@@ -26,7 +26,7 @@ from conformance.expectations import (
 )
 from conformance.image import ensure_image
 from conformance.leaks import Snapshot
-from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
+from conformance.subnets import PARTS, SubnetAllocator, routed_subnets, taken_subnets
 from conformance.upgrade import Upgrade
 from conformance.upgraded import Upgraded, pass_through
 from conformance.versions import major_minor
@@ -115,6 +115,7 @@ class EnginePool:
         if spec in self._failed:
             raise EngineError(self._failed[spec])
         if spec not in self._shared:
+            part = 0
             engine = make_engine(
                 spec,
                 run_id=self._run_id,
@@ -125,13 +126,15 @@ class EnginePool:
             if isinstance(engine, ExternalEngine):
                 record = record_external(self._workspace, engine, self._run_id)
                 self._external.append((engine, record))
+                part = part_beside_others(record) % PARTS
             try:
                 engine.start()
+                subnets = _subnets_on(engine, part)
                 image_of = "" if engine.is_managed else self._run_id
                 image = ensure_image(engine.client(), run_id=image_of)
                 if engine.is_managed:
                     _break_in(engine.client(), image)
-                self._shared[spec] = _describe(engine, spec, self._expectations)
+                self._shared[spec] = _describe(engine, spec, self._expectations, subnets)
                 if self._host is not None:
                     self._shared[spec].facts["host"] = self._host
             except Exception as exc:
@@ -263,7 +266,9 @@ def _break_in(client: docker.DockerClient, image: str) -> None:
     container.remove(force=True)
 
 
-def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
+def _describe(
+    engine: Engine, spec: str, expectations: Path, subnets: SubnetAllocator
+) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     column = column_name(engine, version.version)
@@ -291,9 +296,16 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         promises=promises,
         capabilities=capabilities,
         expectations=tuple(load_expectations(engine.family, folder=expectations)),
-        subnets=SubnetAllocator(_taken_by(engine)),
+        subnets=subnets,
         facts=facts,
     )
+
+
+def _subnets_on(engine: Engine, part: int) -> SubnetAllocator:
+    """Prepare the handing out of subnets; an engine of somebody else has other users."""
+    if engine.is_managed:
+        return SubnetAllocator(_taken_by(engine))
+    return SubnetAllocator((), taken_now=lambda: _taken_by(engine), part=part)
 
 
 def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:

@@ -33,8 +33,7 @@ UNREADABLE = (
 def second_address(host, beyond):
     """Give the engine one more address on the wire to a host outside; it goes with the wire."""
     netns = host.daemon_netns()
-    ours = f"{beyond.engine_address}/24"
-    link = next(name for name in netns.links() if ours in netns.addresses(name))
+    link = netns.link_with(beyond.engine_address)
     address = str(ipaddress.IPv4Address(beyond.engine_address) + 100)
     tool = ("nsenter", f"--net={netns.path}", "ip")
     run_tool(*tool, "addr", "add", f"{address}/24", "dev", link)
@@ -168,8 +167,7 @@ def test_bridge_has_no_address(network, run, host, sockets):
     sockets.serve(peer, port=PORT)
     outcome = sockets.outcome(client, address_in(peer, net), PORT)
     expect_equal("the connection", "connected", outcome)
-    engine = host.daemon_netns()
-    found = [link for link in engine.links() if f"{gateway}/24" in engine.addresses(link)]
+    found = host.daemon_netns().links_with(gateway)
     expect_empty("the links with the gateway's address", found)
 
 

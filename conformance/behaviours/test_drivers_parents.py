@@ -89,9 +89,9 @@ def test_loopback_is_refused(network):
 @pytest.mark.parametrize("ending", BAD_VLANS)
 def test_bad_vlan_is_refused(network, wire, host, ending):
     parent = wire().parent
-    before = sorted(host.daemon_netns().links())
+    before = host.made_by(parent)
     expect_refused(lambda: network(**on(parent + ending)))
-    expect_equal("the links", before, sorted(host.daemon_netns().links()))
+    expect_equal("the links", before, host.made_by(parent))
 
 
 @behaviour(

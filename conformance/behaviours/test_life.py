@@ -81,16 +81,12 @@ def test_every_end_releases_the_endpoint(run, network, inspect_network, end):
 )
 @pytest.mark.parametrize("end", list(ENDS))
 def test_every_end_removes_the_links(run, network, host, end):
-    daemon = host.daemon_netns()
-
-    def ports():
-        return {name for name, link in daemon.links().items() if link.get("master")}
-
-    before, net = ports(), network()
+    net = network()
     container = run(network_mode=net.name)
-    expect_equal("the number of new ports", 1, len(ports() - before))
+    gateway = container.attrs["NetworkSettings"]["Networks"][net.name]["Gateway"]
+    expect_equal("the number of new ports", 1, len(host.bridge_ports(gateway)))
     ENDS[end](container)
-    eventually("the new port is gone", lambda: ports() == before)
+    eventually("the new port is gone", lambda: not host.bridge_ports(gateway))
 
 
 @behaviour(

@@ -47,12 +47,13 @@ def test_outside_sees_the_container(run, network, outside, sockets):
     "addresses it is reached.",
     source="libnetwork drivers/bridge v17.06: MASQUERADE is for what is forwarded",
 )
-def test_engine_sees_the_container(run, network, outside, sockets):
+def test_engine_sees_the_container(run, network, outside, sockets, ports):
     net, beyond = network(), outside()
     container = run(network=net.name)
-    server = sockets.serve(None, port=PORT)
+    [port] = ports.free()  # another program of the machine may have any
+    server = sockets.serve(None, port=port)
     for address in (beyond.engine_address, address_in(container, net, "Gateway")):
-        outcome = sockets.outcome(container, address, PORT)
+        outcome = sockets.outcome(container, address, port)
         expect_equal("the connection", "connected", outcome)
         expect_equal("whom it sees", address_in(container, net), sockets.source_seen(server))
 

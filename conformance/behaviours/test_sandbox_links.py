@@ -27,8 +27,8 @@ def gateway_cidr(net):
 
 def bridge_of(host, net):
     """Give the name of the link on the host that has the network's gateway address."""
-    netns, wanted = host.daemon_netns(), gateway_cidr(net)
-    found = [name for name in netns.links() if wanted in netns.addresses(name)]
+    address, _, _ = gateway_cidr(net).partition("/")
+    found = host.daemon_netns().links_with(address)
     expect_equal("the number of links with the gateway's address", 1, len(found))
     return found[0]
 

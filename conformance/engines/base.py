@@ -55,6 +55,7 @@ class Inside:
         metrics_url: where the daemon serves its metrics, inside its network namespace; "" = not.
         networks_kept: what below the data-root the engine keeps its networks in, as a pattern of
             `Path.glob`; "" = nobody knows.
+        is_shared: whether somebody else makes links and rules in its network namespace, too.
     """
 
     pid: int
@@ -64,6 +65,7 @@ class Inside:
     exec_root: Path
     metrics_url: str = ""
     networks_kept: str = ""
+    is_shared: bool = False
 
     def network_files(self) -> list[Path]:
         """List the files and folders in which the engine keeps what it knows of its networks."""

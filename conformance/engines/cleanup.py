@@ -5,6 +5,7 @@ that the suite started, `external-*.json` for engines of somebody else.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import stat
@@ -53,6 +54,38 @@ def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Pat
     path = workspace / f"external-{number}-{os.getpid()}.json"
     make_in(workspace, lambda: path.write_text(json.dumps(record), encoding="utf-8"))
     return path
+
+
+def part_beside_others(path: Path) -> int:
+    """Give a number from 0 on that no other run of this machine on the same engine has.
+
+    Every run writes its record before it looks at those of the others, so that two that begin at
+    the same time see one another, and count in the same order.
+    """
+    own = json.loads(path.read_text(encoding="utf-8"))
+    taken, waiting = set(), []
+    for file in sorted({*WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json"), path}):
+        record = _read_whole(file)
+        if record is None or record["address"] != own["address"] or not _is_in_use(record):
+            continue
+        if "part" in record:
+            taken.add(record["part"])
+        else:
+            waiting.append(file)
+    free = (number for number in itertools.count() if number not in taken)
+    part = next(itertools.islice(free, waiting.index(path), None))
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps({**own, "part": part}), encoding="utf-8")
+    beside.replace(path)
+    return part
+
+
+def _read_whole(file: Path) -> dict[str, Any] | None:
+    """Read another run's record; None = it is gone, or is being written."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
 
 
 def sweep(
@@ -151,7 +184,7 @@ def sweep_engine(engine: ExternalEngine) -> list[str]:
 
 def _runs_in_use() -> set[str]:
     files = WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json")
-    records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    records = filter(None, map(_read_whole, files))
     return {record["run_id"] for record in records if _is_in_use(record)}
 
 

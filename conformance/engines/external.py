@@ -162,6 +162,7 @@ class ExternalEngine:
             root=Path(f"/proc/{pid}/root"),
             data_root=Path(info.get("DockerRootDir", "/var/lib/docker")),
             exec_root=Path("/var/run/docker"),
+            is_shared=True,
         )
 
 
