@@ -1,11 +1,9 @@
 """The command line: list, run, render, merge, diff, evidence, clean, expectations."""
 
 import io
-import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -16,6 +14,7 @@ from rich.console import Console
 from conformance.bugs import BugError, showing
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.compare import compare
+from conformance.difference import diff, read_reports
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
 from conformance.engines.external import ExternalEngine, address_of
@@ -33,16 +32,8 @@ from conformance.preflight import (
 )
 from conformance.program import Program, RowsCommand, counted, version_text
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
-from conformance.report.diff import (
-    diff_documents,
-    diff_markdown,
-    engines_apart,
-    engines_in_both,
-    versions_changed,
-)
 from conformance.report.document import (
     FILE_NAME,
-    Document,
     DocumentError,
     read_document,
     write_document,
@@ -299,21 +290,6 @@ def _console(file: TextIO | None = None) -> Console:
     return Console(file=file, highlight=False, no_color=no_color)
 
 
-def _read(paths: Iterable[Path]) -> list[Document]:
-    """Read reports; a folder stands for the report in it.
-
-    Raises:
-        Usage: none is named, or one is no report.
-    """
-    try:
-        found = [read_document(p / FILE_NAME if p.is_dir() else p) for p in paths]
-    except DocumentError as exc:
-        raise Usage(str(exc)) from exc
-    if not found:
-        raise Usage("no report is named")
-    return found
-
-
 @main.command()
 @click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
@@ -331,7 +307,7 @@ def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: 
     REPORTS are files that a run wrote, their folders, or evidence of conformance/results/. No two
     of them may have the same engine.
     """
-    documents = _read(reports)
+    documents = read_reports(reports)
     try:
         document = merge_documents(documents)
     except DocumentError as exc:
@@ -368,7 +344,7 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
     REPORTS are files that a run wrote, or their folders. All must be of the same rows, and no two
     may have the same engine. Prints the matrix; the exit code is that of one run of them all.
     """
-    documents = _read(reports)
+    documents = read_reports(reports)
     try:
         check_same_suite(documents)
         document = merge_documents(documents)
@@ -393,7 +369,7 @@ def evidence(reports: tuple[Path, ...]) -> None:
     conformance/results/, to be committed as it is. Without one only the pages are made anew.
     """
     _require_checkout()
-    documents = _read(reports) if reports else []
+    documents = read_reports(reports) if reports else []
     try:
         rows = load_catalogue()
         written = write_evidence(documents, (row.id for row in rows))
@@ -407,33 +383,6 @@ def evidence(reports: tuple[Path, ...]) -> None:
             )
     for path in written:
         click.echo(f"wrote {path}")
-
-
-@main.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print a pull request's comment.")
-def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
-    """Print the cells that differ between two reports; exit 1 if a cell became red."""
-    before, after = _read((old, new))
-    if not engines_in_both(before, after):
-        raise Usage("nothing to compare: no engine is in both; `compare` compares two engines")
-    changes = diff_documents(before, after)
-    if as_json:
-        click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
-    elif as_markdown:
-        click.echo(diff_markdown(before, after))
-    else:
-        for said in versions_changed(before, after):
-            click.echo(f"changed itself: {said}")
-        for path, names in zip((old, new), engines_apart(before, after), strict=True):
-            if names:
-                click.echo(f"only in {path}: {', '.join(names)}")
-        for change in changes:
-            click.echo(str(change))
-        click.echo(counted(len(changes), "cell differs", "cells differ"))
-    sys.exit(int(ExitCode.RED if any(change.is_worse for change in changes) else 0))
 
 
 @main.command()
@@ -492,3 +441,4 @@ def lint() -> None:
 
 
 main.add_command(compare)
+main.add_command(diff)

@@ -9,8 +9,11 @@ from rich.console import Console
 
 from conformance.report.collect import Collector
 from conformance.report.diff import diff_documents, engines_apart
-from conformance.report.document import DocumentError, read_document, write_document
+from conformance.report.document import INTERRUPTED, DocumentError, read_document, write_document
+from conformance.report.evidence import split_report
+from conformance.report.html import render_html
 from conformance.report.junit import junit_tree
+from conformance.report.merge import merge_documents
 from conformance.report.symbols import SYMBOLS
 from conformance.report.terminal import print_report
 from conformance.verdicts import Verdict
@@ -153,6 +156,28 @@ def test_row_that_never_ended_is_an_error(collector):
     assert len(cells) == 4
     assert cells["init.none.x", "docker"]["verdict"] == "error"
     assert "did not come to an end" in cells["init.def.y", "ref"]["reason"]
+
+
+def test_row_that_was_left_out_is_no_cell(collector, tmp_path):
+    collector.take(taken(result("init.none.x", "ref", "pass"), "ref"))
+    collector.unfinished = INTERRUPTED
+    document = collector.document()
+    assert [cell["engine"] for cell in document["results"]] == ["ref"]
+    text, code = render(document)
+    assert code == 130
+    assert "interrupted: 3 cells were not run" in text
+    assert "init.def.y" not in text
+    page = render_html(document)
+    assert "init.def.y" in page
+    with pytest.raises(DocumentError, match="ended before: interrupted"):
+        split_report(document, ["init.none.x"])
+    merged = merge_documents([document, {**document, "engines": [{"name": "b"}], "results": []}])
+    assert merged["run"]["unfinished"] == INTERRUPTED
+
+
+def test_quiet_report_has_no_matrix(document):
+    text, code = render(document, is_quiet=True)
+    assert (code, "FAIL: init.none.x" in text, "new failure" in text) == (1, True, False)
 
 
 @pytest.mark.parametrize("order", [("pass", "FAIL"), ("FAIL", "pass")])
