@@ -8,6 +8,7 @@ from typing import Any
 from conformance.registry import catalogue
 from conformance.report.document import (
     FILE_NAME,
+    INTERRUPTED,
     SCHEMA_VERSION,
     Document,
     host_facts,
@@ -84,9 +85,11 @@ class Collector:
         """Give the report; a row that came to no end is an error in it, unless it was left out."""
         columns = [self._facts.get(spec, {"name": spec, "spec": spec}) for spec in self._engines]
         results = dict(self._results)
-        for facts in columns if not self.unfinished else ():
-            for row in self._rows:
-                results.setdefault((row, facts["name"]), _lost(row, facts["name"]))
+        missing = {(row, facts["name"]) for facts in columns for row in self._rows} - set(results)
+        if not missing and self.unfinished != INTERRUPTED:
+            self.unfinished = ""  # the failure that ended it was in the last row
+        if not self.unfinished:
+            results |= {(row, engine): _lost(row, engine) for row, engine in missing}
         known = {row.id: row.to_json() for row in catalogue.rows()} | self._behaviours
         unfinished = {"unfinished": self.unfinished} if self.unfinished else {}
         document: Document = {

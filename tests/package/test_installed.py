@@ -25,18 +25,27 @@ def built(tmp_path_factory) -> dict[str, Path]:
     return {"sdist": sdist, "wheel": wheel}
 
 
-@pytest.fixture(scope="session", params=["sdist", "wheel"])
-def installed(request, built, tmp_path_factory) -> Path:
-    """Install it into a virtualenv of its own; give that one's Python."""
-    folder = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="session")
+def python(built, tmp_path_factory) -> Path:
+    """Make a virtualenv with all that the wheel needs; give its Python."""
+    folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, built[request.param]], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    install(python, built["wheel"])
     return python
+
+
+@pytest.fixture(scope="session", params=["sdist", "wheel"])
+def installed(request, built, python) -> Path:
+    """Install one of the two in place of the other; give the Python that has it."""
+    install(python, "--no-deps", "--force-reinstall", built[request.param])
+    return python
+
+
+def install(python: Path, *words: str | Path) -> None:
+    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
