@@ -64,7 +64,7 @@ def part_beside_others(path: Path) -> int:
     """
     own = json.loads(path.read_text(encoding="utf-8"))
     taken, waiting = set(), []
-    for file in sorted({*WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json"), path}):
+    for file in sorted({*_external_records(), path}):
         record = _read_whole(file)
         if record is None or record["address"] != own["address"] or not _is_in_use(record):
             continue
@@ -78,6 +78,12 @@ def part_beside_others(path: Path) -> int:
     beside.write_text(json.dumps({**own, "part": part}), encoding="utf-8")
     beside.replace(path)
     return part
+
+
+def _external_records() -> list[Path]:
+    """List the records of this user's runs on engines of somebody else."""
+    files = WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json")
+    return [file for file in files if _is_of_this_user(file.parent)]
 
 
 def _read_whole(file: Path) -> dict[str, Any] | None:
@@ -183,8 +189,7 @@ def sweep_engine(engine: ExternalEngine) -> list[str]:
 
 
 def _runs_in_use() -> set[str]:
-    files = WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json")
-    records = filter(None, map(_read_whole, files))
+    records = filter(None, map(_read_whole, _external_records()))
     return {record["run_id"] for record in records if _is_in_use(record)}
 
 
