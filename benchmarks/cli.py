@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,6 +39,8 @@ from benchmarks.worker import WorkerError
 from conformance.engines.base import EngineError
 from conformance.engines.settings import SettingsError
 from conformance.image import ImageError
+from conformance.program import version_text
+from conformance.runner import why_unavailable
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE / "allocate.py"
@@ -85,6 +88,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version_text(), prog_name="netinit benchmarks")
 def main() -> None:
     """Latency of allocate: how long a container engine takes to give a container its network.
 
@@ -164,6 +168,7 @@ def run(
         raise click.UsageError("an --engine is given twice")
     refuse_quick_check(quick=quick, check=check)
     require_root("this makes network namespaces")
+    _require_engines(engines)
     settings = Settings(
         engines=engines,
         peers=tuple(find_peers()),
@@ -184,6 +189,18 @@ def run(
             shutil.copyfile(kept, json_path)
         _write_report(kept, report_folder)
     sys.exit(_check_bars(measured) if check else ExitCode.OK)
+
+
+def _require_engines(engines: Sequence[str]) -> None:
+    """End the program with 3 where an engine cannot be had; the line says why."""
+    for spec in engines:
+        try:
+            reason = why_unavailable(spec)
+        except SettingsError as error:
+            reason = str(error)
+        if reason:
+            click.echo(f"Error: {reason}", err=True)
+            sys.exit(ExitCode.USAGE)
 
 
 @main.command()

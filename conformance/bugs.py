@@ -8,8 +8,11 @@
 
 A row names the bugs that it shows (`@behaviour(..., bugs=("moby#46697",))`); the mutant that plants
 a bug is named after it (`moby-46697` in ci/mutants/*.toml). Where one of the two cannot be had,
-`no_row` or `no_mutant` says why. A bug that was reported more than once names the other reports in
-`also`.
+`no_row` or `no_mutant` says why.
+
+The id is the report of a user, or the change that mends it where there is no such report. `also`
+has the other reports of the bug, and changes. One report may tell of several bugs, so it may stand
+in `also` of each; but an id stands nowhere else.
 """
 
 import re
@@ -96,7 +99,7 @@ def load_bugs(folder: Path = BUGS_DIR) -> dict[str, Bug]:
     """Read all bugs, by id, in the order of the files.
 
     Raises:
-        BugError: an entry has an unknown key, lacks one, or stands twice.
+        BugError: an entry has an unknown key, lacks one, or an id stands twice.
     """
     bugs: dict[str, Bug] = {}
     for path in sorted(folder.glob("*.toml")):
@@ -109,6 +112,10 @@ def load_bugs(folder: Path = BUGS_DIR) -> dict[str, Bug]:
                 raise BugError(f"{path.name}: {id}: {exc}") from exc
             for report in (id, *bugs[id].also):
                 url_of(report)
+    for bug in bugs.values():
+        for report in bug.also:
+            if report in bugs or bug.also.count(report) > 1:
+                raise BugError(f"{bug.id}: {report} stands twice")
     return bugs
 
 

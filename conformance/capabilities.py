@@ -20,10 +20,11 @@ from conformance.observe.metrics import MetricsReader
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One capability: what it means, and how to find out."""
+    """One capability: what it means, how to find out, and how to get it where it is missing."""
 
     meaning: str
     check: Callable[[Engine], bool]
+    remedy: str
 
 
 def _has_own_daemon(engine: Engine) -> bool:
@@ -47,6 +48,10 @@ def _has_metrics(engine: Engine) -> bool:
 
 def _has_ipv4(engine: Engine) -> bool:
     return bool(engine.client().info().get("IPv4Forwarding"))
+
+
+def _has_memory_limit(engine: Engine) -> bool:
+    return bool(engine.client().info().get("MemoryLimit"))
 
 
 def _has_container_folder(engine: Engine) -> bool:
@@ -115,65 +120,95 @@ def _has_option(option: str) -> Callable[[Engine], bool]:
     return lambda engine: _has_own_daemon(engine) and option in engine.help_text()
 
 
+_AS_ROOT = "Run the suite as root, on the engine's own machine."
+_OWN = "Let the suite start the engine, as root: `--engine docker-28.5`, not an address."
+_DOCKER_ONLY = "Docker and the reference have it, where the suite starts them as root."
+_KERNEL = "Load the module {} on the engine's machine, and run the suite there as root."
+
+
+def _option(name: str) -> Probe:
+    option = f"--{name} " if name == "ip" else f"--{name}"  # --ip is the beginning of others
+    return Probe(f"its daemon takes the option `{name}`", _has_option(option), _DOCKER_ONLY)
+
+
 PROBES = {
-    "own-daemon": Probe("the suite may start, kill and restart it", _has_own_daemon),
+    "own-daemon": Probe("the suite may start, kill and restart it", _has_own_daemon, _OWN),
     "upgrade-from": Probe(
         "the older releases that engines.toml names in its `upgrades_from` are on this machine",
         _has_older_release,
+        "Make them with `python ci/engines/provision.py ENGINE`; see docs/upgrades.md.",
     ),
-    "host-view": Probe("its namespaces and files can be seen from the machine", _has_host_view),
-    "metrics": Probe("it reports engine_daemon_network_actions_seconds", _has_metrics),
+    "host-view": Probe(
+        "its namespaces and files can be seen from the machine", _has_host_view, _AS_ROOT
+    ),
+    "metrics": Probe(
+        "it reports engine_daemon_network_actions_seconds", _has_metrics, _DOCKER_ONLY
+    ),
     "container-folder": Probe(
-        "it keeps a container's files in <data-root>/containers/<id>", _has_container_folder
+        "it keeps a container's files in <data-root>/containers/<id>",
+        _has_container_folder,
+        f"Docker and the reference have it. {_AS_ROOT}",
     ),
     "network-files": Probe(
-        "the files are known in which it keeps its networks", _has_network_files
+        "the files are known in which it keeps its networks", _has_network_files, _DOCKER_ONLY
     ),
     "live-restore": Probe(
         "its daemon takes the option `live-restore`, and says at /info whether it is on",
         _has_live_restore,
+        "Docker has it, where the suite starts it as root.",
     ),
-    "bridge-option": Probe("its daemon takes the option `bridge`", _has_option("--bridge")),
-    "dns-option": Probe("its daemon takes the option `dns`", _has_option("--dns")),
-    "address-pool-option": Probe(
-        "its daemon takes the option `default-address-pool`", _has_option("--default-address-pool")
+    "memory-limit": Probe(
+        "it limits the memory of a container",
+        _has_memory_limit,
+        "Start the engine where it may write the control group of its containers' memory.",
     ),
-    "userland-proxy-option": Probe(
-        "its daemon takes the option `userland-proxy`", _has_option("--userland-proxy")
-    ),
-    "ip-option": Probe("its daemon takes the option `ip`", _has_option("--ip ")),
-    "icc-option": Probe("its daemon takes the option `icc`", _has_option("--icc")),
-    "ipv6-option": Probe("its daemon takes the option `ipv6`", _has_option("--ipv6")),
-    "bip-option": Probe("its daemon takes the option `bip`", _has_option("--bip")),
-    "fixed-cidr-option": Probe(
-        "its daemon takes the option `fixed-cidr`", _has_option("--fixed-cidr")
-    ),
-    "default-gateway-option": Probe(
-        "its daemon takes the option `default-gateway`", _has_option("--default-gateway")
-    ),
-    "mtu-option": Probe("its daemon takes the option `mtu`", _has_option("--mtu")),
-    "ip-masq-option": Probe("its daemon takes the option `ip-masq`", _has_option("--ip-masq")),
+    "bridge-option": _option("bridge"),
+    "dns-option": _option("dns"),
+    "address-pool-option": _option("default-address-pool"),
+    "userland-proxy-option": _option("userland-proxy"),
+    "ip-option": _option("ip"),
+    "icc-option": _option("icc"),
+    "ipv6-option": _option("ipv6"),
+    "bip-option": _option("bip"),
+    "fixed-cidr-option": _option("fixed-cidr"),
+    "default-gateway-option": _option("default-gateway"),
+    "mtu-option": _option("mtu"),
+    "ip-masq-option": _option("ip-masq"),
     "sctp": Probe(
-        "the kernel has SCTP sockets", lambda engine: _has_host_view(engine) and has_sctp()
+        "the kernel has SCTP sockets",
+        lambda engine: _has_host_view(engine) and has_sctp(),
+        _KERNEL.format("sctp"),
     ),
-    "ipv4": Probe("it forwards IPv4", _has_ipv4),
+    "ipv4": Probe(
+        "it forwards IPv4",
+        _has_ipv4,
+        "Set the sysctl net.ipv4.ip_forward=1 on the engine's machine.",
+    ),
     "macvlan": Probe(
         "it has the driver macvlan, and the kernel such links",
         _makes("macvlan", "link", "ni-a", "name", "ni-c", "type", "macvlan"),
+        _KERNEL.format("macvlan"),
     ),
     "macvlan-dummy": Probe(
         "it has the driver macvlan, and the kernel dummy links",
         _makes("macvlan", "ni-c", "type", "dummy"),
+        _KERNEL.format("dummy"),
     ),
     "macvlan-vlan": Probe(
         "it has the driver macvlan, and the kernel 802.1q links",
         _makes("macvlan", "link", "ni-a", "name", "ni-a.10", "type", "vlan", "id", "10"),
+        _KERNEL.format("8021q"),
     ),
     "ipvlan": Probe(
         "it has the driver ipvlan, and the kernel such links",
         _makes("ipvlan", "link", "ni-a", "name", "ni-c", "type", "ipvlan"),
+        _KERNEL.format("ipvlan"),
     ),
-    "ipvlan-driver": Probe("it has the driver ipvlan", _has_driver("ipvlan")),
+    "ipvlan-driver": Probe(
+        "it has the driver ipvlan",
+        _has_driver("ipvlan"),
+        "Docker and Podman have it, the reference has not.",
+    ),
 }
 
 

@@ -1,12 +1,9 @@
-"""The command line: list, run, render, merge, diff, evidence, clean, expectations."""
+"""The command line: the program, and those of its commands that are not in a file of their own."""
 
 import io
-import json
 import os
 import shutil
 import sys
-import traceback
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -14,38 +11,30 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
+from conformance.bisect import answering_bisect
 from conformance.bugs import BugError, showing
 from conformance.catalogue import catalogue_json, write_catalogue
+from conformance.clean import clean
 from conformance.compare import compare
-from conformance.engines.base import EngineError, EngineUnavailable
-from conformance.engines.cleanup import sweep, sweep_engine
-from conformance.engines.external import (
-    FROM_ENVIRONMENT,
-    ExternalEngine,
-    address_from_environment,
-)
+from conformance.diff import diff, read_reports
+from conformance.engines.factory import full_spec
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.expectations import EXPECTATIONS_DIR, lint_expectations
 from conformance.image import ImageError, image_name
+from conformance.impact.command import impact
 from conformance.preflight import (
     RequestError,
+    check_checkout,
     check_expectations,
     files_of,
     make_report_folder,
     select_rows,
     with_needs,
 )
+from conformance.program import Program, RowsCommand, counted, version_text
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
-from conformance.report.diff import (
-    diff_documents,
-    diff_markdown,
-    engines_apart,
-    engines_in_both,
-    versions_changed,
-)
 from conformance.report.document import (
     FILE_NAME,
-    Document,
     DocumentError,
     read_document,
     write_document,
@@ -59,42 +48,23 @@ from conformance.report.merge import check_same_suite, merge_documents
 from conformance.report.terminal import print_report
 from conformance.runner import (
     DEFAULT_ENGINES,
+    PytestRefused,
     RunRequest,
     default_workers,
+    is_debugging,
     run_rows,
     why_unavailable,
 )
+from conformance.site.command import site
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode, Verdict
 
+_HELP = {"help_option_names": ["-h", "--help"]}
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-class Program(click.Group):
-    """The program; click's own complaints about usage get exit code 3, too."""
-
-    def main(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]  # as click calls it
-        """Run the command line."""
-        click.UsageError.exit_code = int(ExitCode.USAGE)
-        for stream in (sys.stdout, sys.stderr):  # a sign that a terminal lacks ends no run
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
-        return super().main(*args, **kwargs)  # type: ignore[call-overload]  # passed on as it came
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a command; what goes wrong in this program must not look like a red row (1)."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception:  # noqa: BLE001 - a defect of ours, shown as it is
-            traceback.print_exc()
-        sys.exit(int(ExitCode.ERROR))
-
-
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version_text(), prog_name="netinit conformance")
 def main() -> None:
     """Check what a container engine does when a container gets its network.
 
@@ -114,6 +84,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     if write and (select or bug is not None):
         raise Usage("--write writes all behaviours; it takes no SELECT and no --bug")
     if write:
+        _require_checkout()
         for path in write_catalogue(every):
             click.echo(f"wrote {path}")
         return
@@ -128,23 +99,27 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
         except BugError as exc:
             raise Usage(str(exc)) from exc
         rows = [row for row in rows if row in shown_by]
+        if not rows:
+            names = ", ".join(row.id for row in shown_by)
+            raise Usage(f"no row that is selected shows {bug}; it is shown by {names}")
     if as_json:
         click.echo(catalogue_json(rows), nl=False)
         return
     for row in rows:
         click.echo(f"{row.id}\n    {row.statement}")
-    click.echo(f"{len(rows)} behaviours", err=True)
+    click.echo(counted(len(rows), "behaviour"), err=True)
 
 
-@main.command()
-@click.argument("select", nargs=-1)
+@main.command(cls=RowsCommand)
+@click.argument("select", nargs=-1, metavar="[SELECT]... [-- PYTEST_ARGS]...")
+@click.pass_obj
 @click.option(
     "--engine",
     "engines",
     multiple=True,
-    help="A name of engines.toml, or the address of your own engine: unix:///path, "
-    "tcp://host:port, or `env`: what DOCKER_HOST says. May be given more than once. "
-    "Default: reference and docker.",
+    help="A name of engines.toml; the address of your own engine: unix:///path, tcp://host:port, "
+    "or `env`: what DOCKER_HOST says; what you built: dockerd:/path, podman:/path, "
+    "reference:/checkout; or image:NAME. May be given more than once. Default: reference, docker.",
 )
 @click.option("--needs", metavar="CAPABILITY", help="Only rows that need it, such as own-daemon.")
 @click.option("--without", metavar="CAPABILITY", help="Only rows that do not need it.")
@@ -164,7 +139,10 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     help="Run the engines elsewhere: ssh=root@host//python=/path/to/python, one --tx per machine; "
     "see docs/several-machines.md.",
 )
-@click.option("-n", "workers", type=int, help="Workers. Default: up to two per core.")
+@click.option(
+    "-n", "workers", type=click.IntRange(min=1), help="Workers. Default: up to two per core."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print what is red and the scores, no matrix.")
 @click.option("--behaviours", type=_FOLDER, default=BEHAVIOURS_DIR, help="Folder of rows.")
 @click.option(
     "--expectations",
@@ -172,7 +150,9 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     default=EXPECTATIONS_DIR,
     help="Folder of known deviations.",
 )
+@answering_bisect
 def run(
+    pytest_args: tuple[str, ...] | None,
     select: tuple[str, ...],
     engines: tuple[str, ...],
     needs: str | None,
@@ -184,21 +164,23 @@ def run(
     is_ascii: bool,
     places: tuple[str, ...],
     workers: int | None,
+    quiet: bool,
     behaviours: Path,
     expectations: Path,
 ) -> None:
     """Run behaviours on engines and print the matrix.
 
     SELECT is an id, a dotted prefix or a glob: `init.none`, 'init.*.bridge-network'. Without one
-    all behaviours run.
+    all behaviours run. What follows `--` is given to pytest: `run files.hosts -- -x --pdb`.
 
     \b
     Exit codes: 0 as expected
                 1 a new failure or an unexpected pass
                 2 an error of the harness, or nothing ran
                 3 usage: nothing selected, an engine that cannot be had
+                130 interrupted; what did not run is not in the report
     """
-    folder = Path(report)
+    folder, words = Path(report), pytest_args or ()
     try:
         catalogue = load_catalogue(behaviours)
         rows = select_rows([row.id for row in catalogue], select)
@@ -215,7 +197,7 @@ def run(
         raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
     if not places:  # what can be had elsewhere is only seen there
-        chosen = _preflight(tuple(chosen), skip_missing=skip_missing)
+        chosen = _preflight(tuple(chosen), keep, skip_missing=skip_missing)
     (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
         rows=rows,
@@ -223,14 +205,26 @@ def run(
         engines=chosen,
         report=folder,
         keep=keep,
-        workers=default_workers(chosen, rows) if workers is None else workers,
+        workers=workers or (1 if is_debugging(words) else default_workers(chosen, rows)),
         behaviours=behaviours,
         expectations=expectations,
         places=places,
+        quiet=quiet,
+        pytest_args=words,
     )
-    for line in run_rows(request):
-        click.echo(f"cleaned up: {line}", err=True)
-    sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
+    try:
+        for line in run_rows(request):
+            click.echo(f"cleaned up: {line}", err=True)
+    except PytestRefused as exc:
+        raise Usage(str(exc)) from exc
+    sys.exit(int(_show_report(folder, is_ascii=is_ascii, is_quiet=quiet)))
+
+
+def _require_checkout() -> None:
+    try:
+        check_checkout()
+    except RequestError as exc:
+        raise Usage(str(exc)) from exc
 
 
 def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
@@ -251,7 +245,7 @@ def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
     return {cell["behaviour"] for cell in red}, specs
 
 
-def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
+def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list[str]:
     """Give the engines that can be had; say in plain words why one cannot.
 
     Raises:
@@ -262,11 +256,11 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     except ImageError as exc:
         raise Usage(str(exc)) from exc
     chosen = []
-    for spec in dict.fromkeys(_address_of(spec) for spec in specs):
-        try:
-            reason = why_unavailable(spec)
-        except SettingsError as exc:
-            raise Usage(str(exc)) from exc
+    try:
+        found = {spec: why_unavailable(spec, keep=keep) for spec in map(full_spec, specs)}
+    except SettingsError as exc:
+        raise Usage(str(exc)) from exc
+    for spec, reason in found.items():
         if not reason:
             chosen.append(spec)
         elif skip_missing:
@@ -278,11 +272,7 @@ def _preflight(specs: tuple[str, ...], *, skip_missing: bool) -> list[str]:
     return chosen
 
 
-def _address_of(spec: str) -> str:
-    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
-
-
-def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
+def _show_report(folder: Path, *, is_ascii: bool, is_quiet: bool = False) -> ExitCode:
     """Render the run's JSON: JUnit and the HTML page beside it, the matrix on the terminal."""
     try:
         document = read_document(folder / FILE_NAME)
@@ -296,28 +286,15 @@ def _show_report(folder: Path, *, is_ascii: bool) -> ExitCode:
     except OSError as exc:
         refused = f"the report is not complete: {exc}"
     click.echo(refused or f"\nthe matrix as a page: {page}", err=True)
-    code = print_report(document, _console(), is_ascii=is_ascii, report_folder=str(folder))
+    code = print_report(
+        document, _console(), is_ascii=is_ascii, is_quiet=is_quiet, report_folder=str(folder)
+    )
     return ExitCode.ERROR if refused else code
 
 
 def _console(file: TextIO | None = None) -> Console:
     no_color = True if "NO_COLOR" in os.environ else None
     return Console(file=file, highlight=False, no_color=no_color)
-
-
-def _read(paths: Iterable[Path]) -> list[Document]:
-    """Read reports; a folder stands for the report in it.
-
-    Raises:
-        Usage: none is named, or one is no report.
-    """
-    try:
-        found = [read_document(p / FILE_NAME if p.is_dir() else p) for p in paths]
-    except DocumentError as exc:
-        raise Usage(str(exc)) from exc
-    if not found:
-        raise Usage("no report is named")
-    return found
 
 
 @main.command()
@@ -337,7 +314,7 @@ def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: 
     REPORTS are files that a run wrote, their folders, or evidence of conformance/results/. No two
     of them may have the same engine.
     """
-    documents = _read(reports)
+    documents = read_reports(reports)
     try:
         document = merge_documents(documents)
     except DocumentError as exc:
@@ -374,7 +351,7 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
     REPORTS are files that a run wrote, or their folders. All must be of the same rows, and no two
     may have the same engine. Prints the matrix; the exit code is that of one run of them all.
     """
-    documents = _read(reports)
+    documents = read_reports(reports)
     try:
         check_same_suite(documents)
         document = merge_documents(documents)
@@ -398,7 +375,8 @@ def evidence(reports: tuple[Path, ...]) -> None:
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
     conformance/results/, to be committed as it is. Without one only the pages are made anew.
     """
-    documents = _read(reports) if reports else []
+    _require_checkout()
+    documents = read_reports(reports) if reports else []
     try:
         rows = load_catalogue()
         written = write_evidence(documents, (row.id for row in rows))
@@ -414,86 +392,19 @@ def evidence(reports: tuple[Path, ...]) -> None:
         click.echo(f"wrote {path}")
 
 
-@main.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print a pull request's comment.")
-def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
-    """Print the cells that differ between two reports; exit 1 if a cell became red."""
-    before, after = _read((old, new))
-    if not engines_in_both(before, after):
-        raise Usage("nothing to compare: no engine is in both; `compare` compares two engines")
-    changes = diff_documents(before, after)
-    if as_json:
-        click.echo(json.dumps([change.to_json() for change in changes], indent=2, sort_keys=True))
-    elif as_markdown:
-        click.echo(diff_markdown(before, after))
-    else:
-        for said in versions_changed(before, after):
-            click.echo(f"changed itself: {said}")
-        for path, names in zip((old, new), engines_apart(before, after), strict=True):
-            if names:
-                click.echo(f"only in {path}: {', '.join(names)}")
-        for change in changes:
-            click.echo(str(change))
-        click.echo(f"{len(changes)} cells differ")
-    sys.exit(int(ExitCode.RED if any(change.is_worse for change in changes) else 0))
-
-
-@main.command()
-@click.argument("names", nargs=-1)
-@click.option(
-    "--engine",
-    "engines",
-    multiple=True,
-    help="Also everything on this engine that carries the label `netinit.run`, whichever machine "
-    "ran it: unix:///path, tcp://host:port, or `env`.",
-)
-def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
-    """Take away what crashed runs left on this machine and on your own engine.
-
-    NAMES are names given to --keep (or ids of runs): those are stopped and taken away, too.
-    Without one, only what belongs to a run that is over is touched.
-
-    \b
-    Exit codes: 0 done
-                2 an engine refused to remove something
-                3 an engine cannot be reached
-    """
-    said = sweep()
-    for name in names:
-        said += sweep(name, is_forced=True)
-    resisted = []
-    for address in dict.fromkeys(_address_of(spec) for spec in engines):
-        if "://" not in address:
-            raise Usage(f"{address} is no address: want unix:///path, tcp://host:port or env")
-        engine = ExternalEngine(address)
-        try:
-            engine.start()
-            said += sweep_engine(engine)
-        except EngineUnavailable as exc:
-            raise Usage(str(exc)) from exc
-        except EngineError as exc:
-            resisted.append(str(exc))
-        finally:
-            engine.stop()
-    for line in [*said, *resisted]:
-        click.echo(line)
-    click.echo(f"{len(said)} left-overs", err=True)
-    sys.exit(int(ExitCode.ERROR if resisted else ExitCode.AS_EXPECTED))
-
-
 @main.command("expectations")
 def lint() -> None:
     """Check the files of known deviations; exit 1 if one of them is wrong."""
     families = {settings.family for settings in load_settings().values()}
-    ids = [row.id for row in load_catalogue()]
-    complaints = lint_expectations(families, ids)
+    complaints = lint_expectations(families, [row.id for row in load_catalogue()])
     for complaint in complaints:
         click.echo(complaint)
-    click.echo(f"{len(complaints)} complaints", err=True)
+    click.echo(counted(len(complaints), "complaint"), err=True)
     sys.exit(int(ExitCode.RED if complaints else ExitCode.AS_EXPECTED))
 
 
+main.add_command(clean)
 main.add_command(compare)
+main.add_command(diff)
+main.add_command(impact)
+main.add_command(site)

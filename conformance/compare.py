@@ -3,19 +3,20 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from pathlib import Path
 
 import click
 
-from conformance.changes import load_changes
+from conformance.changes import changes_between
 from conformance.registry import load_catalogue
-from conformance.report.compare import Comparison, Difference, compare_columns
-from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.report.compare import compare_columns
+from conformance.report.compared_html import render_comparison
+from conformance.report.compared_text import markdown, plain
+from conformance.report.comparison import Comparison
+from conformance.report.document import Document, DocumentError, read_document
 from conformance.report.evidence import RESULTS_DIR
-from conformance.report.markdown import text
+from conformance.report.missing import missing_capabilities_of
 from conformance.usage import Usage
-from conformance.versions import parse_version
 
 
 @click.command()
@@ -30,8 +31,14 @@ from conformance.versions import parse_version
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", "page", metavar="FILE", help="Write a page to this file; - = print it.")
 def compare(
-    first: str, second: str, reports: tuple[Path, ...], as_markdown: bool, as_json: bool
+    first: str,
+    second: str,
+    reports: tuple[Path, ...],
+    as_markdown: bool,
+    as_json: bool,
+    page: str | None,
 ) -> None:
     """Tell what the engine SECOND does otherwise than FIRST.
 
@@ -41,54 +48,73 @@ def compare(
     \b
     Exit codes: 0 they do the same
                 1 they differ
-                3 a column is not there
+                3 a column is not there, or nothing can be compared
     """
-    columns = _columns(reports)
-    missing = [name for name in (first, second) if name not in columns]
-    if missing:
-        raise Usage(f"no column {' nor '.join(missing)}; there are: {', '.join(columns)}")
-    one, other = (
-        {r["behaviour"]: r for r in columns[name]["results"] if r["engine"] == name}
-        for name in (first, second)
-    )
-    # what is written of a change is for who goes from an older Docker to a newer one
-    changes = load_changes() if _is_upgrade(columns, first, second) else {}
-    found = compare_columns(load_catalogue(), one, other, changes)
-    if first != second and not (found.same or found.differences):
-        raise Usage(f"{first} and {second} have no row in common, so there is nothing to compare")
+    if as_markdown + as_json + (page is not None) > 1:
+        raise Usage("give one of --json, --markdown and --html")
+    columns = find_columns(reports)
+    found = compare_engines(columns, first, second)
     if as_json:
-        said = {
-            "first": first,
-            "second": second,
-            "same": found.same,
-            "unknown": list(found.unknown),
-            "differences": [one.to_json() for one in found.differences],
-        }
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(found.to_json(), indent=2))
     elif as_markdown:
-        click.echo(_markdown(first, second, found))
+        click.echo(markdown(found))
+    elif page is not None:
+        _write_page(render_comparison(found), page)
     else:
-        click.echo(_plain(first, second, found))
+        click.echo(plain(found))
+        for said in _lacking(columns, found):
+            click.echo(said, err=True)
     sys.exit(1 if found.differences else 0)
 
 
-def _is_upgrade(columns: Mapping[str, Document], first: str, second: str) -> bool:
-    """Tell whether the second column is a newer release of Docker than the first."""
-    old, new = (
-        next(engine for engine in columns[name]["engines"] if engine["name"] == name)
-        for name in (first, second)
+def compare_engines(columns: Mapping[str, Document], first: str, second: str) -> Comparison:
+    """Compare two columns, with what is written for who goes from the one to the other.
+
+    Args:
+        columns: the report of each column, by its name.
+        first: the name of the one.
+        second: that of the other.
+
+    Raises:
+        Usage: a column is not there, or the two have nothing to compare.
+    """
+    missing = [name for name in dict.fromkeys((first, second)) if name not in columns]
+    if missing:
+        raise Usage(f"no column {' nor '.join(missing)}; there are: {', '.join(columns)}")
+    if first == second:
+        raise Usage(
+            f"{first} is one column: nothing to compare; `diff OLD NEW` compares two runs of it"
+        )
+    engines = (facts_of(columns, first), facts_of(columns, second))
+    found = compare_columns(
+        load_catalogue(),
+        cells_of(columns, first),
+        cells_of(columns, second),
+        changes_between(*engines),
+        engines=engines,
     )
-    if {old.get("family"), new.get("family")} != {"docker"}:
-        return False
-    return parse_version(old["version"]) < parse_version(new["version"])
+    if not (found.same or found.differences):
+        raise Usage(f"{first} and {second} have no row in common, so there is nothing to compare")
+    return found
 
 
-def _columns(reports: Iterable[Path]) -> dict[str, Document]:
+def facts_of(columns: Mapping[str, Document], name: str) -> Document:
+    """Give what the report says of a column's engine."""
+    found: Document = next(one for one in columns[name]["engines"] if one["name"] == name)
+    return found
+
+
+def cells_of(columns: Mapping[str, Document], name: str) -> dict[str, Document]:
+    """Give a column's cells by the ids of their rows."""
+    cells = columns[name]["results"]
+    return {cell["behaviour"]: cell for cell in cells if cell["engine"] == name}
+
+
+def find_columns(reports: Iterable[Path]) -> dict[str, Document]:
     """Find every column: those of the reports come before those of the evidence."""
-    paths = [path / FILE_NAME if path.is_dir() else path for path in reports]
     found: dict[str, Document] = {}
     try:
-        for path in (*paths, *sorted(RESULTS_DIR.glob("*.json"), reverse=True)):
+        for path in (*reports, *sorted(RESULTS_DIR.glob("*.json"), reverse=True)):
             document = read_document(path)
             for engine in document["engines"]:
                 found.setdefault(engine["name"], document)
@@ -97,47 +123,23 @@ def _columns(reports: Iterable[Path]) -> dict[str, Document]:
     return found
 
 
-def _summary(first: str, second: str, found: Comparison) -> str:
-    return (
-        f"{second} differs from {first} in {len(found.differences)} behaviours and does the same "
-        f"in {found.same}; of {len(found.unknown)} nothing can be said, since a run lacked what "
-        "they need."
-    )
-
-
-def _by_concern(found: Comparison) -> Iterable[tuple[str, list[Difference]]]:
-    for concern, members in groupby(found.differences, key=lambda it: it.concern):
-        yield concern.value, list(members)
-
-
-def _to_do(one: Difference) -> list[str]:
-    told = (("see it", f"`{one.see}`" if one.see else ""), ("what to do", one.advice))
-    return [f"{what}: {said}" for what, said in told if said]
-
-
-def _plain(first: str, second: str, found: Comparison) -> str:
+def _lacking(columns: Mapping[str, Document], found: Comparison) -> list[str]:
+    """Say in a line for each of the two what it lacked, as far as something is not known for it."""
     lines = []
-    for title, members in _by_concern(found):
-        lines += [f"{title} ({len(members)})", ""]
-        for one in members:
-            since = f", Docker {one.since}" if one.since else ""
-            lines.append(f"  {one.behaviour}  [{one.kind}{since}]")
-            lines += [f"    {first}: {said}" for said in one.before or ("promises nothing of it",)]
-            lines += [f"    {second}: {said}" for said in one.after or ("promises nothing of it",)]
-            lines += [f"    {said}" for said in _to_do(one)]
-            lines += [f"    source: {one.source}", ""]
-    return "\n".join([*lines, _summary(first, second, found)])
+    for name in (found.first, found.second) if found.unknown else ():
+        lacked = missing_capabilities_of(columns[name])
+        told = [f"{one.name} ({one.rows[name]})" for one in lacked if name in one.rows]
+        if told:
+            lines.append(f"{name} lacked, with the number of rows: {', '.join(told)}")
+    return lines
 
 
-def _markdown(first: str, second: str, found: Comparison) -> str:
-    lines = [f"# From {first} to {second}", "", _summary(first, second, found)]
-    for title, members in _by_concern(found):
-        lines += ["", f"## {title}"]
-        for one in members:
-            since = f", Docker `{one.since}`" if one.since else ""
-            lines += ["", f"### `{one.behaviour}`: {one.kind}{since}", ""]
-            lines += [f"- {first}: {text(said, 500)}" for said in one.before or ("no promise",)]
-            lines += [f"- {second}: {text(said, 500)}" for said in one.after or ("no promise",)]
-            lines += [f"- {said}" for said in _to_do(one)]
-            lines += [f"- source: {text(one.source)}"]
-    return "\n".join(lines)
+def _write_page(text: str, page: str) -> None:
+    if page == "-":
+        click.echo(text)
+        return
+    try:
+        Path(page).write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise Usage(f"the page cannot be written: {exc}") from exc
+    click.echo(f"wrote {page}", err=True)

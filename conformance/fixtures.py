@@ -60,13 +60,13 @@ from conformance.workbench import Workbench
 def workbench(request: pytest.FixtureRequest, engine_spec: str) -> Iterator[Workbench]:
     """Everything that a row needs on the shared engine; checks that nothing is left of it."""
     started = prepare_row(request.node)
-    bench = Workbench(
-        started.engine, run_id=request.config.option.netinit_run_id, subnets=started.subnets
-    )
-    before, started.state = started.state or take_snapshot(started.engine), None
+    run_id = request.config.option.netinit_run_id
+    bench = Workbench(started.engine, run_id=run_id, subnets=started.subnets)
+    before, started.state = started.state or take_snapshot(started.engine, run_id), None
     yield bench
     try:
-        after = check_nothing_left(started.engine, before, bench.clean_up(), started.leaked)
+        refused = bench.clean_up()
+        after = check_nothing_left(started.engine, before, refused, started.leaked, run_id)
     except LeakFound as exc:
         started.leaked.extend(exc.left)
         raise
@@ -201,7 +201,7 @@ def dns_server(sockets: Sockets) -> Callable[..., DnsServer]:
 @pytest.fixture
 def outside(workbench: Workbench) -> Iterator[Callable[[], Outside]]:
     """Attach a host to the engine's machine, outside all of its networks."""
-    names = (f"ni-wire{number}" for number in itertools.count())
+    names = (workbench.link_name(f"wire{number}") for number in itertools.count())
     with contextlib.ExitStack() as wires:
 
         def attach() -> Outside:
@@ -223,7 +223,9 @@ def wire(workbench: Workbench) -> Iterator[Callable[..., Wire]]:
 
     def lay(bench: Workbench = workbench) -> Wire:
         beyond = workbench.run(network_mode="none")
-        wires.append(Wire(parent=f"ni-par{len(wires)}", container=beyond, host=bench.host))
+        wires.append(
+            Wire(parent=bench.link_name(f"par{len(wires)}"), container=beyond, host=bench.host)
+        )
         wires[-1].lay()
         return wires[-1]
 

@@ -6,3 +6,5 @@ RUN_LABEL = "netinit.run"
 IMAGE_LABEL = "netinit.image"
 # How the name of every container and network of ours begins.
 NAME_PREFIX = "netinit-"
+# How the name of a container begins that holds an engine of ours; rows take it for somebody else's.
+ENGINE_PREFIX = f"{NAME_PREFIX}engine-"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import docker.errors
 
 from conformance.engines.base import Engine
-from conformance.labels import NAME_PREFIX, RUN_LABEL
+from conformance.labels import ENGINE_PREFIX, NAME_PREFIX, RUN_LABEL
 from conformance.observe.host import HostView
 from conformance.violation import BehaviourViolated
 
@@ -32,20 +32,28 @@ class Snapshot:
     things: tuple[str, ...]
 
 
-def take_snapshot(engine: Engine) -> Snapshot:
+def take_snapshot(engine: Engine, run_id: str = "") -> Snapshot:
     """Look at the engine through its API and, where it can be seen, from the machine.
 
-    On an engine of somebody else only what is ours: what its owner starts and stops meanwhile is
-    no leak.
+    On an engine of somebody else only what this run made: what its owner and another run start
+    and stop meanwhile is no leak.
+
+    Args:
+        engine: the engine.
+        run_id: the run's id; "" = whatever carries the suite's marks.
     """
+
+    def is_ours(name: str, labels: Mapping[str, str] | None) -> bool:
+        return engine.is_managed or _is_of(run_id, name, labels)
+
     api = engine.client().api
     things = [
         f"container {entry['Names'][0]}"
         for entry in api.containers(all=True)
-        if engine.is_managed or _is_ours(entry["Names"][0], entry.get("Labels"))
+        if is_ours(entry["Names"][0], entry.get("Labels"))
     ]
     for listed in api.networks():
-        is_counted = engine.is_managed or _is_ours(listed["Name"], listed.get("Labels"))
+        is_counted = is_ours(listed["Name"], listed.get("Labels"))
         things += [f"network {listed['Name']}"] if is_counted else []
         try:
             endpoints = api.inspect_network(listed["Id"]).get("Containers") or {}
@@ -54,7 +62,7 @@ def take_snapshot(engine: Engine) -> Snapshot:
         things += [
             f"endpoint {endpoint.get('Name') or key} on network {listed['Name']}"
             for key, endpoint in endpoints.items()
-            if is_counted or _is_ours(str(endpoint.get("Name")), None)
+            if is_counted or is_ours(str(endpoint.get("Name")), None)
         ]
     inside = engine.inside()
     if inside is not None and engine.is_managed:
@@ -66,8 +74,17 @@ def take_snapshot(engine: Engine) -> Snapshot:
     return Snapshot(tuple(sorted(things)))
 
 
-def _is_ours(name: str, labels: Mapping[str, str] | None) -> bool:
-    return name.removeprefix("/").startswith(NAME_PREFIX) or RUN_LABEL in (labels or {})
+def _is_of(run_id: str, name: str, labels: Mapping[str, str] | None) -> bool:
+    """Say whether a run made something, or with no run named, whether any run did.
+
+    An engine in a container is no row's.
+    """
+    if name.removeprefix("/").startswith(ENGINE_PREFIX):
+        return False
+    marked = (labels or {}).get(RUN_LABEL)
+    if not run_id:
+        return name.removeprefix("/").startswith(NAME_PREFIX) or marked is not None
+    return name.removeprefix("/").startswith(f"{NAME_PREFIX}{run_id}-") or marked == run_id
 
 
 def compare(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
@@ -81,7 +98,7 @@ def compare(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
 
 
 def check_nothing_left(
-    engine: Engine, before: Snapshot, refused: list[str], earlier: list[str]
+    engine: Engine, before: Snapshot, refused: list[str], earlier: list[str], run_id: str = ""
 ) -> Snapshot:
     """Wait until the engine is as it was before the row, and give what is on it then.
 
@@ -92,13 +109,14 @@ def check_nothing_left(
         before: what was on it before the row.
         refused: what could not be removed.
         earlier: what earlier rows left there, and told of; it may go at any time.
+        run_id: whose things count on an engine of somebody else.
 
     Raises:
         LeakFound: naming everything that is left over or missing.
     """
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while True:
-        after = take_snapshot(engine)
+        after = take_snapshot(engine, run_id)
         left, missing = compare(before, after)
         missing = [thing for thing in missing if thing not in earlier]
         if not (left or missing or refused):

@@ -1,8 +1,10 @@
 """The engines of one worker process: started when the first row needs them, stopped at the end."""
 
 import contextlib
+import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -11,10 +13,10 @@ from typing import Any
 import docker
 
 from conformance.capabilities import probe_capabilities
-from conformance.engines.base import Engine, EngineError
-from conformance.engines.cleanup import record_external, remove_labelled
+from conformance.engines.base import Engine, EngineError, EngineVersion
+from conformance.engines.cleanup import part_beside_others, record_external, remove_labelled
 from conformance.engines.external import ExternalEngine
-from conformance.engines.factory import make_engine
+from conformance.engines.factory import blame, make_engine, slot_of
 from conformance.engines.managed import ManagedEngine
 from conformance.engines.roots import read_marker
 from conformance.engines.settings import load_settings
@@ -26,10 +28,10 @@ from conformance.expectations import (
 )
 from conformance.image import ensure_image
 from conformance.leaks import Snapshot
-from conformance.subnets import SubnetAllocator, routed_subnets, taken_subnets
+from conformance.subnets import PARTS, SubnetAllocator, routed_subnets, taken_subnets
 from conformance.upgrade import Upgrade
 from conformance.upgraded import Upgraded, pass_through
-from conformance.versions import major_minor
+from conformance.versions import VersionError, docker_release, major_minor, release_of_api
 
 # How long an engine that let a row wait in vain may take for a ping.
 ANSWER_TIMEOUT_S = 15.0
@@ -115,27 +117,30 @@ class EnginePool:
         if spec in self._failed:
             raise EngineError(self._failed[spec])
         if spec not in self._shared:
+            part = 0
             engine = make_engine(
                 spec,
                 run_id=self._run_id,
                 workspace=self._workspace,
-                slot=f"{spec}{self._instance}",
+                slot=f"{slot_of(spec)}{self._instance}",
                 keep=self._keep,
             )
             if isinstance(engine, ExternalEngine):
                 record = record_external(self._workspace, engine, self._run_id)
                 self._external.append((engine, record))
+                part = part_beside_others(record) % PARTS
             try:
                 engine.start()
+                subnets = _subnets_on(engine, part)
                 image_of = "" if engine.is_managed else self._run_id
                 image = ensure_image(engine.client(), run_id=image_of)
                 if engine.is_managed:
                     _break_in(engine.client(), image)
-                self._shared[spec] = _describe(engine, spec, self._expectations)
+                self._shared[spec] = _describe(engine, spec, self._expectations, subnets)
                 if self._host is not None:
                     self._shared[spec].facts["host"] = self._host
             except Exception as exc:
-                self._failed[spec] = f"{spec}: {exc}"
+                self._failed[spec] = f"{spec}: {blame(spec, exc)}"
                 engine.stop()
                 raise EngineError(self._failed[spec]) from exc
         return self._shared[spec]
@@ -164,10 +169,15 @@ class EnginePool:
             spec,
             run_id=self._run_id,
             workspace=self._workspace,
-            slot=f"{spec}{self._instance}-own{self._slots}",
+            slot=f"{slot_of(spec)}{self._instance}-own{self._slots}",
             config=config,
         )
-        engine.start()
+        try:
+            engine.start()
+        except EngineError:
+            raise
+        except Exception as exc:
+            raise EngineError(f"{spec}: {blame(spec, exc)}") from exc
         self._lent.append(engine)
         return engine
 
@@ -215,12 +225,10 @@ class EnginePool:
         """Stop every engine; go on past failures and give them as sentences."""
         upgraded = [one.upgrade.engine for one in self._upgraded.values()]
         engines = [*self._lent, *upgraded, *(one.engine for one in self._shared.values())]
-        complaints = self._clean_external()
-        for engine in engines:
-            try:
-                engine.stop()
-            except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
-                complaints.append(f"{engine.name} could not be stopped: {exc}")
+        # Before the others: one of them may hold these in containers of its own.
+        complaints = _stop([engine for engine in engines if engine.is_managed])
+        complaints += self._clean_external()
+        complaints += _stop([engine for engine in engines if not engine.is_managed])
         self._lent, self._upgraded, self._shared = [], {}, {}
         # not there, not empty, or the runner's to take away
         with contextlib.suppress(OSError):
@@ -238,6 +246,17 @@ class EnginePool:
                 complaints.append(f"{engine.name} could not be cleaned: {exc}")
         self._external = []
         return complaints
+
+
+def _stop(engines: Iterable[Engine]) -> list[str]:
+    """Stop engines; go on past failures and give them as sentences."""
+    complaints = []
+    for engine in engines:
+        try:
+            engine.stop()
+        except Exception as exc:  # noqa: BLE001 - the others must be stopped all the same
+            complaints.append(f"{engine.name} could not be stopped: {exc}")
+    return complaints
 
 
 def answers(engine: Engine, *, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
@@ -263,15 +282,19 @@ def _break_in(client: docker.DockerClient, image: str) -> None:
     container.remove(force=True)
 
 
-def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
+def _describe(
+    engine: Engine, spec: str, expectations: Path, subnets: SubnetAllocator
+) -> StartedEngine:
     version = engine.version()
     capabilities = probe_capabilities(engine)
     column = column_name(engine, version.version)
-    promises = engine.profile or version.version
-    held_to, newest_known = held_to_version(engine.family, version.version, folder=expectations)
+    promises = promised_release(engine, version)
+    release = docker_release(version.version, version.api_max)
+    held_to, newest_known = held_to_version(engine.family, release, folder=expectations)
     facts: dict[str, Any] = {
         "name": column,
         "spec": spec,
+        **({"origin": engine.origin} if engine.origin else {}),
         "family": engine.family,
         "version": version.version,
         "api_min": version.api_min,
@@ -291,9 +314,28 @@ def _describe(engine: Engine, spec: str, expectations: Path) -> StartedEngine:
         promises=promises,
         capabilities=capabilities,
         expectations=tuple(load_expectations(engine.family, folder=expectations)),
-        subnets=SubnetAllocator(_taken_by(engine)),
+        subnets=subnets,
         facts=facts,
     )
+
+
+def _subnets_on(engine: Engine, part: int) -> SubnetAllocator:
+    """Prepare the handing out of subnets; an engine of somebody else has other users."""
+    if engine.is_managed:
+        return SubnetAllocator(_taken_by(engine))
+    return SubnetAllocator((), taken_now=lambda: _taken_by(engine), part=part)
+
+
+def promised_release(engine: Engine, version: EngineVersion) -> str:
+    """Give the Docker release whose promises hold: the engine's profile, or what itself says.
+
+    Of an engine that is no Docker the API says it.
+    """
+    if engine.profile:
+        return engine.profile
+    if engine.family == "docker":
+        return docker_release(version.version, version.api_max)
+    return release_of_api(version.api_max)
 
 
 def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:
@@ -304,11 +346,17 @@ def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:
 
 
 def column_name(engine: Engine, version: str) -> str:
-    """Name an engine's column: `reference`, `docker-20.10`, `docker-20.10-external`."""
+    """Name an engine's column: `reference`, `docker-20.10`, `docker-28.5-built-1a2b3c`.
+
+    One that was not started from engines.toml never has the name of a recorded column.
+    """
     if engine.family == "refimpl":
-        return engine.name
-    name = f"{engine.family}-{major_minor(version)}"
-    return name if engine.is_managed else f"{name}-external"
+        return f"reference-{engine.origin}" if engine.origin else engine.name
+    try:
+        short = major_minor(version)
+    except VersionError:
+        short = re.sub(r"[^A-Za-z0-9]+", "-", version)[:20].strip("-") or "unknown"
+    return "-".join(word for word in (engine.family, short, engine.origin) if word)
 
 
 def _without_path(word: str) -> str:

@@ -9,6 +9,8 @@ from conformance.capabilities import PROBES
 from conformance.expectations import ExpectationError, load_expectations
 from conformance.registry import Behaviour, is_selected
 
+PROJECT = Path(__file__).parents[1]
+
 
 class RequestError(Exception):
     """A request that cannot be met; the message says what is wrong with it."""
@@ -54,6 +56,19 @@ def make_report_folder(folder: Path) -> None:
             f"the report cannot be written to {folder}: {exc.strerror}; --report names another "
             "folder"
         ) from exc
+
+
+def check_checkout(project: Path = PROJECT) -> None:
+    """See that the suite runs from its own tree, for what is written into that tree.
+
+    Raises:
+        RequestError: it is installed, and there is no tree.
+    """
+    if not ((project / "pyproject.toml").is_file() and (project / "docs").is_dir()):
+        raise RequestError(
+            "this writes files of the project's own tree, and netinit is installed in "
+            f"{project}, without it: run it in a checkout"
+        )
 
 
 def check_expectations(folder: Path) -> None:

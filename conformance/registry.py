@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
+from conformance.impact.setup import Predicate
 from conformance.versions import VersionError, parse_condition
 
 _PART = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
@@ -83,6 +84,8 @@ class Behaviour:
         bugs: what users reported and the row shows: `moby#46697` (an issue or a pull request), or
             `podman@4.4.0` (that release's notes). conformance/bugs/ describes each.
         function: the test, as `module:function`.
+        concerns: tells which containers and networks a change of it concerns; None = nobody can
+            tell from their documents.
     """
 
     id: str
@@ -95,6 +98,7 @@ class Behaviour:
     replaces: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
     function: str = ""
+    concerns: Predicate | None = None
 
     @property
     def level(self) -> Level:
@@ -168,6 +172,7 @@ class Registry:
         needs: Iterable[str] = (),
         replaces: Iterable[str] = (),
         bugs: Iterable[str] = (),
+        concerns: Predicate | None = None,
     ) -> Callable[[_Row], _Row]:
         """Declare the behaviour that the decorated test function checks.
 
@@ -191,6 +196,7 @@ class Registry:
                 replaces=tuple(replaces),
                 bugs=tuple(bugs),
                 function=f"{function.__module__}:{function.__qualname__}",
+                concerns=concerns,
             )
             self.add(row)
             function.__dict__["__behaviour__"] = row

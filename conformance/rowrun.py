@@ -13,7 +13,7 @@ from conformance.expectations import Expectation, find_expectation
 from conformance.leaks import LeakFound, take_snapshot
 from conformance.pool import EnginePool, StartedEngine
 from conformance.registry import Behaviour, Level
-from conformance.report.steady import steady_text
+from conformance.steady import steady_text
 from conformance.verdicts import Outcome, Verdict, judge
 from conformance.versions import matches
 from conformance.violation import BehaviourViolated
@@ -127,7 +127,7 @@ class RowRun:
             place = f"logs/{result['engine']}/{self.behaviour.id}"
             if self.value:
                 place += "/" + re.sub(r"[^\w.=-]", "_", self.value)
-            result["log"] = place.replace("://", "-").replace("//", "/")
+            result["log"] = place.replace("://", "-").replace(":/", "-").replace("//", "/")
             logs = self._all_logs()
         return {
             "result": result,

@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from conformance.engines.base import EngineUnavailable
+import pytest
+
 from conformance.engines.cleanup import sweep
-from conformance.engines.factory import make_engine
-from conformance.engines.managed import ManagedEngine, workspace_of
+from conformance.engines.external import is_address
+from conformance.engines.factory import blame, make_engine
+from conformance.engines.managed import workspace_of
 from conformance.engines.processes import descendants, kill_all, start_time
+from conformance.engines.settings import SettingsError
 from conformance.expectations import EXPECTATIONS_DIR
 from conformance.registry import BEHAVIOURS_DIR
+from conformance.report.document import FILE_NAME
 
 PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
@@ -37,7 +41,7 @@ class RunRequest:
 
     Attributes:
         rows: ids of the behaviours.
-        engines: names of engines.toml or addresses.
+        engines: names of engines.toml, addresses, or KIND:ARGUMENT.
         report: the report's folder.
         keep: name under which the engines stay up; "" = they end with the run.
         workers: processes that run rows; 0 and 1 = one, with one engine after the other.
@@ -45,6 +49,8 @@ class RunRequest:
         expectations: folder of the known deviations.
         places: where the engines are to run, as pytest-xdist's --tx has it; empty = here.
         files: the files of the rows, which alone are collected here; empty = the whole folder.
+        quiet: whether only red rows get a line.
+        pytest_args: more words for pytest.
     """
 
     rows: Sequence[str]
@@ -56,6 +62,8 @@ class RunRequest:
     expectations: Path = EXPECTATIONS_DIR
     places: Sequence[str] = ()
     files: Sequence[Path] = ()
+    quiet: bool = False
+    pytest_args: Sequence[str] = ()
 
     @property
     def parts(self) -> int:
@@ -70,7 +78,7 @@ class RunRequest:
 
 def are_shared(engines: Sequence[str], rows: Sequence[str]) -> bool:
     """Tell whether further instances of an engine are worth their start; some have but one."""
-    return len(rows) >= SPLIT_ROWS_MIN and not any("://" in spec for spec in engines)
+    return len(rows) >= SPLIT_ROWS_MIN and not any(is_address(spec) for spec in engines)
 
 
 def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
@@ -82,22 +90,26 @@ def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
     return min(len(engines), os.cpu_count() or 1) * per_core
 
 
-def why_unavailable(spec: str) -> str:
+def is_debugging(pytest_args: Sequence[str]) -> bool:
+    """Say whether somebody wants to stop in a row, which needs the terminal and so one process."""
+    return bool({"--pdb", "--trace"} & set(pytest_args))
+
+
+def why_unavailable(spec: str, *, keep: str = "") -> str:
     """Say in plain words why an engine cannot be had here; "" = it can. Nothing is started.
 
+    Args:
+        spec: what `--engine` says.
+        keep: the name under which it is to stay up; "" = it ends with the run.
+
     Raises:
-        SettingsError: no engine is called so.
+        SettingsError: no engine is called so, or a kind of somebody else failed.
     """
-    engine = make_engine(spec, run_id="preflight", workspace=workspace_of("preflight"))
-    if isinstance(engine, ManagedEngine):
-        return engine.why_unavailable()
+    engine = make_engine(spec, run_id="preflight", workspace=workspace_of("preflight"), keep=keep)
     try:
-        engine.start()
-    except EngineUnavailable as exc:
-        return str(exc)
-    finally:
-        engine.stop()
-    return ""
+        return engine.why_unavailable()
+    except Exception as exc:
+        raise SettingsError(f"{spec}: {blame(spec, exc)}") from exc
 
 
 def pytest_command(request: RunRequest, run_id: str) -> list[str]:
@@ -105,17 +117,20 @@ def pytest_command(request: RunRequest, run_id: str) -> list[str]:
     command = [sys.executable, "-m", "pytest", "-c", str(PACKAGE / "pytest.ini")]
     here = [] if request.places else request.files
     command += ["-p", "conformance.plugin", *map(str, here or [request.behaviours])]
-    command += [f"--netinit-engine={spec}" for spec in request.engines]
+    # Quiet: the plugin's own lines say it all.
+    command += ["--tb=no", "-q", "-rN", "-p", "no:cacheprovider"]
+    command += [f"--engine={spec}" for spec in request.engines]
     command += [f"--netinit-row={row}" for row in request.rows]
     command += [f"--netinit-run-id={run_id}", f"--netinit-workspace={workspace_of(run_id)}"]
     command += [f"--netinit-report={request.report.absolute()}", f"--netinit-keep={request.keep}"]
+    command += ["--netinit-quiet"] if request.quiet else []
     if request.places:
-        return command + _elsewhere(request)
+        return [*command, *_elsewhere(request), *request.pytest_args]
     command += [f"--netinit-expectations={request.expectations.absolute()}"]
     if request.workers > 1:
         command += [f"--netinit-parts={request.parts}"]
         command += ["-n", str(request.workers), "--dist", "loadscope"]
-    return command
+    return [*command, *request.pytest_args]
 
 
 def _elsewhere(request: RunRequest) -> list[str]:
@@ -141,18 +156,24 @@ def run_rows(request: RunRequest) -> list[str]:
 
     On Ctrl-C, SIGTERM or the loss of its terminal the rows are told to stop, and what they leave
     is cleared away all the same.
+
+    Raises:
+        PytestRefused: pytest does not know one of the words that are handed on to it.
+        KeyboardInterrupt: it came before there was anything to report.
     """
     run_id = secrets.token_hex(3)
     sweep(are_externals_meant=False)
-    environment = {**os.environ, "PYTHONPATH": _import_path()}
+    environment = {**os.environ, "PYTHONPATH": import_path()}
     # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
     tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
     child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
     # What nohup ignores stays ignored.
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in numbers}
+    is_interrupted = True
     try:
         child.wait()
+        is_interrupted = False
     except Terminated:
         child.send_signal(signal.SIGINT)
         _end(child)
@@ -162,13 +183,24 @@ def run_rows(request: RunRequest) -> list[str]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return sweep(run_id, is_forced=True)
+    said = sweep(run_id, is_forced=True)
+    if is_interrupted and not (request.report / FILE_NAME).exists():
+        raise KeyboardInterrupt
+    if request.pytest_args and child.returncode == pytest.ExitCode.USAGE_ERROR:
+        raise PytestRefused(
+            f"pytest does not take {' '.join(request.pytest_args)}; its own words are above"
+        )
+    return said
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """Let the child find this very suite, and what its caller could import."""
     parts = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(part for part in parts if part)
+
+
+class PytestRefused(Exception):
+    """Pytest does not know a word that was handed on to it."""
 
 
 class Terminated(Exception):

@@ -1,8 +1,10 @@
 """Subnets for the rows' networks: explicit ones, that overlap nothing the engine has."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 
@@ -16,6 +18,11 @@ _SPARE_IPV4 = (
     ipaddress.IPv4Network("198.18.0.0/15"),
 )
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_AnyNetwork = TypeVar("_AnyNetwork", ipaddress.IPv4Network, ipaddress.IPv6Network)
+# So many runs can have an engine of somebody else at the same time without sharing subnets.
+PARTS = 4
+# How often a run can go through its part.
+_ROUNDS = 100
 
 
 class SubnetsExhausted(Exception):
@@ -57,17 +64,38 @@ def _lines(path: Path) -> list[str]:
 
 
 class SubnetAllocator:
-    """Hands out /24 and /64 subnets, each one once in a run."""
+    """Hands out /24 and /64 subnets: each one once in a run, or again when a long run needs it.
 
-    def __init__(self, avoid: Iterable[_Network]) -> None:
-        """Begin with what must not be overlapped."""
+    On an engine that others use meanwhile a run has a part of all subnets for itself, and what has
+    come in between is looked for each time.
+    """
+
+    def __init__(
+        self,
+        avoid: Iterable[_Network],
+        *,
+        taken_now: Callable[[], Iterable[_Network]] | None = None,
+        part: int = 0,
+    ) -> None:
+        """Begin with what must not be overlapped.
+
+        Args:
+            avoid: what is taken when the run begins.
+            taken_now: on an engine that others use meanwhile: asked before a subnet is given.
+            part: there: which part of the subnets is this run's, 0 to PARTS - 1.
+        """
         self._avoid = list(avoid)
-        self._ipv4 = self._candidates_ipv4()
-        self._ipv6 = IPV6_POOL.subnets(new_prefix=64)
+        self._taken_now = taken_now
+        self._part = part
+        ipv4 = itertools.chain(*(pool.subnets(new_prefix=24) for pool in _SPARE_IPV4))
+        ipv6 = IPV6_POOL.subnets(new_prefix=64)
+        self._ipv4 = iter(ipv4) if taken_now is None else self._of_part(ipv4)
+        self._ipv6 = ipv6 if taken_now is None else self._of_part(itertools.islice(ipv6, 1024))
 
-    def _candidates_ipv4(self) -> Iterator[ipaddress.IPv4Network]:
-        for pool in _SPARE_IPV4:
-            yield from pool.subnets(new_prefix=24)
+    def _of_part(self, subnets: Iterable[_AnyNetwork]) -> Iterator[_AnyNetwork]:
+        """Give every PARTS-th subnet, again and again: networks of earlier rows are gone."""
+        chosen = list(itertools.islice(subnets, self._part, None, PARTS))
+        return itertools.chain(*itertools.repeat(chosen, _ROUNDS))
 
     def ipv4(self) -> str:
         """Give a free /24.
@@ -86,10 +114,11 @@ class SubnetAllocator:
         return self._next(self._ipv6)
 
     def _next(self, candidates: Iterator[_Network]) -> str:
+        meanwhile = list(self._taken_now()) if self._taken_now is not None else []
         for candidate in candidates:
             if not any(
                 other.version == candidate.version and candidate.overlaps(other)
-                for other in self._avoid
+                for other in (*self._avoid, *meanwhile)
             ):
                 return str(candidate)
         raise SubnetsExhausted("no subnet is left that overlaps nothing on this engine")

@@ -17,11 +17,26 @@ _ERASE = "\r\x1b[K"
 class Ticker:
     """Shows a run's progress below the lines of the rows that have ended."""
 
-    def __init__(self, reporter: TerminalReporter, progress: Progress) -> None:
-        """Begin to show; `stop` ends it."""
+    def __init__(
+        self,
+        reporter: TerminalReporter,
+        progress: Progress,
+        *,
+        moves: bool = True,
+        logs: bool = True,
+    ) -> None:
+        """Begin to show; `stop` ends it.
+
+        Args:
+            reporter: where to write.
+            progress: what to show.
+            moves: whether there is a line that moves on a terminal; not where a debugger may ask.
+            logs: whether a log gets a line now and then.
+        """
         self._reporter = reporter
         self._progress = progress
-        self._is_terminal = reporter.isatty
+        self._is_terminal = reporter.isatty and moves
+        self._logs = logs and moves
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._shown_s = time.monotonic()
@@ -58,7 +73,7 @@ class Ticker:
             with self._lock:
                 if self._is_terminal:
                     self._draw()
-                elif time.monotonic() - self._shown_s >= _LOG_EVERY_S:
+                elif self._logs and time.monotonic() - self._shown_s >= _LOG_EVERY_S:
                     self._shown_s = time.monotonic()
                     self._reporter.write(f"... {self._progress.line()}\n", flush=True)
 

@@ -60,6 +60,7 @@ class ExitCode(IntEnum):
     RED = 1
     ERROR = 2
     USAGE = 3
+    INTERRUPTED = 130
 
 
 _WORST_FIRST = tuple(Verdict)

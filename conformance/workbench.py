@@ -60,6 +60,14 @@ class Workbench:
         self._names.add(name)
         return name
 
+    def link_name(self, role: str) -> str:
+        """Give the name of a link in the engine's namespace, as `ni-par0`.
+
+        On an engine of somebody else it is one that no other run has: `ni3f9a1cp0`. With the
+        longest number of a VLAN, `.4094`, it has the 15 characters that the kernel allows.
+        """
+        return f"ni-{role}" if self.engine.is_managed else f"ni{self._run_id}{role[0]}{role[-1]}"
+
     def create(self, command: Any = WAIT_FOR_EVER, **options: Any) -> Container:
         """Create a container; options are the SDK's own (network_mode=, hostname=, ...).
 

@@ -37,6 +37,26 @@ _DOMAIN = re.compile(r"\.|(?=.*[a-zA-Z])[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)*\.?")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
+class _Version(argparse.Action):
+    """The flag `--version`; the metadata that it needs is read for nothing else."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, *_parsed: object, **_options: object
+    ) -> None:
+        """Print the version and end the program."""
+        from importlib import metadata  # noqa: PLC0415 - it takes 20 ms of each boot
+
+        try:
+            version = metadata.version("netinit")
+        except metadata.PackageNotFoundError:
+            version = "of a checkout that is not installed"
+        print(f"netinit refimpl, version {version}, an engine as Docker 20.10 is")
+        parser.exit()
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; a value that is none ends the program, and its flag is named."""
     parser = argparse.ArgumentParser(
@@ -44,6 +64,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("-v", "--version", action=_Version, help="say the version and end")
     _add_daemon_flags(parser)
     _add_network_flags(parser.add_argument_group("network"))
     options = parser.parse_args(arguments)

@@ -15,7 +15,7 @@ from conformance.assertions import (
     expect_not_in,
     expect_refused,
 )
-from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts
 from conformance.registry import behaviour
 
 
@@ -308,14 +308,7 @@ def test_paused_container_is_connected(run, network, subnets, host):
 )
 def test_restarting_container_is_connected(run, network, inspect, inspect_network):
     container, net = run(["false"], restart_policy={"Name": "always"}), network()
-    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
-    eventually(
-        "the container has restarted often enough to stay between two restarts for a while",
-        lambda: (
-            inspect(container)["RestartCount"] >= 4 and inspect(container)["State"]["Restarting"]
-        ),
-        timeout_s=20,
-    )
+    wait_between_restarts(inspect, container)
     net.connect(container)
     members = inspect_network(net)["Containers"]
     net.disconnect(container)

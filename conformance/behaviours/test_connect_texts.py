@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from conformance.assertions import expect_api_error, expect_equal, expect_in
-from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts
 from conformance.registry import behaviour
 
 ALIAS = "network-scoped alias is supported only for containers in user defined networks"
@@ -248,14 +248,7 @@ def test_status_of_a_request_without_a_container(network, api):
 )
 def test_text_of_a_connect_between_two_restarts(run, network, inspect):
     container, net = run(["false"], restart_policy={"Name": "always"}), network()
-    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
-    eventually(
-        "the container has restarted often enough to stay between two restarts for a while",
-        lambda: (
-            inspect(container)["RestartCount"] >= 4 and inspect(container)["State"]["Restarting"]
-        ),
-        timeout_s=20,
-    )
+    wait_between_restarts(inspect, container)
     text = f"network sandbox for container {container.id} not found"
     expect_api_error(partial(net.connect, container), 404, text)
 

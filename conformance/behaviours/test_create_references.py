@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from conformance.assertions import expect_equal, expect_not_in, expect_true
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
 
 CHOSEN = "02:6e:69:00:00:47"
@@ -67,9 +68,10 @@ def test_mode_by_id_has_one_endpoint(create_raw, client, network, subnets):
     "A MAC address for the whole container MUST be that of its interface on the network of its "
     "network mode, whether that is given by name, by id or by a part of the id, and the address "
     "that the endpoint asks for MUST be there beside it.",
-    source="moby#46478 (v24.0.7), moby#47441 (v25.0.4); 29.0 has no such API any more",
+    source="moby#46404 (v24.0.7), moby#47441 (v25.0.4); 29.0 has no such API any more",
     docker="<29.0",
-    bugs=("moby#46478", "moby#47441"),
+    bugs=("moby#46404", "moby#47441"),
+    concerns=nobody,
 )
 def test_mac_goes_with_the_mode(create_raw, client, network, subnets):
     subnet, address = host_address(subnets, 78)

@@ -30,7 +30,7 @@ def test_names_go_with_the_process(run, network, dns, asker):
     net = network()
     asks, peer = asker(net), run(network=net.name)
     expect_equal("before", [address_in(peer, net)], dns.addresses(asks, peer.name))
-    peer.kill()
+    peer.kill("TERM")  # on which its command ends, and the engine is not asked to stop it
     eventually(
         "the name is gone",
         lambda: dns.ask(asks, peer.name).rcode == "NXDOMAIN",

@@ -1,7 +1,15 @@
 """What a container's inspect says of its names on a network, in later releases."""
 
 from conformance.assertions import expect_equal
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
+
+
+def with_aliases(setup):
+    for one in setup.containers:
+        if one.user_endpoints:
+            why = "it is on a user network"
+            yield one.effect("shown", why, "its short id is no longer among its Aliases in inspect")
 
 
 @behaviour(
@@ -12,6 +20,7 @@ from conformance.registry import behaviour
     docker=">=26.0",
     api=">=1.45",
     replaces=("dns.inspect.aliases",),
+    concerns=with_aliases,
 )
 def test_inspect_lists_the_users_aliases(run, network, inspect):
     net, other = network(), network()
@@ -29,6 +38,7 @@ def test_inspect_lists_the_users_aliases(run, network, inspect):
     source="moby v25.0, API 1.44: EndpointSettings.DNSNames",
     docker=">=25.0",
     api=">=1.44",
+    concerns=nobody,
 )
 def test_inspect_lists_the_dns_names(run, network, inspect):
     net = network()
@@ -46,6 +56,7 @@ def test_inspect_lists_the_dns_names(run, network, inspect):
     source="moby v25.0 daemon/rename.go, API 1.44: EndpointSettings.DNSNames",
     docker=">=25.0",
     api=">=1.44",
+    concerns=nobody,
 )
 def test_dns_names_follow_a_rename(run, network, inspect, new_name):
     net = network()

@@ -3,6 +3,7 @@
 import contextlib
 
 from conformance.assertions import expect_equal, expect_in
+from conformance.impact.setup import nobody
 from conformance.observe.dns import DnsClient, DnsServer, answering
 from conformance.observe.sockets import Sockets, address_in
 from conformance.registry import behaviour
@@ -28,6 +29,7 @@ def dns_on(daemon, handler, where=None, address=LOOPBACK):
     source="libnetwork sandbox setupDNS v17.06; moby PR 45000, v23.0.2",
     needs=("host-view",),
     bugs=("moby#45000", "podman#17499"),
+    concerns=nobody,
 )
 def test_machines_loopback_server_is_asked(own_daemon):
     daemon = own_daemon()

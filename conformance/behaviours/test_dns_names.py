@@ -1,5 +1,7 @@
 """The embedded DNS of user networks: which names a container answers to, and to whom."""
 
+import re
+
 from conformance.assertions import expect_equal, expect_in, expect_not_in
 from conformance.observe.dns import expect_unknown
 from conformance.observe.poll import eventually
@@ -296,12 +298,25 @@ def test_generated_name_does_not_resolve(run, network, dns, asker, inspect, new_
     expect_equal("the new name", [address], dns.addresses(asks, renamed))
 
 
+# As Docker makes them: an adjective and a surname.
+GENERATED_NAME = re.compile(r"[a-z]+_[a-z]+[0-9]?")
+
+
+def with_generated_names(setup):
+    for one in setup.containers:
+        if GENERATED_NAME.fullmatch(one.name) and one.user_endpoints:
+            why = "its name looks like a generated one"
+            change = "its peers find it by that name, if no user chose it"
+            yield one.effect("names", why, change, is_certain=False)
+
+
 @behaviour(
     "dns.anonymous.name",
     "A container whose name was generated MUST resolve by it, and its address MUST resolve to it.",
     source="moby v25.0: DNSNames",
     docker=">=25.0",
     replaces=("dns.anonymous.no-name", "dns.reverse.anonymous"),
+    concerns=with_generated_names,
 )
 def test_generated_name_resolves(run, network, dns):
     net = network()

@@ -8,12 +8,19 @@ from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
 
+def with_long_names(setup):
+    for one in setup.containers:
+        if len(one.name) > 63 and one.user_endpoints:
+            yield one.effect("later", "its name has over 63 characters", "its address has a name")
+
+
 @behaviour(
     "dns.reverse.long-name",
     "A question for the name of an address MUST be answered, with whatever code, also where the "
     "container's name has more than the 63 characters of a DNS label.",
     source="moby#46928, v25.0; RFC 1035 section 2.3.4",
     bugs=("moby#46928",),
+    concerns=with_long_names,
 )
 def test_address_of_a_long_name_is_answered(run, network, dns, asker, new_name):
     net = network()

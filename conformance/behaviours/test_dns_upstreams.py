@@ -1,6 +1,7 @@
 """The embedded DNS of user networks: servers that it cannot reach, and those at IPv6 addresses."""
 
 from conformance.assertions import expect_equal
+from conformance.impact.setup import nobody
 from conformance.observe.dns import answering
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
@@ -13,6 +14,7 @@ from conformance.registry import behaviour
     source="moby#32675: libnetwork resolver.go forwardExtDNS v23.0",
     docker=">=23.0",
     bugs=("moby#32675",),
+    concerns=nobody,
 )
 def test_question_without_a_server_fails(run, network, dns):
     net = network()
@@ -23,6 +25,15 @@ def test_question_without_a_server_fails(run, network, dns):
         expect_equal("what becomes of the question", "SERVFAIL", answer.rcode)
 
 
+def with_ipv6_servers(setup):
+    for one in setup.containers:
+        if one.user_endpoints and any(":" in server for server in one.servers):
+            why = "it has a DNS server at an IPv6 address"
+            yield one.effect(
+                "resolv.conf", why, "the engine asks it, and resolv.conf names it no more"
+            )
+
+
 @behaviour(
     "dns.forward.ipv6-server",
     "On a user network a server that was given to the container at an IPv6 address MUST be behind "
@@ -30,6 +41,7 @@ def test_question_without_a_server_fails(run, network, dns):
     source="moby PR 47512, v26.0",
     docker=">=26.0",
     bugs=("moby#46329",),
+    concerns=with_ipv6_servers,
 )
 def test_server_at_an_ipv6_address_is_asked(run, ipv6_network, dns, dns_server):
     net = ipv6_network()

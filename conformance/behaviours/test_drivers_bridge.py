@@ -18,6 +18,7 @@ from conformance.registry import behaviour
 
 PORT = 8080
 BRIDGE = "com.docker.network.bridge."
+GATEWAY_MODE = f"{BRIDGE}gateway_mode_ipv"
 HOST_IPV4 = "com.docker.network.host_ipv4"
 IFNAME = "com.docker.network.endpoint.ifname"
 UNREADABLE = (
@@ -33,8 +34,7 @@ UNREADABLE = (
 def second_address(host, beyond):
     """Give the engine one more address on the wire to a host outside; it goes with the wire."""
     netns = host.daemon_netns()
-    ours = f"{beyond.engine_address}/24"
-    link = next(name for name in netns.links() if ours in netns.addresses(name))
+    link = netns.link_with(beyond.engine_address)
     address = str(ipaddress.IPv4Address(beyond.engine_address) + 100)
     tool = ("nsenter", f"--net={netns.path}", "ip")
     run_tool(*tool, "addr", "add", f"{address}/24", "dev", link)
@@ -60,15 +60,20 @@ def test_outside_sees_the_chosen_address(run, network, outside, host, sockets):
 
 @behaviour(
     "drivers.bridge.host-ipv4-no-masquerade",
-    "With enable_ip_masquerade=false the option host_ipv4 MUST have no effect: no address is "
-    "translated.",
+    "With enable_ip_masquerade=false the option host_ipv4 MUST have no effect: hosts outside see "
+    "the container's own address.",
     source="libnetwork drivers/bridge setupIPTablesInternal v20.10: within ipmasq",
 )
-def test_no_masquerade_no_chosen_address(network, run, host):
-    options = {HOST_IPV4: "192.0.2.7", BRIDGE + "enable_ip_masquerade": "false"}
-    run(network=network(options=options).name)
-    rules = [rule for rule in host.daemon_netns().rules() if "192.0.2.7" in rule]
-    expect_empty("the rules with that address", rules)
+def test_no_masquerade_no_chosen_address(run, network, outside, host, sockets):
+    beyond = outside()
+    chosen = second_address(host, beyond)
+    net = network(options={HOST_IPV4: chosen, BRIDGE + "enable_ip_masquerade": "false"})
+    container = run(network=net.name)
+    server = sockets.serve(beyond.container, port=PORT, kind="udp")
+    # a datagram, since not every release lets an answer come back to the container's address
+    sockets.make(container, "udp").sendto(b"hello", (beyond.address, PORT))
+    _, source = sockets.received_from(server)
+    expect_equal("whom the server sees", address_in(container, net), source[0])
 
 
 @behaviour(
@@ -168,8 +173,7 @@ def test_bridge_has_no_address(network, run, host, sockets):
     sockets.serve(peer, port=PORT)
     outcome = sockets.outcome(client, address_in(peer, net), PORT)
     expect_equal("the connection", "connected", outcome)
-    engine = host.daemon_netns()
-    found = [link for link in engine.links() if f"{gateway}/24" in engine.addresses(link)]
+    found = host.daemon_netns().links_with(gateway)
     expect_empty("the links with the gateway's address", found)
 
 
@@ -192,11 +196,19 @@ def test_default_network_outlives_the_option(own_daemon, sockets):
     expect_equal("the connection", "connected", outcome)
 
 
+def with_gateway_mode_routed(setup):
+    for network in setup.networks:
+        if "routed" in (network.options.get(f"{GATEWAY_MODE}{family}") for family in "46"):
+            why = "it has the gateway mode routed"
+            yield network.effect("anew", why, "hosts outside see its containers' own addresses")
+
+
 @behaviour(
     "drivers.bridge.gateway-mode-routed",
     "With the option gateway_mode_ipv4=routed hosts outside MUST see the container's own address.",
     source="moby#47871: gateway modes",
     docker=">=27.0",
+    concerns=with_gateway_mode_routed,
 )
 def test_routed_network_is_not_translated(network, run, outside, sockets):
     net = network(options={BRIDGE + "gateway_mode_ipv4": "routed"})
@@ -208,12 +220,20 @@ def test_routed_network_is_not_translated(network, run, outside, sockets):
     expect_equal("whom the server sees", address_in(container, net), sockets.source_seen(server))
 
 
+def with_gateway_mode_isolated(setup):
+    for network in setup.networks:
+        if "isolated" in (network.options.get(f"{GATEWAY_MODE}{family}") for family in "46"):
+            why = "it has the gateway mode isolated"
+            yield network.effect("anew", why, "its bridge has no address, so nobody has a gateway")
+
+
 @behaviour(
     "drivers.bridge.gateway-mode-isolated",
     "On an internal network with the option gateway_mode_ipv4=isolated the bridge MUST have no "
     "address, and containers no default route; they MUST reach each other.",
     source="moby#49262: the gateway mode isolated",
     docker=">=28.0",
+    concerns=with_gateway_mode_isolated,
 )
 def test_isolated_bridge_has_no_address(network, run, host, sockets):
     net = network(internal=True, options={BRIDGE + "gateway_mode_ipv4": "isolated"})
@@ -226,12 +246,23 @@ def test_isolated_bridge_has_no_address(network, run, host, sockets):
     expect_equal("the connection", "connected", outcome)
 
 
+def with_bad_gateway_mode(setup):
+    for network in setup.networks:
+        for family in ("4", "6"):
+            mode = network.options.get(f"{GATEWAY_MODE}{family}", "nat")
+            known = ["nat", "routed", "nat-unprotected", *["isolated"] * network.is_internal]
+            if network.driver == "bridge" and mode not in known:
+                why = f"its gateway mode is {mode}"
+                yield network.effect("anew", why, "it is refused")
+
+
 @behaviour(
     "drivers.bridge.gateway-mode-unknown",
     "An unknown gateway mode MUST be refused, and so MUST `isolated` on a network that is not "
     "internal.",
     source="moby#47871, moby#49262",
     docker=">=28.0",
+    concerns=with_bad_gateway_mode,
 )
 @pytest.mark.parametrize("mode", ["zzz", "isolated"])
 def test_unknown_gateway_mode_is_refused(network, mode):
@@ -251,12 +282,22 @@ def test_interface_name_is_ignored(create, network, api, host):
     expect_equal("the links", ["eth0", "eth1", "lo"], sorted(links))
 
 
+def with_names_for_links(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            name = end.options.get(IFNAME, "")
+            if name:
+                why = f"it has an option for a link's name on {end.network}"
+                yield one.effect("links", why, f"the link is called {name}")
+
+
 @behaviour(
     "drivers.bridge.endpoint-ifname",
     "The endpoint option ifname MUST be the interface's name in the container.",
     source="moby#49155",
     docker=">=28.0",
     replaces=("drivers.bridge.endpoint-ifname-ignored",),
+    concerns=with_names_for_links,
 )
 def test_interface_has_its_name(create, network, api, host):
     container = connected_with_name(create, network, api)

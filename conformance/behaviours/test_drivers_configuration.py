@@ -71,11 +71,12 @@ def test_configuration_is_shown(configuration, subnets, inspect_network):
     source="libnetwork controller.NewNetwork v17.06: goto addToStore",
 )
 def test_configuration_takes_nothing(configuration, network, run, subnets, host):
-    engine, subnet = host.daemon_netns(), subnets.ipv4()
-    before = (sorted(engine.links()), engine.rules())
+    subnet = subnets.ipv4()
+    about = subnet.rpartition(".")[0] + "."
+    before = host.made_by(about)
     for _ in range(2):
         configuration(IPAM=pool(subnet), Options={MTU: "1400"})
-    expect_equal("links and rules", before, (sorted(engine.links()), engine.rules()))
+    expect_equal("links and rules", before, host.made_by(about))
     run(network=network(subnet=subnet).name)
 
 
@@ -292,10 +293,11 @@ def test_nested_configuration_is_refused(configuration, network_raw):
     "Pruning networks MUST NOT remove a configuration, used or not.",
     source="moby daemon/prune.go localNetworksPrune v17.06: ConfigOnly",
 )
-def test_configuration_is_not_pruned(configuration, made_from, run, client):
-    used, unused = (configuration(Labels={"ni-prune": "this-row"}) for _ in range(2))
+def test_configuration_is_not_pruned(configuration, made_from, run, client, new_name):
+    mark = new_name("mark")
+    used, unused = (configuration(Labels={"ni-prune": mark}) for _ in range(2))
     run(network=made_from(used).name)
-    client.networks.prune(filters={"label": "ni-prune=this-row"})
+    client.networks.prune(filters={"label": f"ni-prune={mark}"})
     left = [one.name for one in client.networks.list()]
     for name in (used, unused):
         expect_in("the networks", name, left)

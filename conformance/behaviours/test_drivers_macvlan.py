@@ -9,7 +9,6 @@ from conformance.assertions import (
     expect_empty,
     expect_equal,
     expect_not_equal,
-    expect_not_in,
 )
 from conformance.observe.poll import eventually
 from conformance.observe.sockets import address_in
@@ -151,13 +150,17 @@ def test_engine_does_not_reach_the_container(run, network, wire, sockets):
     source="libnetwork drivers/macvlan v17.06: the interface lives in the sandbox",
     needs=NEEDS,
 )
-def test_nothing_is_made_on_the_host(run, network, wire, host):
-    cable, engine = wire(), host.daemon_netns()
-    before = (sorted(engine.links()), engine.rules(), engine.addresses(cable.parent))
-    net = network(**on(cable.parent))
+def test_nothing_is_made_on_the_host(run, network, wire, subnets, host):
+    cable, engine, subnet = wire(), host.daemon_netns(), subnets.ipv4()
+
+    def seen(*ours):
+        about = (cable.parent, subnet, subnet.rpartition(".")[0] + ".", *ours)
+        return (host.made_by(*about), engine.addresses(cable.parent))
+
+    before = seen()
+    net = network(subnet=subnet, **on(cable.parent))
     run(network=net.name)
-    after = (sorted(engine.links()), engine.rules(), engine.addresses(cable.parent))
-    expect_equal("links, rules and the parent's addresses", before, after)
+    expect_equal("links, rules and the parent's addresses", before, seen(net.id[:12]))
 
 
 @behaviour(
@@ -247,6 +250,9 @@ def test_gateway_is_of_the_addresses_subnet(create_raw, client, network, wire, s
         container.start()
         netns = netns_of(host, container)
         expect_equal("the default route", start + ".1", netns.default_gateway())
+        address = address_in(container, net)
+        expect_equal("the address", asked or f"{start}.2", address)
+        expect_equal("those of eth0", [f"{address}/24"], netns.addresses("eth0"))
 
 
 @behaviour(
@@ -348,7 +354,8 @@ def test_passthru_is_for_one(run, create, network, wire, api, inspect_network):
     expect_equal("the members", [first.id], list(members))
     first.stop(timeout=0)
     second.start()
-    expect_not_in("the members", first.id, inspect_network(net)["Containers"])
+    members = inspect_network(net)["Containers"]
+    expect_equal("the members then", [second.id], list(members))
 
 
 @behaviour(

@@ -13,6 +13,7 @@ from conformance.assertions import (
     expect_refused,
     expect_true,
 )
+from conformance.impact.setup import nobody
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
@@ -89,9 +90,9 @@ def test_loopback_is_refused(network):
 @pytest.mark.parametrize("ending", BAD_VLANS)
 def test_bad_vlan_is_refused(network, wire, host, ending):
     parent = wire().parent
-    before = sorted(host.daemon_netns().links())
+    before = host.made_by(parent)
     expect_refused(lambda: network(**on(parent + ending)))
-    expect_equal("the links", before, sorted(host.daemon_netns().links()))
+    expect_equal("the links", before, host.made_by(parent))
 
 
 @behaviour(
@@ -179,6 +180,7 @@ def test_user_of_the_parent_is_named(network, wire):
     docker=">=28.0",
     needs=NEEDS,
     replaces=("drivers.parent.one-network",),
+    concerns=nobody,
 )
 def test_several_networks_on_a_parent(run, network, wire, sockets):
     parent = wire().parent

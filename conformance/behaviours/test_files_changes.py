@@ -1,6 +1,7 @@
 """The lines of /etc/hosts and resolv.conf that a container's networks add and take away."""
 
 from conformance.assertions import expect_equal, expect_not_in
+from conformance.impact.setup import nobody
 from conformance.observe.files import addresses_of, parse_hosts, parse_resolv_conf
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
@@ -39,6 +40,7 @@ def test_no_line_of_a_left_network(run, network, exec_in):
     source="moby PR 48857, v28.0",
     docker=">=28.0",
     bugs=("moby#34044",),
+    concerns=nobody,
 )
 def test_dotted_hostname_of_a_left_network(run, network, exec_in):
     first, second = network(), network()

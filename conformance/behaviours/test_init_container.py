@@ -183,7 +183,7 @@ def test_joiner_has_its_own_uts_namespace(run, host):
 
 @behaviour(
     "init.container.target-paused",
-    "A paused target MAY be joined.",
+    "A container MUST be started in the namespace of a target that is paused.",
     source="moby getNetworkedContainer v17.03: a paused container is running",
 )
 def test_paused_target_can_be_joined(run, host):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from conformance.assertions import expect_api_error, expect_equal, expect_in, expect_match
-from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts
 from conformance.registry import behaviour
 
 SHARED = "container sharing network namespace with another container or host"
@@ -71,12 +71,7 @@ def test_text_of_a_container_that_names_itself(create, new_name):
 def test_text_of_a_restarting_target(run, create, inspect):
     target = run(["false"], restart_policy={"Name": "always"})
     joiner = create(network_mode=f"container:{target.id}")
-    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
-    eventually(
-        "the target has restarted often enough to stay between two restarts for a while",
-        lambda: inspect(target)["RestartCount"] >= 4 and inspect(target)["State"]["Restarting"],
-        timeout_s=20,
-    )
+    wait_between_restarts(inspect, target)
     expect_api_error(joiner.start, 409, "is restarting, wait until the container is running")
 
 

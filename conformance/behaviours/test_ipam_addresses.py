@@ -238,6 +238,15 @@ def test_text_for_an_address_outside(create_raw, api, network, subnets):
     expect_in("the message", text, answer.message)
 
 
+def with_address_outside(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            pools = setup.network(end.network).pools
+            if end.ipv4 and pools and not any(pool.holds(end.ipv4) for pool in pools):
+                why = f"its address {end.ipv4} is outside of {end.network}"
+                yield one.effect("anew", why, "its create is refused, and not its start")
+
+
 @behaviour(
     "ipam.static.outside-at-create",
     "An address outside the subnets MUST be refused at create: 400 `no configured subnet or "
@@ -246,6 +255,7 @@ def test_text_for_an_address_outside(create_raw, api, network, subnets):
     docker=">=25.0",
     tier="quirk",
     replaces=("ipam.static.outside-at-start",),
+    concerns=with_address_outside,
 )
 def test_text_for_an_address_outside_since_25(create_raw, api, network, subnets):
     stranger = str(ipaddress.ip_network(subnets.ipv4())[9])
@@ -293,7 +303,7 @@ def test_text_for_an_unparsable_address(create_raw, network):
 @behaviour(
     "ipam.static.unchosen-subnet",
     "A container MUST NOT run with an address of its own choice on a network whose subnet nobody "
-    "chose: 400.",
+    "chose: 400 `only when connecting to networks with user configured subnets`.",
     source="moby daemon validateNetworkingConfig v17.03",
     tier="quirk",
 )

@@ -6,6 +6,7 @@ import docker
 
 from conformance.assertions import expect_empty, expect_equal, expect_true
 from conformance.engines.processes import run_tool
+from conformance.impact.setup import nobody
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
@@ -51,6 +52,7 @@ def test_pool_behind_a_router_is_not_given(own_daemon, subnets):
     "container MUST get it where it asks for it: IPv6 has no broadcast address.",
     source="RFC 4291 2.6; libnetwork ipam/allocator.go v17.06: reported as moby/libnetwork#2478",
     bugs=("libnetwork#2478",),
+    concerns=nobody,
 )
 def test_last_address_of_an_ipv6_subnet(network, run, subnets):
     made = []

@@ -11,6 +11,7 @@ from conformance.assertions import (
     expect_in,
     expect_refused,
 )
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
 
 ALLOCATE = "libnetwork network.ipamAllocateVersion v17.06"
@@ -168,6 +169,7 @@ def test_auxiliary_address_outside_the_subnet_is_refused(network, subnets):
     "The subnet of a network that was refused for an auxiliary address MUST be free for another "
     "network.",
     source=f"{ALLOCATE}: the pool is released where it fails",
+    concerns=nobody,
 )
 def test_refused_network_gives_its_subnet_back(network, subnets):
     stranger = str(ipaddress.ip_network(subnets.ipv4())[5])
@@ -340,6 +342,14 @@ def test_host_bits_are_cut_off(run, network, subnets):
     expect_equal("the address", str(subnet[2]), address_of(run(network_mode=net.name), net))
 
 
+def with_host_bits(setup):
+    for network in setup.networks:
+        for pool in network.pools:
+            if pool.has_host_bits:
+                why = f"its subnet {pool.subnet} has bits of a host"
+                yield network.effect("anew", why, "it is refused")
+
+
 @behaviour(
     "ipam.subnet.host-bits-refused",
     "A subnet with bits of a host set MUST be refused: 400 `it should be <network>`.",
@@ -347,6 +357,7 @@ def test_host_bits_are_cut_off(run, network, subnets):
     docker=">=25.0",
     tier="quirk",
     replaces=("ipam.subnet.host-bits-accepted",),
+    concerns=with_host_bits,
 )
 def test_host_bits_are_refused(network, subnets):
     subnet = ipaddress.ip_network(subnets.ipv4())
@@ -424,6 +435,7 @@ def test_tiny_subnet_is_refused(network, subnets, prefix):
     docker=">=26.0",
     tier="quirk",
     replaces=("ipam.subnet.tiny-refused",),
+    concerns=nobody,
 )
 def test_slash_31_has_one_address(create, run, network, subnets):
     subnet = next(ipaddress.IPv4Network(subnets.ipv4()).subnets(new_prefix=31))

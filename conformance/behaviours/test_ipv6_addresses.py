@@ -256,12 +256,20 @@ def test_auxiliary_address_is_the_gateway(run, network, subnets, host):
     expect_equal("the default route", str(ipv6[0x77]), shown)
 
 
+def bridges_with_ipv6(setup):
+    for network in setup.networks:
+        if network.driver == "bridge" and network.has_ipv6:
+            change = "once its bridge is made anew, as at a boot, that has no address fe80::1"
+            yield network.effect("later", "it has IPv6", change)
+
+
 @behaviour(
     "ipv6.bridge.link-local",
     "The bridge of a network with IPv6 MUST have the address fe80::1 beside the gateway's.",
     source="libnetwork drivers/bridge setupBridgeIPv6 v17.06: bridgeIPv6",
     docker="<27.0",
     tier="quirk",
+    concerns=bridges_with_ipv6,
 )
 def test_bridge_has_a_link_local_address(run, ipv6_network, host):
     net, netns = ipv6_network(), host.daemon_netns()
@@ -332,7 +340,7 @@ def test_default_route_moves_to_the_next_network(run, ipv6_network, new_name, ho
 @behaviour(
     "ipv6.live.plain-network-first",
     "A network without IPv6 MUST NOT take the IPv6 default route away from one that has it, "
-    "whatever their names.",
+    "also where its name comes first.",
     source="libnetwork sandbox.go epHeap.Less v17.06 (docker/libnetwork#1693)",
     docker=">=17.04",
     bugs=("moby#52328", "moby#27101"),

@@ -1,6 +1,7 @@
 """IPv6 on the default network: the daemon's options ipv6, fixed-cidr-v6, default-gateway-v6."""
 
 import ipaddress
+from collections import Counter
 
 from conformance.assertions import (
     expect_empty,
@@ -9,6 +10,7 @@ from conformance.assertions import (
     expect_in,
     expect_not_in,
 )
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
 
 WIDE, NARROW = "fd6e:6574:696f:9::/64", "fd6e:6574:696f:9::/112"
@@ -83,6 +85,15 @@ def test_address_comes_from_the_mac(own_daemon):
         expect_equal("the address", wanted, endpoint["GlobalIPv6Address"])
 
 
+def with_the_same_mac(setup):
+    ones = [one for one in setup.members("bridge") if one.mac]
+    counts = Counter(one.mac for one in ones)
+    for one in ones:
+        if counts[one.mac] > 1 and setup.network("bridge").has_ipv6:
+            why = "another container on bridge chooses its hardware address"
+            yield one.effect("later", why, "both start, and disturb each other")
+
+
 @behaviour(
     "ipv6.default-network.same-mac",
     "Where the IPv6 address comes from the MAC address, a second container of the default network "
@@ -92,6 +103,7 @@ def test_address_comes_from_the_mac(own_daemon):
     docker="<28.0",
     tier="quirk",
     needs=OPTION,
+    concerns=with_the_same_mac,
 )
 def test_same_mac_is_the_same_address(own_daemon):
     daemon = own_daemon(ON)
@@ -104,6 +116,13 @@ def test_same_mac_is_the_same_address(own_daemon):
     expect_equal("the address", from_mac(MAC), on_bridge(second)["GlobalIPv6Address"])
 
 
+def on_bridge_with_ipv6(setup):
+    for one in setup.members("bridge"):
+        if setup.network("bridge").has_ipv6 and not setup.is_anew:
+            why = "bridge has IPv6, and its address there follows from its hardware address"
+            yield one.effect("IPv6 address on bridge", why, "it is the lowest free one")
+
+
 @behaviour(
     "ipv6.default-network.lowest-free",
     "The IPv6 address on the default network MUST be the lowest free one of fixed-cidr-v6, "
@@ -112,6 +131,7 @@ def test_same_mac_is_the_same_address(own_daemon):
     docker=">=28.0",
     needs=OPTION,
     replaces=("ipv6.default-network.from-mac",),
+    concerns=on_bridge_with_ipv6,
 )
 def test_address_is_the_lowest_free_one(own_daemon):
     daemon = own_daemon(ON)
@@ -192,6 +212,7 @@ def test_ipv6_without_a_range_is_refused(refused_daemon):
     docker=">=28.0",
     needs=OPTION,
     replaces=("ipv6.default-network.range-needed",),
+    concerns=nobody,
 )
 def test_ipv6_without_a_range_is_a_ula(own_daemon):
     endpoint = on_bridge(own_daemon({"ipv6": True}).run())

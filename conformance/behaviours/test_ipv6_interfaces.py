@@ -46,12 +46,22 @@ def test_loopback_without_ipv6_has_none(run, host, mode):
     expect_empty("the loopback's IPv6 addresses", netns.addresses("lo", "inet6"))
 
 
+def without_ipv6_network(setup):
+    for one in setup.containers:
+        has_ipv6 = any(setup.network(end.network).has_ipv6 for end in one.endpoints)
+        has_loopback = one.has_own_network or one.mode == "none"
+        if has_loopback and not has_ipv6 and not one.switches_ipv6_off:
+            why = "it is on no network with IPv6"
+            yield one.effect("IPv6 on loopback", why, "localhost is ::1 in it, too")
+
+
 @behaviour(
     "ipv6.off.loopback-has-it",
     "Without a network with IPv6 the loopback of a container MUST have `::1` all the same.",
     source="moby#47062 v26.0",
     docker=">=26.0",
     replaces=("ipv6.off.loopback-none",),
+    concerns=without_ipv6_network,
 )
 @pytest.mark.parametrize("mode", ["bridge", "none"])
 def test_loopback_has_ipv6_without_a_network(run, host, mode):

@@ -11,6 +11,7 @@ from conformance.assertions import (
     expect_refused,
     the_only,
 )
+from conformance.impact.setup import nobody
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
@@ -64,6 +65,7 @@ def test_ipv6_without_a_subnet_is_a_404(network, subnets):
     source="moby#47853 v27.0",
     docker=">=27.0",
     replaces=("ipv6.network.no-subnet-refused",),
+    concerns=nobody,
 )
 def test_ipv6_without_a_subnet_is_a_ula(network, subnets, run):
     net = network(enable_ipv6=True, ipam=pools(subnets.ipv4()))
@@ -149,6 +151,13 @@ def test_ipv4_cannot_be_switched_off(api, new_name, network, client, subnets, ru
         net.remove()
 
 
+def without_ipv4(setup):
+    for network in setup.networks:
+        if not network.has_ipv4:
+            why = "it is to do without IPv4"
+            yield network.effect("anew", why, "that was ignored, and its containers have none now")
+
+
 @behaviour(
     "ipv6.network.alone",
     "A network with EnableIPv4 false and IPv6 MUST give its containers an IPv6 address and route "
@@ -156,6 +165,7 @@ def test_ipv4_cannot_be_switched_off(api, new_name, network, client, subnets, ru
     source="moby#48271 v28.0",
     docker=">=28.0",
     replaces=("ipv6.network.enable-ipv4-ignored",),
+    concerns=without_ipv4,
 )
 def test_network_may_have_ipv6_alone(api, new_name, client, subnets, run, host):
     net = _without_ipv4(api, new_name, client, subnets)

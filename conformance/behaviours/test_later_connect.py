@@ -10,7 +10,7 @@ from conformance.assertions import (
     expect_equal,
     expect_refused,
 )
-from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts
 from conformance.registry import behaviour
 
 
@@ -51,6 +51,14 @@ def test_no_address_is_a_wrong_request(run, network, inspect, word):
     expect_equal("the networks", ["bridge"], sorted(networks))
 
 
+def with_wishes_on_bridge(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            if end.network == "bridge" and (end.ipv4 or end.aliases):
+                why = "it asks for an address or an alias on the network bridge"
+                yield one.effect("anew", why, "its create is refused, and not its start")
+
+
 @behaviour(
     "connect.predefined.checked-at-create",
     "A container MUST NOT be created on `bridge` with aliases or with an address of its own "
@@ -58,6 +66,7 @@ def test_no_address_is_a_wrong_request(run, network, inspect, word):
     source="moby#46183 v25.0",
     docker=">=25.0",
     replaces=("connect.predefined.checked-at-start",),
+    concerns=with_wishes_on_bridge,
 )
 @pytest.mark.parametrize(
     "endpoint",
@@ -69,6 +78,13 @@ def test_default_network_is_checked_at_create(create_raw, endpoint):
     expect_refused(lambda: create_raw(body))
 
 
+def that_restart(setup):
+    for one in setup.containers:
+        if one.status == "restarting":
+            why = "it ends again and again"
+            yield one.effect("later", why, "it cannot be connected between two of its runs")
+
+
 @behaviour(
     "connect.restarting-refused",
     "A container between two restarts MUST NOT be connected.",
@@ -76,19 +92,40 @@ def test_default_network_is_checked_at_create(create_raw, endpoint):
     tier="quirk",
     docker=">=28.0",
     replaces=("connect.restarting",),
+    concerns=that_restart,
 )
 def test_restarting_container_is_not_connected(run, network, inspect, inspect_network):
     container, net = run(["false"], restart_policy={"Name": "always"}), network()
-    # the pause between two restarts doubles; from 1.6 s on nothing can come in between
-    eventually(
-        "the container has restarted often enough to stay between two restarts for a while",
-        lambda: (
-            inspect(container)["RestartCount"] >= 4 and inspect(container)["State"]["Restarting"]
-        ),
-        timeout_s=20,
-    )
+    wait_between_restarts(inspect, container)
     expect_refused(lambda: net.connect(container))
     expect_equal("the members of the network", {}, inspect_network(net)["Containers"])
+
+
+def is_inside_alone(setup, one):
+    return bool(one.endpoints) and all(
+        setup.network(end.network).is_internal for end in one.endpoints
+    )
+
+
+def on_internal_networks_alone(setup):
+    inside = [one for one in setup.containers if is_inside_alone(setup, one)]
+    for one in inside:
+        if one.has_own_network:
+            why = "it is on internal networks alone"
+            yield one.effect("default route", why, "its default route is gone")
+            if setup.has_ipv6_route(one):
+                change = "its IPv6 default route is gone"
+                yield one.effect("IPv6 default route", why, change)
+    over_ipv6 = [one for one in setup.containers if setup.has_ipv6_route(one)]
+    inside_six = [one for one in over_ipv6 if is_inside_alone(setup, one)]
+    for one in over_ipv6 if inside_six else ():
+        own = {end.network for end in one.endpoints}
+        others = over_ipv6 if is_inside_alone(setup, one) else inside_six
+        apart = (o.name for o in others if own.isdisjoint(end.network for end in o.endpoints))
+        name = next(apart, "")
+        if name:
+            why = f"it reaches {name} by IPv6, and one of the two is inside alone"
+            yield one.effect("reach over IPv6", why, "they no longer reach each other")
 
 
 @behaviour(
@@ -98,6 +135,7 @@ def test_restarting_container_is_not_connected(run, network, inspect, inspect_ne
     source="moby#46603 v25.0",
     docker=">=25.0",
     replaces=("network.gateway.internal-only",),
+    concerns=on_internal_networks_alone,
 )
 def test_internal_network_gives_no_gateway(run, network, host):
     net = network(internal=True)

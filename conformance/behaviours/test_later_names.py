@@ -3,7 +3,10 @@
 See test_later_releases.py.
 """
 
+import ipaddress
+
 from conformance.assertions import expect_equal, expect_in, expect_refused
+from conformance.impact.setup import nobody
 from conformance.observe.files import addresses_of
 from conformance.registry import behaviour
 
@@ -20,6 +23,7 @@ def pairs_of(events):
     docker=">=28.0",
     bugs=("moby#34044",),
     replaces=("files.hosts.own-lines-lost-together",),
+    concerns=nobody,
 )
 def test_live_disconnect_takes_one_own_line(run, network, exec_in):
     first, second = network(), network()
@@ -32,6 +36,13 @@ def test_live_disconnect_takes_one_own_line(run, network, exec_in):
     expect_equal("the own lines after", [own], addresses_of(text, hostname))
 
 
+def with_ipv6_off(setup):
+    for one in setup.containers:
+        if one.has_own_network and one.switches_ipv6_off:
+            why = "IPv6 is switched off in it"
+            yield one.effect("hosts file", why, "ip6-localhost and the like have no address")
+
+
 @behaviour(
     "files.hosts.ipv6-off-drops-lines",
     "With IPv6 switched off in the container /etc/hosts MUST NOT have IPv6 names.",
@@ -39,6 +50,7 @@ def test_live_disconnect_takes_one_own_line(run, network, exec_in):
     tier="quirk",
     docker=">=26.0",
     replaces=("files.hosts.ipv6-off-keeps-lines",),
+    concerns=with_ipv6_off,
 )
 def test_ipv6_names_go_without_ipv6(run, exec_in):
     container = run(sysctls={"net.ipv6.conf.all.disable_ipv6": "1"})
@@ -47,12 +59,30 @@ def test_ipv6_names_go_without_ipv6(run, exec_in):
     expect_equal("other IPv6 names", [], addresses_of(text, "ip6-localnet"))
 
 
+def is_address(text):
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def with_bad_server(setup):
+    for one in setup.containers:
+        bad = [server for server in one.servers if not is_address(server)]
+        if bad and not one.mode.startswith("container:"):
+            yield one.effect(
+                "starts", f"its DNS server {bad[0]} is no address", "it does not start"
+            )
+
+
 @behaviour(
     "files.resolv-conf.bad-server-refused",
     "A DNS server that is no address MUST fail the start.",
     source="libnetwork resolvconf v26.0",
     docker=">=26.0",
     replaces=("files.resolv-conf.unparsable-server",),
+    concerns=with_bad_server,
 )
 def test_unparsable_server_fails_the_start(create):
     container = create(dns=["bad"])

@@ -3,6 +3,8 @@
 That one, of the seed's era, has the same subject and the disjoint range; `source` names it.
 """
 
+from collections import Counter
+
 from conformance.assertions import (
     expect_api_error,
     expect_empty,
@@ -13,6 +15,7 @@ from conformance.assertions import (
     expect_refused,
     expect_true,
 )
+from conformance.impact.setup import nobody
 from conformance.observe.watch import FolderWatch
 from conformance.registry import behaviour
 
@@ -170,6 +173,13 @@ def test_joiner_counts_as_allocate(run, create, metrics):
     expect_equal("network actions", {"allocate": 1}, counted)
 
 
+def joiners_with_networks(setup):
+    for one in setup.containers:
+        if one.mode.startswith("container:") and one.endpoints:
+            why = f"it joins another container and was connected to {one.endpoints[0].network}"
+            yield one.effect("starts", why, "it does not start")
+
+
 @behaviour(
     "init.container.recorded-network-fails",
     "A stopped joiner that was connected to a network MUST fail to start: 400 `container "
@@ -178,6 +188,7 @@ def test_joiner_counts_as_allocate(run, create, metrics):
     tier="quirk",
     docker=">=28.0",
     replaces=("init.container.connect-while-stopped",),
+    concerns=joiners_with_networks,
 )
 def test_recorded_network_fails_the_joiners_start(run, create, network):
     target = run()
@@ -220,6 +231,13 @@ def test_removed_target_is_an_internal_error(run):
     expect_api_error(joiner.start, 500, missing)
 
 
+def joiners_with_mac(setup):
+    for one in setup.containers:
+        if one.mac and one.mode.startswith("container:"):
+            why = "it chooses a hardware address and joins another container's network"
+            yield one.effect("anew", why, "that was refused, and is ignored without a word")
+
+
 @behaviour(
     "init.container.mac-address-taken",
     "A MAC address for the whole container together with container mode MUST be accepted at "
@@ -228,6 +246,7 @@ def test_removed_target_is_an_internal_error(run):
     tier="quirk",
     api=">=1.44",
     replaces=("init.container.no-mac-address",),
+    concerns=joiners_with_mac,
 )
 def test_joiner_may_bring_a_mac_address(run, create, exec_in):
     target = run()
@@ -237,6 +256,13 @@ def test_joiner_may_bring_a_mac_address(run, create, exec_in):
     expect_equal("the address of eth0", leader.stdout, own.stdout)
 
 
+def hosts_with_mac(setup):
+    for one in setup.containers:
+        if one.mac and one.mode == "host":
+            why = "it chooses a hardware address and has the host's network"
+            yield one.effect("anew", why, "that was refused, and is ignored without a word")
+
+
 @behaviour(
     "init.host.mac-address-taken",
     "A MAC address for the whole container together with host mode MUST be accepted at create.",
@@ -244,6 +270,7 @@ def test_joiner_may_bring_a_mac_address(run, create, exec_in):
     tier="quirk",
     api=">=1.44",
     replaces=("init.host.no-mac-address",),
+    concerns=hosts_with_mac,
 )
 def test_host_mode_may_bring_a_mac_address(run):
     container = run(network_mode="host", mac_address="02:42:c0:00:02:07")
@@ -266,6 +293,13 @@ def test_default_mode_is_stored_as_bridge(create, create_raw, inspect):
     expect_equal("the stored modes", ["bridge"] * 3, modes)
 
 
+def disabled_files(setup):
+    for one in setup.containers:
+        if one.is_disabled:
+            why = "it was made with NetworkDisabled"
+            yield one.effect("hostname file", why, "it sees the image's /etc/hostname")
+
+
 @behaviour(
     "init.disabled.no-hostname-file",
     "A container with NetworkDisabled MUST NOT get a hostname file: it sees the image's.",
@@ -273,6 +307,7 @@ def test_default_mode_is_stored_as_bridge(create, create_raw, inspect):
     tier="quirk",
     docker=">=28.0",
     replaces=("init.disabled.hostname-file",),
+    concerns=disabled_files,
 )
 def test_disabled_container_gets_no_hostname_file(run, exec_in):
     container = run(network_disabled=True, hostname="mute")
@@ -281,17 +316,35 @@ def test_disabled_container_gets_no_hostname_file(run, exec_in):
     expect_equal("the hostname", "mute\n", exec_in(container, "hostname").stdout)
 
 
+def disabled_ones(setup):
+    for one in setup.containers:
+        if one.is_disabled:
+            why = "it was made with NetworkDisabled"
+            yield one.effect(
+                "later", why, "it can no longer be connected to a network while it runs"
+            )
+
+
 @behaviour(
     "init.disabled.no-live-connect",
     "Connecting a running container with NetworkDisabled MUST be refused: it has no sandbox.",
     source="moby#47406 v28.0",
     docker=">=28.0",
     replaces=("init.disabled.live-connect-without-interface",),
+    concerns=disabled_ones,
 )
 def test_disabled_container_cannot_be_connected_live(run, network, inspect_network):
     container, net = run(network_disabled=True), network()
     expect_refused(lambda: net.connect(container))
     expect_equal("the members", {}, inspect_network(net)["Containers"])
+
+
+def of_one_name(setup):
+    counts = Counter(network.name for network in setup.networks)
+    for network in setup.networks:
+        if counts[network.name] > 1:
+            why = "another network has its name"
+            yield network.effect("anew", why, "a second one is refused; remove one before")
 
 
 @behaviour(
@@ -300,10 +353,21 @@ def test_disabled_container_cannot_be_connected_live(run, network, inspect_netwo
     source="moby v25.0",
     docker=">=25.0",
     replaces=("init.user.ambiguous-name",),
+    concerns=of_one_name,
 )
 def test_second_network_of_a_name_is_refused(network):
     first = network()
     expect_refused(lambda: network(first.name, check_duplicate=False))
+
+
+def without_their_modes_network(setup):
+    there = {network.name for network in setup.networks}
+    for one in setup.containers:
+        has_left = one.mode not in [end.network for end in one.endpoints]
+        is_taken_over = one.has_own_network and not setup.is_anew
+        if is_taken_over and there and has_left and one.mode not in there:
+            why = f"the network {one.mode} that it was made on is gone"
+            yield one.effect("starts", why, "it does not start")
 
 
 @behaviour(
@@ -314,6 +378,7 @@ def test_second_network_of_a_name_is_refused(network):
     tier="quirk",
     docker=">=25.0",
     replaces=("init.user.mode-network-gone",),
+    concerns=without_their_modes_network,
 )
 def test_network_of_the_mode_is_needed(create, network, inspect_network):
     first, second = network(), network()
@@ -348,6 +413,7 @@ def test_partial_id_becomes_the_full_one(run, network):
     docker=">=25.0",
     api=">=1.44",
     replaces=("init.user.two-endpoints-refused",),
+    concerns=nobody,
 )
 def test_several_endpoints_are_taken_at_create(client, create_raw, start, network, inspect_network):
     one, two = network(), network()

@@ -161,9 +161,9 @@ def test_container_without_networks_starts_again(run, network, inspect, host):
 @behaviour(
     "life.end.no-bridge",
     "With the daemon option `bridge: none` a container that ended MUST leave no pinned namespace.",
-    source="moby#46702 v24.0.7: releaseNetwork also where the container has no network",
+    source="moby#42461 v24.0.7: releaseNetwork also where the container has no network",
     needs=("bridge-option", "host-view"),
-    bugs=("moby#46702",),
+    bugs=("moby#42461",),
 )
 def test_container_without_a_bridge_leaves_nothing(own_daemon):
     daemon = own_daemon({"bridge": "none"})

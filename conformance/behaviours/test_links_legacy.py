@@ -1,5 +1,7 @@
 """Legacy links: lines in the hosts file and variables in the environment of the linker."""
 
+from itertools import pairwise
+
 from conformance.assertions import (
     expect_equal,
     expect_fields,
@@ -59,11 +61,36 @@ def test_name_as_alias_is_written_once(run, exec_in):
     expect_in("the lines", f"{address_of(target)}\t{target.name} thost", lines)
 
 
+def legacy_links(setup):
+    """Give each container with a link on the default network, and the link's target."""
+    every = {one.name: one for one in setup.containers}
+    for one in setup.containers:
+        for link in one.links:
+            target = every.get(link.partition(":")[0].lstrip("/"))
+            if target:
+                yield one, target
+
+
+def exposed(target):
+    """Give the ports of a target as a link shows them: (number, protocol), sorted."""
+    ports = (port.partition("/") for port in {*target.exposed, *target.ports})
+    return sorted((int(number), kind or "tcp") for number, _, kind in ports if number.isdigit())
+
+
+def with_mixed_links(setup):
+    for one, target in legacy_links(setup):
+        ports = exposed(target)
+        if ports and ports[0][1] != "tcp" and any(kind == "tcp" for _, kind in ports):
+            why = f"{target.name}, to which it has a link, exposes UDP below TCP"
+            yield one.effect("environment", why, "the port that stands for the link is another")
+
+
 @behaviour(
     "links.legacy.environment-ports",
     "A legacy link MUST add `<ALIAS>_PORT` for the target's lowest exposed port, and for each one "
     "`<ALIAS>_PORT_<n>_<PROTO>` with `_ADDR`, `_PORT` and `_PROTO`.",
     source="moby daemon/links Link.ToEnv v17.06",
+    concerns=with_mixed_links,
 )
 def test_link_adds_ports_to_the_environment(workbench, run, exec_in):
     target = run_exposing(workbench, "80/tcp", "53/udp")
@@ -80,11 +107,20 @@ def test_link_adds_ports_to_the_environment(workbench, run, exec_in):
     expect_fields("the environment", wanted, found)
 
 
+def with_linked_ranges(setup):
+    for one, target in legacy_links(setup):
+        ports = exposed(target)
+        if any(after == (port[0] + 1, port[1]) for port, after in pairwise(ports)):
+            why = f"{target.name}, to which it has a link, exposes ports in a row"
+            yield one.effect("environment", why, "the variables of ranges are others")
+
+
 @behaviour(
     "links.legacy.environment-port-range",
     "Three or more exposed ports in a row MUST be announced as a range, too: "
     "`<ALIAS>_PORT_<n>_<PROTO>_START`, `_END`, `_PORT_START` and `_PORT_END`.",
     source="moby daemon/links Link.ToEnv, nextContiguous v17.06",
+    concerns=with_linked_ranges,
 )
 def test_ports_in_a_row_are_a_range(workbench, run, exec_in):
     ports = (8000, 8001, 8002, 9000, 9001)
@@ -209,12 +245,20 @@ def test_link_to_a_joiner_leads_to_its_target(run, exec_in, inspect):
     expect_equal("the links", [f"/{target.name}:/{linker.name}/peer"], links)
 
 
+def with_several_links(setup):
+    for one in setup.containers:
+        if len(one.links) > 1:
+            why = f"it has {len(one.links)} legacy links"
+            yield one.effect("later", why, "removing one takes the others from its hosts file, too")
+
+
 @behaviour(
     "links.legacy.removed",
     "`DELETE /containers/<linker>/<alias>?link=1` MUST take the link's line out of the linker's "
     "/etc/hosts; its other links stay.",
     source="moby daemon/delete.go rmLink v17.06",
     bugs=("moby#49778",),
+    concerns=with_several_links,
 )
 def test_removed_link_leaves_the_hosts_file(run, exec_in, inspect, client):
     target = run()

@@ -1,5 +1,6 @@
 """Networks as objects: what inspect shows, what create takes, and what is made of it."""
 
+import ipaddress
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,6 +8,7 @@ import docker
 
 from conformance.assertions import expect_empty, expect_equal, expect_in, expect_true
 from conformance.engines.processes import run_tool
+from conformance.impact.setup import nobody
 from conformance.registry import behaviour
 
 MTU = "com.docker.network.driver.mtu"
@@ -32,12 +34,22 @@ def gateways_shown(attrs):
     return [config["Gateway"] for config in attrs["IPAM"]["Config"] if config.get("Gateway")]
 
 
+def with_mtu_and_nobody(setup):
+    for network in setup.networks:
+        mtu = network.options.get("com.docker.network.driver.mtu", "1500")
+        is_used = any(one.runs for one in setup.members(network.name))
+        if network.driver == "bridge" and mtu != "1500" and not is_used:
+            why = f"it has an MTU of {mtu}, and no container that runs"
+            yield network.effect("mtu of the bridge", why, "its bridge has that MTU, and not 1500")
+
+
 @behaviour(
     "network.bridge.mtu",
     "The bridge of a network MUST have the MTU of the network's option as soon as it is made, over "
     "1500 as well as under, and keep it when a container comes and goes.",
     source="moby#46849 (v25.0): setupMTU",
     bugs=("moby#37937",),
+    concerns=with_mtu_and_nobody,
 )
 def test_bridge_has_the_mtu_of_its_network(network, run, host):
     for mtu in (9000, 1400):
@@ -73,22 +85,29 @@ def test_found_bridge_stays(own_daemon):
 
 @behaviour(
     "network.inspect.gateway-plain",
-    "The gateways in a network's inspect MUST be plain addresses, of either family, whether they "
-    "were chosen or not, and the same after a restart of the engine.",
+    "The gateways in a network's inspect MUST be plain addresses, of either family, before and "
+    "after a restart of the engine, and those that were chosen MUST be shown each time.",
     source="moby#49520 (v28.0.1); daemon/network.go buildIPAMResources v17.03",
     bugs=("moby#49520",),
 )
 def test_gateways_are_plain_addresses(own_daemon):
     daemon = own_daemon()
-    subnets = [(daemon.subnets.ipv4(), daemon.subnets.ipv6()) for _ in range(2)]
-    first, second = (daemon.network(enable_ipv6=True, ipam=pools(*pair)) for pair in subnets)
-    third = daemon.network(ipam=docker.types.IPAMConfig())
-    container = daemon.run(network=second.name)
-    nets = (first, second, third)
+    pairs = [(daemon.subnets.ipv4(), daemon.subnets.ipv6()) for _ in range(3)]
+    chosen = [str(ipaddress.ip_network(subnet)[9]) for subnet in pairs[0]]
+    with_gateways = [
+        docker.types.IPAMPool(subnet=subnet, gateway=gateway)
+        for subnet, gateway in zip(pairs[0], chosen, strict=True)
+    ]
+    config = docker.types.IPAMConfig
+    settings = [config(pool_configs=with_gateways), *(pools(*pair) for pair in pairs[1:])]
+    nets = [daemon.network(enable_ipv6=True, ipam=ipam) for ipam in settings]
+    nets.append(daemon.network(ipam=config()))
+    container = daemon.run(network=nets[1].name)
     for when in ("at once", "after a restart"):
-        for net in nets:
-            shown = gateways_shown(daemon.inspect_network(net.id))
-            expect_empty(f"{when}, gateways with a length", [one for one in shown if "/" in one])
+        shown = [gateways_shown(daemon.inspect_network(net.id)) for net in nets]
+        expect_equal(f"{when}, the gateways that were chosen", chosen, shown[0])
+        lengths = [one for gateways in shown for one in gateways if "/" in one]
+        expect_empty(f"{when}, gateways with a length", lengths)
         if when == "at once":
             container.stop(timeout=0)
             daemon.engine.restart()
@@ -178,6 +197,7 @@ def test_lists_are_answered_while_networks_change(run, network, subnets, api):
     source="moby#46251 (v25.0): names are unique; reported as moby#20648",
     docker=">=25.0",
     bugs=("moby#20648",),
+    concerns=nobody,
 )
 def test_one_network_of_a_name_is_made(network_raw, new_name, subnets, client):
     name = new_name("network")

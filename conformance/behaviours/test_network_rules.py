@@ -215,7 +215,7 @@ def test_default_route_moves_on_disconnect(run, network, new_name, host):
 @behaviour(
     "network.gateway.internal-last",
     "The default route MUST NOT go over an internal network while the container is on another one, "
-    "whatever their names.",
+    "also where its name comes first.",
     source="libnetwork sandbox.go epHeap.Less v17.06",
     bugs=("netavark#415",),
 )
@@ -252,7 +252,7 @@ def test_internal_network_gives_a_gateway(run, network, host):
 @behaviour(
     "network.gateway.dual-stack-first",
     "A network with gateways of both families MUST come before one with an IPv4 gateway alone, "
-    "whatever their names.",
+    "also where its name comes last.",
     source="libnetwork sandbox.go epHeap.Less v17.06 (docker/libnetwork#1693)",
     docker=">=17.04",
 )

@@ -19,7 +19,7 @@ PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 MTU_OPTION = "com.docker.network.driver.mtu"
 ICC_OPTION = "com.docker.network.bridge.enable_icc"
 MASQUERADE_OPTION = "com.docker.network.bridge.enable_ip_masquerade"
-BRIDGE, OTHER_BRIDGE = "ni-opt0", "ni-opt1"
+BRIDGE_ROLE = "opt0"
 
 
 def default_gateway_of(host, container):
@@ -40,13 +40,14 @@ def bridge_of(host, container):
     "have the containers as its ports, and go with the network.",
     source="libnetwork drivers/bridge labels BridgeName v17.06",
 )
-def test_bridge_has_the_chosen_name(run, network, host):
-    net = network(options={NAME_OPTION: BRIDGE})
+def test_bridge_has_the_chosen_name(run, network, host, workbench):
+    bridge = workbench.link_name(BRIDGE_ROLE)
+    net = network(options={NAME_OPTION: bridge})
     container = run(network_mode=net.name)
-    expect_equal("the bridge of the container", BRIDGE, bridge_of(host, container))
+    expect_equal("the bridge of the container", bridge, bridge_of(host, container))
     container.remove(force=True)
     net.remove()
-    expect_not_in("the links after", BRIDGE, sorted(host.daemon_netns().links()))
+    expect_not_in("the links after", bridge, sorted(host.daemon_netns().links()))
 
 
 @behaviour(
@@ -55,13 +56,14 @@ def test_bridge_has_the_chosen_name(run, network, host):
     "MUST stay as it is.",
     source="libnetwork drivers/bridge conflictsWithNetworks v17.06",
 )
-def test_bridge_name_of_another_network_is_refused(run, network, host):
-    net = network(options={NAME_OPTION: OTHER_BRIDGE})
-    expect_refused(lambda: network(options={NAME_OPTION: OTHER_BRIDGE}))
+def test_bridge_name_of_another_network_is_refused(run, network, host, workbench):
+    bridge = workbench.link_name("opt1")
+    net = network(options={NAME_OPTION: bridge})
+    expect_refused(lambda: network(options={NAME_OPTION: bridge}))
     container = run(network_mode=net.name)
     gateway = address_in(container, net, "Gateway")
     expect_equal("the gateway", gateway, default_gateway_of(host, container))
-    expect_equal("its bridge", [f"{gateway}/24"], host.daemon_netns().addresses(OTHER_BRIDGE))
+    expect_equal("its bridge", [f"{gateway}/24"], host.daemon_netns().addresses(bridge))
 
 
 @behaviour(
@@ -106,13 +108,15 @@ def test_options_are_shown(network, run, inspect_network):
     "a bridge behind.",
     source="libnetwork drivers/bridge networkConfiguration.fromLabels v17.06",
 )
-def test_option_that_cannot_be_read_is_refused(network, new_name, client, host):
-    name, before = new_name("network"), set(host.daemon_netns().links())
+def test_option_that_cannot_be_read_is_refused(network, new_name, subnets, client, host):
+    name, subnet = new_name("network"), subnets.ipv4()
+    about = subnet.rpartition(".")[0] + "."
+    before = host.made_by(about)
     bad = (MTU_OPTION, "much"), (MTU_OPTION, "-1"), (ICC_OPTION, "no"), (MASQUERADE_OPTION, "no")
     for option, value in bad:
-        expect_refused(partial(network, name, options={option: value}))
+        expect_refused(partial(network, name, subnet=subnet, options={option: value}))
     expect_equal("the networks of the name", [], client.networks.list(names=[name]))
-    expect_equal("the links of the host", before, set(host.daemon_netns().links()))
+    expect_equal("the links of the host", before, host.made_by(about))
 
 
 @behaviour(
@@ -141,13 +145,14 @@ def test_auxiliary_gateway_is_the_route(run, network, subnets, host):
 )
 def test_options_hold_after_a_restart(own_daemon):
     daemon = own_daemon()
-    net = daemon.network(options={NAME_OPTION: BRIDGE, MTU_OPTION: "1380"})
+    bridge = daemon.link_name(BRIDGE_ROLE)
+    net = daemon.network(options={NAME_OPTION: bridge, MTU_OPTION: "1380"})
     container = daemon.run(network_mode=net.name)
     daemon.engine.restart()
     again = daemon.client.containers.get(container.id)
     if again.status != "running":
         again.start()
         again.reload()
-    expect_equal("the bridge", BRIDGE, bridge_of(daemon.host, again))
+    expect_equal("the bridge", bridge, bridge_of(daemon.host, again))
     links = daemon.host.netns_of(again.attrs["State"]["Pid"]).links()
     expect_equal("the MTU", 1380, links["eth0"]["mtu"])

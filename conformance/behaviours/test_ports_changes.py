@@ -268,16 +268,28 @@ def test_connected_container_publishes(run, network, outside, ports):
     expect_equal("who answers", "here", answer)
 
 
+def with_ports_and_an_internal_network(setup):
+    for one in setup.containers:
+        inside = {end.network: setup.network(end.network).is_internal for end in one.endpoints}
+        if one.ports and len(set(inside.values())) > 1:
+            why = "it publishes ports, and one of its networks is internal"
+            change = "its ports are not published any more when it leaves all the others"
+            yield one.effect("later", why, change)
+
+
 @behaviour(
     "ports.internal.disconnected",
     "A container that is left with an internal network alone MUST NOT publish its port any more.",
     source="libnetwork endpoint.sbLeave v17.06; moby 28.0",
+    concerns=with_ports_and_an_internal_network,
 )
 def test_disconnected_container_publishes_nothing(run, network, outside, ports):
     beyond, net, (port,) = outside(), network(), ports.free()
     container = run(network=net.name, ports={"80/tcp": port})
     network(internal=True).connect(container)
     ports.answer(container, 80, "here")
+    answer = ports.ask(beyond.container, beyond.engine_address, port)
+    expect_equal("who answers before", "here", answer)
     net.disconnect(container)
     for who, address in ((beyond.container, beyond.engine_address), (None, LOOPBACK)):
         expect_not_equal("who answers", "here", ports.ask(who, address, port, timeout_s=1))

@@ -9,6 +9,7 @@ from conformance.assertions import (
     expect_refused,
     expect_true,
 )
+from conformance.impact.setup import nobody
 from conformance.observe.ports import bindings, host_port
 from conformance.registry import behaviour
 
@@ -47,6 +48,7 @@ def test_chosen_port_is_of_the_kernels_range(run, ports):
     "A port of the engine's choice MUST be the same for IPv4 and IPv6.",
     source="moby#47871, 27.0: the same port for IPv4 and IPv6",
     docker=">=27.0",
+    concerns=nobody,
 )
 def test_chosen_port_is_the_same_for_both_families(run):
     container = run(ports={"80/tcp": None})
@@ -105,6 +107,7 @@ def test_exhausted_range_is_refused(run, create, ports):
     source="moby#47871, 27.0: a port in use is passed over",
     docker=">=27.0",
     bugs=("moby#44136",),
+    concerns=nobody,
 )
 def test_range_passes_over_a_port_of_a_process(run, sockets, ports):
     row = ports.free(2)

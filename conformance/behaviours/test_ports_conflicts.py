@@ -134,12 +134,21 @@ def test_udp_port_of_a_process(create, network, sockets, ports, inspect, inspect
     expect_nothing_kept(inspect, inspect_network, container, net)
 
 
+def with_fixed_udp_ports(setup):
+    for one in setup.containers:
+        for key, wanted in one.ports.items():
+            if key.endswith("/udp") and any(port for _, port in wanted):
+                why = f"it publishes {key} on a fixed port"
+                yield one.effect("later", why, "a process that shares that port is not told of")
+
+
 @behaviour(
     "ports.conflict.process-udp-shared",
     "A start MUST be refused when a process of the engine's machine has the UDP port, though that "
     "process lets others have it, too (SO_REUSEADDR).",
     source="moby#50669: 28.0 published it all the same; mended in 29.0",
     bugs=("moby#50669",),
+    concerns=with_fixed_udp_ports,
 )
 def test_shared_udp_port_of_a_process(create, sockets, ports):
     (port,) = ports.free()

@@ -111,3 +111,28 @@ def is_alive(daemon, container):
     """Tell whether a container runs: it has a process, one of now."""
     state = daemon.inspect(container)["State"]
     return state["Running"] and Path(f"/proc/{state['Pid']}").exists()
+
+
+@behaviour(
+    "ports.choice.before-a-fixed-one",
+    "When an engine starts with two containers that their policy starts, a port of its choice for "
+    "the first one SHOULD NOT be the fixed port of the second one.",
+    source="moby#10749: a container with fixed ports does not come back after a boot",
+    needs=("host-view",),
+    bugs=("moby#10749",),
+)
+def test_chosen_port_leaves_the_fixed_one_at_boot(own_daemon):
+    daemon, always = own_daemon(), {"Name": "always"}
+    chosen = daemon.run(ports={"80/tcp": None}, restart_policy=always)
+    links = {chosen.name: "first"}  # so that it is the first one to be started
+    fixed = daemon.run(ports={"80/tcp": 21000}, links=links, restart_policy=always)
+    set_in_netns(daemon, "ipv4/ip_local_port_range", "21000 21099")
+    daemon.engine.restart()
+
+    def is_through():
+        state = daemon.inspect(fixed)["State"]
+        return state["Running"] or state["Error"]
+
+    eventually("it was started, or refused", is_through, timeout_s=30)
+    expect_equal("the second one runs", True, is_alive(daemon, fixed))
+    expect_equal("its port", 21000, host_port(daemon.client.containers.get(fixed.id), "80/tcp"))

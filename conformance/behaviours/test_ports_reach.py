@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from conformance.assertions import expect_equal, expect_in, expect_not_equal
+from conformance.impact.setup import nobody
 from conformance.observe.poll import eventually
 from conformance.observe.ports import host_port, ports_of
 from conformance.observe.sockets import address_in, failure_word
@@ -178,6 +179,7 @@ def test_peer_reaches_the_port_at_the_engine(run, network, outside, ports):
     "engine's address outside, and be answered from there.",
     source="moby/libnetwork#1729, mended in moby 28.0",
     bugs=("libnetwork#1729",),
+    concerns=nobody,
 )
 def test_peer_reaches_the_udp_port_at_the_engine(run, network, outside, ports):
     net, beyond = network(), outside()
@@ -222,6 +224,7 @@ def test_stranger_reaches_the_udp_port(run, network, ports):
     "outside, and be answered from there.",
     source="moby/libnetwork#1729, mended in moby 28.0",
     bugs=("libnetwork#1729",),
+    concerns=nobody,
 )
 def test_stranger_reaches_the_udp_port_at_the_engine(run, network, outside, ports):
     net, other, beyond = network(), network(), outside()
@@ -293,6 +296,7 @@ def test_loopback_port_is_not_reached_from_outside(run, outside, ports):
     "127.0.0.1 over the wire.",
     source="moby#45610, mended in 28.0.0 (#49325)",
     bugs=("moby#45610",),
+    concerns=nobody,
 )
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
@@ -304,6 +308,16 @@ def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
     expect_not_equal("who answers from outside", "here", answer)
 
 
+def with_ports_on_bridges(setup):
+    for one in setup.containers:
+        networks = [setup.network(end.network) for end in one.endpoints]
+        is_routed = any(net.driver == "bridge" and not net.is_internal for net in networks)
+        if one.ports and one.has_own_network and is_routed:
+            ports = ", ".join(sorted(one.ports))
+            change = "a host outside with a route no longer reaches it at the container's address"
+            yield one.effect("direct from outside", f"it publishes {ports}", change)
+
+
 @behaviour(
     "ports.reach.container-address",
     "A host outside that has a route to the network MUST NOT reach a published port at the "
@@ -311,6 +325,7 @@ def test_loopback_port_is_not_reached_over_the_wire(run, outside, ports, kind):
     source="moby#45610, mended in 28.0.0 (#49325)",
     docker=">=28.0",
     bugs=("moby#45610",),
+    concerns=with_ports_on_bridges,
 )
 def test_port_is_not_reached_at_the_containers_address(run, network, outside, ports):
     net, beyond = network(), outside()

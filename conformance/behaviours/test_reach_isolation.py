@@ -2,6 +2,7 @@
 
 from conformance.assertions import expect_equal, expect_not_equal
 from conformance.engines.processes import run_tool
+from conformance.impact.setup import nobody
 from conformance.observe.outside import attach_outside
 from conformance.observe.ports import ports_of
 from conformance.observe.sockets import Sockets, address_in
@@ -102,6 +103,7 @@ def test_outside_does_not_reach_in_on_a_router(own_daemon, run, subnets):
     source="moby#49509: not so in 28.0.0; mended in 28.0.1",
     docker=">=27.0",
     bugs=("moby#49509",),
+    concerns=nobody,
 )
 def test_routed_network_reaches_published_ports(run, network, outside, ports):
     routed = network(options={"com.docker.network.bridge.gateway_mode_ipv4": "routed"})

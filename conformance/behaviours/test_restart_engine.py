@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
@@ -13,21 +13,35 @@ from docker.types import IPAMConfig, IPAMPool
 
 from conformance.assertions import expect_equal, expect_not_equal
 from conformance.observe.events import wire_time
+from conformance.observe.files import addresses_of
+from conformance.observe.outside import attach_outside
 from conformance.observe.poll import eventually
 from conformance.observe.remains import status_of, wait_for_status
+from conformance.observe.sockets import Sockets
 from conformance.registry import behaviour
 
 ALWAYS = {"Name": "always"}
 SETTLE_S = 30
 
 
+def wait_for_start(daemon, container):
+    """Wait until an engine that comes back has started a container, or has failed to."""
+
+    def seen():
+        state = daemon.inspect(container)["State"]
+        return state["Status"] if state["Running"] or state["Error"] else ""
+
+    what = f"the status of {container.name} is running"
+    expect_equal(what, "running", eventually(what, seen))
+
+
 @behaviour(
     "restart.engine.joiners",
-    "Containers that share the network of one that waits for a linked one MUST all run after a "
-    "restart of the engine, in its namespace.",
+    "A container with a link and those that share its network MUST all run after a restart of the "
+    "engine, in its namespace, and the alias MUST be the address of the linked one.",
     source="moby#50327 v29.0: a joiner waits for its target, as a linker for what it is linked to",
     needs=("host-view",),
-    bugs=("moby#50326",),
+    bugs=("moby#50326", "moby#17118"),
 )
 def test_joiners_come_back_with_their_target(own_daemon):
     daemon = own_daemon()
@@ -40,10 +54,13 @@ def test_joiners_come_back_with_their_target(own_daemon):
     wait_for_status(daemon, target, "running", timeout_s=SETTLE_S)
     inodes = []
     for one in (target, *joiners):
-        wait_for_status(daemon, one, "running")
+        wait_for_start(daemon, one)
         process = daemon.inspect(one)["State"]["Pid"]
         inodes.append(daemon.host.netns_of(process).inode())
     expect_equal("the namespaces", [inodes[0]] * 4, inodes)
+    address = daemon.inspect(linked)["NetworkSettings"]["IPAddress"]
+    hosts = daemon.exec_in(target, "cat", "/etc/hosts").stdout
+    expect_equal("the alias", [address], addresses_of(hosts, "first"))
 
 
 @behaviour(
@@ -65,17 +82,16 @@ def test_container_that_never_ran_is_not_started(own_daemon):
 
 @behaviour(
     "restart.engine.network-inspect",
-    "A network MUST have the kind and the options after a restart of the engine that it had "
-    "before, and the firewall MUST treat an internal one as before.",
+    "Inspect MUST show the same of a network after a restart of the engine as before, save for its "
+    "pools, and an internal one MUST lead nobody out then, where another one does.",
     source="libnetwork network MarshalJSON; libnetwork#1076 v1.12",
     needs=("host-view",),
     bugs=("moby#21849",),
 )
-def test_networks_are_shown_as_before(own_daemon):
-    daemon = own_daemon()
+def test_networks_are_as_before(own_daemon, run):
+    daemon, beyond = own_daemon(), run(network_mode="none")
     icc = {"com.docker.network.bridge.enable_icc": "false"}
-    subnets = (daemon.subnets.ipv4(), daemon.subnets.ipv6())
-    pools = [IPAMPool(subnet=subnet) for subnet in subnets]
+    pools = [IPAMPool(subnet=one) for one in (daemon.subnets.ipv4(), daemon.subnets.ipv6())]
     both = IPAMConfig(pool_configs=pools)
     nets = [
         daemon.network(internal=True),
@@ -83,18 +99,19 @@ def test_networks_are_shown_as_before(own_daemon):
         daemon.network(enable_ipv6=True, ipam=both),
     ]
 
-    def rules_of(net):
-        return {rule for rule in daemon.host.daemon_netns().rules() if f"br-{net.id[:12]}" in rule}
-
-    daemon.run(network=nets[0].name).remove(force=True)
-    rules = rules_of(nets[0])
     before = [daemon.inspect_network(net.id) for net in nets]
     daemon.engine.restart()
     for document in before:
         now = daemon.inspect_network(document["Id"])
         for field in set(document) - {"IPAM"}:
             expect_equal(f"{field} of {document['Name']}", document[field], now[field])
-    expect_equal("the rules of the internal one", rules, rules_of(nets[0]))
+    there = attach_outside(daemon.host, beyond, daemon.subnets.ipv4(), "ni-wire0")
+    with closing(Sockets(daemon.host)) as sockets:
+        sockets.serve(beyond, port=80)
+        inside, other = (daemon.run(network=net.name) for net in nets[:2])
+        seen = [sockets.outcome(one, there.address, 80) for one in (other, inside)]
+    expect_equal("another one leads out", "connected", seen[0])
+    expect_not_equal("the internal one leads out", "connected", seen[1])
 
 
 @behaviour(

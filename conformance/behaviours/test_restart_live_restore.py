@@ -14,6 +14,12 @@ def is_there(daemon, container):
     return daemon.api("GET", f"/containers/{container.id}/json").status == 200
 
 
+def removed_at_their_end(setup):
+    for one in setup.containers:
+        if one.is_removed_at_end and setup.is_live_restored:
+            yield one.effect("later", "it has --rm", "it runs on when the engine is restarted")
+
+
 @behaviour(
     "restart.live-restore.auto-remove",
     "With live-restore a container with AutoRemove MUST run on over a restart of the engine, and "
@@ -21,6 +27,7 @@ def is_there(daemon, container):
     source="moby#46857 v25.0, v24.0.8; Docker documentation, live restore",
     needs=("live-restore",),
     bugs=("moby#46308",),
+    concerns=removed_at_their_end,
 )
 def test_container_with_auto_remove_runs_on(own_daemon):
     daemon = own_daemon(LIVE_RESTORE)

@@ -5,13 +5,12 @@ import time
 from conformance.assertions import expect_equal, expect_fields
 from conformance.observe.own_process import kill_process
 from conformance.observe.poll import eventually
+from conformance.observe.restarts import wait_between_restarts, wait_for_restart
 from conformance.registry import behaviour
 
 FAILS = ["sh", "-c", "exit 3"]
 HEARS_HUP = ["sh", "-c", "trap 'touch /heard' HUP; touch /up; while :; do sleep 1; done"]
 ALWAYS = {"Name": "always"}
-# A policy waits 0.1 s, 0.2 s, 0.4 s, ...: after so many restarts it waits for most of a second.
-MANY = 3
 # How long to look for a start that must not come: longer than a policy's first wait.
 QUIET_S = 1.0
 
@@ -31,26 +30,6 @@ def signal_and_kill(container, exec_in):
     container.kill("HUP")
     eventually("it has heard the signal", lambda: has("/heard"))
     kill_process_of(container)
-
-
-def wait_for_restart(inspect, container, count):
-    """Wait until a policy has started a container so often, and it runs."""
-
-    def restarted():
-        document = inspect(container)
-        return document["State"]["Status"] == "running" and document["RestartCount"] == count
-
-    eventually(f"it was started again (restart {count})", restarted, timeout_s=30)
-
-
-def wait_between_restarts(inspect, container):
-    """Wait until a container that fails each time has some time to wait for its next start."""
-
-    def waits():
-        document = inspect(container)
-        return document["State"]["Status"] == "restarting" and document["RestartCount"] >= MANY
-
-    eventually("it waits for its next start", waits, timeout_s=60)
 
 
 @behaviour(

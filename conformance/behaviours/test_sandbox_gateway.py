@@ -43,14 +43,26 @@ def test_priority_is_ignored(run, network, new_name, api, host):
     expect_equal("after a restart", gateway, default_gateway_of(host, container))
 
 
+def with_priorities(setup):
+    for one in setup.containers:
+        ends = [end for end in one.endpoints if not setup.network(end.network).is_internal]
+        first = max(ends, key=lambda end: (end.priority, -ends.index(end)), default=None)
+        route = setup.default_route(one)
+        if first and first.priority > 0 and route != first.network:
+            why = f"{first.network} has a priority"
+            change = f"its default route moves from {route} to {first.network}"
+            yield one.effect("default route", why, change)
+
+
 @behaviour(
     "sandbox.gateway.priority-decides",
     "The default route MUST go over the network whose endpoint has the highest GwPriority, "
-    "whatever their names, and move when that network is left.",
+    "also where its name comes last, and move when that network is left.",
     source="moby v28.0, API 1.48",
     docker=">=28.0",
     api=">=1.48",
     replaces=("sandbox.gateway.priority-ignored",),
+    concerns=with_priorities,
 )
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 def test_priority_decides(run, create, network, new_name, api, host, running):

@@ -9,6 +9,7 @@ from conformance.assertions import (
     expect_hex_id,
     expect_not_equal,
 )
+from conformance.impact.setup import nobody
 from conformance.observe.poll import eventually
 from conformance.registry import behaviour
 
@@ -59,12 +60,19 @@ def test_stopped_container_shows_its_last_sandbox(run, inspect):
     expect_equal("the sandbox while stopped", before, sandbox_of(inspect(container)))
 
 
+def that_ended(setup):
+    for one in setup.containers:
+        if one.status == "exited":
+            yield one.effect("shown", "it has ended", "inspect shows no SandboxID and SandboxKey")
+
+
 @behaviour(
     "sandbox.id.cleared-when-stopped",
     "A container that was stopped MUST NOT show a SandboxID or a SandboxKey.",
     source="moby daemon releaseNetwork v27.0",
     docker=">=27.0",
     replaces=("sandbox.id.kept-when-stopped",),
+    concerns=that_ended,
 )
 def test_stopped_container_shows_no_sandbox(run, inspect):
     container = run()
@@ -99,6 +107,7 @@ def test_stop_gives_the_namespace_back(run, host, mode):
     "namespace.",
     source="libnetwork osl v28.0; an empty file stayed for up to a minute before",
     docker=">=28.0",
+    concerns=nobody,
 )
 def test_stop_removes_the_namespace_file(run, host):
     container = run()

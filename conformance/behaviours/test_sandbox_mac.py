@@ -1,5 +1,7 @@
 """The MAC address of an endpoint: chosen by the engine or by the user."""
 
+import re
+
 import pytest
 
 from conformance.assertions import (
@@ -48,6 +50,21 @@ def test_mac_comes_from_the_address(run, network, host):
         container.restart(timeout=0)
 
 
+def is_mac_chosen(one, end):
+    """Tell whether a hardware address was chosen; one that is shown may be lost already."""
+    is_wanted = end.network == one.mode and end.mac.lower() == one.mac.lower()
+    return is_wanted or not end.is_mac_of_address
+
+
+def with_generated_macs(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            is_free = setup.network(end.network).driver == "bridge" and not is_mac_chosen(one, end)
+            if one.runs and one.has_own_network and is_free and end.mac:
+                why = f"its hardware address on {end.network} was not chosen"
+                yield one.effect(f"mac on {end.network}", why, "it is another one after each start")
+
+
 @behaviour(
     "sandbox.mac.new-each-start",
     "Without a MAC address of its own an endpoint MUST have another one at each start, though its "
@@ -56,6 +73,7 @@ def test_mac_comes_from_the_address(run, network, host):
     docker=">=28.0",
     tier="quirk",
     replaces=("sandbox.mac.from-the-address",),
+    concerns=with_generated_macs,
 )
 def test_mac_is_new_at_each_start(run, network, host):
     net = network()
@@ -147,6 +165,13 @@ def test_chosen_mac_comes_back(run, network, host):
     expect_equal("the MAC addresses", (CHOSEN, CHOSEN), macs_of(host, container, net))
 
 
+def with_mac_on_user_network(setup):
+    for one in setup.containers:
+        if one.mac and one.user_endpoints and one.has_own_network:
+            why = "it chooses a hardware address"
+            yield one.effect("later", why, f"it loses it when it leaves {one.mode}")
+
+
 @behaviour(
     "sandbox.mac.lost-with-endpoint",
     "A container that leaves the network of its network mode and is connected to it again MUST "
@@ -156,6 +181,7 @@ def test_chosen_mac_comes_back(run, network, host):
     api=">=1.44",
     tier="quirk",
     replaces=("sandbox.mac.chosen-again-after-connect",),
+    concerns=with_mac_on_user_network,
 )
 def test_chosen_mac_goes_with_the_endpoint(run, network, host):
     net = network()
@@ -182,6 +208,14 @@ def test_mac_of_an_endpoint_is_ignored(create_raw, network, client, host):
     expect_not_equal("the MAC address", CHOSEN, real)
 
 
+def with_mac_of_endpoint(setup):
+    for one in setup.containers:
+        for end in one.endpoints:
+            if setup.is_anew and end.mac:
+                why = f"it asks for a hardware address on {end.network}"
+                yield one.effect("anew", why, "that was ignored, and is used now")
+
+
 @behaviour(
     "sandbox.mac.of-endpoint-used",
     "A MAC address in an endpoint of a create request MUST be that of the interface on that "
@@ -190,6 +224,7 @@ def test_mac_of_an_endpoint_is_ignored(create_raw, network, client, host):
     docker=">=25.0",
     api=">=1.44",
     replaces=("sandbox.mac.of-endpoint-ignored",),
+    concerns=with_mac_of_endpoint,
 )
 def test_mac_of_an_endpoint_is_used(create_raw, network, client, host):
     container, net = started_with_endpoint_mac(create_raw, network, client)
@@ -244,6 +279,16 @@ def test_bad_mac_is_told_of_at_start(create_raw, network, api):
     expect_in("the message", f"address {BAD}: invalid MAC address", answer.message)
 
 
+MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}|([0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}")
+
+
+def with_unreadable_mac(setup):
+    for one in setup.containers:
+        if one.mac and not MAC.fullmatch(one.mac):
+            why = f"its hardware address {one.mac} cannot be read"
+            yield one.effect("anew", why, "its create is refused, and not its start")
+
+
 @behaviour(
     "sandbox.mac.unparsable-at-create",
     "A MAC address that cannot be read MUST be refused at create: 400 `invalid MAC address <mac>`.",
@@ -251,6 +296,7 @@ def test_bad_mac_is_told_of_at_start(create_raw, network, api):
     docker=">=25.0",
     tier="quirk",
     replaces=("sandbox.mac.unparsable-at-start",),
+    concerns=with_unreadable_mac,
 )
 def test_bad_mac_is_told_of_at_create(create_raw, network):
     answer = create_raw({"MacAddress": BAD, "HostConfig": {"NetworkMode": network().name}})

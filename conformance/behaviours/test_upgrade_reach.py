@@ -43,12 +43,22 @@ def test_names_resolve(upgraded):
     expect_names(upgraded, "fixed", {"second": pair})
 
 
+def with_chosen_hostname(setup):
+    for one in setup.containers:
+        names = {one.name, *(alias for end in one.user_endpoints for alias in end.aliases)}
+        is_new = one.has_chosen_hostname and one.hostname not in names
+        if is_new and one.user_endpoints and setup.crosses("25.0"):
+            why = f"it has the hostname {one.hostname}"
+            yield one.effect("names", why, "its peers find it by that, too")
+
+
 @behaviour(
     "upgrade.names.hostname",
     "After an upgrade a container MUST be found under its hostname by its peers.",
     source="moby daemon buildEndpointDNSNames v25.0",
     docker=">=25.0",
     needs=("own-daemon", "host-view"),
+    concerns=with_chosen_hostname,
 )
 def test_hostnames_resolve(upgraded):
     expect_names(upgraded, "always", {"first-host": address_of(upgraded, "first")})
@@ -125,6 +135,14 @@ def test_chosen_port_leads_on(upgraded):
             expect_equal(f"the answer at {address} for {where or 'the engine'}", "plain", answer)
 
 
+def with_ports_of_the_engines_choice(setup):
+    for one in setup.containers:
+        for key, wanted in one.ports.items():
+            if one.has_own_network and any(port in ("", "0") or "-" in port for _, port in wanted):
+                why = f"the engine chose the port for {key}"
+                yield one.effect("ports", why, "it can be another", is_certain=False)
+
+
 @behaviour(
     "upgrade.ports.engines-choice",
     "After an upgrade a port whose number the engine chose MUST lead to its container under the "
@@ -132,6 +150,7 @@ def test_chosen_port_leads_on(upgraded):
     source="libnetwork portallocator v20.10-v28",
     docker=">=23.0",
     needs=("own-daemon", "host-view"),
+    concerns=with_ports_of_the_engines_choice,
 )
 def test_port_of_the_engines_choice_leads_on(upgraded):
     container = upgraded.container("published")
@@ -156,7 +175,9 @@ def test_no_rule_is_left_of_before(upgraded):
         document = bench.inspect_network(listed["Id"])
         for member in (document.get("Containers") or {}).values():
             known.add(member["IPv4Address"].partition("/")[0])
-    left = [r for r in bench.host.daemon_netns().rules() if set(_OURS.findall(r)) - known]
+    named = {rule: set(_OURS.findall(rule)) for rule in bench.host.daemon_netns().rules()}
+    expect_true("there are rules with addresses of before", any(named.values()))
+    left = [rule for rule, addresses in named.items() if addresses - known]
     expect_equal("the rules for nobody", [], left)
 
 

@@ -55,6 +55,7 @@ class Inside:
         metrics_url: where the daemon serves its metrics, inside its network namespace; "" = not.
         networks_kept: what below the data-root the engine keeps its networks in, as a pattern of
             `Path.glob`; "" = nobody knows.
+        is_shared: whether somebody else makes links and rules in its network namespace, too.
     """
 
     pid: int
@@ -64,6 +65,7 @@ class Inside:
     exec_root: Path
     metrics_url: str = ""
     networks_kept: str = ""
+    is_shared: bool = False
 
     def network_files(self) -> list[Path]:
         """List the files and folders in which the engine keeps what it knows of its networks."""
@@ -77,7 +79,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine's name in engines.toml, or the address that was given."""
+        """What messages call it: its name in engines.toml, its address, or a short name."""
 
     @property
     def family(self) -> str:
@@ -92,12 +94,19 @@ class Engine(Protocol):
         """Whether the suite started it, and so may stop, kill and restart it."""
 
     @property
+    def origin(self) -> str:
+        """What tells its column from a recorded one; "" = a table of engines.toml."""
+
+    @property
     def log_path(self) -> Path | None:
         """The daemon's log, where the suite has it."""
 
     @property
     def start_command(self) -> list[str]:
         """How the suite starts it; empty for an engine of somebody else."""
+
+    def why_unavailable(self) -> str:
+        """Say in plain words why it cannot be had here, and what to do about it; "" = it can."""
 
     def start(self) -> None:
         """Start it and wait until it answers.

@@ -5,6 +5,7 @@ that the suite started, `external-*.json` for engines of somebody else.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import stat
@@ -22,11 +23,12 @@ from conformance.engines.managed import (
     FOLDER_PREFIX,
     RECORD,
     WORKSPACE_ROOT,
-    clear_away,
     read_record,
     workspace_of,
 )
 from conformance.engines.processes import (
+    clear_away,
+    clear_cgroup,
     is_alive,
     make_in,
     remove_empty_cgroups,
@@ -40,19 +42,69 @@ from conformance.observe.poll import WaitedTooLong
 SHARED_CGROUPS = ("libpod_parent/conmon", "libpod_parent")
 
 
-def record_external(workspace: Path, engine: ExternalEngine, run_id: str) -> Path:
-    """Write down that a run makes objects on an engine of somebody else; give the record."""
-    number = len(list(workspace.glob("external-*.json")))
+def record_external(
+    workspace: Path, engine: ExternalEngine, run_id: str, *, label: str = "", cgroup: str = ""
+) -> Path:
+    """Write down that a run makes objects on an engine of somebody else; give the record.
+
+    Args:
+        workspace: the run's folder.
+        engine: the engine.
+        run_id: what the objects are labelled with.
+        label: tells the record from others of this process; "" = a number.
+        cgroup: the control group of this machine in which an engine within a container has its own
+            containers; "" = there is none.
+    """
+    label = label or str(len(list(workspace.glob("external-*.json"))))
     record = {
         "address": engine.address,
         "tls": engine.tls_settings,
         "run_id": run_id,
+        "cgroup": cgroup,
         "owner": os.getpid(),
         "owner_start": start_time(os.getpid()),
     }
-    path = workspace / f"external-{number}-{os.getpid()}.json"
+    path = workspace / f"external-{label}-{os.getpid()}.json"
     make_in(workspace, lambda: path.write_text(json.dumps(record), encoding="utf-8"))
     return path
+
+
+def part_beside_others(path: Path) -> int:
+    """Give a number from 0 on that no other run of this machine on the same engine has.
+
+    Every run writes its record before it looks at those of the others, so that two that begin at
+    the same time see one another, and count in the same order.
+    """
+    own = json.loads(path.read_text(encoding="utf-8"))
+    taken, waiting = set(), []
+    for file in sorted({*_external_records(), path}):
+        record = _read_whole(file)
+        if record is None or record["address"] != own["address"] or not _is_in_use(record):
+            continue
+        if "part" in record:
+            taken.add(record["part"])
+        else:
+            waiting.append(file)
+    free = (number for number in itertools.count() if number not in taken)
+    part = next(itertools.islice(free, waiting.index(path), None))
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps({**own, "part": part}), encoding="utf-8")
+    beside.replace(path)
+    return part
+
+
+def _external_records() -> list[Path]:
+    """List the records of this user's runs on engines of somebody else."""
+    files = WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json")
+    return [file for file in files if _is_of_this_user(file.parent)]
+
+
+def _read_whole(file: Path) -> dict[str, Any] | None:
+    """Read another run's record; None = it is gone, or is being written."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
 
 
 def sweep(
@@ -121,6 +173,8 @@ def _sweep_external(file: Path, is_forced: bool) -> list[str]:
         return [f"{record['address']} could not be cleaned, so {file} stays: {exc}"]
     finally:
         engine.stop()
+    if record.get("cgroup"):
+        clear_cgroup(record["cgroup"])
     file.unlink()
     return said
 
@@ -150,8 +204,7 @@ def sweep_engine(engine: ExternalEngine) -> list[str]:
 
 
 def _runs_in_use() -> set[str]:
-    files = WORKSPACE_ROOT.glob(f"{FOLDER_PREFIX}*/external-*.json")
-    records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    records = filter(None, map(_read_whole, _external_records()))
     return {record["run_id"] for record in records if _is_in_use(record)}
 
 

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import re
 import socket
 import stat
 from collections.abc import Mapping
@@ -23,6 +24,12 @@ TLS_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 FROM_ENVIRONMENT = "env"
 _SCHEMES = ("unix", "tcp", "http", "https")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_address(spec: str) -> bool:
+    """Say whether what `--engine` says is the address of an engine."""
+    return _ADDRESS.match(spec) is not None
 
 
 def address_from_environment(environment: Mapping[str, str] = os.environ) -> str:
@@ -30,10 +37,16 @@ def address_from_environment(environment: Mapping[str, str] = os.environ) -> str
     return environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
+def address_of(spec: str) -> str:
+    """Give what `--engine SPEC` names: `env` is the address of the environment."""
+    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
+
+
 class ExternalEngine:
     """An engine at an address: `unix:///path`, `tcp://host:port`."""
 
     is_managed = False
+    origin = "external"
     profile = ""
     log_path: Path | None = None
 
@@ -56,6 +69,16 @@ class ExternalEngine:
         self._tls: docker.tls.TLSConfig | None = None
         names = () if address.startswith("unix:") else TLS_VARIABLES
         self.tls_settings = {key: environment[key] for key in names if environment.get(key)}
+
+    def why_unavailable(self) -> str:
+        """Say in plain words why it cannot be had from here; "" = it answers."""
+        try:
+            self.start()
+        except EngineUnavailable as exc:
+            return str(exc)
+        finally:
+            self.stop()
+        return ""
 
     def start(self) -> None:
         """Check that it answers, and learn what it is.
@@ -157,6 +180,7 @@ class ExternalEngine:
             root=Path(f"/proc/{pid}/root"),
             data_root=Path(info.get("DockerRootDir", "/var/lib/docker")),
             exec_root=Path("/var/run/docker"),
+            is_shared=True,
         )
 
 

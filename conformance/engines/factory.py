@@ -1,21 +1,21 @@
-"""From a name or an address to an engine."""
+"""From what `--engine` says to an engine: a table of engines.toml, an address, or KIND:ARGUMENT."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from conformance.engines.base import Engine
-from conformance.engines.dockerd import DockerdEngine
-from conformance.engines.external import ExternalEngine
-from conformance.engines.managed import ManagedEngine
-from conformance.engines.podman import PodmanEngine
-from conformance.engines.reference import ReferenceEngine
-from conformance.engines.settings import SettingsError, load_settings
+from conformance.engines.external import (
+    FROM_ENVIRONMENT,
+    ExternalEngine,
+    address_from_environment,
+    is_address,
+)
+from conformance.engines.kinds import FoundKind, find_kind, kind_names
+from conformance.engines.settings import EngineSettings, SettingsError, load_settings
 
-_CLASSES: dict[str, type[ManagedEngine]] = {
-    "dockerd": DockerdEngine,
-    "podman": PodmanEngine,
-    "reference": ReferenceEngine,
-}
+# It becomes a part of the names of folders, sockets and namespaces.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 def make_engine(
@@ -30,21 +30,68 @@ def make_engine(
     """Make the engine that `--engine SPEC` means; it is not started yet.
 
     Raises:
-        SettingsError: it is neither a table of engines.toml nor an address.
+        SettingsError: it is none of the three, or a kind of somebody else failed.
     """
-    if "://" in spec:
+    if is_address(spec):
         return ExternalEngine(spec)
-    settings = load_settings()
-    if spec not in settings:
-        raise SettingsError(
-            f"no engine is called {spec!r}; known: {', '.join(settings)}, or an address such as "
-            "unix:///var/run/docker.sock"
+    settings, found = settings_of(spec)
+    with found.blamed():
+        engine = found.kind.make(
+            settings,
+            run_id=run_id,
+            slot=slot or settings.name,
+            workspace=workspace,
+            config=config,
+            keep=keep,
         )
-    return _CLASSES[settings[spec].kind](
-        settings[spec],
-        run_id=run_id,
-        slot=slot or spec,
-        workspace=workspace,
-        config=config,
-        keep=keep,
-    )
+    return found.check(engine)
+
+
+def settings_of(spec: str) -> tuple[EngineSettings, FoundKind]:
+    """Give what an engine is started from, and the kind that starts it.
+
+    Raises:
+        SettingsError: no engine is called so, or a kind of somebody else failed.
+    """
+    tables = load_settings()
+    if spec in tables:
+        return tables[spec], find_kind(tables[spec].kind)
+    kind, colon, argument = spec.partition(":")
+    if not colon:
+        raise SettingsError(
+            f"no engine is called {spec!r}; known: {', '.join(tables)}, an address such as "
+            f"unix:///var/run/docker.sock, or {':..., '.join(kind_names())}:..."
+        )
+    found = find_kind(kind)
+    with found.blamed():
+        settings = found.kind.settings_of(argument)
+        if not (settings.argument and _NAME.fullmatch(settings.name)):
+            raise SettingsError(f"its settings for {argument!r} lack an argument or a plain name")
+    return settings, found
+
+
+def full_spec(spec: str) -> str:
+    """Give what `--engine` says in the one form in which it stands in a report.
+
+    `env` becomes an address, and a path an absolute one.
+
+    Raises:
+        SettingsError: no engine is called so.
+    """
+    if spec == FROM_ENVIRONMENT:
+        return address_from_environment()
+    return spec if is_address(spec) else settings_of(spec)[0].spec
+
+
+def slot_of(spec: str) -> str:
+    """Give a short word for an engine that is no address, for folders and namespaces."""
+    return spec if is_address(spec) else settings_of(spec)[0].name
+
+
+def blame(spec: str, exc: Exception) -> str:
+    """Say what went wrong with an engine, and whose kind it is if it is not the suite's own."""
+    if not is_address(spec):
+        found = settings_of(spec)[1]
+        if found.package:
+            return found.blame(exc)
+    return str(exc)

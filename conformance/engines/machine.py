@@ -7,7 +7,9 @@ killed and started again finds its links, its mounts and its /run as it left the
 that is there, as an upgrade of its packages does: the links and the firewall stay.
 """
 
+import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.engines.base import EngineError
@@ -24,11 +26,19 @@ TREE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SCRIPT = Path(__file__).with_name("machine.sh")
 # In the engine's folder; holds the pin, and what machine.sh needs.
 _PLACE = "machine"
+# What a tool says of EINVAL.
+_EINVAL_TEXT = os.strerror(errno.EINVAL)
 _IN_GROUP = 'echo $$ >"$0" && exec "$@"'
 
 
 def make_machine(
-    folder: Path, netns_name: str, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False
+    folder: Path,
+    netns_name: str,
+    tree: Path | None,
+    hidden: str = "",
+    *,
+    own_cgroup: bool = False,
+    emptied: Sequence[str] = (),
 ) -> None:
     """Make the namespaces; nothing runs in them yet.
 
@@ -39,16 +49,24 @@ def make_machine(
         hidden: a mount of this machine that the engine must not see; "" = none.
         own_cgroup: whether the engine gets a control group of its own as the root of version 2,
             and sees no version 1.
+        emptied: folders in /run and elsewhere in memory that an engine without a tree of its own
+            finds empty, and whose changes nobody else sees; one with a tree has its own anyway.
 
     Raises:
         EngineError: one of them cannot be made.
     """
     make_netns(netns_name)
-    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup)
+    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup, emptied=emptied)
 
 
 def renew_machine(
-    folder: Path, netns_name: str, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False
+    folder: Path,
+    netns_name: str,
+    tree: Path | None,
+    hidden: str = "",
+    *,
+    own_cgroup: bool = False,
+    emptied: Sequence[str] = (),
 ) -> None:
     """Give a machine another file system; its network namespace and the engine's folder stay.
 
@@ -62,11 +80,17 @@ def renew_machine(
     for point in mounts_under(place):
         run_tool("umount", "--lazy", point)
     place.rmdir()
-    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup)
+    _make_mounts(folder, netns_name, tree, hidden, own_cgroup=own_cgroup, emptied=emptied)
 
 
 def _make_mounts(
-    folder: Path, netns_name: str, tree: Path | None, hidden: str, *, own_cgroup: bool
+    folder: Path,
+    netns_name: str,
+    tree: Path | None,
+    hidden: str,
+    *,
+    own_cgroup: bool,
+    emptied: Sequence[str],
 ) -> None:
     netns = NETNS_DIR / netns_name
     place = folder / _PLACE
@@ -88,24 +112,35 @@ def _make_mounts(
         joining = _joining(group)
     _pin(*joining, "nsenter", f"--net={netns}", *unshare, "true")
     mode = "own" if own_cgroup else ""
-    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, folder, str(tree or ""), hidden, mode)
+    words = [str(tree or ""), hidden, mode, *emptied]
+    run_tool(*entering(folder, netns_name), "sh", _SCRIPT, folder, *words)
 
 
 def _pin(*command: str) -> None:
     """Run a command that pins a new mount namespace, on the first CPU on which it works.
 
-    Linux 6.18 refuses to pin a namespace whose id is below that of the caller's (mnt_ns_loop), and
-    gives ids out in batches per CPU (gen_cookie_next). On one CPU they rise: it works at the latest
-    on the CPU that made the caller's own.
+    Linux 6.18 refuses with EINVAL to pin a namespace whose id is below that of the caller's
+    (mnt_ns_loop), and gives ids out in batches per CPU (gen_cookie_next). On one CPU they rise: it
+    works at the latest on the CPU that made the caller's own. Whatever else fails is final.
+
+    Raises:
+        EngineError: it failed otherwise, or on every CPU.
     """
-    for cpu in sorted(os.sched_getaffinity(0)):
+    *cpus, last = sorted(os.sched_getaffinity(0))
+    for cpu in cpus:
         try:
-            run_tool("taskset", "--cpu-list", str(cpu), *command)
+            _run_on(cpu, *command)
         except EngineError as exc:
-            failure = exc
+            if _EINVAL_TEXT not in str(exc):
+                raise
         else:
             return
-    raise failure
+    _run_on(last, *command)
+
+
+def _run_on(cpu: int, *command: str) -> None:
+    # the words of an error are looked at, so they must not be translated
+    run_tool("env", "LC_ALL=C", "taskset", "--cpu-list", str(cpu), *command)
 
 
 def cgroup_of(netns_name: str) -> Path:

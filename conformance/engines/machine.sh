@@ -1,4 +1,4 @@
-# machine.sh FOLDER TREE HIDDEN CGROUP
+# machine.sh FOLDER TREE HIDDEN CGROUP [EMPTIED...]
 #
 # Makes the mounts that an engine sees. It has to be started in the engine's network namespace and
 # in a mount namespace of its own from which nothing propagates: all that is mounted here is seen by
@@ -9,9 +9,11 @@
 #         outside FOLDER goes to memory; TREE stays as it is
 # HIDDEN  a mount of this machine that it must not see; "" = none
 # CGROUP  "own" = it sees its own control group as the root of version 2, and no version 1
+# EMPTIED folders of this machine, in /run and elsewhere in memory, that it finds empty if it has no TREE
 set -eu
 umask 022
 folder=$1 tree=$2 hidden=$3 cgroup=$4
+shift 4
 
 # mount_sys PLACE
 #
@@ -38,6 +40,16 @@ if [ -z "$tree" ]; then
     mkdir "$folder/machine/sys"
     mount_sys "$folder/machine/sys"
     mount --move "$folder/machine/sys" /sys
+    if [ $# -gt 0 ]; then
+        # What is in /run stays to be seen; what it makes there, such as these folders, is its own.
+        mkdir "$folder/machine/run" "$folder/machine/run-work"
+        mount -t overlay overlay \
+            -o "lowerdir=/run,upperdir=$folder/machine/run,workdir=$folder/machine/run-work" /run
+        for place; do
+            mkdir -p "$place"
+            mount -t tmpfs -o mode=1777 tmpfs "$place"
+        done
+    fi
     # its own, so that a row may write another one without touching that of this machine
     cat /etc/resolv.conf >"$folder/machine/resolv.conf"
     mount --bind "$folder/machine/resolv.conf" /etc/resolv.conf

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,22 +30,21 @@ from conformance.engines.base import (
 from conformance.engines.machine import entering, environment_of, make_machine, renew_machine
 from conformance.engines.processes import (
     NETNS_DIR,
+    clear_away,
     descendants,
     is_alive,
     kill_all,
     make_in,
     processes_in_netns,
     processes_naming,
-    remove_cgroups,
-    remove_folder,
-    remove_netns,
     run_tool,
     shim_sockets,
     start_time,
 )
+from conformance.engines.program import ask, newest_change
 from conformance.engines.roots import needs_root, tree_of, why_unprovisioned
 from conformance.engines.settings import EngineSettings
-from conformance.engines.transport import open_socket, sdk_client
+from conformance.engines.transport import open_socket, sdk_client, shows_networks
 from conformance.observe.poll import WaitedTooLong, wait_until
 
 READY_TIMEOUT_S = 60
@@ -64,11 +62,13 @@ def workspace_of(name: str) -> Path:
 
 
 class ManagedEngine:
-    """What dockerd and the reference have in common; the two differ in their command line."""
+    """What dockerd, Podman and the reference have in common; they differ in their command line."""
 
     is_managed = True
     # A mount of this machine that the engine cannot live with; "" = none.
     hidden_mount = ""
+    # Folders that all engines of its kind on a machine share; see `make_machine`.
+    emptied_folders: tuple[str, ...] = ()
     # Whether the exec-root lies in memory, as /run does on a real machine; benchmarks ask for it.
     exec_root_in_memory = False
     # Where below the data-root it keeps its networks; see Inside.networks_kept.
@@ -101,6 +101,7 @@ class ManagedEngine:
         self.name = settings.name
         self.family = settings.family
         self.profile = settings.profile
+        self.origin = settings.origin
         self.config = {**settings.config, **(config or {})}
         self.folder = (workspace_of(keep) if keep else workspace) / slot
         self.netns_name = f"{NETNS_PREFIX}{keep or run_id}-{slot}"
@@ -121,8 +122,14 @@ class ManagedEngine:
         """Give the daemon's own command line, and write the files that it names."""
         raise NotImplementedError
 
+    def why_not_built(self) -> str:
+        """Say why what the settings' `argument` names is no such engine; "" = it may be one."""
+        return ""
+
     def why_unavailable(self) -> str:
         """Say in one sentence why this machine cannot have the engine; "" = it can."""
+        if self.settings.argument and (reason := self.why_not_built()):
+            return f"{self.settings.spec}: {reason}"
         if os.geteuid() != 0:
             return (
                 f"{self.name}: starting a daemon needs root: run it with sudo, or use an engine "
@@ -142,7 +149,15 @@ class ManagedEngine:
 
     def program(self) -> str:
         """Give the daemon's program."""
-        return self.settings.command[0].format(python=sys.executable)
+        return self.words()[0]
+
+    def words(self) -> list[str]:
+        """Give the program and its leading arguments."""
+        return [word.replace("{python}", sys.executable) for word in self.settings.command]
+
+    def environment(self) -> dict[str, str]:
+        """Give the daemon's environment."""
+        return environment_of(self.tree)
 
     @property
     def log_path(self) -> Path:
@@ -169,6 +184,7 @@ class ManagedEngine:
                 self.tree,
                 self.hidden_mount,
                 own_cgroup=self.settings.own_cgroup,
+                emptied=self.emptied_folders,
             )
             self._launch()
         except EngineError as exc:
@@ -201,6 +217,7 @@ class ManagedEngine:
                 self.tree,
                 self.hidden_mount,
                 own_cgroup=self.settings.own_cgroup,
+                emptied=self.emptied_folders,
             )
             self.resume()
         except EngineError as exc:
@@ -215,11 +232,13 @@ class ManagedEngine:
             return False
         self._pid = record["pid"]
         self.start_command = record["command"]
-        return self._answers()
+        return shows_networks(self.address)
 
     def is_current(self) -> bool:
         """Say whether the kept daemon runs the program as it is now."""
-        return True
+        built = self.settings.argument
+        started = (self.folder / RECORD).stat().st_mtime
+        return not built or newest_change(Path(built)) < started
 
     def stop_leftover(self) -> None:
         """Clear away a dead daemon that had this slot before."""
@@ -243,14 +262,14 @@ class ManagedEngine:
                 start_new_session=True,
                 cwd="/",
                 umask=0o022,
-                env=environment_of(self.tree),
+                env=self.environment(),
             )
         self._pid = self._process.pid
         self._record()
         try:
             wait_until(
                 f"{self.name} to answer at {self.address}",
-                lambda: self._answers() or self._has_exited(),
+                lambda: shows_networks(self.address) or self._has_exited(),
                 timeout_s=READY_TIMEOUT_S,
             )
         except WaitedTooLong as exc:
@@ -271,16 +290,6 @@ class ManagedEngine:
         }
         (self.folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
-    def _answers(self) -> bool:
-        """Tell whether it has its networks: an engine may answer a ping before it has."""
-        try:
-            with open_socket(self.address) as connection:
-                connection.settimeout(5)
-                connection.sendall(b"GET /networks HTTP/1.0\r\nHost: engine\r\n\r\n")
-                return b" 200 " in connection.recv(64)
-        except OSError:
-            return False
-
     def _has_exited(self) -> bool:
         return self._process is not None and self._process.poll() is not None
 
@@ -299,7 +308,7 @@ class ManagedEngine:
     def stop(self) -> None:
         """Stop the daemon and take away its processes, mounts, folder and namespace."""
         self._close_client()
-        if self.keep and self._answers():
+        if self.keep and shows_networks(self.address):
             return
         self._terminate()
         pids = self._family_of_processes()
@@ -418,9 +427,8 @@ class ManagedEngine:
 
     @cached_property
     def _help_text(self) -> str:
-        program = [word.format(python=sys.executable) for word in self.settings.command]
         enter = ["chroot", str(self.tree)] if self.tree is not None else []
-        return run_tool(*enter, *program, "--help", check=False)
+        return ask([*enter, *self.words(), "--help"], self.environment()).text
 
     def inside(self) -> Inside:
         """Say how to look inside the daemon, through its own root."""
@@ -451,35 +459,3 @@ def is_recorded_daemon_alive(record: dict[str, Any]) -> bool:
         and is_alive(record["pid"])
         and (start_time(record["pid"]) == record["pid_start"])
     )
-
-
-def container_cgroups(folder: Path) -> list[str]:
-    """Name the control groups of a daemon's containers, as dockerd calls them or as podman does."""
-    kinds = {"containers": "", "overlay-containers": "libpod-"}
-    return [
-        f"{prefix}{entry.name}"
-        for kind, prefix in kinds.items()
-        if (folder / "data" / kind).is_dir()
-        for entry in (folder / "data" / kind).iterdir()
-        if entry.is_dir()
-    ]
-
-
-def clear_away(folder: Path, netns_name: str) -> None:
-    """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
-    roots = processes_naming(folder) | processes_in_netns(netns_name)
-    pids = descendants(roots) - {os.getpid()}
-    sockets = shim_sockets(pids)
-    kill_all(pids)
-    for path in sockets:
-        path.unlink(missing_ok=True)
-    remove_cgroups([netns_name, *container_cgroups(folder)])
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while True:
-        try:
-            remove_folder(folder)
-            break
-        except EngineError:
-            if time.monotonic() > deadline:
-                raise
-    remove_netns(netns_name)

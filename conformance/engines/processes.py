@@ -19,6 +19,7 @@ from conformance.observe.poll import INTERVAL_S, wait_until
 
 NETNS_DIR = Path("/run/netns")
 CGROUP_TIMEOUT_S = 3
+CLEAR_TIMEOUT_S = 30
 # More than any run has workers that could end meanwhile.
 MAKE_ATTEMPTS = 100
 T = TypeVar("T")
@@ -127,20 +128,29 @@ def processes_naming(folder: Path) -> set[int]:
     return found
 
 
+def processes_in_mounts(pid: int) -> set[int]:
+    """Give the processes in the mount namespace of another one: what runs in its container."""
+    return _processes_in("mnt", Path(f"/proc/{pid}/ns/mnt"))
+
+
 def processes_in_netns(name: str) -> set[int]:
     """Give the processes in a network namespace of ours: helpers of a daemon that name no folder.
 
     Podman's name server is one. Containers are not among them unless they are in host mode.
     """
+    return _processes_in("net", NETNS_DIR / name)
+
+
+def _processes_in(kind: str, namespace: Path) -> set[int]:
     try:
-        wanted = (NETNS_DIR / name).stat()
+        wanted = namespace.stat()
     except OSError:
         return set()
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # ended meanwhile
-                facts = (entry / "ns" / "net").stat()
+                facts = (entry / "ns" / kind).stat()
                 if (facts.st_dev, facts.st_ino) == (wanted.st_dev, wanted.st_ino):
                     found.add(int(entry.name))
     return found
@@ -196,15 +206,34 @@ def _links_in(folder: Path) -> list[str]:
     return links
 
 
+def clear_cgroup(name: str) -> None:
+    """SIGKILL what runs in a control group of an engine of ours, and take the group away.
+
+    Containers of an engine that is dead, and whose helpers are: nothing else leads to them.
+    """
+    found: set[int] = set()
+    for place in _cgroups_called([name]):
+        for file in place.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):  # gone meanwhile
+                found.update(map(int, file.read_text(encoding="ascii").split()))
+    kill_all(found)
+    remove_cgroups([name])
+
+
+def _cgroups_called(names: Iterable[str]) -> list[Path]:
+    patterns = [pattern for name in names for pattern in (name, f"*/{name}", f"*/*/{name}")]
+    return [place for pattern in patterns for place in CGROUP_ROOT.glob(pattern)]
+
+
 def remove_cgroups(names: Iterable[str], *, timeout_s: float = CGROUP_TIMEOUT_S) -> None:
     """Take away the control groups of these names that killed containers left, in any hierarchy.
 
     A group is busy until the last of its processes is reaped, a moment after it is dead.
     """
-    patterns = [pattern for name in names for pattern in (name, f"*/{name}", f"*/*/{name}")]
+    names = list(names)
     deadline = time.monotonic() + timeout_s
     while True:
-        places = [place for pattern in patterns for place in CGROUP_ROOT.glob(pattern)]
+        places = _cgroups_called(names)
         for place in places:
             for folder, _, _ in os.walk(place, topdown=False):
                 with contextlib.suppress(OSError):  # busy, or gone meanwhile
@@ -265,3 +294,35 @@ def remove_folder(folder: Path) -> None:
             return
         time.sleep(0.2 * (attempt + 1))  # a dying shim may still write into its folder
     raise EngineError(f"{folder} cannot be removed; mounted in it: {mounts_under(folder)}")
+
+
+def container_cgroups(folder: Path) -> list[str]:
+    """Name the control groups of a daemon's containers, as dockerd calls them or as podman does."""
+    kinds = {"containers": "", "overlay-containers": "libpod-"}
+    return [
+        f"{prefix}{entry.name}"
+        for kind, prefix in kinds.items()
+        if (folder / "data" / kind).is_dir()
+        for entry in (folder / "data" / kind).iterdir()
+        if entry.is_dir()
+    ]
+
+
+def clear_away(folder: Path, netns_name: str) -> None:
+    """Take away a daemon's processes, mounts, folder and namespace, whatever state they are in."""
+    roots = processes_naming(folder) | processes_in_netns(netns_name)
+    pids = descendants(roots) - {os.getpid()}
+    sockets = shim_sockets(pids)
+    kill_all(pids)
+    for path in sockets:
+        path.unlink(missing_ok=True)
+    remove_cgroups([netns_name, *container_cgroups(folder)])
+    deadline = time.monotonic() + CLEAR_TIMEOUT_S
+    while True:
+        try:
+            remove_folder(folder)
+            break
+        except EngineError:
+            if time.monotonic() > deadline:
+                raise
+    remove_netns(netns_name)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import platformdirs
 
+from conformance.engines.program import ask
 from conformance.versions import matches, parse_condition
 
 CACHE_VARIABLE = "NETINIT_CACHE"
@@ -116,8 +116,6 @@ def own_version(program: str) -> str:
     path = shutil.which(program)
     if path is None:
         return ""
-    done = subprocess.run(
-        [path, "--version"], capture_output=True, text=True, timeout=30, check=False
-    )
-    found = _VERSION_WORD.search(done.stdout)
-    return found[0] if done.returncode == 0 and found else ""
+    answer = ask([path, "--version"], os.environ)
+    found = _VERSION_WORD.search(answer.text)
+    return found[0] if found and not answer.why else ""

@@ -51,6 +51,17 @@ def open_socket(address: str, tls: docker.tls.TLSConfig | None = None) -> socket
     return context.wrap_socket(remote, server_hostname=parts.hostname)
 
 
+def shows_networks(address: str) -> bool:
+    """Tell whether an engine shows its networks: it may answer a ping before it has any."""
+    try:
+        with open_socket(address) as connection:
+            connection.settimeout(5)
+            connection.sendall(b"GET /networks HTTP/1.0\r\nHost: engine\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+    except OSError:
+        return False
+
+
 def socket_path(address: str) -> str:
     """Give the path in a unix:// address."""
     return str(Path(urlsplit(address).netloc + urlsplit(address).path))

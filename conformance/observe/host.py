@@ -58,12 +58,17 @@ class Netns:
             if address["family"] == family
         ]
 
+    def links_with(self, address: str) -> list[str]:
+        """Give the names of the links that have an address, seen at one moment."""
+        return [
+            str(link["ifname"])
+            for link in self.ip("addr", "show")
+            if address in [one["local"] for one in link["addr_info"]]
+        ]
+
     def link_with(self, address: str) -> str:
         """Give the name of the link that has an address, "" where none has."""
-        for link in self.ip("addr", "show"):
-            if address in [one["local"] for one in link["addr_info"]]:
-                return str(link["ifname"])
-        return ""
+        return next(iter(self.links_with(address)), "")
 
     def mac(self, link: str) -> str:
         """Give a link's hardware address."""
@@ -163,6 +168,27 @@ class HostView:
     def daemon_netns(self) -> Netns:
         """Give the network namespace of the daemon: what host mode shares."""
         return Netns(self.inside.netns)
+
+    def made_by(self, *about: str) -> list[str]:
+        """Give the links and firewall rules of the daemon's namespace that a row may have made.
+
+        All there are; where somebody else makes some, too, only those that show one of `about`.
+
+        Args:
+            about: names of links and networks, ids and subnets of the row's.
+        """
+        netns = self.daemon_netns()
+        links = {f"link {one['ifname']}": json.dumps(one) for one in netns.ip("addr", "show")}
+        found = [*links.items(), *((f"rule {rule}", rule) for rule in netns.rules())]
+        is_all = not self.inside.is_shared
+        return sorted(said for said, text in found if is_all or any(word in text for word in about))
+
+    def bridge_ports(self, gateway: str) -> set[str]:
+        """Give the ports of the bridge that has an address; none where there is no such bridge."""
+        netns = self.daemon_netns()
+        bridge = netns.link_with(gateway)
+        links = netns.links().items() if bridge else ()
+        return {name for name, link in links if link.get("master") == bridge}
 
     def namespace_inode(self, pid: int, kind: str) -> int:
         """Give the inode of a process's namespace: kind is net, uts, ipc, pid, mnt."""

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Mapping
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,12 @@ def _is_apart(inside: Inside, pid: int) -> bool | None:
 def _says(engine: Engine, container_id: str, _pid: int) -> bool | None:
     """Ask for a word in a container; slower, but the API is all it needs.
 
-    None: the engine refuses, as it does where the command has ended.
+    None: the engine says that nothing runs there, as it does where the command has ended.
     """
     word = secrets.token_hex(4)
     try:
         return run_in_container(engine, container_id, "echo", word).text == word
-    except (docker.errors.APIError, EngineError):
-        return None
+    except docker.errors.APIError as exc:
+        return None if exc.status_code == HTTPStatus.CONFLICT else False
+    except EngineError:
+        return False

@@ -1,5 +1,6 @@
 """Gathers the rows' results while a run goes on, and makes the report of them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from conformance.registry import catalogue
 from conformance.report.document import (
     FILE_NAME,
+    INTERRUPTED,
     SCHEMA_VERSION,
     Document,
     host_facts,
@@ -24,6 +26,8 @@ class Collector:
     def __init__(self, *, folder: Path, rows: list[str], engines: list[str]) -> None:
         """Begin a run of these rows on these engines (their specs)."""
         self.complaint = ""
+        # Why rows were left out on purpose: they are not in the report; "" = none was.
+        self.unfinished = ""
         self._folder = folder
         self._rows = rows
         self._engines = engines
@@ -36,6 +40,11 @@ class Collector:
     def total(self) -> int:
         """How many results the run is to have."""
         return len(self._rows) * len(self._engines)
+
+    def narrow(self, rows: Iterable[str]) -> None:
+        """Learn that of the rows only these are meant, by a choice of pytest's own; none = all."""
+        chosen = set(rows) - {""}
+        self._rows = [row for row in self._rows if row in chosen] or self._rows
 
     def take(self, taken: dict[str, Any]) -> str:
         """Take one row's result; give the line that shows the progress."""
@@ -73,16 +82,19 @@ class Collector:
         return result
 
     def document(self) -> Document:
-        """Give the report; a row that never came to an end is an error in it."""
+        """Give the report; a row that came to no end is an error in it, unless it was left out."""
         columns = [self._facts.get(spec, {"name": spec, "spec": spec}) for spec in self._engines]
         results = dict(self._results)
-        for facts in columns:
-            for row in self._rows:
-                results.setdefault((row, facts["name"]), _lost(row, facts["name"]))
+        missing = {(row, facts["name"]) for facts in columns for row in self._rows} - set(results)
+        if not missing and self.unfinished != INTERRUPTED:
+            self.unfinished = ""  # the failure that ended it was in the last row
+        if not self.unfinished:
+            results |= {(row, engine): _lost(row, engine) for row, engine in missing}
         known = {row.id: row.to_json() for row in catalogue.rows()} | self._behaviours
+        unfinished = {"unfinished": self.unfinished} if self.unfinished else {}
         document: Document = {
             "schema_version": SCHEMA_VERSION,
-            "run": {**suite_facts(), "started": self._started, "ended": _now()},
+            "run": {**suite_facts(), "started": self._started, "ended": _now(), **unfinished},
             "host": host_facts(),
             "engines": columns,
             "behaviours": [known.get(row, {"id": row}) for row in sorted(self._rows)],
@@ -109,7 +121,7 @@ def _lost(behaviour: str, engine: str) -> dict[str, Any]:
         "engine": engine,
         "verdict": Verdict.ERROR.value,
         "duration_s": 0.0,
-        "reason": "did not come to an end: the run was interrupted or its worker died",
+        "reason": "did not come to an end: its worker died, or pytest found no test of it",
         "expected": "",
         "actual": "",
         "expectation": None,

@@ -2,194 +2,61 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from conformance.changes import Change
+from conformance.changes import Breaks, Change
 from conformance.registry import Behaviour, Tier
+from conformance.report.comparison import Comparison, Difference, Harm, Kind
+from conformance.report.concerns import Concern, concern_of
 from conformance.variants import Group, groups_of
 from conformance.verdicts import Verdict
+from conformance.versions import VersionError, parse_version, spoken
+
+__all__ = ["Cells", "Comparison", "Facts", "compare_columns"]
 
 Cells = Mapping[str, Mapping[str, Any]]
 """The results of one engine, by the id of the row."""
+
+Facts = Mapping[str, Any]
+"""What a report says of one engine: `name`, `family`, `version`, `promises` and more."""
 
 # an IPv6 or a MAC address, or a port of the engine's choice
 _CHOSEN = re.compile(
     r"\b(?:[0-9a-f]{1,4}(?::{1,2}[0-9a-f]{1,4}){3,}|3[2-9][0-9]{3}|[4-6][0-9]{4})\b"
 )
-
+_SEEN_CHARS = 200
 _UNTOLD = Change(see="", advice="")
-
-
-class Kind(StrEnum):
-    """How the second engine differs from the first."""
-
-    LOST = "no longer"
-    """The first does it, the second deviates."""
-    CHANGED = "changed"
-    """Each does what its release promises, and these are not the same."""
-    OTHERWISE = "otherwise"
-    """Both deviate from what is stated, each in its own way."""
-    OLDER = "measured as an older Docker"
-    """The first does what newer releases do; the second was asked for what older ones do."""
-    GONE = "not promised any more"
-    """The first does it, the second promises nothing of it."""
-    NEW = "new"
-    """The second does it, the first promises nothing of it."""
-    GAINED = "now"
-    """The first deviates, the second does it."""
-
-
-class Concern(StrEnum):
-    """What a difference is about; the gravest first."""
-
-    STARTS = "Whether containers and networks come up"
-    REACH = "Who reaches whom"
-    IDENTITY = "Addresses, names and files"
-    SHOWN = "What the engine shows and announces"
-    UPGRADE = "What an upgrade keeps"
-    WORDS = "Statuses and texts"
-
-
-# By the beginning of the row's id, the longest one that fits.
-_CONCERNS = {
-    Concern.STARTS: (
-        "allocate", "connect.predefined.checked-at-create", "connect.restarting-refused", "crash",
-        "create", "drivers", "files.resolv-conf.bad-server-refused", "init", "ipam.exhausted",
-        "ipam.static.outside-at-create", "ipam.subnet", "ipv6.default-network.range-chosen",
-        "ipv6.default-network.same-mac", "ipv6.network", "ipv6.off.one-endpoint", "life",
-        "network", "options", "restart", "sandbox.mac.unparsable-at-create",
-    ),
-    Concern.REACH: (
-        "create.from-inspect", "dns", "drivers.bridge.gateway-mode-isolated",
-        "drivers.bridge.gateway-mode-routed", "drivers.bridge.host-ipv4",
-        "drivers.bridge.host-ipv4-no-masquerade", "drivers.bridge.host-ipv4-of-ipv6",
-        "drivers.bridge.inhibit-ipv4", "drivers.macvlan.apart-from-the-engine",
-        "drivers.macvlan.default-route", "drivers.macvlan.dns", "drivers.macvlan.internal",
-        "drivers.macvlan.internal-beside-bridge", "drivers.macvlan.mode-private",
-        "drivers.macvlan.peers", "drivers.macvlan.ports", "init.container.no-dns",
-        "init.container.no-published-ports", "init.container.resolves-as-target",
-        "init.default.no-embedded-dns", "init.host.ports-ignored", "init.none.ports-ignored",
-        "ipv6.gateway", "ipv6.live", "ipv6.names", "ipv6.ra", "links", "network.bridge.mtu",
-        "network.gateway", "options.default-gateway", "options.icc", "options.ip-masq",
-        "options.mtu", "options.network.default-gateway", "ports", "reach",
-        "restart.live-restore.ports", "restart.live-restore.reach", "sandbox.gateway",
-        "sandbox.route",
-    ),
-    Concern.IDENTITY: (
-        "allocate.failure.hostname-file-written", "allocate.ipam-config",
-        "allocate.no-networks.sandbox-made", "allocate.order.default-network-anywhere", "connect",
-        "crash.hosts", "create.mode-by-id.mac", "disconnect", "drivers.bridge.endpoint-ifname",
-        "drivers.macvlan.asked-addresses", "drivers.macvlan.default-pool",
-        "drivers.macvlan.interface", "drivers.macvlan.parents-mtu", "drivers.macvlan.passthru-mac",
-        "drivers.macvlan.several-subnets", "files", "init.container.domainname",
-        "init.container.file-contents", "init.container.hostname", "init.default.bridge-network",
-        "init.default.hostname-is-short-id", "init.default.interface-matches-inspect",
-        "init.default.ready-before-first-instruction", "init.disabled.no-hostname-file",
-        "init.disabled.no-hosts-no-resolv-conf", "init.host.dns-of-user",
-        "init.host.hostname-file", "init.host.hostname-of-host", "init.host.hostname-of-user",
-        "init.host.hosts-file", "init.host.resolv-conf", "init.none.files", "ipam", "ipv6",
-        "life.restart-policy.new-sandbox", "life.restart.new-sandbox", "life.stop.files-kept",
-        "life.stop.hosts-line-kept", "life.stop.hosts-line-removed", "options.bip", "options.dns",
-        "options.fixed-cidr", "options.network.bridge-name", "options.network.interface-prefix",
-        "restart.engine.static-address", "restart.live-restore.addresses", "sandbox",
-    ),
-    Concern.SHOWN: (
-        "allocate.endpoint-settings", "allocate.failure.sandbox-id-cleared",
-        "allocate.host-config", "allocate.metric", "allocate.operational-data", "crash.ends",
-        "crash.leftover", "dns.inspect", "drivers.bridge.unknown-option-shown",
-        "drivers.config.shown", "drivers.macvlan.internal-shown", "events",
-        "init.container.counted-as-allocate", "init.container.file-paths",
-        "init.container.mode-holds-id", "init.container.no-allocation",
-        "init.container.no-network-events", "init.container.not-in-network-inspect",
-        "init.default.created-has-no-sandbox", "init.default.mode-is-bridge",
-        "init.default.sandbox-key", "init.default.top-level-mirrors-bridge",
-        "init.disabled.no-events-no-metric", "init.host.allocated", "init.host.events-and-metric",
-        "init.host.sandbox", "init.none.endpoint-without-address", "init.none.events-and-metric",
-        "init.none.sandbox-pinned", "init.user.partial-id-completed", "ipam.aux.shown",
-        "ipam.pools.shown", "ipam.restart.gateway-shown", "network.inspect", "network.list",
-        "options.bip.shown", "options.default-gateway.shown", "options.dns.not-in-inspect",
-        "options.network.shown", "ports.inspect", "ports.list", "ports.networks.none-left-inspect",
-        "restart.engine.bridge-id", "restart.engine.network-inspect", "sandbox.id",
-        "sandbox.members", "sandbox.namespace.file-removed",
-    ),
-    Concern.UPGRADE: ("upgrade",),
-    Concern.WORDS: (
-        "connect.address.outside-is-invalid", "connect.address.unparsable-is-invalid",
-        "drivers.bridge.unreadable-status", "init.container.missing-target-is-internal",
-        "init.container.removed-target-is-internal", "ipam.exhausted.chosen-address",
-        "ipam.gateway.outside-is-invalid", "ipam.link-local.refused-as-invalid",
-        "ipv6.static.outside-named", "life.restart.error-wrapped",
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One behaviour in which two engines differ.
-
-    Attributes:
-        behaviour: the id of its newest variant.
-        kind: how they differ.
-        concern: what it is about.
-        tier: the gravest tier of its variants.
-        before: what the first engine does, a sentence for each variant.
-        after: what the second one does.
-        since: the Docker releases that promise the second; "" where no release changed it.
-        source: where the change was made.
-        rows: the rows that were looked at.
-        see: a docker command that shows the difference; "" = nobody wrote one.
-        advice: what to do about it; likewise.
-        bugs: what users reported of it.
-    """
-
-    behaviour: str
-    kind: Kind
-    concern: Concern
-    tier: Tier
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    since: str
-    source: str
-    rows: tuple[str, ...]
-    see: str
-    advice: str
-    bugs: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """What two engines do differently, and what could not be compared."""
-
-    differences: tuple[Difference, ...]
-    unknown: tuple[str, ...]
-    same: int
+_NO_FACTS: tuple[Facts, Facts] = ({}, {})
+_FAMILIES = {"docker": "Docker", "podman": "Podman", "refimpl": "the reference"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
     """What one engine does of a group: the variants that pass, or those from which it deviates."""
 
-    passed: tuple[Behaviour, ...]
-    deviating: tuple[Behaviour, ...]
-    is_unknown: bool
-    reasons: tuple[str, ...]
+    passed: tuple[Behaviour, ...] = ()
+    deviating: tuple[Behaviour, ...] = ()
+    reasons: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    is_known: bool = False
+    is_unknown: bool = False
+    is_missing: bool = False
+    is_held_to_another: bool = False
 
     @property
     def has_done(self) -> bool:
         return bool(self.passed or self.deviating)
 
     @property
+    def is_unasked(self) -> bool:
+        return self.is_held_to_another and not self.has_done
+
+    @property
     def sentences(self) -> tuple[str, ...]:
-        if self.deviating:
-            return self.reasons
-        return tuple(row.statement for row in self.passed)
+        return self.reasons or tuple(row.statement for row in self.passed)
 
 
 def compare_columns(
@@ -197,6 +64,8 @@ def compare_columns(
     first: Cells,
     second: Cells,
     changes: Mapping[str, Change] = MappingProxyType({}),
+    *,
+    engines: tuple[Facts, Facts] = _NO_FACTS,
 ) -> Comparison:
     """Compare what two engines did, behaviour by behaviour.
 
@@ -205,57 +74,102 @@ def compare_columns(
         first: what the one engine did.
         second: what the other one did.
         changes: what a person does about a difference, by the behaviour's id.
+        engines: the facts of the two, as their reports have them.
     """
-    found, unknown, same = [], [], 0
+    found, same = [], 0
+    unknown, unasked, not_run = [], [], []
+    held = [_is_held_to_another(facts) for facts in engines]
     for group in groups_of(rows):
-        one, other = _side(group, first), _side(group, second)
+        one, other = _side(group, first, held[0]), _side(group, second, held[1])
         if one.is_unknown or other.is_unknown:
             unknown.append(group.id)
+        elif one.is_missing or other.is_missing:
+            not_run.append(group.id)
+        elif not (one.has_done or other.has_done) or _is_of_an_upgrade(group, one, other):
             continue
-        if not (one.has_done or other.has_done) or _is_of_an_upgrade(group, one, other):
-            continue
-        kind = _kind(group, one, other)
-        if kind is None:
-            same += 1
+        elif one.is_unasked or other.is_unasked:
+            unasked.append(group.id)
         else:
-            change = changes.get(group.id, _UNTOLD)
-            found.append(_difference(group, kind, one, other, change))
-    concerns, kinds, tiers = list(Concern), list(Kind), list(Tier)
-    found.sort(
-        key=lambda it: (
-            concerns.index(it.concern),
-            tiers.index(it.tier),
-            kinds.index(it.kind),
-            it.behaviour,
-        )
+            kind = _kind(group, one, other)
+            if kind is None:
+                same += 1
+            else:
+                change = changes.get(group.id, _UNTOLD)
+                found.append(_difference(group, kind, (one, other), engines, change))
+    return Comparison(
+        first=str(engines[0].get("name", "")),
+        second=str(engines[1].get("name", "")),
+        differences=tuple(sorted(found, key=_place)),
+        same=same,
+        unknown=tuple(unknown),
+        unasked=tuple(unasked),
+        not_run=tuple(not_run),
     )
-    return Comparison(differences=tuple(found), unknown=tuple(unknown), same=same)
 
 
-def _side(group: Group, cells: Cells) -> _Side:
-    passed, deviating, reasons = [], [], []
-    is_unknown = False
+def _place(one: Difference) -> tuple[int, int, int, int, int, str]:
+    return (
+        list(Concern).index(one.concern),
+        list(Harm).index(one.harm),
+        list(Breaks).index(one.breaks) if one.breaks else 0,
+        list(Tier).index(one.tier),
+        list(Kind).index(one.kind),
+        one.behaviour,
+    )
+
+
+def _is_held_to_another(facts: Facts) -> bool:
+    """Tell whether an engine is asked for what another release does, as Podman is."""
+    try:
+        return parse_version(facts["promises"]) != parse_version(facts["version"])
+    except (KeyError, VersionError):
+        return False
+
+
+def _side(group: Group, cells: Cells, is_held_to_another: bool) -> _Side:
+    passed, deviating = [], []
+    is_unknown = is_missing = False
     for row in group.variants:
         cell = cells.get(row.id)
-        verdict = Verdict(cell["verdict"]) if cell else Verdict.UNSUPPORTED
+        if cell is None:
+            is_missing = True
+            continue
+        verdict = Verdict(cell["verdict"])
         if verdict in (Verdict.UNSUPPORTED, Verdict.ERROR):
             is_unknown = True
         elif verdict.has_passed:
             passed.append(row)
         elif verdict is not Verdict.NOT_PROMISED:
-            deviating.append(row)
-            reasons.append(_why(cell or {}))
+            deviating.append((row, cell))
     if passed:  # variants exclude each other: who does one of them does not deviate
-        deviating, reasons = [], []
-    is_unknown = is_unknown and not (passed or deviating)
-    return _Side(tuple(passed), tuple(deviating), is_unknown, tuple(reasons))
+        deviating = []
+    has_done = bool(passed or deviating)
+    known = [cell.get("expectation") or {} for _, cell in deviating]
+    return _Side(
+        passed=tuple(passed),
+        deviating=tuple(row for row, _ in deviating),
+        reasons=tuple(dict.fromkeys(_why(cell) for _, cell in deviating)),
+        versions=tuple(str(one["versions"]) for one in known if one.get("versions")),
+        links=tuple(dict.fromkeys(str(one["link"]) for one in known if one.get("link"))),
+        is_known=any(known),
+        is_unknown=is_unknown and not has_done,
+        is_missing=is_missing and not has_done,
+        is_held_to_another=is_held_to_another,
+    )
 
 
 def _why(cell: Mapping[str, Any]) -> str:
     known = cell.get("expectation") or {}
-    said = str(known.get("reason") or "")
-    seen = f"{cell.get('reason', '')}: expected {cell.get('expected')}, got {cell.get('actual')}"
-    return said or seen
+    if known.get("reason"):
+        return " ".join(str(known["reason"]).split())
+    parts = [("Looked at", "reason"), ("Expected", "expected"), ("Got", "actual")]
+    told = [f"{label}: {_cut(str(cell[key]))}." for label, key in parts if cell.get(key)]
+    return " ".join(["Nobody has explained it yet.", *told])
+
+
+def _cut(text: str) -> str:
+    whole = " ".join(text.split()).rstrip(".")
+    return whole if len(whole) <= _SEEN_CHARS else f"{whole[:_SEEN_CHARS]} ..."
 
 
 def _steady(reasons: Iterable[str]) -> list[str]:
@@ -267,9 +181,9 @@ def _kind(group: Group, one: _Side, other: _Side) -> Kind | None:
     if one.deviating and other.deviating:
         return None if _steady(one.reasons) == _steady(other.reasons) else Kind.OTHERWISE
     if one.passed and other.deviating:
-        return Kind.OLDER if _is_older(group, other.deviating, one.passed) else Kind.LOST
+        return Kind.OLDER if _is_asked_for_older(group, other, one) else Kind.LOST
     if one.deviating and other.passed:
-        return Kind.GAINED
+        return Kind.OLDER if _is_asked_for_older(group, one, other) else Kind.GAINED
     if one.deviating or other.deviating:  # and nothing is promised by the other
         return Kind.OTHERWISE
     return _kind_of_passes(set(one.passed), set(other.passed))
@@ -290,26 +204,39 @@ def _is_of_an_upgrade(group: Group, one: _Side, other: _Side) -> bool:
     return is_one_sided and all("upgrade-from" in row.needs for row in rows)
 
 
-def _is_older(group: Group, some: tuple[Behaviour, ...], others: tuple[Behaviour, ...]) -> bool:
-    """Tell whether some variants are all older than others."""
+def _is_asked_for_older(group: Group, held: _Side, free: _Side) -> bool:
+    """Tell whether one was asked for older variants only than those that the other does."""
     ages = {row.id: age for age, row in enumerate(group.variants)}
-    return max(ages[row.id] for row in some) < min(ages[row.id] for row in others)
+    newest = max(ages[row.id] for row in held.deviating)
+    return held.is_held_to_another and newest < min(ages[row.id] for row in free.passed)
 
 
-def _difference(group: Group, kind: Kind, one: _Side, other: _Side, change: Change) -> Difference:
+def _difference(
+    group: Group,
+    kind: Kind,
+    sides: tuple[_Side, _Side],
+    engines: tuple[Facts, Facts],
+    change: Change,
+) -> Difference:
+    one, other = sides
     seen = tuple(dict.fromkeys((*one.passed, *one.deviating, *other.passed, *other.deviating)))
     newest = (other.passed or other.deviating or seen)[-1]
     tiers = list(Tier)
-    tier = min((row.tier for row in seen), key=tiers.index)
     return Difference(
         behaviour=group.id,
+        statement=newest.statement,
         kind=kind,
-        concern=_concern(group.variants[-1]),
-        tier=tier,
+        concern=concern_of(group.variants[-1]),
+        harm=_harm(kind, change),
+        breaks=change.breaks,
+        tier=min((row.tier for row in seen), key=tiers.index),
         before=one.sentences,
         after=other.sentences,
+        cause=" ".join(other.reasons or one.reasons),
+        when=_when(kind, sides, engines),
         since=newest.docker if kind in (Kind.CHANGED, Kind.NEW) else "",
         source=newest.source,
+        links=tuple(dict.fromkeys((*one.links, *other.links))),
         rows=tuple(row.id for row in seen),
         see=change.see,
         advice=change.advice,
@@ -317,13 +244,44 @@ def _difference(group: Group, kind: Kind, one: _Side, other: _Side, change: Chan
     )
 
 
-def _concern(row: Behaviour) -> Concern:
-    if row.id.endswith("-text") or (row.tier is Tier.QUIRK and "text" in row.id.split(".")[-1]):
-        return Concern.WORDS
-    fitting = [
-        (len(beginning), concern)
-        for concern, beginnings in _CONCERNS.items()
-        for beginning in beginnings
-        if f"{row.id}.".startswith(f"{beginning}.")
-    ]
-    return max(fitting, key=lambda pair: pair[0], default=(0, Concern.SHOWN))[1]
+def _harm(kind: Kind, change: Change) -> Harm:
+    if change.breaks:
+        return Harm.BREAKS
+    is_gain = kind in (Kind.NEW, Kind.GAINED) and not change.advice
+    return Harm.HARMLESS if is_gain or change.is_harmless or kind is Kind.OLDER else Harm.NOTICED
+
+
+def _when(kind: Kind, sides: tuple[_Side, _Side], engines: tuple[Facts, Facts]) -> str:
+    """Say in words since when it is so; "" where no release is known to have changed it."""
+    one, other = sides
+    names = [_FAMILIES.get(facts.get("family", "docker"), "this engine") for facts in engines]
+    if kind in (Kind.CHANGED, Kind.NEW):
+        return _when_promised(other.passed[-1], names[1])
+    if kind is Kind.GONE:
+        row = one.passed[-1]
+        return re.sub("^before", "until", spoken(row.docker, "Docker")) if row.docker else ""
+    if kind is Kind.GAINED and one.versions:
+        said = _spoken(one.versions[-1], names[0])
+        is_ended = said.startswith("before") and names[0] == names[1]
+        return re.sub("^before", "since", said) if is_ended else f"deviating {said}"
+    if other.versions:
+        return _spoken(other.versions[-1], names[1])
+    return f"in every {names[1]} tested" if other.is_known else ""
+
+
+def _spoken(versions: str, name: str) -> str:
+    """Say a report's condition in words; one that cannot be read is given as it is."""
+    try:
+        return spoken(versions, name)
+    except VersionError:
+        return f"{name} {versions}"
+
+
+def _when_promised(row: Behaviour, family: str) -> str:
+    """Say which Docker releases do what a row says, for an engine of some family."""
+    if not row.docker:
+        return spoken(row.api, "API") if row.api else ""
+    said = spoken(row.docker, "Docker")
+    if family == "Docker" and not said.startswith("before"):
+        return said
+    return f"as Docker {'did' if said.startswith('before') else 'does'} {spoken(row.docker)}"

@@ -37,6 +37,16 @@ class Change:
         """Say whether the cell was red, is still there and is not red any more."""
         return _is_red(self.old) and not _is_red(self.new) and self.new != ABSENT
 
+    @property
+    def is_apart(self) -> bool:
+        """Say whether only one of the runs has the cell."""
+        return ABSENT in (self.old, self.new)
+
+    @property
+    def either(self) -> str:
+        """The verdict of the run that has the cell."""
+        return self.old if self.new == ABSENT else self.new
+
     def to_json(self) -> dict[str, str]:
         """Give the change as JSON."""
         return {
@@ -63,10 +73,18 @@ def engines_apart(old: Document, new: Document) -> tuple[list[str], list[str]]:
     return sorted(before - after), sorted(after - before)
 
 
-def engines_in_both(old: Document, new: Document) -> list[str]:
-    """Give the engines that both runs have."""
-    before, after = ({engine["name"] for engine in d["engines"]} for d in (old, new))
-    return sorted(before & after)
+def cells_in_both(old: Document, new: Document) -> int:
+    """Count the cells that both runs have: there is nothing else to compare."""
+    return len(_cells(old).keys() & _cells(new).keys())
+
+
+def rows_apart(old: Document, new: Document) -> tuple[list[Change], list[Change]]:
+    """Give the cells that only the old and only the new run has, on engines that both have."""
+    changes = diff_documents(old, new)
+    return (
+        [change for change in changes if change.new == ABSENT],
+        [change for change in changes if change.old == ABSENT],
+    )
 
 
 def versions_changed(old: Document, new: Document) -> list[str]:
@@ -120,8 +138,10 @@ def diff_markdown(old: Document, new: Document) -> str:
     changes = diff_documents(old, new)
     worse = [change for change in changes if change.is_worse]
     better = [change for change in changes if change.is_better]
-    others = [change for change in changes if not change.is_worse and not change.is_better]
-    lines = [f"## Conformance: {_headline(worse, better, others)}", ""]
+    rest = [change for change in changes if not change.is_worse and not change.is_better]
+    others = [change for change in rest if not change.is_apart]
+    apart = [change for change in rest if change.is_apart]
+    lines = [f"## Conformance: {_headline(worse, better, others, apart)}", ""]
     for label, names in zip(("base", "this run"), engines_apart(old, new), strict=True):
         if names:
             lines += [f"Only in {label}, and not compared: {', '.join(names)}.", ""]
@@ -132,15 +152,22 @@ def diff_markdown(old: Document, new: Document) -> str:
         lines += ["### Red now", "", *_told(worse)]
     if better:
         lines += ["### Not red any more", "", *_listed(better)]
-    if others:
-        summary = f"{len(others)} other changes"
-        lines += ["<details>", f"<summary>{summary}</summary>", "", *_listed(others)]
-        lines += ["</details>", ""]
+    for some, what in ((others, "other changes"), (apart, "that only one of the runs has")):
+        if some:
+            lines += ["<details>", f"<summary>{len(some)} {what}</summary>", "", *_listed(some)]
+            lines += ["</details>", ""]
     return "\n".join(lines)
 
 
-def _headline(worse: list[Change], better: list[Change], others: list[Change]) -> str:
-    counts = [(worse, "red now"), (better, "not red any more"), (others, "changed otherwise")]
+def _headline(
+    worse: list[Change], better: list[Change], others: list[Change], apart: list[Change]
+) -> str:
+    counts = [
+        (worse, "red now"),
+        (better, "not red any more"),
+        (others, "changed otherwise"),
+        (apart, "in one of the runs only"),
+    ]
     return ", ".join(f"{len(some)} {what}" for some, what in counts if some) or "nothing changed"
 
 

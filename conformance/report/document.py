@@ -1,7 +1,8 @@
 """The JSON document of a run, schema_version 1.
 
 Sorted, without absolute paths and with stable order, so that two of them can be compared. Keys:
-`run` (suite version, revision, started, ended, selection), `host`, `engines` (the facts of each,
+`run` (suite version, revision, started, ended, selection; `unfinished` where rows did not run:
+INTERRUPTED, or that the first failures ended it), `host`, `engines` (the facts of each,
 and its `scores`: passed and promised per tier), `behaviours`, `results` (behaviour, engine,
 verdict, duration_s, reason, expected, actual, log, expectation, and `value`: which one of a
 parametrised row it is about).
@@ -15,8 +16,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from conformance.verdicts import Verdict
+
 SCHEMA_VERSION = 1
 FILE_NAME = "conformance.json"
+# Some 0.7 MB for an engine with every row; a file that has no end is never read as a whole.
+_BYTES_MAX = 256 << 20
+# What each entry of a list must have, as text.
+_PARTS = {
+    "engines": ("name",),
+    "behaviours": ("id",),
+    "results": ("behaviour", "engine", "verdict"),
+}
+# What an entry may have: as text, and as a list of texts.
+_TEXTS = ("family", "version", "promises", "reason", "expected", "actual")
+_LISTS = ("capabilities", "needs")
+INTERRUPTED = "interrupted"
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
 Document = dict[str, Any]
@@ -27,20 +42,66 @@ class DocumentError(Exception):
 
 
 def read_document(path: Path) -> Document:
-    """Read a report.
+    """Read a report; a folder stands for the report in it.
 
     Raises:
-        DocumentError: the file is missing, is not JSON, or has another schema.
+        DocumentError: the file cannot be read, is too large, is not JSON, has another schema, or
+            lacks what every report has.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        path = path / FILE_NAME if path.is_dir() else path
+        with path.open("rb") as file:
+            content = file.read(_BYTES_MAX + 1)
     except FileNotFoundError as exc:
         raise DocumentError(f"{path} does not exist") from exc
-    except ValueError as exc:
+    except (OSError, ValueError) as exc:  # ValueError: a name with a zero in it
+        raise DocumentError(f"{path} cannot be read: {exc}") from exc
+    if len(content) > _BYTES_MAX:
+        raise DocumentError(f"{path} is no report: it has more than {_BYTES_MAX >> 20} MB")
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as exc:
         raise DocumentError(f"{path} is not JSON: {exc}") from exc
     if not isinstance(document, dict) or document.get("schema_version") != SCHEMA_VERSION:
         raise DocumentError(f"{path} is not a report of schema_version {SCHEMA_VERSION}")
+    _check_shape(document, path)
     return document
+
+
+def _check_shape(document: Document, path: Path) -> None:
+    """Refuse a report without the parts that everybody reads.
+
+    Raises:
+        DocumentError: naming the part.
+    """
+    for part, keys in _PARTS.items():
+        entries = document.get(part)
+        if not isinstance(entries, list):
+            raise DocumentError(f"{path} is no report: it has no list `{part}`")
+        for entry in entries:
+            wrong = _wrong_in(entry, keys)
+            if wrong:
+                raise DocumentError(f"{path} is no report: {part}: {wrong}")
+
+
+def _wrong_in(entry: Any, keys: tuple[str, ...]) -> str:
+    """Say what is wrong with an entry of a list; "" = nothing."""
+    if not isinstance(entry, dict):
+        return "an entry is no object"
+    for key in (*keys, *_TEXTS):
+        if not _is_text(entry.get(key, "" if key in _TEXTS else None)):
+            return f"{key} is no text" if key in entry else f"an entry has no {key}"
+    for key in _LISTS:
+        texts = entry.get(key, [])
+        if not (isinstance(texts, list) and all(map(_is_text, texts))):
+            return f"{key} is no list of texts"
+    if "verdict" in keys and entry["verdict"] not in set(Verdict):
+        return f"{entry['verdict']!r} is no verdict"
+    return "" if isinstance(entry.get("expectation"), dict | None) else "no object: expectation"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def write_document(document: Document, path: Path) -> None:

@@ -25,7 +25,7 @@ from conformance.report.matrix import matrix_of
 from conformance.report.merge import merge_documents
 from conformance.report.picture import picture_svg
 from conformance.report.regressions import regressions_markdown
-from conformance.report.steady import steady
+from conformance.steady import steady
 from conformance.verdicts import Verdict
 from conformance.versions import VersionError, major_minor, parse_version
 
@@ -39,15 +39,20 @@ def split_report(document: Document, known_rows: Iterable[str]) -> dict[str, Doc
     """Make a report into one document per engine, keyed by the name of its file.
 
     Raises:
-        DocumentError: the report is no evidence: an error of the harness, a part of the rows, or
-            an engine of no known version.
+        DocumentError: the report is no evidence: an error of the harness, a part of the rows, an
+            engine of no known version, or one that is not in engines.toml.
     """
+    if unfinished := document["run"].get("unfinished"):
+        raise DocumentError(f"evidence is a run of every row; this one ended before: {unfinished}")
     ids = {row["id"] for row in document["behaviours"]}
     missing = sorted(set(known_rows) - ids)
     if missing:
         raise DocumentError(
             f"evidence is a run of every row; {len(missing)} are not in it: {missing[0]} ..."
         )
+    strange = [engine["name"] for engine in document["engines"] if engine.get("origin")]
+    if strange:
+        raise DocumentError(f"evidence is of engines in engines.toml; {strange[0]} is not")
     errors = [r for r in document["results"] if Verdict(r["verdict"]) is Verdict.ERROR]
     if errors:
         first = f"{errors[0]['behaviour']} on {errors[0]['engine']}"

@@ -1,7 +1,7 @@
 """The matrix as one HTML page: no other file, no network, all text escaped.
 
-The template and its style and script are in page/. Without script the page is complete: every
-cell is a link to what there is to say about its row.
+The template and its style and script are in page/; most of it is the site's, too. Without script
+the page is complete: every cell is a link to what there is to say about its row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,15 @@ import jinja2
 from markupsafe import Markup, escape
 
 from conformance.report.document import Document
+from conformance.report.grid import GridCell, GridRow, environment, grid_of, part
 from conformance.report.matrix import Cell, Matrix, Row, matrix_of
+from conformance.report.missing import missing_capabilities_of
 from conformance.report.score import TIER_MEANINGS
-from conformance.report.symbols import SYMBOLS
 from conformance.verdicts import Verdict
 
 FILE_NAME = "conformance.html"
-_PAGE = Path(__file__).parent / "page"
+_STYLES = ("base.css", "matrix.css", "panel.css")
+_SCRIPTS = ("theme.js", "matrix.js", "panel.js")
 # What engines and rows print has no bound; the page has: it must stay below 1 MB.
 _TEXT_BYTES_MAX = 350_000
 _LOGS_BYTES_MAX = 200_000
@@ -86,18 +88,34 @@ def render_html(document: Document, *, logs: Path | None = None, base: str = "")
         document=document,
         matrix=matrix,
         findings=findings,
-        legend=[(v.value, slug(v), look, matrix.counts[v]) for v, look in SYMBOLS.items()],
-        slug=slug,
+        grid=grid_of(
+            (column.name for column in matrix.columns),
+            (_grid_row(row, findings) for row in matrix.rows),
+        ),
+        missing=missing_capabilities_of(document),
         tiers=TIER_MEANINGS,
         red=[v.value for v in Verdict if v.is_red],
-        style=_part("page.css"),
-        script=_part("page.js"),
+        style=Markup("\n").join(map(part, _STYLES)),
+        script=Markup("\n").join(map(part, _SCRIPTS)),
     )
 
 
-def slug(verdict: Verdict | None) -> str:
-    """Give the verdict's name as a CSS class can be called."""
-    return "absent" if verdict is None else verdict.name.lower().replace("_", "-")
+def _grid_row(row: Row, findings: Mapping[tuple[str, str], Finding]) -> GridRow:
+    return GridRow(
+        id=row.id,
+        area=row.area,
+        tier=row.tier,
+        sentences=(("", row.statement),),
+        cells=tuple(
+            GridCell(
+                engine=cell.engine,
+                verdict=cell.verdict,
+                href=f"#{row.id}",
+                title=findings[row.id, cell.engine].title if cell.is_notable else "",
+            )
+            for cell in row.cells
+        ),
+    )
 
 
 def _worst_first(matrix: Matrix) -> Iterator[tuple[Row, Cell]]:
@@ -144,30 +162,6 @@ def _tail(path: Path) -> str:
     return text if len(text) <= _LOG_CHARS else f"(cut) ... {text[-_LOG_CHARS:]}"
 
 
-def _part(name: str) -> Markup:
-    """Give our own style or script: the only text of the page that is not escaped."""
-    return Markup((_PAGE / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
-
-
-def _with_code(text: str) -> Markup:
-    """Escape a sentence, and set as code what it has between back-ticks."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    code = Markup("<code>{}</code>")
-    return Markup("").join(
-        code.format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
-    )
-
-
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE),
-        autoescape=True,
-        undefined=jinja2.ChainableUndefined,  # an engine that never came up has few facts
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["with_code"] = _with_code
-    return environment.get_template("page.html.j2")
+    return environment().get_template("page.html.j2")

@@ -151,7 +151,7 @@ def matrix_of(document: Document) -> Matrix:
         )
         for engine in engines
     )
-    area_of = _areas([behaviour["id"] for behaviour in document["behaviours"]])
+    area_of = areas_of([behaviour["id"] for behaviour in document["behaviours"]])
     rows = [
         _row(behaviour, area_of[behaviour["id"]], found, engines)
         for behaviour in document["behaviours"]
@@ -164,7 +164,8 @@ def matrix_of(document: Document) -> Matrix:
     return Matrix(columns=columns, areas=areas)
 
 
-def _areas(ids: list[str]) -> dict[str, str]:
+def areas_of(ids: list[str]) -> dict[str, str]:
+    """Give the area of each row; a small one goes under the id's first word."""
     sizes = Counter(behaviour.rpartition(".")[0] for behaviour in ids)
     areas = {}
     for behaviour in ids:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from conformance.report.document import SCHEMA_VERSION, Document, DocumentError
+from conformance.report.document import INTERRUPTED, SCHEMA_VERSION, Document, DocumentError
 
 
 def merge_documents(documents: Sequence[Document]) -> Document:
@@ -24,9 +24,12 @@ def merge_documents(documents: Sequence[Document]) -> Document:
         raise DocumentError(f"more than one report has the engine {', '.join(twice)}")
     behaviours = {row["id"]: row for document in documents for row in document["behaviours"]}
     results = [result for document in documents for result in document["results"]]
+    unfinished = {d["run"]["unfinished"] for d in documents if d["run"].get("unfinished")}
+    why = INTERRUPTED if INTERRUPTED in unfinished else next(iter(sorted(unfinished)), "")
     return {
         "schema_version": SCHEMA_VERSION,
         "run": _common([document["run"] for document in documents])
+        | ({"unfinished": why} if why else {})
         | {
             "started": min(document["run"]["started"] for document in documents),
             "ended": max(document["run"]["ended"] for document in documents),

@@ -6,8 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from conformance.capabilities import PROBES
+from conformance.program import counted
 from conformance.registry import Tier
-from conformance.report.document import Document
+from conformance.report.document import INTERRUPTED, Document
+from conformance.report.missing import missing_capabilities_of
 from conformance.report.score import engine_scores
 from conformance.report.symbols import SYMBOLS, Symbol
 from conformance.verdicts import ExitCode, Verdict, exit_code
@@ -18,10 +21,29 @@ def verdicts_of(document: Document) -> list[Verdict]:
     return [Verdict(result["verdict"]) for result in document["results"]]
 
 
+def code_of(document: Document) -> ExitCode:
+    """Give the exit code that a report stands for."""
+    if document["run"].get("unfinished") == INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    return exit_code(verdicts_of(document))
+
+
 def print_report(
-    document: Document, console: Console, *, is_ascii: bool = False, report_folder: str = ""
+    document: Document,
+    console: Console,
+    *,
+    is_ascii: bool = False,
+    is_quiet: bool = False,
+    report_folder: str = "",
 ) -> ExitCode:
     """Print matrix, red cells and scores; the last line is the exit code.
+
+    Args:
+        document: the report.
+        console: where to print.
+        is_ascii: draw the matrix in plain letters.
+        is_quiet: print no matrix.
+        report_folder: begins the paths of logs.
 
     Returns:
         The exit code that the report stands for.
@@ -29,7 +51,8 @@ def print_report(
     is_ascii = is_ascii or not _can_show_symbols(console)
     cells = {(result["behaviour"], result["engine"]): result for result in document["results"]}
     engines = [engine["name"] for engine in document["engines"]]
-    _print_matrix(document, cells, engines, console, is_ascii)
+    if not is_quiet:
+        _print_matrix(document, cells, engines, console, is_ascii)
     rows = {row["id"]: row for row in document["behaviours"]}
     red = [result for result in document["results"] if Verdict(result["verdict"]).is_red]
     alike = Counter(map(_error_of, red))
@@ -42,8 +65,15 @@ def print_report(
         others = alike.pop(error) - 1 if error is not None else 0
         if others:
             console.print(Text(f"  the same:  {others} more on {result['engine']}"), soft_wrap=True)
-    code = exit_code(verdicts_of(document))
+    code = code_of(document)
     console.print()
+    sign = _mark(SYMBOLS[Verdict.UNSUPPORTED], is_ascii)
+    for line in missing_lines(document):
+        console.print(Text(f"{sign} {line}"), soft_wrap=True)
+    if unfinished := document["run"].get("unfinished", ""):
+        left = len(rows) * len(engines) - len(cells)
+        said = counted(left, "cell was", "cells were")
+        console.print(Text(f"{unfinished}: {said} not run"), soft_wrap=True)
     for line in score_lines(document):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"exit {int(code)}"), soft_wrap=True)
@@ -75,7 +105,8 @@ def _print_matrix(
     console: Console,
     is_ascii: bool,
 ) -> None:
-    ids = [row["id"] for row in document["behaviours"]]
+    was_run = {row for row, _ in cells}
+    ids = [row["id"] for row in document["behaviours"] if row["id"] in was_run]
     first = max([len(row) for row in ids], default=0)
     widths = [max(len(engine) + 2, 5) for engine in engines]
     head = "".join(engine.rjust(width) for engine, width in zip(engines, widths, strict=True))
@@ -88,7 +119,11 @@ def _print_matrix(
         area = _area(row)
         line = Text(row.ljust(first))
         for engine, width in zip(engines, widths, strict=True):
-            symbol = SYMBOLS[Verdict(cells[row, engine]["verdict"])]
+            cell = cells.get((row, engine))
+            if cell is None:  # not run
+                line.append(" " * width)
+                continue
+            symbol = SYMBOLS[Verdict(cell["verdict"])]
             line.append(_mark(symbol, is_ascii).rjust(width), style=symbol.style)
         console.print(line, soft_wrap=True)
     legend = "  ".join(f"{_mark(s, is_ascii)} {s.meaning}" for s in SYMBOLS.values())
@@ -120,6 +155,17 @@ def _print_red_cell(
             prefix = f"  {label + ':':<11}" if label else ""
             indented = text.replace("\n", "\n" + " " * len(prefix))
             console.print(Text(prefix + indented, style=style), soft_wrap=True)
+
+
+def missing_lines(document: Document) -> list[str]:
+    """Say in one line per capability who lacked it, in how many rows, and how to get it."""
+    lines = []
+    for one in missing_capabilities_of(document):
+        counts = ", ".join(f"{rows} on {engine}" for engine, rows in sorted(one.rows.items()))
+        remedy = PROBES[one.name].remedy if one.name in PROBES else ""
+        meaning = f" ({one.meaning})" if one.meaning else ""
+        lines.append(f"{one.name}{meaning} is missing; rows not run: {counts}. {remedy}".rstrip())
+    return lines
 
 
 def score_lines(document: Document) -> list[str]:

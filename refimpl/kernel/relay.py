@@ -11,12 +11,15 @@ import array
 import contextlib
 import json
 import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from refimpl import relay
 from refimpl.kernel.base import PortClaim, PublishedPort
@@ -27,6 +30,8 @@ _PER_MESSAGE = 100
 """The kernel passes on at most 253 descriptors at once."""
 _ANSWER_TIMEOUT_S = 5.0
 _END_TIMEOUT_S = 5.0
+_PATIENCE_S = 1.0
+"""What the process of a killed daemon has to end by itself."""
 _INTERVAL_S = 0.01
 
 
@@ -52,15 +57,27 @@ class Relay:
         self._control: socket.socket | None = None
 
     def wait_for_the_last(self) -> None:
-        """Wait until the process of a daemon that was killed has ended: it holds its ports."""
-        deadline = time.monotonic() + _END_TIMEOUT_S
-        while time.monotonic() < deadline:
-            marker = self._claim_name()
-            if marker is not None:
-                marker.close()
-                return
+        """Wait until the process of a daemon that was killed has ended: it holds its ports.
+
+        One that does not end by itself, because it was stopped, is killed.
+        """
+        if self._is_free_within(_PATIENCE_S):
+            return
+        for process in _holders(self._name):
+            logger.warning("the relay process %d of the last daemon does not end: killed", process)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        if not self._is_free_within(_END_TIMEOUT_S):
+            logger.warning("the relay process of the last daemon has not ended")
+
+    def _is_free_within(self, wait_s: float) -> bool:
+        deadline = time.monotonic() + wait_s
+        while (marker := self._claim_name()) is None:
+            if time.monotonic() >= deadline:
+                return False
             time.sleep(_INTERVAL_S)
-        logger.warning("the relay process of the last daemon has not ended")
+        marker.close()
+        return True
 
     def add(self, claims: Sequence[PortClaim], *, at_once: bool) -> None:
         """Serve these ports, too; what comes earlier waits in their sockets.
@@ -196,6 +213,24 @@ class Relay:
             marker.close()
             return None
         return marker
+
+
+def _holders(name: str) -> list[int]:
+    """Return the relay processes of this namespace that hold a name, by what /proc says."""
+    table = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace")
+    rows = (line.split() for line in table.splitlines())
+    sockets = {f"socket:[{row[6]}]" for row in rows if row[7:] == [name.replace("\0", "@")]}
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # it may be gone by now
+        with contextlib.suppress(OSError):
+            # anybody may take the name; nobody but a relay is killed for it
+            is_relay = relay.__file__.encode() in process.joinpath("cmdline").read_bytes()
+            if is_relay and any(
+                str(one.readlink()) in sockets for one in (process / "fd").iterdir()
+            ):
+                found.append(int(process.name))
+    return found
 
 
 def _hand_over(control: socket.socket, claims: Sequence[PortClaim]) -> None:

@@ -221,14 +221,34 @@ class _DefaultPools:
             origin, width = int(base.network_address), 1 << (base.max_prefixlen - size)
             number = max(low - first, 0)
             end = min(high - first, 1 << (size - base.prefixlen))
-            while number < end:
-                pool = _subnet(version, origin + number * width, size)
-                taken = next((other for other in busy if overlaps(pool, other)), None)
-                if taken is None:
-                    return first + number, pool
-                # a large route is passed in one step
-                number = (int(taken.broadcast_address) - origin) // width + 1
+            for begin, last in _parts_of(busy, version, origin, width):
+                if begin > number:
+                    break  # and so do all that follow
+                number = max(number, last + 1)
+            if number < end:
+                return first + number, _subnet(version, origin + number * width, size)
         return None
+
+
+def _parts_of(
+    subnets: Iterable[Subnet], version: int, origin: int, width: int
+) -> list[tuple[int, int]]:
+    """Return the numbers of the first and the last part that each subnet touches, in order.
+
+    Args:
+        subnets: those of another version touch none.
+        version: of the parts.
+        origin: the address where part 0 begins.
+        width: how many addresses a part has.
+    """
+    return sorted(
+        (
+            (int(one.network_address) - origin) // width,
+            (int(one.broadcast_address) - origin) // width,
+        )
+        for one in subnets
+        if one.version == version
+    )
 
 
 class PoolAllocator:

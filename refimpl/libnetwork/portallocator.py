@@ -8,9 +8,9 @@ Mirrors: libnetwork portallocator/portallocator.go (v20.10).
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 
 from refimpl.errors import EngineError
 from refimpl.libnetwork.ipam import IPAddress
@@ -21,9 +21,29 @@ _RANGES_MAX = 256
 
 @dataclass(slots=True)
 class _Ports:
-    taken: set[int] = field(default_factory=set)
+    taken: list[int] = field(default_factory=list)
+    """In order."""
     last: dict[tuple[int, int], int] = field(default_factory=dict)
     """By range: the port that was given out last, after which the search goes on."""
+
+    def is_taken(self, port: int) -> bool:
+        at = bisect_left(self.taken, port)
+        return at < len(self.taken) and self.taken[at] == port
+
+    def take(self, port: int) -> None:
+        insort(self.taken, port)
+
+    def give_back(self, port: int) -> None:
+        if self.is_taken(port):
+            del self.taken[bisect_left(self.taken, port)]
+
+    def free_from(self, begin: int) -> int:
+        """Return the first port from here on that is free; no step for each of the others."""
+        taken = self.taken
+        at = bisect_left(taken, begin)
+        # those that follow `begin` without a gap are as far from it as from the first of them
+        gap = bisect_right(range(len(taken)), begin - at, lo=at, key=lambda i: taken[i] - i)
+        return begin + gap - at
 
 
 class PortAllocator:
@@ -57,15 +77,15 @@ class PortAllocator:
         """
         with self._lock:
             ports = self._ports.setdefault((address, protocol), _Ports())
-            if preferred and preferred not in ports.taken:
+            if preferred and not ports.is_taken(preferred):
                 self._note(ports, first, last, preferred)
                 return preferred
             if first and first == last:
-                if first in ports.taken:
+                if ports.is_taken(first):
                     raise EngineError(
                         f"Bind for {address}:{first} failed: port is already allocated"
                     )
-                ports.taken.add(first)
+                ports.take(first)
                 return first
             found = self._find(ports, first, last)
             self._note(ports, first, last, found)
@@ -76,15 +96,16 @@ class PortAllocator:
         with self._lock:
             ports = self._ports.get((address, protocol))
             if ports is not None:
-                ports.taken.discard(port)
+                ports.give_back(port)
                 if not ports.taken and not ports.last:
                     del self._ports[address, protocol]
 
     def _find(self, ports: _Ports, first: int, last: int) -> int:
         begin, end = self._bounds(first, last)
         after = ports.last.get((first, last), end)
-        for port in chain(range(after + 1, end + 1), range(begin, after + 1)):
-            if port not in ports.taken:
+        for low, high in ((after + 1, end), (begin, after)):
+            port = ports.free_from(low)
+            if port <= high:
                 return port
         raise EngineError("all ports are allocated")
 
@@ -99,7 +120,7 @@ class PortAllocator:
 
     @staticmethod
     def _note(ports: _Ports, first: int, last: int, port: int) -> None:
-        ports.taken.add(port)
+        ports.take(port)
         if first and first == last:
             return
         if len(ports.last) >= _RANGES_MAX:

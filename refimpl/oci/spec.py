@@ -190,8 +190,9 @@ def _namespaces(spec: ContainerSpec, *, cgroup_v2: bool) -> Iterator[Json]:
 
 def _sysctls(spec: ContainerSpec) -> dict[str, str]:
     sysctls = dict(_NETWORK_SYSCTLS) if spec.netns is not None else {}
-    if spec.domainname and not spec.host_uts:
-        # OCI 1.0 has no field for it
+    if spec.domainname:
+        # OCI 1.0 has no field for it. In the host's UTS namespace the runtime refuses it, as for
+        # Docker 20.10.
         sysctls["kernel.domainname"] = spec.domainname
     return sysctls | spec.sysctls
 

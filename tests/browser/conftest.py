@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from conformance.report.html import render_html
 from tests.browser.full_report import MARKUP, ODD, full_report
 
+# `npm ci` in this folder puts it here; the version is in package.json.
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = os.environ.get("NETINIT_CHROMIUM") or shutil.which("chromium") or ""
 FLAGS = [
     "--no-sandbox",
@@ -22,6 +24,26 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# Runs axe-core, and gives the faults that keep people from using the page.
+FAULTS = """async () => {
+    const found = await axe.run(document, { resultTypes: ["violations"], preload: false });
+    return found.violations
+        .filter(({ impact }) => ["serious", "critical"].includes(impact))
+        .map(({ id, nodes }) => [id, nodes.length, nodes[0].html, nodes[0].failureSummary]);
+}"""
+
+# A loaded machine may need long to draw pages of a thousand rows.
+_TIMEOUT_MS = 30_000
+expect.set_options(timeout=_TIMEOUT_MS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the time for a few such waits."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(240))
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +81,17 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which finds what keeps people from using a page."""
+    if not AXE.is_file():
+        missing = f"no axe-core: npm ci --prefix {AXE.parents[2]}"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return AXE.read_text(encoding="utf-8")
+
+
 class Shown:
     """Opens the page in windows of any kind, and hears what the browser complains about."""
 
@@ -73,7 +106,7 @@ class Shown:
         context = self._browser.new_context(
             viewport={"width": width, "height": 800}, reduced_motion="reduce", **options
         )
-        context.set_default_timeout(5000)
+        context.set_default_timeout(_TIMEOUT_MS)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: self.complaints.append(message.text))

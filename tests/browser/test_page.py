@@ -5,6 +5,7 @@ from urllib.request import url2pathname
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import FAULTS
 from tests.browser.full_report import ENGINES, MARKUP, ODD
 
 # Every text whose contrast with its ground is below what WCAG 2 asks for (AA, 4.5 to 1).
@@ -96,24 +97,28 @@ def test_tier_leaves_only_its_rows(page, document):
 
 
 def test_facts_of_the_run_are_on_top(page):
+    page.get_by_text("Packages, host and run").click()
     facts = page.locator(".facts").inner_text()
     for fact in ("20.10.24+dfsg1", "libnet 1.2-3", "6.1.0", "1234567", "2026-11-24 13:00:00 UTC"):
         assert fact in facts
 
 
-def test_header_and_first_column_stay(page):
-    matrix = page.locator("#matrix")
-    matrix.scroll_into_view_if_needed()
-    page.set_viewport_size({"width": 760, "height": 600})
-    corner = page.locator(".matrix .corner")
-    before = corner.bounding_box()
-    matrix.evaluate("element => element.scrollBy(150, 900)")
-    assert matrix.evaluate("element => [element.scrollLeft, element.scrollTop]") == [150, 900]
-    head = page.locator(".matrix thead th").nth(1).bounding_box()
-    assert corner.bounding_box() == before
-    assert head["y"] == before["y"]
-    first = page.locator('.matrix th[scope="row"]').nth(40)
-    assert first.bounding_box()["x"] == pytest.approx(before["x"], abs=1)
+def test_what_engines_lack_is_told_once_per_capability(page):
+    page.get_by_text("capability that engines or this machine did not have").click()
+    told = page.locator(".missing tbody tr")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("its namespaces and files can be seen from the machine")
+    expect(told).to_contain_text("podman-5.8: 1")
+
+
+def test_heads_stay_while_the_page_scrolls(page):
+    heads = page.locator(".matrix thead th[data-engine]")
+    row(page, "ports.reach.chosen-port").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 400)
+    for head in heads.all():
+        assert head.bounding_box()["y"] == pytest.approx(0, abs=1)
+    inner = "e => getComputedStyle(e).overflowY"
+    assert page.locator("#matrix").evaluate(inner) == "visible"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -174,11 +179,12 @@ def test_only_differences(page):
     assert sorted(shown_rows(page)) == sorted({behaviour for behaviour, _ in ODD})
 
 
-def test_statements_can_be_shown_in_the_matrix(page):
+def test_sentences_are_in_the_matrix_until_they_are_switched_off(page):
     said = row(page, "init.none.files").locator(".said")
-    expect(said).to_be_hidden()
-    page.get_by_label("Statements").check()
     expect(said).to_contain_text("MUST get a hosts file")
+    expect(said).to_be_visible()
+    page.get_by_label("Sentences").uncheck()
+    expect(said).to_be_hidden()
 
 
 def test_reset_gives_everything_back(page, document):
@@ -364,7 +370,7 @@ def test_narrow_window_shows_all_engines_and_never_scrolls_sideways(shown):
     page = shown.open(width=380)
     wide = "document.documentElement.scrollWidth"
     assert page.evaluate(wide) <= 380
-    for head in page.locator(".matrix thead th").all():
+    for head in page.locator(".matrix thead th[data-engine]").all():
         box = head.bounding_box()
         assert box["x"] + box["width"] <= 380
     cell(page, "init.none.files", "docker-28.5").click()
@@ -379,12 +385,51 @@ def test_narrow_window_shows_all_engines_and_never_scrolls_sideways(shown):
     expect(panel).to_be_hidden()
 
 
+def test_narrow_window_shows_counts_and_the_search_without_much_scrolling(shown):
+    page = shown.open(width=380)
+    line = page.locator(".engines tbody tr", has_text="podman-5.8")
+    for said in ("1 ✗", "1 ~", "1 ?"):
+        expect(line).to_contain_text(said)
+    for one in page.locator(".engines tbody tr").all():
+        assert one.bounding_box()["height"] < 80
+    assert page.get_by_role("searchbox").bounding_box()["y"] < 700
+
+
+def test_row_in_a_narrow_window_is_as_high_as_its_sentence(shown):
+    page = shown.open(width=380)
+    one = row(page, "init.none.files")
+    said = one.locator("th").bounding_box()
+    cells = one.locator("td").first.bounding_box()
+    assert cells["y"] >= said["y"] + said["height"] - 1
+    assert cells["height"] < 60
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_address_of_a_cell_shows_it_with_its_heads(shown, width):
+    page = shown.open("#ports.reach.chosen-port@docker-28.5", width=width)
+    chosen = page.locator(".matrix a[aria-current]")
+    expect(chosen).to_be_in_viewport()
+    head = page.locator('.matrix thead th[data-engine="docker-28.5"]')
+    expect(head).to_be_in_viewport()
+    above = head.bounding_box()
+    assert above["y"] + above["height"] <= chosen.bounding_box()["y"]
+
+
 def test_address_of_a_cell_shows_it_above_the_panel_in_a_narrow_window(shown):
     page = shown.open("#init.none.files@docker-28.5", width=380)
     panel = page.locator("#panel")
     expect(panel).to_be_in_viewport()
     chosen = cell(page, "init.none.files", "docker-28.5").bounding_box()
     assert 0 <= chosen["y"] < panel.bounding_box()["y"] - chosen["height"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
+def test_nothing_keeps_people_from_using_the_page(shown, axe, width, scheme):
+    page = shown.open(width=width, color_scheme=scheme)
+    page.get_by_label("Area").select_option("init.none")
+    cell(page, "init.none.files", "docker-28.5").click()
+    page.evaluate(axe)
+    assert page.evaluate(FAULTS) == []
 
 
 def test_print_has_the_whole_matrix_and_no_controls(page):

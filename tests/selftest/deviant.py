@@ -6,60 +6,35 @@ containers and networks that can be created, started, inspected and removed.
 
 import json
 import re
-import socketserver
-import threading
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Components": []}
+from tests.selftest.unix_api import VERSION, JsonHandler, UnixApi
 
 
-class Deviant(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class Deviant(UnixApi):
     """The engine; `deviations` names what it does wrongly."""
 
-    daemon_threads = True
-
     def __init__(self, path: Path, *deviations: str) -> None:
-        super().__init__(str(path), Handler)
+        super().__init__(path, Handler)
         self.address = f"unix://{path}"
         self.deviations = set(deviations)
         self.is_silent = False
         self.containers: dict[str, dict[str, Any]] = {}
-        self.lock = threading.Lock()
 
     def __enter__(self) -> "Deviant":
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        self.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
+        self.end()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     """One connection to the engine."""
 
-    protocol_version = "HTTP/1.1"
     server: Deviant
-
-    def address_string(self) -> str:
-        return "unix"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return
-
-    def answer(self, status: int, document: Any = None) -> None:
-        body = b"" if document is None else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def read_body(self) -> Any:
-        return json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
 
     def handle_one(self) -> None:
         if self.server.is_silent:
@@ -67,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         parts = urlsplit(self.path)
         path = re.sub(r"^/v[\d.]+", "", parts.path)
-        body = self.read_body()
+        body = json.loads(self.read() or b"null")
         for method, pattern, act in ROUTES:
             match = re.fullmatch(pattern, path)
             if match and method == self.command:

@@ -9,14 +9,12 @@ import ipaddress
 import itertools
 import json
 import re
-import socketserver
-import threading
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Components": []}
+from tests.selftest.unix_api import VERSION, JsonHandler, UnixApi
+
 PREDEFINED = ("bridge", "host", "none")
 LONG_AGO = "0001-01-01T00:00:00Z"
 NOW = "2026-11-28T00:00:00.5Z"
@@ -342,50 +340,22 @@ class Echo(Nothing):
         return made
 
 
-class NullServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """The API on a unix socket, for a `with` block."""
-
-    daemon_threads = True
-    request_queue_size = 64
+class NullServer(UnixApi):
+    """The API on a unix socket."""
 
     def __init__(self, path: Path, null: Nothing) -> None:
         """Listen; nothing is answered yet."""
-        super().__init__(str(path), Handler)
+        super().__init__(path, Handler)
         self.null = null
-        self.lock = threading.Lock()
-
-    def begin(self) -> None:
-        """Answer from now on."""
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def end(self) -> None:
-        """Answer no more."""
-        self.shutdown()
-        self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client may hang up at any time."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     """One connection."""
 
-    protocol_version = "HTTP/1.1"
     server: NullServer
-
-    def address_string(self) -> str:
-        return "unix"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return
-
-    def answer(self, status: int, document: Any = None) -> None:
-        body = b"" if document is None else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def handle_one(self) -> None:
         parts = urlsplit(self.path)
@@ -394,7 +364,7 @@ class Handler(BaseHTTPRequestHandler):
         if (self.headers.get("Transfer-Encoding") or "").lower() == "chunked":
             self.close_connection = True  # an image to import: nobody reads it
             return self.answer(200, {"status": "sha256:" + "a" * 64})
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        raw = self.read()
         try:
             body = json.loads(raw or b"null")
         except ValueError:

@@ -73,6 +73,7 @@ class NullEngine:
 
     family = "docker"
     profile = ""
+    origin = ""
     is_managed = True
 
     def __init__(self, spec: str) -> None:
@@ -80,6 +81,10 @@ class NullEngine:
         self.name = spec
         self.config: dict[str, Any] = {}
         self.start_command: list[str] = []
+
+    def why_unavailable(self) -> str:
+        """Say that it can be had everywhere."""
+        return ""
 
     def start(self) -> None:
         """Listen; beside it is a process that stands for the daemon, and for every container."""
@@ -143,11 +148,13 @@ def pytest_configure(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     patch.setattr(pool, "make_engine", lambda spec, **_: NullEngine(spec))
+    patch.setattr(pool, "slot_of", lambda spec: spec)
+    patch.setattr(pool, "blame", lambda _, exc: str(exc))
     patch.setattr(pool, "probe_capabilities", lambda _: frozenset(PROBES))
     patch.setattr(pool, "column_name", lambda engine, _: engine.name)
     patch.setattr(rowrun, "matches", lambda *_: True)
-    patch.setattr(leaks, "take_snapshot", lambda _: leaks.Snapshot(()))
-    patch.setattr("conformance.fixtures.take_snapshot", lambda _: leaks.Snapshot(()))
+    patch.setattr(leaks, "take_snapshot", lambda *_: leaks.Snapshot(()))
+    patch.setattr("conformance.fixtures.take_snapshot", lambda *_: leaks.Snapshot(()))
     patch.setattr(rowrun, "take_snapshot", lambda _: leaks.Snapshot(()))
     patch.setattr(MetricsReader, "page", lambda _: "")
     clock = Clock()

@@ -249,8 +249,10 @@ def test_ctrl_c_leaves_nothing_and_still_reports(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         out = process.communicate(timeout=60)[0]
         assert engine.containers == {}
-    assert process.returncode == 2
-    assert out.rstrip().endswith("0/1      -  1 error\nexit 2")
+    assert process.returncode == 130
+    assert "interrupted: 1 cell was not run" in out
+    assert json.loads((tmp_path / "r" / "conformance.json").read_text("utf-8"))["results"] == []
+    assert out.rstrip().endswith("exit 130")
 
 
 def test_run_in_the_background_of_a_script_ends_on_sigterm_but_not_on_what_nohup_ignores(tmp_path):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,14 +47,14 @@ def tree(request, tmp_path) -> Path | None:
 class Machine:
     """A machine with nothing on it but what a test starts."""
 
-    def __init__(self, tree: Path | None, hidden: str = "", *, own_cgroup: bool = False) -> None:
+    def __init__(self, tree: Path | None, hidden: str = "", **more: Any) -> None:
         name = secrets.token_hex(3)
         self.folder = workspace_of(f"machine-{name}")
         self.netns = f"ni-machine-{name}"
         self.tree = tree
         self.folder.mkdir()
         try:
-            make_machine(self.folder, self.netns, tree, hidden, own_cgroup=own_cgroup)
+            make_machine(self.folder, self.netns, tree, hidden, **more)
         except EngineError:
             self.end()
             raise
@@ -184,6 +185,23 @@ def test_a_mount_can_be_hidden(tree):
         own = mounts[len(mounts) - mounts[::-1].index("/sys") :]
         assert hidden not in own
         assert hidden in mounts_below_sys()
+    finally:
+        machine.end()
+
+
+def test_folders_that_engines_share_are_its_own():
+    """Podman's, say: what it makes there is seen by nobody else, whether they are there or not."""
+    new = f"/run/ni-{secrets.token_hex(3)}"
+    machine = Machine(None, emptied=["/run/netns", new])
+    try:
+        assert Path("/run/netns", machine.netns).exists()
+        assert machine.sees("ls", "/run/netns") == ""
+        machine.sees("touch", f"{new}/x", "/run/netns/ni-x", f"{new}-y")
+        assert machine.sees("ls", new) == "x\n"
+        found = [Path(new), Path(f"{new}-y"), Path("/run/netns/ni-x")]
+        assert [path for path in found if path.exists()] == []
+        # the rest of /run is there: the machine's name servers, for one
+        assert set(os.listdir("/run")) <= set(machine.sees("ls", "-a", "/run").split())  # noqa: PTH208
     finally:
         machine.end()
 

@@ -124,7 +124,7 @@ def made(theirs: Theirs) -> list[Any]:
 def test_ctrl_c_leaves_the_engine_as_it_was(unharmed, tmp_path):
     process = start(unharmed, tmp_path, "init")
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=60)[0].rstrip().endswith("exit 2")
+    assert process.communicate(timeout=60)[0].rstrip().endswith("exit 130")
 
 
 def test_lost_terminal_leaves_the_engine_as_it_was(unharmed, tmp_path):

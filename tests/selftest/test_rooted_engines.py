@@ -1,6 +1,7 @@
 """What an engine in a root of its own leaves behind: nothing, and its root is as it was."""
 
 import contextlib
+import os
 import secrets
 import subprocess
 from pathlib import Path
@@ -49,9 +50,9 @@ def processes_in(namespace: int) -> list[str]:
     return found
 
 
-def namespace_of(bench: Workbench) -> int:
+def namespace_of(bench: Workbench) -> Path:
     run_id = bench.labels["netinit.run"]
-    return (NETNS_DIR / f"ni-{run_id}-{bench.engine.name}").stat().st_ino
+    return NETNS_DIR / f"ni-{run_id}-{bench.engine.name}"
 
 
 def folder_of(bench: Workbench):
@@ -98,12 +99,14 @@ def test_engine_finds_the_links_of_its_own_namespace_in_sys(bench):
 def test_stop_leaves_no_trace_and_the_root_as_it_was(bench):
     net = bench.network()
     container = bench.run(network_mode=net.name)
-    pid, namespace = container.attrs["State"]["Pid"], namespace_of(bench)
+    pid = container.attrs["State"]["Pid"]
     assert traces(bench, container.id, pid) != []
-    assert processes_in(namespace) != []
-    bench.engine.stop()
-    assert traces(bench, container.id, pid) == []
-    assert processes_in(namespace) == []
+    with namespace_of(bench).open() as held:  # so that no other namespace gets its number
+        namespace = os.fstat(held.fileno()).st_ino
+        assert processes_in(namespace) != []
+        bench.engine.stop()
+        assert traces(bench, container.id, pid) == []
+        assert processes_in(namespace) == []
     assert changes_in(bench.engine) == ""
 
 

@@ -61,7 +61,7 @@ def build_create_endpoint_options(
 def _is_id_of(network: Network, container: Container) -> bool:
     """Tell whether a container's mode is the id of a network or the beginning of it.
 
-    v20.10 compares with the name alone, so that the MAC is lost (moby#46478, v24.0.7).
+    v20.10 compares with the name alone, so that the MAC is lost (moby#46404, v24.0.7).
     """
     mode = container.host_config.network_mode
     reference = mode.network_name()

@@ -67,6 +67,21 @@ def test_bug_that_is_described_wrongly_is_refused(tmp_path, text, complaint):
         load_bugs(write(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    "also", ['"moby#1"', '"moby#2"', '"moby#3", "moby#3"'], ids=["itself", "another", "repeated"]
+)
+def test_id_that_stands_twice_is_refused(tmp_path, also):
+    entry = '["moby#{}"]\narea = "dns"\nwhat = "It is."\nalso = [{}]\n'
+    with pytest.raises(BugError, match=r"moby#1: moby#\d stands twice"):
+        load_bugs(write(tmp_path, entry.format(1, also) + entry.format(2, "")))
+
+
+def test_report_may_tell_of_two_bugs(tmp_path):
+    entry = '["moby#{}"]\narea = "dns"\nwhat = "It is."\nalso = ["moby#3"]\n'
+    bugs = load_bugs(write(tmp_path, entry.format(1) + entry.format(2)))
+    assert list(bugs) == ["moby#1", "moby#2"]
+
+
 def test_addresses_of_reports(tmp_path):
     text = """
 ["moby#1"]
@@ -105,3 +120,9 @@ def test_bug_that_nobody_described_is_refused():
     refused = CliRunner().invoke(main, ["list", "--bug", "moby#1"])
     assert refused.exit_code == 3
     assert "no bug moby#1" in refused.output
+
+
+def test_selection_that_does_not_show_the_bug_is_a_usage_error():
+    result = CliRunner().invoke(main, ["list", "init.none", "--bug", "moby#46697"])
+    assert result.exit_code == 3
+    assert "no row that is selected shows moby#46697; it is shown by life." in result.output

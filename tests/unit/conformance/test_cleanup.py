@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,23 @@ from typing import Any
 
 import pytest
 
-from conformance.engines import cleanup, managed
-from conformance.engines.cleanup import record_external, sweep
+from conformance.engines import cleanup, managed, processes
+from conformance.engines.cleanup import part_beside_others, record_external, sweep
 from conformance.engines.external import ExternalEngine
 from conformance.engines.factory import make_engine
-from conformance.engines.managed import container_cgroups
-from conformance.engines.processes import remove_cgroups, remove_empty_cgroups, start_time
-from conformance.runner import SPLIT_ROWS_MIN, RunRequest, default_workers, pytest_command
+from conformance.engines.processes import (
+    container_cgroups,
+    remove_cgroups,
+    remove_empty_cgroups,
+    start_time,
+)
+from conformance.runner import (
+    SPLIT_ROWS_MIN,
+    RunRequest,
+    default_workers,
+    is_debugging,
+    pytest_command,
+)
 
 
 @pytest.fixture
@@ -188,7 +199,29 @@ def test_one_engine_needs_no_workers(tmp_path):
     assert "-n" not in pytest_command(one, "abc")
     command = pytest_command(two, "abc")
     assert command[-4:] == ["-n", "2", "--dist", "loadscope"]
-    assert "--netinit-engine=reference" in command
+    assert "--engine=reference" in command
+    # somebody's own words come last and so win
+    assert pytest_command(replace(two, pytest_args=["--tb=long"]), "abc")[-1] == "--tb=long"
+
+
+def test_debugger_needs_the_terminal():
+    assert is_debugging(["-x", "--pdb"])
+    assert not is_debugging(["-x"])
+
+
+def test_runs_on_one_engine_get_parts_of_their_own(root):
+    """Each has written its record before it looks at the others'."""
+
+    def begin(name: str, address: str = "unix:///a.sock") -> Path:
+        return record_external(root / f"netinit-{name}", ExternalEngine(address), name)
+
+    first, second = begin("aaaaaa"), begin("bbbbbb")
+    assert part_beside_others(second) == 1
+    assert part_beside_others(first) == 0
+    first.unlink()  # a run that is over
+    third, elsewhere = begin("cccccc"), begin("dddddd", "unix:///b.sock")
+    (root / "netinit-cccccc" / "external-9-1.json").write_text("{", encoding="utf-8")
+    assert (part_beside_others(third), part_beside_others(elsewhere)) == (0, 0)
 
 
 def test_only_the_files_of_the_rows_are_collected(tmp_path):
@@ -203,3 +236,16 @@ def test_only_the_files_of_the_rows_are_collected(tmp_path):
         for request in (here, elsewhere, whole)
     ]
     assert paths == [[str(file) for file in files], [str(tmp_path)], [str(tmp_path)]]
+
+
+def test_what_runs_in_a_control_group_of_ours_is_ended_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)
+    child = subprocess.Popen(["sleep", "60"])
+    group = tmp_path / "memory" / "ni-abc-image-1" / "container"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text(f"{child.pid}\n", encoding="ascii")
+    gone: list[str] = []
+    monkeypatch.setattr(processes, "remove_cgroups", gone.extend)
+    processes.clear_cgroup("ni-abc-image-1")
+    assert child.wait(timeout=10) == -signal.SIGKILL
+    assert gone == ["ni-abc-image-1"]

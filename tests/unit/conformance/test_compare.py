@@ -1,14 +1,25 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from conformance.changes import Change, ChangeError, load_changes
+from conformance.changes import (
+    PODMAN_DIR,
+    Breaks,
+    Change,
+    ChangeError,
+    changes_between,
+    load_changes,
+)
 from conformance.cli import main
-from conformance.registry import Behaviour, load_catalogue
-from conformance.report.compare import _CONCERNS, Comparison, Concern, Kind, compare_columns
+from conformance.registry import Behaviour, Tier, load_catalogue
+from conformance.report.compare import compare_columns
+from conformance.report.comparison import Comparison, Harm, Kind
+from conformance.report.concerns import CONCERNS, Concern
 from conformance.report.document import write_document
+from conformance.report.evidence import RESULTS_DIR
 from conformance.variants import groups_of
 from conformance.versions import matches
 from tests.unit.conformance.made_reports import cell, known, report
@@ -67,8 +78,13 @@ def test_variants_of_the_catalogue_exist_and_are_never_promised_together():
 # ---------------------------------------------------------------------- what differs
 
 
-def compared(first: dict[str, Any], second: dict[str, Any]) -> Comparison:
-    return compare_columns([OLD, NEW, PLAIN], first, second)
+DOCKER = {"name": "one", "family": "docker", "version": "28.5.2", "promises": "28.5.2"}
+PODMAN = {"name": "other", "family": "podman", "version": "6.1.1", "promises": "25.0"}
+
+
+def compared(first: dict[str, Any], second: dict[str, Any], *engines: dict[str, str]) -> Comparison:
+    facts = (engines[0], engines[1]) if engines else ({}, {})
+    return compare_columns([OLD, NEW, PLAIN], first, second, engines=facts)
 
 
 def cells(**verdicts: str) -> dict[str, Any]:
@@ -86,7 +102,7 @@ def cells(**verdicts: str) -> dict[str, Any]:
         ({"old": "pass"}, {"new": "pass"}, Kind.CHANGED),
         ({"old": "pass"}, {"new": "known"}, Kind.LOST),
         ({"old": "pass"}, {"old": "known"}, Kind.LOST),
-        ({"new": "pass"}, {"old": "known"}, Kind.OLDER),
+        ({"new": "pass"}, {"old": "known"}, Kind.LOST),
         ({"old": "known"}, {"old": "pass"}, Kind.GAINED),
         ({"old": "known"}, {"new": "pass"}, Kind.GAINED),
         ({"old": "pass"}, {}, Kind.GONE),
@@ -99,6 +115,79 @@ def test_kind_of_a_difference(first, second, kind):
     (difference,) = found.differences
     assert (difference.kind, difference.behaviour) == (kind, "dns.x.new")
     assert (difference.concern, found.same, found.unknown) == (Concern.REACH, 1, ())
+
+
+def test_who_is_asked_for_an_older_docker_is_told_so_from_both_sides():
+    there = compared(cells(new="pass"), cells(old="known"), DOCKER, PODMAN)
+    back = compared(cells(old="known"), cells(new="pass"), PODMAN, DOCKER)
+    assert [one.kind for one in (*there.differences, *back.differences)] == [Kind.OLDER] * 2
+
+
+def test_what_an_engine_was_not_asked_for_is_no_difference():
+    there = compared(cells(new="pass"), cells(), DOCKER, PODMAN)
+    back = compared(cells(), cells(new="pass"), PODMAN, DOCKER)
+    assert (there.differences, there.unasked) == ((), ("dns.x.new",))
+    assert (back.differences, back.unasked) == ((), ("dns.x.new",))
+    real = compared(cells(old="pass"), cells(), DOCKER, DOCKER)
+    assert [one.kind for one in real.differences] == [Kind.GONE]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "engines", "when"),
+    [
+        ({"old": "pass"}, {"new": "pass"}, (DOCKER, DOCKER), "since Docker 28.0"),
+        ({"new": "pass"}, {"old": "pass"}, (DOCKER, DOCKER), "as Docker did before 28.0"),
+        ({"new": "pass"}, {"old": "pass"}, (DOCKER, PODMAN), "as Docker did before 28.0"),
+        ({"old": "pass"}, {"new": "pass"}, (DOCKER, PODMAN), "as Docker does since 28.0"),
+        ({"old": "pass"}, {}, (DOCKER, DOCKER), "until Docker 28.0"),
+        ({"old": "pass"}, {"old": "known"}, (DOCKER, PODMAN), "from Podman 5.0 until 6.2"),
+        (
+            {"old": "known"},
+            {"old": "pass"},
+            (DOCKER, DOCKER),
+            "deviating from Docker 5.0 until 6.2",
+        ),
+    ],
+)
+def test_since_when_is_said_in_words(first, second, engines, when):
+    sides = cells(**first), cells(**second)
+    for side in sides:
+        if side[OLD.id]["verdict"] == "known":
+            side[OLD.id]["expectation"] = known("so") | {"versions": ">=5.0,<6.2"}
+    (found,) = compared(*sides, *engines).differences
+    assert found.when == when
+
+
+def test_deviation_of_every_release_is_told_as_such():
+    second = cells(old="known")
+    second[OLD.id]["expectation"] = known("so") | {"versions": ""}
+    (found,) = compared(cells(old="pass"), second, DOCKER, PODMAN).differences
+    assert found.when == "in every Podman tested"
+    (unexplained,) = compared(cells(old="pass"), cells(old="known"), DOCKER, PODMAN).differences
+    assert unexplained.when == ""
+
+
+def test_condition_of_a_report_that_cannot_be_read_is_given_as_it_is():
+    second = cells(old="known")
+    second[OLD.id]["expectation"] = known("so") | {"versions": "soon"}
+    (found,) = compared(cells(old="pass"), second).differences
+    assert found.when == "Docker soon"
+
+
+def test_deviation_that_ended_is_told_by_its_end():
+    first = cells(old="known")
+    first[OLD.id]["expectation"] = known("so") | {"versions": "<28.0"}
+    assert compared(first, cells(new="pass")).differences[0].when == "since Docker 28.0"
+
+
+def test_deviation_that_nobody_explained_is_a_sentence():
+    second = cells(old="known")
+    second[OLD.id] |= {"reason": "the port", "expected": "80", "actual": "8" * 999}
+    (found,) = compared(cells(old="pass"), second).differences
+    assert found.after[0].startswith(
+        "Nobody has explained it yet. Looked at: the port. Expected: 80. Got: 888"
+    )
+    assert len(found.after[0]) < 400
 
 
 def test_sentence_of_each_side_and_the_releases_of_the_second_are_told():
@@ -119,7 +208,9 @@ def test_what_a_run_lacks_is_not_guessed():
     assert (found.differences, found.unknown) == ((), ("dns.x.new",))
     missing = cells(old="pass")
     del missing[PLAIN.id]
-    assert compared(cells(old="pass"), missing).unknown == ("init.y",)
+    found = compared(cells(old="pass"), missing)
+    assert (found.unknown, found.not_run) == ((), ("init.y",))
+    assert found.summary[-1] == "Of 1 nothing can be said: one of the runs does not have them."
 
 
 def test_who_does_one_variant_does_not_deviate():
@@ -138,7 +229,7 @@ def test_addresses_of_a_run_are_no_difference():
 
 def test_concerns_name_rows_of_the_catalogue():
     ids = [f"{row.id}." for row in load_catalogue()]
-    named = [beginning for beginnings in _CONCERNS.values() for beginning in beginnings]
+    named = [beginning for beginnings in CONCERNS.values() for beginning in beginnings]
     assert [b for b in named if not any(id.startswith(f"{b}.") for id in ids)] == []
     assert len(named) == len(set(named))
 
@@ -172,6 +263,41 @@ def test_gravest_concern_comes_first():
     assert [one.behaviour for one in found.differences] == ["init.y", "dns.x.new"]
 
 
+def test_what_can_stop_a_set_up_comes_before_the_gravest_tier_and_gains_come_last():
+    rows = [row(f"init.{name}", tier=Tier.QUIRK) for name in "abcd"]
+    rows[0] = row("init.a", tier=Tier.CORE)
+    first = {one.id: cell(one.id, "any", "pass") for one in rows}
+    second = {one.id: cell(one.id, "any", "known") for one in rows}
+    first["init.d"], second["init.d"] = second["init.d"], first["init.d"]
+    changes = {
+        "init.b": Change(see="", advice="Do.", breaks=Breaks.FEW),
+        "init.c": Change(see="", advice="Do.", breaks=Breaks.MANY),
+    }
+    found = compare_columns(rows, first, second, changes)
+    assert [one.behaviour for one in found.differences] == ["init.c", "init.b", "init.a", "init.d"]
+    assert [one.harm for one in found.differences[1:]] == [
+        Harm.BREAKS,
+        Harm.NOTICED,
+        Harm.HARMLESS,
+    ]
+    assert [one.behaviour for one in found.breaking] == ["init.c", "init.b"]
+
+
+def test_one_reason_holds_its_rows_together():
+    rows = [row(f"init.{name}") for name in "abc"]
+    first = {one.id: cell(one.id, "any", "pass") for one in rows}
+    second = {one.id: cell(one.id, "any", "known") for one in rows}
+    for id, reason in (("init.a", "x"), ("init.b", "y"), ("init.c", "x")):
+        second[id]["expectation"] = known(reason)
+    found = compare_columns(rows, first, second, engines=(DOCKER, PODMAN))
+    (section,) = found.sections
+    told = [(it.engine, it.reason, [d.behaviour for d in it.differences]) for it in section.causes]
+    assert told == [("other", "x", ["init.a", "init.c"]), ("other", "y", ["init.b"])]
+    (back,) = compare_columns(rows, second, first, engines=(PODMAN, DOCKER)).sections
+    assert [cause.engine for cause in back.causes] == ["other", "other"]
+    assert section.size == 3
+
+
 # ---------------------------------------------------------------------- the command
 
 
@@ -184,12 +310,75 @@ def test_recorded_columns_are_compared():
     code, out = run("docker-26.1", "docker-28.5")
     assert code == 1
     assert "dns.inspect" not in out.splitlines()[0]
-    assert "  drivers.bridge.endpoint-ifname  [changed, Docker >=28.0]" in out
-    assert out.splitlines()[-1].startswith("docker-28.5 differs from docker-26.1 in ")
+    assert "  drivers.bridge.endpoint-ifname  [changed, since Docker 28.0]" in out
+    assert "docker-28.5 differs from docker-26.1 in " in out
 
 
-def test_same_column_differs_in_nothing():
-    assert run("docker-28.5", "docker-28.5")[0] == 0
+def test_column_is_not_compared_with_itself():
+    code, out = run("docker-28.5", "docker-28.5")
+    assert (code, "`diff OLD NEW` compares two runs of it" in out) == (3, True)
+
+
+@pytest.mark.parametrize("words", [("--json", "--markdown"), ("--html", "-", "--json")])
+def test_one_form_is_printed(words):
+    code, out = run("docker-20.10", "docker-28.5", *words)
+    assert (code, out) == (3, "Error: give one of --json, --markdown and --html\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep", "[" * 200_000),
+        ("empty", ""),
+        ("other", '{"schema_version": 2}'),
+        ("poor", '{"schema_version": 1, "engines": [], "behaviours": [{}], "results": []}'),
+        (
+            "strange",
+            '{"schema_version": 1, "engines": [{"name": "x", "family": []}], "behaviours": [], '
+            '"results": []}',
+        ),
+        ("odd", '{"schema_version": 1, "engines": 7, "behaviours": [], "results": []}'),
+    ],
+)
+def test_file_that_is_no_report_is_one_clear_error(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    code, out = run("docker-20.10", "docker-28.5", "--report", str(path))
+    assert (code, out.count("\n"), out.startswith(f"Error: {path} is no")) == (3, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/proc/self/mem", "cannot be read"), ("/dev/zero", "has more than"), ("no", "not exist")],
+)
+def test_file_that_cannot_be_read_is_one_clear_error(monkeypatch, path, said):
+    monkeypatch.setattr("conformance.report.document._BYTES_MAX", 1000)
+    code, out = run("docker-20.10", "docker-28.5", "--report", path)
+    assert (code, out.count("\n"), said in out) == (3, 1, True)
+
+
+def test_folder_that_may_not_be_looked_at_is_one_clear_error(monkeypatch):
+    def refuse(path: Path) -> bool:
+        if path.name == "some":
+            raise PermissionError(13, "Permission denied", str(path))
+        return False
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    code, out = run("docker-20.10", "docker-28.5", "--report", "some")
+    assert (code, out.count("\n"), "cannot be read" in out) == (3, 1, True)
+
+
+def test_own_engine_is_compared_with_what_is_recorded(tmp_path):
+    path = next(RESULTS_DIR.glob("docker-28.5*.json"))
+    own = path.read_text(encoding="utf-8").replace('"docker-28.5"', '"docker-28.5-external"')
+    (tmp_path / "conformance.json").write_text(own, encoding="utf-8")
+    columns = [
+        json.loads(run("docker-20.10", name, "--json", "--report", str(tmp_path))[1])
+        for name in ("docker-28.5", "docker-28.5-external")
+    ]
+    assert columns[1]["second"] == "docker-28.5-external"
+    assert columns[0]["differences"] == columns[1]["differences"]
+    assert any(one["advice"] for one in columns[1]["differences"])
 
 
 def test_json_and_markdown_say_the_same():
@@ -202,9 +391,21 @@ def test_json_and_markdown_say_the_same():
 def test_column_of_a_report_comes_before_the_recorded_one(tmp_path):
     document = report(cell("init.none.files", "docker-28.5", "pass"))
     document["engines"] = [{"name": "docker-28.5", "spec": "docker", "version": "28.5.2"}]
+    document["behaviours"] = [{"id": "init.none.files"}]
     write_document(document, tmp_path / "conformance.json")
     _, out = run("docker-26.1", "docker-28.5", "--report", str(tmp_path))
-    assert "differs from docker-26.1 in 0 behaviours" in out.splitlines()[-1]
+    assert "differs from docker-26.1 in 0 behaviours" in out
+
+
+def test_docker_that_names_no_version_is_placed_by_what_it_promises(tmp_path):
+    document = report(cell("init.none.only-loopback", "docker-dev-built-1a2b3c"))
+    name = document["engines"][0]["name"]
+    facts = {"spec": "dockerd:/x", "version": "dev", "promises": "29.0", "family": "docker"}
+    document["engines"] = [{"name": name, **facts}]
+    write_document(document, tmp_path / "conformance.json")
+    code, output = run("docker-28.5", name, "--report", str(tmp_path))
+    assert code in (0, 1), output
+    assert "Traceback" not in output
 
 
 def test_unknown_column_is_a_usage_error():
@@ -225,8 +426,40 @@ def test_diff_of_runs_without_an_engine_in_common_compares_nothing(tmp_path):
 # ---------------------------------------------------------------------- what a person does
 
 
-def test_changes_are_those_of_behaviours():
-    assert set(load_changes()) <= {group.id for group in groups_of(load_catalogue())}
+@pytest.mark.parametrize("changes", [load_changes(), load_changes(PODMAN_DIR)])
+def test_changes_are_those_of_behaviours(changes):
+    assert set(changes) <= {group.id for group in groups_of(load_catalogue())}
+    assert all(change.advice for change in changes.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("docker-20.10", "docker-28.5"), ("docker-28.5", "podman-6.1")]
+)
+def test_change_that_breaks_something_is_a_difference(old, new):
+    found = json.loads(run(old, new, "--json")[1])["differences"]
+    named = load_changes(PODMAN_DIR) if "podman" in new else load_changes()
+    breaking = {id for id, change in named.items() if change.breaks}
+    assert breaking == {one["behaviour"] for one in found if one["breaks"]}
+    assert 15 < len(breaking) < 30
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "folder"),
+    [
+        (("docker", "20.10"), ("docker", "28.5"), "docker"),
+        (("refimpl", "20.10.24+netinit"), ("docker", "28.5"), "docker"),
+        (("docker", "28.5"), ("docker", "20.10"), ""),
+        (("docker", "28.5"), ("podman", "6.1"), "podman"),
+        (("podman", "5.8"), ("podman", "6.1"), ""),
+        (("podman", "6.1"), ("docker", "28.5"), ""),
+        (("docker", "28.5"), ("docker", "none"), ""),
+        (("docker", ""), ("mine", "6.1"), ""),
+    ],
+)
+def test_advice_is_of_the_way_that_one_goes(first, second, folder):
+    facts = [{"family": family, "version": version} for family, version in (first, second)]
+    expected = {"docker": load_changes(), "podman": load_changes(PODMAN_DIR), "": {}}[folder]
+    assert changes_between(*facts) == expected
 
 
 def test_difference_says_how_to_see_it_and_what_to_do():
@@ -236,7 +469,14 @@ def test_difference_says_how_to_see_it_and_what_to_do():
     assert (found.see, found.advice) == ("docker x", "Nothing.")
 
 
-@pytest.mark.parametrize("text", ['["a.b"]\nsee = "x"', '["a.b"]\nsee = "x"\nhow = "y"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["a.b"]\nsee = "x"',
+        '["a.b"]\nsee = "x"\nhow = "y"',
+        '["a.b"]\nsee = "x"\nadvice = "y"\nbreaks = "all"',
+    ],
+)
 def test_change_that_is_described_wrongly_is_refused(tmp_path, text):
     (tmp_path / "some.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ChangeError, match=r"a\.b"):

@@ -86,7 +86,7 @@ def test_red_cell_that_is_gone_is_not_called_better(old):
     [change] = diff_documents(old, new)
     assert (change.new, change.is_better, change.is_worse) == ("absent", False, False)
     assert str(change) == "  x  a.c: FAIL -> absent"
-    assert "1 changed otherwise" in diff_markdown(old, new)
+    assert "1 in one of the runs only" in diff_markdown(old, new)
 
 
 def test_markdown_names_engines_that_are_not_compared(old):
@@ -135,3 +135,38 @@ def test_json_is_json(tmp_path, old, new):
     words = ["diff", str(tmp_path / "old.json"), str(tmp_path / "new.json"), "--json"]
     changes = json.loads(CliRunner().invoke(main, words).stdout)
     assert [change["behaviour"] for change in changes] == ["a.b", "a.c", "a.d", "a.e"]
+
+
+def test_rows_that_only_one_run_has_are_counted_and_listed(tmp_path, old, new):
+    few = copy.deepcopy(new)
+    few["results"] = new["results"][:2]
+    few["results"].append(cell("a.z", "x"))
+    for name, document in (("full", old), ("few", few)):
+        write_document(document, tmp_path / f"{name}.json")
+    full, part = (str(tmp_path / f"{name}.json") for name in ("full", "few"))
+    result = CliRunner().invoke(main, ["diff", full, part])
+    assert result.stdout.splitlines()[2:] == [
+        "- x  a.b: pass -> FAIL",
+        "+ x  a.c: FAIL -> pass",
+        f"only in {full}: x  a.d: pass",
+        f"only in {full}: x  a.e: error",
+        f"only in {full}: x  a.f: pass",
+        f"only in {part}: x  a.z: pass",
+        f"2 of 2 cells differ; 3 are only in {full}; 1 are only in {part}",
+    ]
+    page = CliRunner().invoke(main, ["diff", full, part, "--markdown"]).stdout
+    assert "4 in one of the runs only" in page.splitlines()[0]
+
+
+def test_diff_without_a_cell_in_common_compares_nothing(tmp_path, old):
+    new = report(cell("b.a", "x"))
+    for name, document in (("old", old), ("new", new)):
+        write_document(document, tmp_path / f"{name}.json")
+    words = ["diff", str(tmp_path / "old.json"), str(tmp_path / "new.json")]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, "nothing to compare" in result.output) == (3, True)
+
+
+def test_one_form_of_a_difference_is_printed(tmp_path):
+    result = CliRunner().invoke(main, ["diff", "a", "b", "--json", "--markdown"])
+    assert (result.exit_code, "give one of" in result.output) == (3, True)

@@ -22,7 +22,7 @@ from conformance.engines.reference import ReferenceEngine
 from conformance.engines.settings import SettingsError, load_settings
 from conformance.engines.transport import open_socket, peer_pid
 from conformance.leaks import Snapshot, compare
-from conformance.pool import column_name
+from conformance.pool import column_name, promised_release
 from conformance.schedule import EngineScheduling, engine_id, engine_of
 from conformance.subnets import SubnetAllocator, SubnetsExhausted
 
@@ -32,6 +32,7 @@ class FakeEngine:
 
     name = "fake"
     family = "docker"
+    origin = ""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ def test_missing_capability_is_said_in_words():
         "capability missing: ipv4 (it forwards IPv4), metrics (it reports "
         "engine_daemon_network_actions_seconds)"
     )
-    assert all(p.meaning for p in PROBES.values())
+    assert all(p.meaning and p.remedy.endswith(".") for p in PROBES.values())
 
 
 def test_engines_toml_is_read_in_its_order():
@@ -168,7 +169,6 @@ def test_engines_toml_is_read_in_its_order():
     ("table", "complaint"),
     [
         ('kind = "dockerd"\nfamily = "docker"', "missing key command"),
-        ('kind = "vm"\nfamily = "x"\ncommand = ["y"]', "unknown kind 'vm'"),
         ('kind = "dockerd"\nfamily = "x"\ncommand = ["y"]\ncolour = "red"', "unknown key colour"),
     ],
 )
@@ -254,17 +254,37 @@ def test_managed_engine_needs_its_program(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "is_managed", "name"),
+    ("family", "version", "origin", "name"),
     [
-        ("docker", True, "docker-20.10"),
-        ("docker", False, "docker-20.10-external"),
-        ("refimpl", True, "fake"),
+        ("docker", "20.10.24+dfsg1", "", "docker-20.10"),
+        ("docker", "20.10.24+dfsg1", "external", "docker-20.10-external"),
+        ("docker", "dev", "built-1a2b3c", "docker-dev-built-1a2b3c"),
+        ("docker", "<b>\x1b[31m/..", "built-1a2b3c", "docker-b-31m-built-1a2b3c"),
+        ("docker", "", "external", "docker-unknown-external"),
+        ("refimpl", "20.10.24", "", "fake"),
+        ("refimpl", "20.10.24", "built-1a2b3c", "reference-built-1a2b3c"),
     ],
 )
-def test_column_names(family, is_managed, name):
-    engine: Any = FakeEngine(is_managed=is_managed, inside=None, forwards=True)
-    engine.family = family
-    assert column_name(engine, "20.10.24+dfsg1") == name
+def test_column_names(family, version, origin, name):
+    engine: Any = FakeEngine(is_managed=True, inside=None, forwards=True)
+    engine.family, engine.origin = family, origin
+    assert column_name(engine, version) == name
+
+
+@pytest.mark.parametrize(
+    ("family", "profile", "version", "release"),
+    [
+        ("docker", "", "28.5.2", "28.5.2"),
+        ("docker", "", "dev", "25.0"),
+        ("podman", "", "5.8.6", "25.0"),
+        ("acme", "", "nightly", "25.0"),
+        ("podman", "20.10.24", "5.4.2", "20.10.24"),
+    ],
+)
+def test_release_whose_promises_hold(family, profile, version, release):
+    engine: Any = SimpleNamespace(family=family, profile=profile)
+    said = EngineVersion(version=version, api_min="1.24", api_max="1.44")
+    assert promised_release(engine, said) == release
 
 
 def test_missing_socket_is_explained(tmp_path):
@@ -344,8 +364,9 @@ def test_leaks_are_counted_not_only_named():
 
 
 def test_engine_is_read_back_from_the_tests_id():
-    spec = "unix:///var/run/docker.sock"
-    assert engine_of(f"test_x.py::test_y[value-{engine_id(spec)}]") == spec
+    for spec in ("unix:///var/run/docker.sock", "dockerd:/home/jörg/<b>[1]::x y%20/d"):
+        assert engine_id(spec).isascii()
+        assert engine_of(f"test_x.py::test_y[value-{engine_id(spec)}]") == spec
     assert engine_of("test_x.py::test_y") == ""
 
 

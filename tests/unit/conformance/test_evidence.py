@@ -20,7 +20,7 @@ from conformance.report.evidence import (
     write_pages,
 )
 from conformance.report.html import render_html
-from conformance.report.steady import steady
+from conformance.steady import steady
 from tests.unit.conformance.made_reports import cell, known, report
 
 FILES = sorted(RESULTS_DIR.glob("*.json"))
@@ -123,6 +123,13 @@ def test_error_of_the_harness_is_no_evidence(tmp_path):
     with pytest.raises(DocumentError, match=r"a\.b on docker-1\.2"):
         write_evidence([run_of_two(), document], ["a.b"], tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_engine_that_is_not_in_engines_toml_is_no_evidence():
+    document = run_of_two()
+    document["engines"][1]["origin"] = "built-1a2b3c"
+    with pytest.raises(DocumentError, match=r"engines in engines\.toml; podman-5\.8 is not"):
+        split_report(document, ["a.b"])
 
 
 def test_engine_that_never_came_up_is_no_evidence():

@@ -15,7 +15,7 @@ from conformance.engines.cleanup import remove_labelled, sweep
 from conformance.engines.external import ExternalEngine, address_from_environment
 from conformance.image import ensure_image
 from conformance.schedule import behaviour_in, engine_id, engine_of
-from conformance.subnets import SubnetAllocator, routed_subnets
+from conformance.subnets import PARTS, SubnetAllocator, routed_subnets
 
 IPV4_ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
 eth0 00000000 0102A8C0 0003 0 0 0 00000000 0 0 0
@@ -43,6 +43,23 @@ def test_subnet_goes_round_what_is_routed_even_if_all_private_ones_are():
     private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd6e:6574:696e::/64"]
     subnets = SubnetAllocator(ip_network(subnet) for subnet in private)
     assert (subnets.ipv4(), subnets.ipv6()) == ("198.18.0.0/24", "fd6e:6574:696e:1::/64")
+
+
+def test_runs_on_one_engine_never_give_the_same_subnet():
+    given = [
+        {subnet for _ in range(400) for subnet in (allocator.ipv4(), allocator.ipv6())}
+        for allocator in (SubnetAllocator((), taken_now=list, part=part) for part in range(PARTS))
+    ]
+    assert all(len(subnets) > 400 for subnets in given)  # and some of them a second time
+    assert sum(map(len, given)) == len(set().union(*given))
+
+
+def test_subnet_goes_round_what_came_in_between():
+    taken = [ip_network("10.213.0.0/24")]
+    subnets = SubnetAllocator((), taken_now=lambda: taken)
+    assert subnets.ipv4() == "10.213.4.0/24"
+    taken.append(ip_network("10.213.8.0/22"))
+    assert subnets.ipv4() == "10.213.12.0/24"
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,13 @@ def test_run_refuses_what_cannot_be_met_before_it_asks_for_an_engine(tmp_path):
         assert (result.exit_code, said in result.output) == (3, True), result.output
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("a defect")])
-def test_what_goes_wrong_here_does_not_look_like_a_red_row(monkeypatch, error):
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (OSError("a defect"), 2)])
+def test_what_goes_wrong_here_does_not_look_like_a_red_row(monkeypatch, error, code):
     def fail() -> None:
         raise error
 
     monkeypatch.setattr(cli, "load_catalogue", fail)
-    assert CliRunner().invoke(main, ["list"]).exit_code == 2
+    assert CliRunner().invoke(main, ["list"]).exit_code == code
 
 
 def test_terminal_without_the_signs_gets_plain_letters():

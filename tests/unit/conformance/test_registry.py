@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 
 from conformance.registry import Level, Registry, RegistryError, Tier, behaviour_of, is_selected
 
 
-def declare(registry: Registry, id: str = "dns.alias-resolves", **options: str) -> None:
+def declare(registry: Registry, id: str = "dns.alias-resolves", **options: Any) -> None:
     options = {"statement": "A name MUST resolve.", "source": "seed", **options}
     statement = options.pop("statement")
 

@@ -9,11 +9,15 @@ from rich.console import Console
 
 from conformance.report.collect import Collector
 from conformance.report.diff import diff_documents, engines_apart
-from conformance.report.document import DocumentError, read_document, write_document
+from conformance.report.document import INTERRUPTED, DocumentError, read_document, write_document
+from conformance.report.evidence import split_report
+from conformance.report.html import render_html
 from conformance.report.junit import junit_tree
+from conformance.report.merge import merge_documents
 from conformance.report.symbols import SYMBOLS
-from conformance.report.terminal import print_report
+from conformance.report.terminal import missing_lines, print_report
 from conformance.verdicts import Verdict
+from tests.unit.conformance.made_reports import cell, report
 
 
 def result(behaviour: str, engine: str, verdict: str, **more: Any) -> dict[str, Any]:
@@ -155,6 +159,28 @@ def test_row_that_never_ended_is_an_error(collector):
     assert "did not come to an end" in cells["init.def.y", "ref"]["reason"]
 
 
+def test_row_that_was_left_out_is_no_cell(collector, tmp_path):
+    collector.take(taken(result("init.none.x", "ref", "pass"), "ref"))
+    collector.unfinished = INTERRUPTED
+    document = collector.document()
+    assert [cell["engine"] for cell in document["results"]] == ["ref"]
+    text, code = render(document)
+    assert code == 130
+    assert "interrupted: 3 cells were not run" in text
+    assert "init.def.y" not in text
+    page = render_html(document)
+    assert "init.def.y" in page
+    with pytest.raises(DocumentError, match="ended before: interrupted"):
+        split_report(document, ["init.none.x"])
+    merged = merge_documents([document, {**document, "engines": [{"name": "b"}], "results": []}])
+    assert merged["run"]["unfinished"] == INTERRUPTED
+
+
+def test_quiet_report_has_no_matrix(document):
+    text, code = render(document, is_quiet=True)
+    assert (code, "FAIL: init.none.x" in text, "new failure" in text) == (1, True, False)
+
+
 @pytest.mark.parametrize("order", [("pass", "FAIL"), ("FAIL", "pass")])
 def test_row_run_on_several_values_is_one_cell_with_the_worst_verdict(collector, order):
     for verdict in order:
@@ -223,8 +249,8 @@ def test_diff_gives_changed_cells_only(document):
 def test_diff_leaves_out_engines_that_one_run_does_not_have(document):
     other = json.loads(json.dumps(document))
     other["engines"][0]["name"] = "podman-5.8"
-    for cell in other["results"]:
-        cell["engine"] = cell["engine"].replace("ref", "podman-5.8")
+    for result in other["results"]:
+        result["engine"] = result["engine"].replace("ref", "podman-5.8")
     assert engines_apart(document, other) == (["ref"], ["podman-5.8"])
     assert diff_documents(document, other) == []
 
@@ -234,3 +260,26 @@ def test_logs_of_a_red_cell_are_written_where_the_report_is(collector, tmp_path)
     cell = result("init.none.x", "ref", "FAIL", log="logs/ref/init.none.x")
     collector.take({**taken(cell, "ref"), "logs": {"row.log": "what it did\n"}})
     assert (tmp_path / "logs/ref/init.none.x/row.log").read_text("utf-8") == "what it did\n"
+
+
+def test_each_capability_that_is_missing_is_told_in_one_line():
+    document = report(
+        cell("a.b", "x", "unsupported"),
+        cell("a.c", "x", "unsupported"),
+        cell("a.b", "y", "unsupported"),
+    )
+    document["behaviours"] = [
+        {"id": "a.b", "statement": "It MUST.", "needs": ["ipv4", "sctp"]},
+        {"id": "a.c", "statement": "It MUST.", "needs": ["sctp", "nosuch"]},
+    ]
+    document["engines"] = [
+        {"name": "x", "spec": "x", "capabilities": ["ipv4"]},
+        {"name": "y", "spec": "y", "capabilities": ["sctp"]},
+    ]
+    assert missing_lines(document) == [
+        "sctp (the kernel has SCTP sockets) is missing; rows not run: 2 on x. Load the module "
+        "sctp on the engine's machine, and run the suite there as root.",
+        "ipv4 (it forwards IPv4) is missing; rows not run: 1 on y. Set the sysctl "
+        "net.ipv4.ip_forward=1 on the engine's machine.",
+        "nosuch is missing; rows not run: 1 on x.",
+    ]

@@ -274,3 +274,25 @@ def test_one_report_stays_as_it_is():
 def test_same_engine_twice_is_refused():
     with pytest.raises(DocumentError, match="more than one report has the engine x"):
         merge_documents([report(cell("a.b", "x")), report(cell("a.b", "x", "FAIL"))])
+
+
+def test_page_of_two_machines_says_what_they_have_in_common_and_each_engine_the_rest():
+    here, there = report(cell("init.a", "one")), report(cell("init.a", "two"))
+    there["host"]["kernel"] = "7.0"
+    for document in (here, there):
+        document["host"]["machine"] = "x86_64"
+    page = render_html(merge_documents([here, there]))
+    assert "<dt>Kernel</dt>" not in page
+    assert "<dt>Machine</dt><dd>x86_64</dd>" in page
+    assert "kernel 6.1<" in page
+    assert "kernel 7.0<" in page
+
+
+def test_page_says_once_what_engines_lack():
+    document = report(cell("init.a", "one", "unsupported"), cell("init.b", "one", "unsupported"))
+    for row in document["behaviours"]:
+        row["needs"] = ["icc-option", "<b>"]
+    page = render_html(document)
+    assert page.count("its daemon takes the option <code>icc</code>") == 1
+    assert "one: 2" in page
+    assert "<code>&lt;b&gt;</code>" in page

@@ -1,6 +1,13 @@
 import pytest
 
-from conformance.versions import VersionError, major_minor, matches, parse_version
+from conformance.versions import (
+    VersionError,
+    docker_release,
+    major_minor,
+    matches,
+    parse_version,
+    release_of_api,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +60,26 @@ def test_conditions(condition, version, is_met):
 def test_column_names_keep_the_engines_spelling():
     assert major_minor("20.10.24+dfsg1") == "20.10"
     assert major_minor("17.06.0-ce") == "17.06"
+
+
+@pytest.mark.parametrize(
+    ("version", "api", "release"),
+    [
+        ("28.5.2+dfsg4", "1.51", "28.5.2+dfsg4"),
+        # a Docker that was built without a version
+        ("dev", "1.52", "29.0"),
+        ("0.0.0-dev", "1.44", "25.0"),
+        ("library-import", "1.41", "20.10.24"),
+        ("", "1.43", "24.0"),
+        # one that is newer than this table
+        ("dev", "1.99", "29.0"),
+    ],
+)
+def test_release_of_a_docker_that_does_not_name_one(version, api, release):
+    assert docker_release(version, api) == release
+
+
+@pytest.mark.parametrize("api", ["", "1.12", "x"])
+def test_api_that_no_known_docker_speaks_is_refused(api):
+    with pytest.raises(VersionError):
+        release_of_api(api)

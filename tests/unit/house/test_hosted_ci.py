@@ -45,7 +45,9 @@ def test_every_step_uses_a_pinned_action_or_runs_a_command():
     for name, step in STEPS:
         assert ("uses" in step) != ("run" in step), name
         if "uses" in step:
-            assert re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"])
+            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False, name
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "./ci/tox" in c])
@@ -54,6 +56,34 @@ def test_every_tox_environment_exists(command):
     envs = words[words.index("-e") + 1].split(",")
     assert words[words.index("./ci/tox") + 1] == "run"
     assert [env for env in envs if not tox_settings().has_section(f"testenv:{env}")] == []
+
+
+def test_no_value_of_the_event_is_written_into_a_command():
+    assert [command for command in COMMANDS if "${{" in command] == []
+
+
+def test_engines_have_a_mirror_and_no_test_is_skipped():
+    """sudo hands on nothing that it is not told to; ubuntu has no archive of Debian."""
+    assert WORKFLOW["env"]["NETINIT_MIRROR"].startswith("https://deb.debian.org/")
+    for job in ("kernel", "differential", "nightly"):
+        assert JOBS[job]["env"]["NETINIT_NO_SKIP"] == "1"
+    for env, name in (
+        ("engine", "NETINIT_MIRROR"),
+        ("engine", "NETINIT_ENGINE"),
+        ("differential", "NETINIT_MIRROR"),
+        ("differential", "NETINIT_NO_SKIP"),
+        ("nightly", "NETINIT_MIRROR"),
+        ("kernel", "NETINIT_NO_SKIP"),
+    ):
+        [command] = (c for c in COMMANDS if re.search(rf"-e {env}\b", c))
+        kept = command.split("--preserve-env=")[1].split()[0].split(",")
+        assert name in kept, command
+
+
+@pytest.mark.parametrize("job", ["gate", "matrix"])
+def test_summary_of_a_run_says_what_changed(job):
+    commands = [step.get("run", "") for step in JOBS[job]["steps"]]
+    assert any("GITHUB_STEP_SUMMARY" in command for command in commands)
 
 
 def test_what_needs_root_has_it():

@@ -115,6 +115,19 @@ def test_roots_are_prepared_for_only_where_the_matrix_is_named(envs, asks):
     assert (" debootstrap" in done.stderr) is asks, done.stderr
 
 
+def test_sshd_is_installed_and_not_enabled():
+    done = source(machine(absent="sshd") + "systemctl() { echo $* >&3; }; prepare_sshd 3>&1")
+    assert "install --no-install-recommends --no-remove openssh-server\n" in done.stderr
+    assert "services forbidden" in done.stdout
+    assert "-q disable ssh.service ssh.socket" in done.stdout
+
+
+def test_without_sshd_the_rest_goes_on():
+    done = source(machine(absent="sshd ssh", uid=1000) + "prepare_sshd; echo end")
+    assert done.stdout == "end\n"
+    assert "openssh-server openssh-client" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("dockerd", "candidate", "asks"),
     [
@@ -154,7 +167,14 @@ def test_no_docker_goes_on_with_the_reference_and_says_why():
 def test_browser_is_installed_where_there_is_none():
     done = source(machine(absent="chromium") + "prepare_browser; echo end")
     assert "install --no-install-recommends --no-remove chromium\n" in done.stderr
+    assert " npm\n" not in done.stderr
     assert source(machine() + "prepare_browser; echo end").stdout == "end\n"
+
+
+def test_npm_is_installed_where_there_is_none_although_the_browser_cannot_be_had():
+    done = source(machine(absent="chromium npm", broken="chromium") + "prepare_browser")
+    assert "no chromium here" in done.stderr
+    assert "install --no-install-recommends --no-remove npm\n" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -164,7 +184,7 @@ def test_browser_is_installed_where_there_is_none():
 def test_no_browser_goes_on_and_says_why(more, why):
     done = source(machine(absent="chromium", **more) + "prepare_browser; echo end")
     assert done.stdout.endswith("end\n")
-    assert "the page is not tested" in done.stderr
+    assert "not all of the pages is tested" in done.stderr
     assert why in done.stderr
 
 

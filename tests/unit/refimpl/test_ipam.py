@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from refimpl.errors import EngineError, Forbidden, NotFound
+from refimpl.libnetwork import ipam
 from refimpl.libnetwork.ipam import (
     AddressInUse,
     AddressOutOfRange,
@@ -22,6 +23,7 @@ from refimpl.libnetwork.ipam import (
     parse_cidr,
     parse_ip,
 )
+from tests.unit.refimpl.work import lines_run
 
 
 def taken_from(pool: AddressPool, count: int) -> list[str]:
@@ -303,6 +305,36 @@ def test_after_the_last_default_pool_the_turn_begins_with_the_first():
     assert str(first.subnet) == "10.0.0.0/24"
     pools.release_pool(first)
     assert str(pools.request_default_pool().subnet) == "10.0.0.0/24"
+
+
+@pytest.mark.parametrize(
+    ("host", "given"),
+    [
+        pytest.param(["0.0.0.0/1"], None, id="whole-base"),
+        pytest.param(["9.255.255.0/24", "10.0.1.0/24"], "10.0.0.0/24", id="before-and-after"),
+        pytest.param(["10.0.0.128/32", "10.0.2.0/23"], "10.0.1.0/24", id="part-of-a-part"),
+        pytest.param(["10.0.2.0/24", "10.0.0.0/23", "10.0.1.7/32"], "10.0.3.0/24", id="disorder"),
+        pytest.param(["fd00::/8", "10.0.0.0/24"], "10.0.1.0/24", id="other-version"),
+    ],
+)
+def test_first_default_pool_that_nothing_on_the_host_touches(host, given):
+    pools = allocator(*host, defaults=[("10.0.0.0/22", 24)])
+    if given is None:
+        with pytest.raises(NotFound):
+            pools.request_default_pool()
+    else:
+        assert str(pools.request_default_pool().subnet) == given
+
+
+def test_work_for_the_first_default_grows_with_the_networks_only():
+    def lines(count: int) -> int:
+        pools = allocator(
+            *(f"10.{one >> 8}.{one & 255}.0/24" for one in range(count)),
+            defaults=[("10.0.0.0/8", 24)],
+        )
+        return lines_run(ipam, pools.first_default)
+
+    assert lines(400) < 8 * lines(100)
 
 
 def test_a_large_route_is_passed_in_one_step():

@@ -68,10 +68,16 @@ def test_domainname_is_a_sysctl() -> None:
     assert document["linux"]["sysctl"]["kernel.domainname"] == "example.org"
 
 
-def test_host_uts_sets_neither_hostname_nor_domainname() -> None:
-    document = config(hostname="h", domainname="example.org", host_uts=True)
+def test_host_uts_sets_no_hostname() -> None:
+    document = config(hostname="h", host_uts=True)
     assert "hostname" not in document
     assert "kernel.domainname" not in document["linux"]["sysctl"]
+    assert "uts" not in namespaces(document)
+
+
+def test_domainname_is_the_runtimes_to_refuse_with_host_uts() -> None:
+    document = config(domainname="example.org", host_uts=True)
+    assert document["linux"]["sysctl"]["kernel.domainname"] == "example.org"
     assert "uts" not in namespaces(document)
 
 

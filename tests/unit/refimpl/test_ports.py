@@ -24,11 +24,13 @@ from refimpl.kernel import conntrack, nftables
 from refimpl.kernel.base import PublishedPort
 from refimpl.kernel.ports import Ports, _elements, claim
 from refimpl.kernel.relay import Relay
+from refimpl.libnetwork import portallocator
 from refimpl.libnetwork.portallocator import PortAllocator
 from refimpl.model.network import EndpointOptions, NetworkOptions, PortBinding, SandboxOptions
 from refimpl.model.ports import parse_host_port, parse_port, parse_port_range, split_proto_port
 from refimpl.model.wire_container import HostConfig
 from tests.unit.refimpl.libnetwork_world import World
+from tests.unit.refimpl.work import lines_run
 
 ANY, ANY6 = IPv4Address(0), IPv6Address(0)
 HTTP = PortBinding("tcp", 80, None, 8080, 8080)
@@ -151,6 +153,43 @@ def test_memory_of_ranges_is_bounded() -> None:
         ports.request(ANY, "tcp", first, first + 1)
     ((known),) = ports._ports.values()
     assert len(known.last) <= 256
+
+
+def test_search_is_not_the_longer_the_more_ports_are_taken() -> None:
+    def lines(count: int) -> int:
+        ports = allocator()
+        return lines_run(
+            portallocator,
+            lambda: [ports.request(ANY, "tcp", 1, 60000 - one) for one in range(count)],
+        )
+
+    assert lines(800) < 8 * lines(200)
+
+
+@pytest.mark.parametrize(
+    ("taken", "first", "last", "given"),
+    [
+        pytest.param([], 10, 20, 10, id="nothing"),
+        pytest.param([10, 11, 13], 10, 20, 12, id="gap"),
+        pytest.param([8, 9, 10, 11], 10, 12, 12, id="run-from-before"),
+        pytest.param([12, 11, 10], 10, 13, 13, id="run-to-the-end"),
+        pytest.param([65534], 65534, 65535, 65535, id="last-port"),
+    ],
+)
+def test_first_free_port_of_a_range(taken, first, last, given) -> None:
+    ports = allocator()
+    for port in taken:
+        ports.request(ANY, "tcp", port, port)
+    assert ports.request(ANY, "tcp", first, last) == given
+
+
+def test_port_that_was_given_back_twice_is_free_once() -> None:
+    ports = allocator()
+    ports.request(ANY, "tcp", 80, 80)
+    for _ in range(2):
+        ports.release(ANY, "tcp", 80)
+    assert ports.request(ANY, "tcp", 80, 81) == 80
+    assert ports.request(ANY, "tcp", 80, 81) == 81
 
 
 def test_addresses_without_a_port_are_forgotten() -> None:

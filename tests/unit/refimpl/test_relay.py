@@ -265,6 +265,32 @@ def test_next_daemon_waits_for_the_process(name) -> None:
         assert not waiter.is_alive()
 
 
+def test_next_daemon_kills_a_process_that_was_stopped(name, caplog) -> None:
+    last, after = Relay(name, lambda work: work()), Relay(name, lambda work: work())
+    other = Relay(f"{name}-2", lambda work: work())
+    with Port(last), Port(other) as theirs:
+        process, control = last._process, last._control
+        assert process is not None
+        assert control is not None
+        process.send_signal(signal.SIGSTOP)
+        control.close()  # as when its daemon is killed
+        after.wait_for_the_last()
+        assert process.wait(WAIT_S) == -signal.SIGKILL
+        assert "has not ended" not in caplog.text
+        check_serves(theirs)
+        last._control = None
+    last.close()
+    other.close()
+
+
+def test_nobody_else_is_killed_for_the_name(name, monkeypatch) -> None:
+    monkeypatch.setattr(relay_module, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(relay_module, "_END_TIMEOUT_S", 0.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mine:
+        mine.bind(f"\0netinit/relay/{name}")
+        Relay(name, lambda work: work()).wait_for_the_last()
+
+
 def test_nothing_is_started_before_it_is_needed(name) -> None:
     begun: list[Callable[[], None]] = []
     one = Relay(name, begun.append)

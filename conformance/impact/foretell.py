@@ -1,0 +1,139 @@
+"""Asks each difference between two columns whom it concerns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from conformance.impact.setup import Effect, Setup, nobody
+from conformance.registry import Behaviour
+from conformance.report.compare import Cells
+from conformance.report.comparison import Difference
+from conformance.verdicts import Verdict
+from conformance.versions import matches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foretold:
+    """A difference, or a row about upgrades, and whom it concerns.
+
+    Attributes:
+        behaviour: the id of the difference, or of the row.
+        before: what the first engine does.
+        after: what the second one does.
+        advice: what to do about it.
+        effects: whom it concerns, and how.
+    """
+
+    behaviour: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    advice: str
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impact:
+    """What differences do to a set-up.
+
+    Attributes:
+        found: those that concern something, the gravest first.
+        harmless: those that were asked and concern nothing that is there.
+        unasked: those that nobody can ask for lack of a predicate; "cannot tell".
+        past: how many are left out because the engine's own release has them already.
+    """
+
+    found: tuple[Foretold, ...]
+    harmless: tuple[str, ...]
+    unasked: tuple[Difference, ...]
+    past: int
+
+    @property
+    def concerned(self) -> list[tuple[str, str]]:
+        """The containers and networks, as (kind, name), the one with the gravest first."""
+        keys = ((c.kind, c.name) for one in self.found for c in one.effects)
+        return list(dict.fromkeys(keys))
+
+
+def foretell(
+    differences: Iterable[Difference],
+    rows: Iterable[Behaviour],
+    target: Cells,
+    setup: Setup,
+) -> Impact:
+    """Ask what differs whom it concerns.
+
+    Args:
+        differences: what the second column does otherwise, the gravest first.
+        rows: the catalogue.
+        target: the second column's cells, for the rows about what an upgrade keeps.
+        setup: what is there.
+    """
+    every = {row.id: row for row in rows}
+    found, harmless, unasked = [], [], []
+    asked: set[str] = set()
+    past = 0
+    for one in differences:
+        if one.since and setup.is_docker and matches(one.since, setup.source):
+            past += 1
+            continue
+        predicates = [every[id] for id in one.rows if id in every and _can_tell(every[id], setup)]
+        asked.update(row.id for row in predicates)
+        if not predicates:
+            unasked.append(one)
+            continue
+        effects = _ask(predicates, setup)
+        if effects:
+            found.append(_foretold(one, effects))
+        else:
+            harmless.append(one.behaviour)
+    for row in _of_every_upgrade(every, asked, target, setup):
+        effects = _ask([row], setup)
+        if effects:
+            after = (row.statement,)
+            found.append(
+                Foretold(
+                    behaviour=row.id, before=(), after=after, advice="", effects=tuple(effects)
+                )
+            )
+    return Impact(found=tuple(found), harmless=tuple(harmless), unasked=tuple(unasked), past=past)
+
+
+def _can_tell(row: Behaviour, setup: Setup) -> bool:
+    """Tell whether a row can say whom it concerns; more is done only by newer Dockers."""
+    return row.concerns is not None and (setup.is_docker or row.concerns is not nobody)
+
+
+def _ask(rows: Sequence[Behaviour], setup: Setup) -> list[Effect]:
+    """Ask the predicates; who does not go to a newer Docker is not told what changes there."""
+    found = [effect for row in rows if row.concerns for effect in row.concerns(setup)]
+    if setup.is_docker:
+        return list(dict.fromkeys(found))
+    plain = (replace(one, about="", change="", is_certain=False) for one in found)
+    return list(dict.fromkeys(plain))
+
+
+def _of_every_upgrade(
+    every: Mapping[str, Behaviour], asked: set[str], target: Cells, setup: Setup
+) -> list[Behaviour]:
+    """Give the rows about what an upgrade keeps that the second column was measured in."""
+    if not setup.is_docker or setup.is_anew:
+        return []
+    unmeasured = (Verdict.NOT_PROMISED, Verdict.UNSUPPORTED, Verdict.ERROR)
+    return [
+        row
+        for row in every.values()
+        if row.concerns
+        and row.id not in asked
+        and "upgrade-from" in row.needs
+        and row.id in target
+        and Verdict(target[row.id]["verdict"]) not in unmeasured
+    ]
+
+
+def _foretold(one: Difference, effects: Sequence[Effect]) -> Foretold:
+    return Foretold(
+        behaviour=one.behaviour,
+        before=one.before,
+        after=one.after,
+        advice=one.advice,
+        effects=tuple(effects),
+    )

@@ -1,0 +1,1 @@
+"""How good `impact` is: set-ups drawn at random go through an upgrade."""

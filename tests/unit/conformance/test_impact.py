@@ -1,0 +1,429 @@
+"""What `python -m conformance impact` reads, asks and prints; no engine is needed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from conformance.cli import main
+from conformance.impact.columns import nearest_column
+from conformance.impact.compose import objects_of_compose
+from conformance.impact.documents import as_part, objects_of, read_dump
+from conformance.impact.foretell import foretell
+from conformance.impact.parts import SetupError
+from conformance.impact.setup import Container, Endpoint, Network, Setup, nobody
+from conformance.registry import Behaviour
+from conformance.report.compare import compare_columns
+from tests.unit.conformance.made_reports import cell
+
+SHORT = "aaaaaaaaaaaa"
+ID = SHORT * 5 + "aaaa"
+UPGRADE = ("--from", "docker-20.10", "--to", "docker-28.5")
+
+
+def container(name: str = "/web", **more: Any) -> dict[str, Any]:
+    return {
+        "Id": ID,
+        "Name": name,
+        "State": {"Status": "running"},
+        "Config": {"Hostname": SHORT, "ExposedPorts": {"80/tcp": {}}},
+        "HostConfig": {
+            "NetworkMode": "n-red",
+            "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
+            "RestartPolicy": {"Name": "no"},
+            "Dns": None,
+            "Sysctls": {"net.x": "1"},
+        },
+        "NetworkSettings": {
+            "Networks": {
+                "n-red": {
+                    "IPAMConfig": None,
+                    "Aliases": ["shop", SHORT],
+                    "IPAddress": "10.1.0.2",
+                    "MacAddress": "02:42:0a:01:00:02",
+                }
+            }
+        },
+        **more,
+    }
+
+
+def network(name: str = "n-red", **more: Any) -> dict[str, Any]:
+    ipam = {"Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.1.0.1"}]}
+    return {"Id": f"{name}-id-of-it", "Name": name, "Driver": "bridge", "IPAM": ipam, **more}
+
+
+def read(*documents: dict[str, Any]) -> tuple[list[Container], list[Network]]:
+    return objects_of(as_part(one, f"dump.json[{at}]") for at, one in enumerate(documents))
+
+
+def told(tmp_path: Path, documents: Any, *words: str) -> Any:
+    path = tmp_path / "dump.json"
+    path.write_text(documents if isinstance(documents, str) else json.dumps(documents))
+    return CliRunner().invoke(main, ["impact", "--inspect", str(path), *(words or UPGRADE)])
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def test_container_and_network_are_read():
+    (one,), (net,) = read(container(), network())
+    assert (one.name, one.mode, one.status, one.restart) == ("web", "n-red", "running", "")
+    assert one.ports == {"80/tcp": (("", "8080"),)}
+    assert not one.has_chosen_hostname
+    (end,) = one.endpoints
+    assert (end.aliases, end.address, end.is_mac_of_address) == (("shop",), "10.1.0.2", True)
+    assert (net.name, net.has_ipv4, net.pools[0].gateway) == ("n-red", True, "10.1.0.1")
+
+
+def test_mode_by_id_is_read_as_the_networks_name():
+    host = {"NetworkMode": "n-red-id-of-it"}
+    (one,), _ = read(container(HostConfig=host), network())
+    assert one.mode == "n-red"
+
+
+def test_default_mode_is_bridge():
+    (one,), _ = read(container(HostConfig={"NetworkMode": "default"}))
+    assert one.mode == "bridge"
+
+
+def test_network_without_ipv4():
+    _, nets = read(network(EnableIPv4=False), network("m", EnableIPv4=True))
+    assert [net.has_ipv4 for net in nets] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"RepoTags": ["x"]}, r"dump.json\[0\] is neither a container nor a network"),
+        (container(name=""), "the container has no Name"),
+        (network(name=""), "the network has no Name"),
+        (container(HostConfig=[]), r"HostConfig: expected an object, found list"),
+        (container(Name=7), "Name: expected a string, found int"),
+        (container(HostConfig={"Dns": "8.8.8.8"}), "Dns: expected a list, found str"),
+        (container(HostConfig={"Dns": [1]}), "Dns: expected a string, found int"),
+        (container(HostConfig={"PortBindings": {"80/tcp": 8}}), "80/tcp: expected a list"),
+        (container(HostConfig={"PortBindings": {"80/tcp": [8]}}), r"80/tcp\[0\]: expected"),
+        (container(HostConfig={"AutoRemove": "no"}), "AutoRemove: expected true or false"),
+        (container(NetworkSettings={"Networks": {"n": 1}}), "Networks.n: expected an object"),
+        (
+            container(NetworkSettings={"Networks": {"n": {"GwPriority": True}}}),
+            "GwPriority: expected an integer, found bool",
+        ),
+        (network(IPAM={"Config": [None]}), r"IPAM.Config\[0\]: expected an object"),
+        (network(Internal="x"), "Internal: expected true or false"),
+    ],
+)
+def test_field_of_another_type_is_named(document, said):
+    with pytest.raises(SetupError, match=said):
+        read(document)
+
+
+def test_what_stands_twice_is_refused():
+    with pytest.raises(SetupError, match="the container web stands twice"):
+        read(container(), container())
+    with pytest.raises(SetupError, match="the network n-red stands twice"):
+        read(network(), network())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not JSON"),
+        ("[", "is not JSON"),
+        ("7", "expected a list"),
+        ("[7]", r"\[0\]: expected an object, found int"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ("[" + "9" * 5000 + "]", "is not JSON"),
+    ],
+)
+def test_dump_that_is_none_is_one_clear_error(tmp_path, text, said):
+    path = tmp_path / "dump.json"
+    path.write_text(text)
+    with pytest.raises(SetupError, match=said) as caught:
+        read_dump(path)
+    assert "dump.json" in str(caught.value)
+
+
+def test_dump_that_is_no_text(tmp_path):
+    path = tmp_path / "dump.json"
+    path.write_bytes(b"\xff\xfe[]")
+    with pytest.raises(SetupError, match="is not JSON"):
+        read_dump(path)
+
+
+def test_dump_without_an_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("conformance.impact.documents.FILE_BYTES_MAX", 1024 * 1024)
+    with pytest.raises(SetupError, match="/dev/zero has more than 1 MB"):
+        read_dump(Path("/dev/zero"))
+    monkeypatch.setattr("conformance.impact.documents.DOCUMENTS_MAX", 2)
+    path = tmp_path / "dump.json"
+    path.write_text("[{},{},{}]")
+    with pytest.raises(SetupError, match="more than 2 documents"):
+        read_dump(path)
+
+
+def test_missing_dump_and_folder(tmp_path):
+    for path, said in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(SetupError, match=said):
+            read_dump(path)
+
+
+# ---------------------------------------------------------------------- the nearest column
+
+COLUMNS = {
+    "docker-20.10": ("docker", "20.10.24+dfsg1"),
+    "docker-26.1": ("docker", "26.1.5+dfsg1"),
+    "docker-28.5": ("docker", "28.5.2+dfsg4"),
+    "podman-5.8": ("podman", "5.8.6"),
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "column"),
+    [
+        ("docker", "20.10.7", "docker-20.10"),
+        ("docker", "24.0.9", "docker-20.10"),
+        ("docker", "26.1.0", "docker-26.1"),
+        ("docker", "28.2.2", "docker-26.1"),
+        ("docker", "28.6.0", "docker-28.5"),
+        ("podman", "5.9", "podman-5.8"),
+    ],
+)
+def test_nearest_column_is_not_newer(family, version, column):
+    assert nearest_column(family, version, COLUMNS) == column
+
+
+@pytest.mark.parametrize(
+    ("family", "version"),
+    [
+        ("docker", "17.06.0-ce"),
+        ("docker", "29.1.0"),
+        ("podman", "4.3"),
+        ("docker", "dev"),
+        ("", ""),
+    ],
+)
+def test_version_without_a_column_is_refused(family, version):
+    with pytest.raises(SetupError, match="the engine says it is"):
+        nearest_column(family, version, COLUMNS)
+
+
+# ---------------------------------------------------------------------- asking
+
+OLD = Behaviour(id="x.y.old", statement="It MUST be old.", source="x", docker="<28.0")
+
+
+def row(concerns: Any, **more: Any) -> Behaviour:
+    return Behaviour(
+        id="x.y.new",
+        statement="It MUST be new.",
+        source="x",
+        docker=">=28.0",
+        replaces=("x.y.old",),
+        concerns=concerns,
+        **more,
+    )
+
+
+def every_container(there: Setup) -> Any:
+    for one in there.containers:
+        yield one.effect("starts", "it is there", "it is another one")
+
+
+def asked(concerns: Any, there: Setup) -> Any:
+    rows = [OLD, row(concerns)]
+    first, second = (
+        {
+            id: cell(id, "any", verdict)
+            for id, verdict in zip((OLD.id, "x.y.new"), pair, strict=True)
+        }
+        for pair in (("pass", "n/a"), ("n/a", "pass"))
+    )
+    return foretell(compare_columns(rows, first, second).differences, rows, second, there)
+
+
+def there(**more: Any) -> Setup:
+    ones = (Container(name="a", endpoints=(Endpoint(network="n"),)), Container(name="b"))
+    return Setup(containers=ones, **{"source": "20.10.24", "target": "28.5.2", **more})
+
+
+def test_difference_with_a_predicate_names_whom_it_concerns():
+    found = asked(every_container, there())
+    assert found.concerned == [("container", "a"), ("container", "b")]
+    assert (found.harmless, found.unasked) == ((), ())
+
+
+def test_difference_that_concerns_nobody_is_counted():
+    found = asked(nobody, there())
+    assert (found.found, found.harmless, found.unasked) == ((), ("x.y.new",), ())
+
+
+def test_difference_without_a_predicate_cannot_be_told():
+    found = asked(None, there())
+    assert [one.behaviour for one in found.unasked] == ["x.y.new"]
+
+
+def test_who_does_not_go_to_a_newer_docker_is_not_told_what_changes_there():
+    (one,) = asked(every_container, there(is_docker=False)).found
+    assert [(effect.why, effect.change) for effect in one.effects] == [("it is there", "")] * 2
+    assert asked(nobody, there(is_docker=False)).harmless == ()
+
+
+def test_what_the_engines_own_release_has_already_is_left_out():
+    found = asked(every_container, there(source="28.0.4"))
+    assert (found.found, found.past) == ((), 1)
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_it_is_told_by_container_and_network(tmp_path):
+    done = told(tmp_path, [container(), network(EnableIPv6=True)])
+    assert done.exit_code == 1, done.output
+    assert "web (container)" in done.output
+    assert "n-red (network)\n  - it has IPv6: once its bridge is made anew" in done.output
+    assert "1 of 1 containers and 1 of 1 networks are concerned" in done.output
+    assert "What to do" in done.output
+    assert "Cannot tell" in done.output
+
+
+def test_nothing_there_is_concerned(tmp_path):
+    done = told(tmp_path, [network()])
+    assert (done.exit_code, "0 of 0 containers and 0 of 1 networks" in done.output) == (0, True)
+
+
+def test_same_column_concerns_nobody(tmp_path):
+    words = ("--from", "docker-28.5", "--to", "docker-28.5")
+    assert told(tmp_path, [container(), network()], *words).exit_code == 0
+
+
+def test_what_concerns_many_is_said_once(tmp_path):
+    ones = [container(name=f"/web{number}", Id=f"{number:064}") for number in range(50)]
+    done = told(tmp_path, [*ones, network()])
+    head, _, tail = done.output.partition("What concerns many alike")
+    assert "web0 (container)" not in head
+    assert "web0: its hardware address on n-red was not chosen: it is another one" in tail
+    assert "; alike web1, web2, " in tail
+    assert "web40 and 9 more  [" in tail
+    assert "50 of 50 containers" in tail
+
+
+def test_json_holds_the_same(tmp_path):
+    done = told(tmp_path, [container(), network()], *UPGRADE, "--json")
+    document = json.loads(done.output)
+    (web,) = document["concerned"]
+    assert (web["kind"], web["name"]) == ("container", "web")
+    assert {"behaviour", "about", "why", "change", "certain", "advice"} == set(web["effects"][0])
+    assert document["cannot_tell"]
+    assert document["concerns_nobody"]
+
+
+def test_markdown_escapes_what_a_name_holds(tmp_path):
+    done = told(tmp_path, [container(name="/<img src=x>|`"), network()], *UPGRADE, "--markdown")
+    assert done.exit_code == 1
+    assert r"## \<img src=x\>\|\` (container)" in done.output
+
+
+def test_control_signs_of_a_name_do_not_reach_the_terminal(tmp_path):
+    done = told(tmp_path, [container(name="/web\x07\u202e\n" + "x" * 999), network()])
+    assert done.exit_code == 1
+    assert not set("\x07\u202e") & set(done.output)
+    assert max(map(len, done.output.splitlines())) < 700
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--to", "docker-28.5"), "want one of --engine, --inspect and --compose"),
+        (("--inspect", "x", "--to", "docker-28.5"), "want --from"),
+        (("--inspect", "x", "--compose", "y", *UPGRADE), "want one of"),
+        (("--inspect", "/none/x", *UPGRADE), "/none/x cannot be read"),
+        (("--inspect", "x", "--from", "docker-1.0", "--to", "docker-28.5"), "no column docker-1.0"),
+        (("--engine", "unix:///none.sock", "--to", "docker-28.5"), "no socket at /none.sock"),
+        (("--compose", "/none.yml", *UPGRADE), "no such file"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_plainly(words, said):
+    done = CliRunner().invoke(main, ["impact", *words])
+    assert (done.exit_code, said in done.output) == (3, True), done.output
+
+
+# ---------------------------------------------------------------------- compose
+
+
+def test_compose_without_its_plugin_names_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "compose.yml"
+    path.write_text("services: {}")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert done.exit_code == 3
+    assert "docker-compose-plugin" in done.output
+
+
+def plugin(folder: Path, prints: str, code: int = 0, version: str = "v2.32") -> None:
+    program = folder / "docker-compose"
+    told = f"[ $1 = version ] && echo {version} && exit 0"
+    program.write_text(f"#!/bin/sh\n{told}\nprintf '%s' '{prints}'\nexit {code}\n")
+    program.chmod(0o755)
+
+
+COMPOSE = {
+    "networks": {"back": {"name": "shop_back", "ipam": {}, "internal": True}},
+    "services": {
+        "web": {
+            "networks": {"back": {"aliases": ["shop"], "ipv4_address": "10.0.0.9"}},
+            "ports": [{"target": 80, "published": "8080", "protocol": "tcp"}],
+            "mac_address": "02:42:ac:00:00:01",
+        },
+        "side": {"network_mode": "service:web"},
+    },
+}
+
+
+def test_compose_of_version_1_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    plugin(tmp_path, "{}", version="1.29.2")
+    path = tmp_path / "compose.yml"
+    path.write_text("services: {}")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert (done.exit_code, "docker-compose-plugin" in done.output) == (3, True)
+
+
+def test_compose_is_read_as_what_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    plugin(tmp_path, json.dumps(COMPOSE))
+    path = tmp_path / "compose.yml"
+    path.write_text("x")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert done.exit_code == 1, done.output
+    assert "it is on internal networks alone: its default route is gone" in done.output
+
+
+def test_services_of_compose():
+    (web, side), (back,) = objects_of_compose(as_part(COMPOSE, "compose.yml"))
+    assert (web.mode, web.ports, web.mac) == (
+        "shop_back",
+        {"80/tcp": (("", "8080"),)},
+        "02:42:ac:00:00:01",
+    )
+    assert (web.endpoints[0].network, web.endpoints[0].ipv4) == ("shop_back", "10.0.0.9")
+    assert side.mode == "container:web"
+    assert (back.name, back.is_internal) == ("shop_back", True)
+
+
+@pytest.mark.parametrize(
+    ("prints", "code", "said"),
+    [("no such key", 15, "refuses it"), ("{", 0, "no JSON"), ('{"services":7}', 0, "an object")],
+)
+def test_compose_that_cannot_be_read(tmp_path, monkeypatch, prints, code, said):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    plugin(tmp_path, prints, code)
+    path = tmp_path / "compose.yml"
+    path.write_text("x")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert (done.exit_code, said in done.output) == (3, True), done.output
