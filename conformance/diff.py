@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from conformance.program import counted
 from conformance.report.diff import (
     cells_in_both,
     diff_documents,
@@ -80,8 +79,8 @@ def _lines(before: Document, after: Document, paths: tuple[Path, Path]) -> list[
     for path, cells in zip(paths, rows_apart(before, after), strict=True):
         said += [f"only in {path}: {c.engine}  {c.behaviour}: {c.either}" for c in cells]
         counts += [f"; {len(cells)} are only in {path}"] if cells else []
-    both = counted(cells_in_both(before, after), "cell")
-    return [*said, f"{len(changes)} of {both} differ{''.join(counts)}"]
+    both = cells_in_both(before, after)
+    return [*said, f"{len(changes)} of {both} cells differ{''.join(counts)}"]
 
 
 def _read_or_recorded(path: Path) -> Document:

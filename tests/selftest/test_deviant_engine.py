@@ -191,7 +191,7 @@ def test_diff_shows_the_changed_cell(suite, tmp_path):
     worse = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     better = subprocess.run([*command, *files[::-1]], capture_output=True, text=True, check=False)
     assert worse.returncode == 1
-    assert "- docker-20.10-external  self.runs: pass -> FAIL\n1 cells differ" in worse.stdout
+    assert "- docker-20.10-external  self.runs: pass -> FAIL\n1 of 1 cells differ" in worse.stdout
     assert better.returncode == 0
     assert "+ docker-20.10-external  self.runs: FAIL -> pass" in better.stdout
 
@@ -265,7 +265,7 @@ def test_run_in_the_background_of_a_script_ends_on_sigterm_but_not_on_what_nohup
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=2)
             process.terminate()
-            assert process.wait(timeout=12) == 2
+            assert process.wait(timeout=12) == 130
             process.communicate()
             assert engine.containers == {}
     finally:
