@@ -19,14 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import any_revision, worker
-from benchmarks.cases import BRIDGE, USER
+from benchmarks.cases import BRIDGE, PORTS, USER
 from benchmarks.exec_root import mount_in_memory
 from refimpl.libnetwork.controller import new_id, utc_now
 
 IMAGE = "netinit/empty"
 USER_NETWORK = "netinit-bench"
-PORTS = "ports"
-"""Not a network: the container that publishes ports."""
 
 
 class InProcess:
@@ -80,15 +78,19 @@ class InProcess:
         )
         return self.booted.get_container(container_id)
 
+    def find(self, network: str) -> Any:
+        """Return the container of a network; that of `PORTS` is made when it is first asked for."""
+        if network == PORTS and PORTS not in self._containers:
+            self._containers[PORTS] = self._create_with_ports()
+        return self._containers[network]
+
     def allocate(self, network: str) -> float:
         """Allocate the network of a container; for `PORTS` on the default bridge, with two ports.
 
         Returns:
             How long it took, in seconds.
         """
-        if network == PORTS and PORTS not in self._containers:
-            self._containers[PORTS] = self._create_with_ports()
-        container = self._containers[network]
+        container = self.find(network)
         self._allocated = container
         with container.lock:
             started = time.perf_counter()
