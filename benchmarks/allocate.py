@@ -14,7 +14,6 @@ from benchmarks.figures import flatten
 from benchmarks.measure import Measurements
 from benchmarks.plugin import CLOCK, RUN
 
-
 NOTHING_TO_REPLAY = (
     "this replays the samples of `python -m benchmarks run`; plain pytest measures with "
     "`pytest benchmarks/ --benchmark-only`"

@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks import any_revision, worker
 from benchmarks.cases import BRIDGE, PORTS, USER
 from benchmarks.exec_root import mount_in_memory
+from benchmarks.links import wait_for_links_to_go
 from refimpl.libnetwork.controller import new_id, utc_now
 
 IMAGE = "netinit/empty"
@@ -117,8 +118,14 @@ def main() -> int:
     mount_in_memory(directory / "exec")
     reference = InProcess(directory)
     gc.freeze()  # as the program does when it has booted
+
+    def release() -> None:
+        reference.release()
+        # the reference deletes them behind it; that is not to fall into the next sample
+        wait_for_links_to_go()
+
     try:
-        worker.serve(reference.allocate, reference.release)
+        worker.serve(reference.allocate, release)
     finally:
         reference.close()
     return 0

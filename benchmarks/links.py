@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from io import FileIO
 from pathlib import Path
 from threading import Thread
 
-from refimpl.kernel import libc
-
 TIMEOUT_S = 10.0
 POLL_S = 0.001
+_TABLE = "/proc/thread-self/net/dev"
 _MARK = b"veth"
 """Begins the name of a container's link on the host's side, in every engine's."""
 
@@ -27,14 +27,16 @@ class LinksError(Exception):
 class ContainerLinks:
     """The links of containers in one network namespace; closed when no longer needed."""
 
-    def __init__(self, netns: Path) -> None:
-        """Open the kernel's table of the namespace that a file names.
+    def __init__(self, netns: Path | None = None) -> None:
+        """Open the kernel's table of the links of a namespace.
+
+        Args:
+            netns: a file that names it; None = the caller's own.
 
         Raises:
             LinksError: it cannot be entered.
         """
-        self._netns = netns
-        self._table = _open_table(netns)
+        self._table = FileIO(_TABLE) if netns is None else _open_table(netns)
 
     def names(self) -> list[str]:
         """Return the names of the links that are there now."""
@@ -60,11 +62,24 @@ class ContainerLinks:
         self._table.close()
 
 
+def wait_for_links_to_go() -> None:
+    """Wait until no container's link is left in the caller's own namespace.
+
+    Raises:
+        LinksError: there is one left.
+    """
+    with closing(ContainerLinks()) as links:
+        links.wait_until_gone()
+
+
 def _open_table(netns: Path) -> FileIO:
     """Open the table of links of a namespace; the file stays that namespace's.
 
     A thread of its own enters the namespace: it ends there and takes nobody with it.
     """
+    # Here, because the workers of the gate, which do not come here, run on an older reference, too.
+    from refimpl.kernel import libc  # noqa: PLC0415
+
     opened: list[FileIO] = []
     failed: list[OSError] = []
 
@@ -75,7 +90,7 @@ def _open_table(netns: Path) -> FileIO:
                 libc.setns(descriptor, libc.CLONE_NEWNET, str(netns))
             finally:
                 os.close(descriptor)
-            opened.append(FileIO("/proc/thread-self/net/dev"))
+            opened.append(FileIO(_TABLE))
         except OSError as error:
             failed.append(error)
 
