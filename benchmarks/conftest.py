@@ -5,7 +5,6 @@ pytest reads this file when it is called with this folder or something in it, an
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import conformance
 from benchmarks.cases import REFERENCE
 from benchmarks.measure import EngineInfo, start_engine
 from benchmarks.starts import Starts
@@ -25,24 +25,33 @@ from conformance.image import ImageError
 from conformance.runner import why_unavailable
 
 DEFAULT_ROUNDS = 20
+SUITE = "conformance.plugin"
+SUITE_CONFTEST = Path(conformance.__file__).with_name("conftest.py")
+NOT_WITH_SUITE = "the suite and the benchmarks need a pytest each: call it twice"
 LAST_MODULE = "test_allocate.py"
 """It moves the whole process into other namespaces, in which no engine could be started."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the options.
+
+    Raises:
+        pytest.UsageError: the suite is called as well.
+    """
+    if pluginmanager.has_plugin(SUITE):
+        raise pytest.UsageError(NOT_WITH_SUITE)
+    # it would fail at its own --engine; `pytest_configure` says it in a sentence
+    pluginmanager.set_blocked(SUITE)
     group = parser.getgroup("netinit benchmarks")
-    # where the suite is called as well, it has the same option already
-    with contextlib.suppress(ValueError):
-        group.addoption(
-            "--engine",
-            dest="netinit_engine",
-            action="append",
-            default=[],
-            metavar="ENGINE",
-            help="engine to measure: a name of conformance/engines.toml, an address such as "
-            "unix:///path; may be given more than once (default: reference)",
-        )
+    group.addoption(
+        "--engine",
+        dest="netinit_engine",
+        action="append",
+        default=[],
+        metavar="ENGINE",
+        help="engine to measure: a name of conformance/engines.toml, an address such as "
+        "unix:///path; may be given more than once (default: reference)",
+    )
     group.addoption(
         "--rounds",
         type=int,
@@ -53,11 +62,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse, before anything starts, an engine that nobody knows and rounds that are none.
+    """Refuse, before anything starts, what makes no sense: the suite, rounds, an engine.
 
     Raises:
         pytest.UsageError: there is one.
     """
+    if config.pluginmanager.has_plugin(str(SUITE_CONFTEST)):
+        raise pytest.UsageError(NOT_WITH_SUITE)
     if config.getoption("--rounds") < 1:
         raise pytest.UsageError("--rounds: at least 1")
     for spec in _engines(config):

@@ -29,7 +29,8 @@ def call_pytest(*arguments):
 
 def asked(*engines, rounds=1):
     options = {"netinit_engine": list(engines), "--rounds": rounds}
-    return SimpleNamespace(getoption=options.__getitem__)
+    alone = SimpleNamespace(has_plugin=lambda _name: False)
+    return SimpleNamespace(getoption=options.__getitem__, pluginmanager=alone)
 
 
 @pytest.mark.slow
@@ -53,6 +54,16 @@ def test_file_that_replays_a_run_says_what_measures():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "`pytest benchmarks/ --benchmark-only`" in " ".join(done.stdout.split())
     assert "1 skipped" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_first", [True, False])
+def test_suite_and_benchmarks_in_one_call_are_refused_in_a_sentence(is_first):
+    places = [str(BENCHMARKS), str(ROOT / "conformance" / "behaviours" / "test_files.py")]
+    done = call_pytest(*(places if is_first else places[::-1]), "--collect-only")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: the suite and the benchmarks need a pytest each" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

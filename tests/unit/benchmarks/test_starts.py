@@ -61,8 +61,12 @@ def make(monkeypatch, log):
     monkeypatch.setattr(starts, "ensure_image", lambda _client: "image")
 
     def call(**inside):
-        where = {"netns": Path("n"), "root": Path("r"), "data_root": Path("d")}
-        looked = Inside(pid=1, exec_root=Path("e"), **where, **inside) if inside else None
+        here = Path()
+        looked = (
+            Inside(pid=1, netns=here, root=here, data_root=here, exec_root=here, **inside)
+            if inside
+            else None
+        )
         engine = SimpleNamespace(
             name="docker", client=lambda: SimpleNamespace(api=Api(log)), inside=lambda: looked
         )

@@ -88,8 +88,9 @@ def test_whole_end_is_compared_with_dockers_and_not_with_the_floor():
     samples = {**full().samples, ours: [[0.030]] * 5, theirs: [[0.120]] * 5}
     rows = {row.case: row for row in make_rows(measured(samples))}
     assert rows[ours].to_floor is None
-    assert rows[ours].to_docker is not None
-    assert rows[ours].to_docker.value == pytest.approx(0.25)
+    to_docker = rows[ours].to_docker
+    assert to_docker is not None
+    assert to_docker.value == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("figure", [each for each in Figure if each.covers], ids=lambda f: f.name)
