@@ -45,13 +45,13 @@ class Figure(enum.Enum):
 _COVERS: Mapping[Figure, str] = {
     Figure.METRIC: "where an engine makes and fills the namespace differs: the reference within "
     "it, Docker 20.10 after it",
-    Figure.RELEASE: "Docker deletes the links within it, the reference some 20 ms after it: "
-    "the whole end compares both when done",
+    Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them some "
+    "20 ms later: see the whole end",
     Figure.OUTSIDE_IN: "all that the network adds to a start, wherever an engine counts it",
-    Figure.START: "mostly the runtime and the container's process: the rows `none` are without "
-    "any network",
-    Figure.END: "the runtime's share included, as the rows `none` show; and all deletions, "
-    "whoever does them later",
+    Figure.START: "mostly the runtime and the container's process: the rows `none` are starts "
+    "without a network",
+    Figure.END: "the end of the process as well, see the rows `none`; and every deletion, early "
+    "or late",
 }
 
 
