@@ -45,7 +45,7 @@ def test_latency(case: Case, measurements: Measurements, benchmark: BenchmarkFix
     rounds = measurements.samples.get(case)
     if rounds is None:
         benchmark.skipped = True
-        pytest.skip(f"{measurements.label(case.engine)} serves no metric")
+        pytest.skip(f"{measurements.label(case.engine)} does not show it")
     samples = flatten(rounds)
     remaining = iter(samples)
 

@@ -48,9 +48,9 @@ _COVERS: Mapping[Figure, str] = {
     Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them some "
     "20 ms later: see the whole end",
     Figure.OUTSIDE_IN: "all that the network adds to a start, wherever an engine counts it",
-    Figure.START: "mostly the runtime and the container's process: the rows `none` are starts "
+    Figure.START: 'mostly the runtime and the container\'s process: the rows "none" are starts '
     "without a network",
-    Figure.END: "the end of the process as well, see the rows `none`; and every deletion, early "
+    Figure.END: 'the end of the process as well, see the rows "none"; and every deletion, early '
     "or late",
 }
 

@@ -106,7 +106,7 @@ def start_rounds(pytestconfig: pytest.Config) -> int:
 def engine(engine_name: str) -> Iterator[tuple[EngineInfo, Starts]]:
     """An engine with its containers; it is stopped when the module is done with it."""
     if reason := why_unavailable(engine_name):
-        # a skip is for what nobody can have here; an engine that is asked for can be had
+        # without root nothing is wrong with the engine; else what was asked for is missing
         if os.geteuid() != 0:
             pytest.skip(reason)
         pytest.fail(reason, pytrace=False)

@@ -112,8 +112,8 @@ class Starts:
 
     def start(self, network: str) -> None:
         """Start the container of one network."""
-        self._running.add(network)
         self._api.start(self._containers[network])
+        self._running.add(network)
 
     def end(self, network: str) -> None:
         """Kill the container of one network, and wait until it has ended and its links are gone.
