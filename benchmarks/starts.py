@@ -62,8 +62,9 @@ class Starts:
         self._engine = engine
         self._api = engine.client().api
         inside = engine.inside()
-        served = inside is not None and inside.metrics_url != ""
-        self._metrics = MetricsReader(inside) if inside is not None and served else None
+        metrics = MetricsReader(inside) if inside is not None and inside.metrics_url else None
+        # a Podman is asked at the same place, and serves none
+        self._metrics = metrics if metrics is not None and metrics.is_usable() else None
         # where somebody else makes links as well, theirs would be waited for
         is_own = inside is not None and not inside.is_shared
         self._links = ContainerLinks(inside.netns) if inside is not None and is_own else None

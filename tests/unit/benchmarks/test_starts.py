@@ -8,7 +8,8 @@ import pytest
 from benchmarks import starts
 from benchmarks.cases import BRIDGE, NONE, PORTS, USER, Case, Figure
 from benchmarks.starts import Starts
-from conformance.engines.base import Inside
+from conformance.engines.base import EngineError, Inside
+from conformance.observe.metrics import MetricsReader
 
 
 class Api:
@@ -116,3 +117,16 @@ def test_all_is_removed_and_the_namespace_let_go(make, log):
     assert sorted(log) == [
         "links closed", "remove bridge", "remove network", "remove none", "remove user",
     ]  # fmt: skip
+
+
+def test_engine_that_serves_no_metric_where_it_could_is_measured_without(monkeypatch, make):
+    asked = []
+
+    def refuse(self):
+        asked.append(self)
+        raise EngineError("wget: can't connect to remote host")
+
+    monkeypatch.setattr(MetricsReader, "page", refuse)
+    found = make(metrics_url="http://127.0.0.1:9323/metrics").samples_by_case(BRIDGE)
+    assert {case.figure for case in found} == {Figure.START, Figure.END}
+    assert len(asked) == 1
