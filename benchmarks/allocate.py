@@ -1,4 +1,8 @@
-"""The benchmarks as pytest sees them: one test per case, which replays the measured samples."""
+"""What `python -m benchmarks run` gives to pytest: a test per case, which replays its samples.
+
+Only `run` has samples to replay. Under plain pytest this file says so; `test_allocate.py` and
+`test_start.py` are for that.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,18 @@ from benchmarks.cases import Case
 from benchmarks.figures import flatten
 from benchmarks.measure import Measurements
 from benchmarks.plugin import CLOCK, RUN
+
+NOTHING_TO_REPLAY = (
+    "this replays the samples of `python -m benchmarks run`; plain pytest measures with "
+    "`pytest benchmarks/ --benchmark-only`"
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Skip where there is no run; where there is, its plugin makes the tests."""
+    if "case_id" in metafunc.fixturenames and RUN not in metafunc.config.stash:
+        skip = pytest.mark.skip(reason=NOTHING_TO_REPLAY)
+        metafunc.parametrize("case_id", [pytest.param("", marks=skip, id="no-run")])
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +45,7 @@ def test_latency(case: Case, measurements: Measurements, benchmark: BenchmarkFix
     rounds = measurements.samples.get(case)
     if rounds is None:
         benchmark.skipped = True
-        pytest.skip(f"{measurements.label(case.engine)} serves no metric")
+        pytest.skip(f"{measurements.label(case.engine)} does not show it")
     samples = flatten(rounds)
     remaining = iter(samples)
 

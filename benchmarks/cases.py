@@ -13,6 +13,8 @@ REFERENCE = "reference"
 BRIDGE = "bridge"
 USER = "user"
 NONE = "none"
+PORTS = "ports"
+"""Not a network: the container on the default bridge that publishes two ports."""
 ALLOCATING_NETWORKS = (BRIDGE, USER)
 STARTED_NETWORKS = (NONE, BRIDGE, USER)
 NETWORK_TITLES: Mapping[str, str] = {
@@ -32,6 +34,25 @@ class Figure(enum.Enum):
     RELEASE = "release by the engine's own metric, after each of these starts"
     OUTSIDE_IN = "outside in: start of a container minus start with network none"
     START = "whole start: the API request of the SDK until its answer"
+    END = "whole end: the request to kill it until it has ended and its links are gone"
+
+    @property
+    def covers(self) -> str:
+        """What its ratios compare, in one line; "" where the heading says it all."""
+        return _COVERS.get(self, "")
+
+
+_COVERS: Mapping[Figure, str] = {
+    Figure.METRIC: "where an engine makes and fills the namespace differs: the reference within "
+    "it, Docker 20.10 after it",
+    Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them some "
+    "20 ms later: see the whole end",
+    Figure.OUTSIDE_IN: "all that the network adds to a start, wherever an engine counts it",
+    Figure.START: 'mostly the runtime and the container\'s process: the rows "none" are starts '
+    "without a network",
+    Figure.END: 'the end of the process as well, see the rows "none"; and every deletion, early '
+    "or late",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,7 @@ def plan_cases(engines: Sequence[str], peers: Sequence[str]) -> tuple[Case, ...]
         (Figure.RELEASE, ALLOCATING_NETWORKS),
         (Figure.OUTSIDE_IN, ALLOCATING_NETWORKS),
         (Figure.START, STARTED_NETWORKS),
+        (Figure.END, STARTED_NETWORKS),
     ):
         cases += [Case(figure, engine, net) for net in networks for engine in engines]
     return tuple(cases)

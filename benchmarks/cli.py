@@ -26,6 +26,7 @@ from benchmarks.burst import burst
 from benchmarks.gate.cli import counts, gate, trials
 from benchmarks.growth import growth, read_growth
 from benchmarks.history.cli import history
+from benchmarks.links import LinksError
 from benchmarks.measure import Measurements, Progress, Settings
 from benchmarks.modes import modes
 from benchmarks.options import json_option, refuse_quick_check, require_root
@@ -50,7 +51,14 @@ PROGRESS_INTERVAL_S = 10.0
 DEFAULT_ROUNDS = 100
 QUICK_ROUNDS = 5
 WARMUP_ROUNDS = 2
-EXPECTED_FAILURES = (EngineError, ImageError, SettingsError, StartError, WorkerError)
+EXPECTED_FAILURES = (
+    EngineError,
+    ImageError,
+    LinksError,
+    SettingsError,
+    StartError,
+    WorkerError,
+)
 """Failures whose message is enough; anything else is a defect of ours and shows where."""
 
 
@@ -265,7 +273,7 @@ def _run_pytest(
         str(BENCHMARKS),
         f"--config-file={PYTEST_CONFIG}",
         f"--rootdir={HERE}",
-        "-qq",
+        *("-qq", "--capture=no", "-p", "no:cacheprovider"),
         "--no-summary",
         "--benchmark-quiet",
         "--benchmark-save=allocate",

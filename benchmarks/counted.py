@@ -24,8 +24,9 @@ from types import FrameType
 from typing import Any
 
 from benchmarks.gate.in_process import InProcessAllocator
-from benchmarks.gate.serving import BATCH, NETWORK_MODES, wait_for_links_to_go
+from benchmarks.gate.serving import BATCH, NETWORK_MODES
 from benchmarks.inprocess import InProcess
+from benchmarks.links import wait_for_links_to_go
 from refimpl.libnetwork.controller import new_id
 
 MARK = "/netinit-count/"

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import any_revision, worker
-from benchmarks.cases import BRIDGE, USER
+from benchmarks.cases import BRIDGE, PORTS, USER
 from benchmarks.exec_root import mount_in_memory
+from benchmarks.links import wait_for_links_to_go
 from refimpl.libnetwork.controller import new_id, utc_now
 
 IMAGE = "netinit/empty"
 USER_NETWORK = "netinit-bench"
-PORTS = "ports"
-"""Not a network: the container that publishes ports."""
 
 
 class InProcess:
@@ -80,15 +79,19 @@ class InProcess:
         )
         return self.booted.get_container(container_id)
 
+    def find(self, network: str) -> Any:
+        """Return the container of a network; that of `PORTS` is made when it is first asked for."""
+        if network == PORTS and PORTS not in self._containers:
+            self._containers[PORTS] = self._create_with_ports()
+        return self._containers[network]
+
     def allocate(self, network: str) -> float:
         """Allocate the network of a container; for `PORTS` on the default bridge, with two ports.
 
         Returns:
             How long it took, in seconds.
         """
-        if network == PORTS and PORTS not in self._containers:
-            self._containers[PORTS] = self._create_with_ports()
-        container = self._containers[network]
+        container = self.find(network)
         self._allocated = container
         with container.lock:
             started = time.perf_counter()
@@ -115,8 +118,14 @@ def main() -> int:
     mount_in_memory(directory / "exec")
     reference = InProcess(directory)
     gc.freeze()  # as the program does when it has booted
+
+    def release() -> None:
+        reference.release()
+        # the reference deletes them behind it; that is not to fall into the next sample
+        wait_for_links_to_go()
+
     try:
-        worker.serve(reference.allocate, reference.release)
+        worker.serve(reference.allocate, release)
     finally:
         reference.close()
     return 0

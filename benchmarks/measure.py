@@ -232,6 +232,22 @@ def _engine_slots(
     spec: str, run_id: str, workspace: Path, cleanup: ExitStack
 ) -> tuple[EngineInfo, list[Sampler]]:
     """Start an engine with its containers; they are gone when `cleanup` unwinds."""
+    info, starts = start_engine(spec, run_id, workspace, cleanup)
+
+    def sampler(network: str) -> Sampler:
+        return lambda: starts.samples_by_case(network)
+
+    return info, [sampler(network) for network in STARTED_NETWORKS]
+
+
+def start_engine(
+    spec: str, run_id: str, workspace: Path, cleanup: ExitStack
+) -> tuple[EngineInfo, Starts]:
+    """Start an engine and make its containers; both are gone when `cleanup` unwinds.
+
+    Raises:
+        EngineError, ImageError, SettingsError: it could not be had.
+    """
     engine = make_engine(spec, run_id=f"bench-{run_id}", workspace=workspace)
     cleanup.callback(engine.stop)
     if isinstance(engine, ManagedEngine):
@@ -241,8 +257,4 @@ def _engine_slots(
     version = engine.version().version
     label = make_label(spec, family=engine.family, version=version)
     info = EngineInfo(name=spec, family=engine.family, label=label, version=version)
-
-    def sampler(network: str) -> Sampler:
-        return lambda: starts.samples_by_case(network)
-
-    return info, [sampler(network) for network in STARTED_NETWORKS]
+    return info, starts

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.cases import BRIDGE
+from benchmarks.cases import BRIDGE, PORTS
 from benchmarks.figures import percentile, ratio_of_medians
-from benchmarks.inprocess import PORTS
 from benchmarks.machine import load_before_run
 from benchmarks.options import (
     json_option,

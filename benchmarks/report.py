@@ -48,6 +48,7 @@ class Block:
     """The rows of one figure, as the table on the terminal has them."""
 
     title: str
+    covers: str
     rows: Sequence[Mapping[str, Any]]
 
 
@@ -99,7 +100,7 @@ class Run:
         for figure in Figure:
             rows = [row for row in table if row["figure"] == figure.name.lower()]
             if rows:
-                blocks.append(Block(figure.value, rows))
+                blocks.append(Block(figure.value, figure.covers, rows))
         return blocks
 
     @property

@@ -2,6 +2,9 @@
 
 One container per kind of network is made once; a sample is one start of it. So a sample is a
 start and nothing else, and every start of an engine is like the others.
+
+A container counts as ended when its links are gone, too: an engine that deletes them later would
+else do it within the next engine's sample.
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from benchmarks.cases import BRIDGE, NONE, STARTED_NETWORKS, USER, Case, Figure
+from benchmarks.cases import BRIDGE, NONE, PORTS, STARTED_NETWORKS, USER, Case, Figure
+from benchmarks.links import ContainerLinks
 from conformance.engines.base import Engine
 from conformance.image import ensure_image
 from conformance.observe.metrics import ActionMetric, MetricsReader
@@ -34,11 +39,14 @@ class StartSample:
         wall_s: from the SDK's request to its answer.
         allocate_s: what the engine's metric counted for it; None where it serves none.
         release_s: likewise, for giving the network back when the container had ended.
+        end_s: from the request to kill it until it has ended and its links are gone; None where
+            the engine's links cannot be seen.
     """
 
     wall_s: float
     allocate_s: float | None = None
     release_s: float | None = None
+    end_s: float | None = None
 
 
 class Starts:
@@ -54,53 +62,125 @@ class Starts:
         self._engine = engine
         self._api = engine.client().api
         inside = engine.inside()
-        served = inside is not None and inside.metrics_url != ""
-        self._metrics = MetricsReader(inside) if inside is not None and served else None
+        metrics = MetricsReader(inside) if inside is not None and inside.metrics_url else None
+        # a Podman is asked at the same place, and serves none
+        self._metrics = metrics if metrics is not None and metrics.is_usable() else None
+        # where somebody else makes links as well, theirs would be waited for
+        is_own = inside is not None and not inside.is_shared
+        self._links = ContainerLinks(inside.netns) if inside is not None and is_own else None
+        self._run_id = run_id
+        self._image = ""
         self._containers: dict[str, str] = {}
+        self._running: set[str] = set()
+        self._releases = 0
         self._network_id = ""
         try:
-            self._make(run_id)
+            self._make()
         except BaseException:
             self.close()
             raise
 
-    def _make(self, run_id: str) -> None:
-        image = ensure_image(self._engine.client())
-        labels = {LABEL: run_id}
-        user_network = f"{PREFIX}-{run_id}"
-        self._network_id = self._api.create_network(user_network, driver="bridge", labels=labels)[
-            "Id"
-        ]
+    def _make(self) -> None:
+        self._image = ensure_image(self._engine.client())
+        user_network = f"{PREFIX}-{self._run_id}"
+        self._network_id = self._api.create_network(
+            user_network, driver="bridge", labels={LABEL: self._run_id}
+        )["Id"]
         modes = {NONE: "none", BRIDGE: "bridge", USER: user_network}
         for network in STARTED_NETWORKS:
-            self._containers[network] = self._api.create_container(
-                image,
-                ["sleep", "86400"],
-                name=f"{PREFIX}-{run_id}-{network}",
-                labels=labels,
-                host_config=self._api.create_host_config(network_mode=modes[network]),
-            )["Id"]
+            self._create(network, network_mode=modes[network])
+
+    def _create(self, network: str, **host_config: Any) -> None:
+        self._containers[network] = self._api.create_container(
+            self._image,
+            ["sleep", "86400"],
+            name=f"{PREFIX}-{self._run_id}-{network}",
+            labels={LABEL: self._run_id},
+            ports=sorted(host_config.get("port_bindings", ())),
+            host_config=self._api.create_host_config(**host_config),
+        )["Id"]
+
+    def add_published(self) -> None:
+        """Make the container `PORTS`: on the default bridge, with two ports that are published."""
+        if PORTS not in self._containers:
+            # the engine chooses the host's ports, so that none is somebody else's
+            self._create(PORTS, network_mode="bridge", port_bindings={80: None, 443: None})
+
+    @property
+    def sees_links(self) -> bool:
+        """Whether `end` waits until the container's links are gone."""
+        return self._links is not None
+
+    def start(self, network: str) -> None:
+        """Start the container of one network."""
+        self._api.start(self._containers[network])
+        self._running.add(network)
+
+    def end(self, network: str) -> None:
+        """Kill the container of one network, and wait until it has ended and its links are gone.
+
+        Raises:
+            LinksError: one of them stayed.
+        """
+        self._api.kill(self._containers[network])
+        self._api.wait(self._containers[network], timeout=int(SETTLE_TIMEOUT_S))
+        if self._links is not None:
+            self._links.wait_until_gone()
+        self._running.discard(network)
+
+    def note_releases(self) -> None:
+        """Note how many releases the engine has counted, before the next `end`."""
+        self._releases = self._read().get("release", _NOTHING).count
+
+    def settle(self) -> None:
+        """Wait until the engine has counted a release since `note_releases`.
+
+        So nothing of an end overlaps with what comes next. Where no metric is served, there is
+        nothing to wait for.
+        """
+        if self._metrics is not None:
+            wait_until(
+                f"{self._engine.name} to release the network of a stopped container",
+                lambda: self._read().get("release", _NOTHING).count > self._releases,
+                timeout_s=SETTLE_TIMEOUT_S,
+            )
+
+    def stop(self, network: str) -> None:
+        """End the container of one network, with all that the engine does after it."""
+        self.note_releases()
+        self.end(network)
+        self.settle()
+
+    def stop_all(self) -> None:
+        """Stop the containers that run."""
+        for network in sorted(self._running):
+            self.stop(network)
 
     def sample(self, network: str) -> StartSample:
         """Start the container of one network, and stop it again outside the measurement.
 
         Raises:
+            LinksError: one of its links stayed.
             StartError: not exactly one allocate and one release were counted, so the times are not
                 this start's.
         """
-        container = self._containers[network]
         before = self._read()
         started = time.perf_counter()
-        self._api.start(container)
+        self.start(network)
         wall_s = time.perf_counter() - started
         after = self._read()
-        self._stop(container, releases=after.get("release", _NOTHING).count)
+        self._releases = after.get("release", _NOTHING).count
+        started = time.perf_counter()
+        self.end(network)
+        end_s = time.perf_counter() - started if self.sees_links else None
+        self.settle()
         if self._metrics is None:
-            return StartSample(wall_s=wall_s)
+            return StartSample(wall_s=wall_s, end_s=end_s)
         return StartSample(
             wall_s=wall_s,
             allocate_s=self._spent("allocate", before, after, network),
             release_s=self._spent("release", after, self._read(), network),
+            end_s=end_s,
         )
 
     def _spent(
@@ -121,19 +201,10 @@ class Starts:
     def _read(self) -> Mapping[str, ActionMetric]:
         return {} if self._metrics is None else self._metrics.read()
 
-    def _stop(self, container: str, *, releases: int) -> None:
-        """Kill the container and wait until its network is released, so that nothing overlaps."""
-        self._api.kill(container)
-        self._api.wait(container, timeout=int(SETTLE_TIMEOUT_S))
-        if self._metrics is not None:
-            wait_until(
-                f"{self._engine.name} to release the network of a stopped container",
-                lambda: self._read().get("release", _NOTHING).count > releases,
-                timeout_s=SETTLE_TIMEOUT_S,
-            )
-
     def close(self) -> None:
         """Remove the containers and the network."""
+        if self._links is not None:
+            self._links.close()
         while self._containers:
             _network, container = self._containers.popitem()
             self._api.remove_container(container, force=True)
@@ -149,6 +220,7 @@ class Starts:
         for figure, seconds in (
             (Figure.METRIC, sample.allocate_s),
             (Figure.RELEASE, sample.release_s),
+            (Figure.END, sample.end_s),
         ):
             if seconds is not None:
                 found[Case(figure, name, network)] = seconds

@@ -61,8 +61,8 @@ def make_rows(measurements: Measurements) -> tuple[Row, ...]:
     for case in measurements.plan:
         if case not in measurements.samples:
             continue
-        # A whole start is mostly runtime, and a release other work: the floor says nothing of them.
-        to_floor = case.figure not in {Figure.START, Figure.RELEASE}
+        # Whole starts and ends are mostly runtime, and a release is other work than the floor's.
+        to_floor = case.figure not in {Figure.START, Figure.RELEASE, Figure.END}
         rows.append(
             Row(
                 case=case,
@@ -97,6 +97,8 @@ def render(measurements: Measurements, console: Console) -> None:
         block = [row for row in rows if row.case.figure is figure]
         if block:
             console.print(f"\n[bold]{figure.value}[/bold]", highlight=False)
+            if figure.covers:
+                console.print(figure.covers, highlight=False, markup=False, soft_wrap=True)
             console.print(_make_table(measurements, block, label_width))
     console.print()
     for line in _footnotes(measurements, rows):

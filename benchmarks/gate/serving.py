@@ -17,20 +17,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.cases import BRIDGE, USER
 from benchmarks.gate.idle import IdleMeter
 from benchmarks.gate.plant import Plant
+from benchmarks.links import wait_for_links_to_go
 
 BATCH = 10
 """Containers per network: that many allocates between two releases."""
 USER_NETWORK = "netinit-bench"
 NETWORK_MODES: Mapping[str, str] = {BRIDGE: "bridge", USER: USER_NETWORK}
-OWN_LINKS = Path("/proc/self/net/dev")
-LINKS_TIMEOUT_S = 10.0
-POLL_S = 0.002
 
 
 class Allocator(Protocol):
@@ -96,22 +93,6 @@ def _measure(work: Callable[[], None], plant: Plant, meter: IdleMeter | None) ->
     plant.spend()
     seconds, idle = meter.read()
     return {"seconds": seconds, "idle": idle}
-
-
-def wait_for_links_to_go() -> None:
-    """Wait until no container's link is left here: a revision may delete them after its answer.
-
-    What it does then would be counted with the next allocates, its own and those of the others,
-    for which the kernel's lock is one and the same.
-
-    Raises:
-        TimeoutError: there is one left.
-    """
-    give_up_s = time.monotonic() + LINKS_TIMEOUT_S
-    while "veth" in OWN_LINKS.read_text(encoding="ascii"):
-        if time.monotonic() > give_up_s:
-            raise TimeoutError(f"a veth is left {LINKS_TIMEOUT_S:.0f} s after its release")
-        time.sleep(POLL_S)  # until the kernel has deleted them
 
 
 def _say(answer: Mapping[str, Any]) -> None:

@@ -84,6 +84,9 @@ def test_every_case_has_its_samples_and_nothing_is_left(tmp_path, before):
         "start-none-docker": 2,
         "start-bridge-docker": 2,
         "start-user-docker": 2,
+        "end-none-docker": 2,
+        "end-bridge-docker": 2,
+        "end-user-docker": 2,
         **{f"peer-bridge-{peer}": 2 for peer in find_peers()},
     }
     (engine,) = document["netinit"]["engines"]

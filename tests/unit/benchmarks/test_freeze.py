@@ -40,6 +40,18 @@ def test_worker_serves_with_what_is_there_frozen(monkeypatch, tmp_path):
     assert frozen[0] > 0
 
 
+def test_worker_answers_a_release_when_the_links_are_gone(monkeypatch, tmp_path):
+    log = []
+    monkeypatch.setattr("sys.argv", ["inprocess", str(tmp_path)])
+    monkeypatch.setattr(Reference, "release", lambda _self: log.append("released"), raising=False)
+    monkeypatch.setattr(Reference, "__init__", lambda _self, _directory: None)
+    monkeypatch.setattr(Reference, "allocate", None, raising=False)
+    monkeypatch.setattr(inprocess, "wait_for_links_to_go", lambda: log.append("links gone"))
+    monkeypatch.setattr(worker, "serve", lambda _allocate, release: release())
+    assert inprocess.main() == 0
+    assert log == ["released", "links gone"]
+
+
 def test_crowd_freezes_the_containers_that_it_makes(monkeypatch, tmp_path):
     monkeypatch.setattr("resource.setrlimit", lambda _which, _limits: None)
     everybody = crowd.Crowd(tmp_path)

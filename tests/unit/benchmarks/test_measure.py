@@ -65,7 +65,7 @@ def test_reference_alone_is_measured_in_process_too():
 
 def test_case_ids_are_unique():
     cases = plan_cases(["reference", "docker"], [])
-    assert len({case.id for case in cases}) == len(cases) == 21
+    assert len({case.id for case in cases}) == len(cases) == 27
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,13 @@ def test_page_has_every_row_bar_and_plot_and_needs_no_other_file(document, tmp_p
     assert "<20.10.24>" not in page
 
 
+def test_page_says_what_a_whole_start_covers(document, tmp_path):
+    for path in write_page(Run(document), tmp_path):
+        text = path.read_text()
+        heading = text.index("request of the SDK until its answer")
+        assert text.index("Mostly the runtime and the container", heading) > heading
+
+
 def test_plot_says_whose_line_is_whose_and_is_wellformed():
     svg = ecdf(TIMES_S, title="allocate, default bridge")
     root = ET.fromstring(svg)

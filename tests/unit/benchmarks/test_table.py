@@ -83,6 +83,27 @@ def test_unlike_things_are_not_compared():
     assert rows[Case(Figure.START, "docker", NONE)].to_floor is None
 
 
+def test_whole_end_is_compared_with_dockers_and_not_with_the_floor():
+    ours, theirs = (Case(Figure.END, name, BRIDGE) for name in ("reference", "docker"))
+    samples = {**full().samples, ours: [[0.030]] * 5, theirs: [[0.120]] * 5}
+    rows = {row.case: row for row in make_rows(measured(samples))}
+    assert rows[ours].to_floor is None
+    to_docker = rows[ours].to_docker
+    assert to_docker is not None
+    assert to_docker.value == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("figure", [each for each in Figure if each.covers], ids=lambda f: f.name)
+def test_what_a_ratio_covers_stands_under_its_heading_in_one_line(figure):
+    lines = rendered(measured({Case(figure, "docker", BRIDGE): [[0.1]] * 5})).splitlines()
+    assert lines[lines.index(figure.value) + 1] == figure.covers
+    assert len(figure.covers) <= 114
+
+
+def test_release_and_whole_start_say_what_they_cover():
+    assert {Figure.RELEASE, Figure.START, Figure.END} <= {each for each in Figure if each.covers}
+
+
 def test_case_without_samples_has_no_row():
     assert metric("docker", USER) not in {
         row.case for row in make_rows(measured({FLOOR_CASE: [[0.001]]}))
