@@ -39,7 +39,13 @@ from conformance.report.document import (
     read_document,
     write_document,
 )
-from conformance.report.evidence import read_evidence, write_evidence, write_pages
+from conformance.report.evidence import (
+    newest_evidence,
+    read_evidence,
+    write_evidence,
+    write_pages,
+)
+from conformance.report.evidence_update import updated
 from conformance.report.html import FILE_NAME as HTML_NAME
 from conformance.report.html import render_html
 from conformance.report.junit import junit_text, write_junit
@@ -369,7 +375,12 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
 
 @main.command()
 @click.argument("reports", nargs=-1, type=click.Path(path_type=Path))
-def evidence(reports: tuple[Path, ...]) -> None:
+@click.option(
+    "--update",
+    is_flag=True,
+    help="REPORTS are of some rows only, such as new ones: put their cells into the evidence.",
+)
+def evidence(reports: tuple[Path, ...], update: bool) -> None:
     """Make evidence of runs, and of it README's table and the pages and picture in docs/.
 
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
@@ -379,7 +390,8 @@ def evidence(reports: tuple[Path, ...]) -> None:
     documents = read_reports(reports) if reports else []
     try:
         rows = load_catalogue()
-        written = write_evidence(documents, (row.id for row in rows))
+        made = updated(newest_evidence(), documents, rows) if update else documents
+        written = write_evidence(made, (row.id for row in rows))
         written += write_pages(read_evidence(), rows)
     except DocumentError as exc:
         raise Usage(str(exc)) from exc

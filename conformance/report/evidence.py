@@ -109,15 +109,25 @@ def read_evidence(folder: Path = RESULTS_DIR) -> Document:
     Raises:
         DocumentError: there is none, or a file is not a report.
     """
+    newest = newest_evidence(folder)
+    if not newest:
+        raise DocumentError(f"no evidence in {folder}")
+    return merge_documents(sorted(newest.values(), key=_place))
+
+
+def newest_evidence(folder: Path = RESULTS_DIR) -> dict[str, Document]:
+    """Read what is committed: of each engine the document of its newest version, by its column.
+
+    Raises:
+        DocumentError: a file is not a report.
+    """
     newest: dict[str, Document] = {}
     for path in sorted(folder.glob("*.json")):
         document = read_document(path)
         name = document["engines"][0]["name"]
         if name not in newest or _age(document) > _age(newest[name]):
             newest[name] = document
-    if not newest:
-        raise DocumentError(f"no evidence in {folder}")
-    return merge_documents(sorted(newest.values(), key=_place))
+    return newest
 
 
 def _age(document: Document) -> tuple[object, str]:
