@@ -151,7 +151,7 @@ def readme_matrix(document: Document) -> str:
         tiers_legend(),
         legend(matrix),
         "",
-        f"From {deviating} of the {len(matrix.rows)} behaviours an engine deviates: which, since "
+        f"From {deviating} of the {len(matrix.rows)} rows an engine deviates: which, since "
         "when and why is in [the matrix](docs/matrix.md).",
     ]
     return "\n".join(lines)
