@@ -12,11 +12,12 @@ from conformance.cli import main
 from conformance.impact.columns import nearest_column
 from conformance.impact.compose import objects_of_compose
 from conformance.impact.documents import as_part, objects_of, read_dump
-from conformance.impact.foretell import foretell
+from conformance.impact.foretell import Foretold, Impact, foretell
 from conformance.impact.parts import SetupError
-from conformance.impact.setup import Container, Endpoint, Network, Setup, nobody
+from conformance.impact.setup import Container, Effect, Endpoint, Network, Setup, nobody
 from conformance.registry import Behaviour
 from conformance.report.compare import compare_columns
+from conformance.report.impact import impact_plain
 from tests.unit.conformance.made_reports import cell
 
 SHORT = "aaaaaaaaaaaa"
@@ -311,6 +312,50 @@ def test_what_concerns_many_is_said_once(tmp_path):
     assert "; alike web1, web2, " in tail
     assert "web40 and 9 more  [" in tail
     assert "50 of 50 containers" in tail
+
+
+def test_only_what_is_the_same_but_for_the_name_is_said_once(tmp_path):
+    def publishing(number: int, port: str, net: str) -> dict[str, Any]:
+        host = {"NetworkMode": net, "PortBindings": {port: [{"HostIp": "", "HostPort": ""}]}}
+        ends = {"Networks": {net: {"IPAddress": "10.1.0.2", "MacAddress": "02:42:0a:01:00:02"}}}
+        return container(
+            name=f"/svc{number}", Id=f"{number:064}", HostConfig=host, NetworkSettings=ends
+        )
+
+    ones = [publishing(number, f"{22 + number}/tcp", f"n{number // 9}") for number in range(10)]
+    done = told(tmp_path, [*ones, network("n0"), network("n1")])
+    head, _, tail = done.output.partition("What concerns many alike")
+    for number in range(10):
+        assert f"it publishes {22 + number}/tcp:" in head
+    assert "it publishes" not in tail
+    assert "its hardware address on n1 was not chosen" in head
+    assert "svc0: its hardware address on n0 was not chosen" in tail
+    (line,) = [one for one in tail.splitlines() if "address on n0 was not" in one and "mac" in one]
+    assert "svc8" in line
+    assert "svc9" not in line
+
+
+def alike(count: int, *, is_certain: bool = True, kind: str = "container") -> tuple[Effect, ...]:
+    return tuple(
+        Effect(
+            kind=kind,
+            name=f"{kind}{is_certain}{number}",
+            about="x",
+            why="it is there",
+            change="it changes",
+            is_certain=is_certain,
+        )
+        for number in range(count)
+    )
+
+
+def test_what_is_certain_is_not_said_with_what_can_happen():
+    effects = alike(5) + alike(5, is_certain=False) + alike(5, kind="network")
+    one = Foretold(behaviour="x.y.z", before=(), after=(), advice="", effects=effects)
+    impact = Impact(found=(one,), harmless=(), unasked=(), past=0)
+    printed = impact_plain("a", "b", there(), impact, ())
+    assert "alike" not in printed
+    assert printed.count("it is there: it changes") == 15
 
 
 def test_json_holds_the_same(tmp_path):
