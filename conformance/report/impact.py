@@ -46,6 +46,7 @@ def impact_json(
         ],
         "concerns_nobody": list(impact.harmless),
         "had_already": impact.past,
+        "measured_as_older": list(impact.older),
         "cannot_tell": [
             {"behaviour": one.behaviour, "concern": one.concern, "after": list(one.after)}
             for one in impact.unasked
@@ -155,4 +156,10 @@ def _summary(first: str, second: str, setup: Setup, impact: Impact) -> str:
         f"{len(impact.unasked)} the documents cannot tell"
     )
     had = f"; {impact.past} the engine's own release has already" if impact.past else ""
-    return f"{counted}. {told}{had}."
+    older = (
+        f". {len(impact.older)} more are left out: one of the two is measured as an older Docker, "
+        "and they need not differ"
+        if impact.older
+        else ""
+    )
+    return f"{counted}. {told}{had}{older}."

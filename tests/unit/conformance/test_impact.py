@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from conformance.impact.parts import SetupError
 from conformance.impact.setup import Container, Effect, Endpoint, Network, Setup, nobody
 from conformance.registry import Behaviour
 from conformance.report.compare import compare_columns
+from conformance.report.comparison import Kind
 from conformance.report.impact import impact_plain
 from tests.unit.conformance.made_reports import cell
 
@@ -273,6 +275,43 @@ def test_who_does_not_go_to_a_newer_docker_is_not_told_what_changes_there():
     (one,) = asked(every_container, there(is_docker=False)).found
     assert [(effect.why, effect.change) for effect in one.effects] == [("it is there", "")] * 2
     assert asked(nobody, there(is_docker=False)).harmless == ()
+
+
+ENGINES: Any = (
+    {"name": "docker-28.5", "family": "docker", "version": "28.5.2", "promises": "28.5.2"},
+    {"name": "podman-6.1", "family": "podman", "version": "6.1.0", "promises": "20.10"},
+)
+
+
+def towards_podman(rows: list[Behaviour], verdicts: tuple[str, str]) -> Any:
+    """Ask about Podman, which was asked for the old variant and does otherwise."""
+    first = {id: cell(id, "any", v) for id, v in zip(("x.y.old", "x.y.new"), verdicts, strict=True)}
+    second = {"x.y.old": cell("x.y.old", "any", "known"), "x.y.new": cell("x.y.new", "any", "n/a")}
+    found = compare_columns(rows, first, second, engines=ENGINES).differences
+    return found, foretell(found, rows, second, there(is_docker=False))
+
+
+def test_what_is_measured_as_an_older_docker_is_not_told_as_a_change():
+    (one,), found = towards_podman([OLD, row(every_container)], ("n/a", "pass"))
+    assert one.kind is Kind.OLDER
+    assert (found.found, found.harmless, found.unasked) == ((), (), ())
+    assert found.older == ("x.y.new",)
+
+
+def test_towards_another_engine_any_variant_tells_whom_it_concerns():
+    (one,), found = towards_podman([OLD, row(every_container)], ("pass", "n/a"))
+    assert one.rows == ("x.y.old",)
+    assert found.concerned == [("container", "a"), ("container", "b")]
+
+
+def test_recorded_podman_changes_what_compare_lists(tmp_path):
+    ones = [container(), network()]
+    newer = told(tmp_path, ones, "--from", "docker-28.5", "--to", "podman-6.1")
+    assert "[sandbox.mac.new-each-start]" not in newer.output.partition("Cannot tell")[0]
+    assert "more are left out: one of the two is measured as an older Docker" in newer.output
+    older = told(tmp_path, ones, "--from", "docker-20.10", "--to", "podman-6.1")
+    assert older.exit_code == 1
+    assert "[sandbox.mac.new-each-start]" in older.output.partition("Cannot tell")[0]
 
 
 def test_what_the_engines_own_release_has_already_is_left_out():
