@@ -1,10 +1,12 @@
 """What `python -m conformance impact` reads, asks and prints; no engine is needed."""
 
+import http.server
 import json
 import os
-from dataclasses import replace
+import re
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -174,6 +176,48 @@ def test_missing_dump_and_folder(tmp_path):
     for path, said in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(SetupError, match=said):
             read_dump(path)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """An engine with one container, that answers what a test says at some paths."""
+
+    said: ClassVar[dict[str, bytes]] = {}
+
+    def do_GET(self) -> None:
+        usual = {
+            "/version": b'{"Version": "20.10.24", "ApiVersion": "1.41"}',
+            "/containers/json": b'[{"Id": "a"}]',
+            "/networks": b"[]",
+        }
+        path = re.sub(r"^/v[0-9.]+", "", self.path).partition("?")[0]
+        body = {**usual, **self.said}.get(path, b"{}")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent."""
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("/containers/json", b"null", "the list of containers: expected a list, found NoneType"),
+        ("/networks", b"null", "the list of networks: expected a list, found NoneType"),
+        ("/containers/a/json", b"[" * 100_000 + b"]" * 100_000, "is nested too deeply"),
+        ("/info", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_engine_that_answers_nonsense_is_one_clear_error(path, answer, said):
+    handler = type("Handler", (Answers,), {"said": {path: answer}})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_port}"
+        done = CliRunner().invoke(main, ["impact", "--engine", address, "--to", "docker-28.5"])
+        server.shutdown()
+    assert (done.exit_code, said in done.output) == (3, True), done.output
 
 
 # ---------------------------------------------------------------------- the nearest column
@@ -476,6 +520,17 @@ def test_compose_of_version_1_is_none(tmp_path, monkeypatch):
     path.write_text("services: {}")
     done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
     assert (done.exit_code, "docker-compose-plugin" in done.output) == (3, True)
+
+
+@pytest.mark.parametrize("version", ["v2.32", "; exec sleep 60"])
+def test_compose_that_hangs_is_one_clear_error(tmp_path, monkeypatch, version):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    monkeypatch.setattr("conformance.impact.compose._TIMEOUT_S", 1)
+    plugin(tmp_path, "'; exec sleep 60; '", version=version)
+    path = tmp_path / "compose.yml"
+    path.write_text("services: {}")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert (done.exit_code, "does not end within 1 seconds" in done.output) == (3, True)
 
 
 def test_compose_is_read_as_what_is_made(tmp_path, monkeypatch):
