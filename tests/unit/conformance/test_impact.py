@@ -381,11 +381,6 @@ def test_nothing_there_is_concerned(tmp_path):
     assert (done.exit_code, "0 of 0 containers and 0 of 1 networks" in done.output) == (0, True)
 
 
-def test_same_column_concerns_nobody(tmp_path):
-    words = ("--from", "docker-28.5", "--to", "docker-28.5")
-    assert told(tmp_path, [container(), network()], *words).exit_code == 0
-
-
 def test_what_concerns_many_is_said_once(tmp_path):
     ones = [container(name=f"/web{number}", Id=f"{number:064}") for number in range(50)]
     done = told(tmp_path, [*ones, network()])
@@ -474,11 +469,24 @@ def test_control_signs_of_a_name_do_not_reach_the_terminal(tmp_path):
         (("--inspect", "x", "--from", "docker-1.0", "--to", "docker-28.5"), "no column docker-1.0"),
         (("--engine", "unix:///none.sock", "--to", "docker-28.5"), "no socket at /none.sock"),
         (("--compose", "/none.yml", *UPGRADE), "no such file"),
+        (("--inspect", "x", *UPGRADE, "--json", "--markdown"), "give one of --json and --markdown"),
+        (("--engine", "docker-28.5", "--to", "docker-28.5"), "a column is named with --from and"),
+        (("--inspect", "x", "--from", "docker-28.5", "--to", "docker-28.5"), "name one column"),
     ],
 )
 def test_what_cannot_be_told_is_refused_plainly(words, said):
     done = CliRunner().invoke(main, ["impact", *words])
     assert (done.exit_code, said in done.output) == (3, True), done.output
+
+
+def test_engine_that_is_there_already_is_told_so():
+    handler = type("Handler", (Answers,), {"said": {"/containers/json": b"[]"}})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_port}"
+        done = CliRunner().invoke(main, ["impact", "--engine", address, "--to", "docker-20.10"])
+        server.shutdown()
+    assert (done.exit_code, "That is the column to go to" in done.output) == (0, True)
 
 
 # ---------------------------------------------------------------------- compose
