@@ -39,6 +39,7 @@ class Impact:
         found: those that concern something, the gravest first.
         harmless: those that were asked and concern nothing that is there.
         unasked: those that nobody can ask for lack of a predicate; "cannot tell".
+        gains: those without a predicate that are a gain, for which nobody has to do anything.
         past: how many are left out because the engine's own release has them already.
         older: those that need not differ: one engine was asked for what an older Docker does.
     """
@@ -48,6 +49,7 @@ class Impact:
     unasked: tuple[Difference, ...]
     past: int
     older: tuple[str, ...] = ()
+    gains: tuple[str, ...] = ()
 
     @property
     def concerned(self) -> list[tuple[str, str]]:
@@ -72,7 +74,7 @@ def foretell(
     """
     every = {row.id: row for row in rows}
     variants = {group.id: group.variants for group in groups_of(every.values())}
-    found, harmless, unasked, older = [], [], [], []
+    found, harmless, unasked, older, gains = [], [], [], [], []
     asked: set[str] = set()
     past = 0
     for one in differences:
@@ -87,11 +89,12 @@ def foretell(
         can_ask = looked_at if setup.is_docker else variants.get(one.behaviour, looked_at)
         predicates = [row for row in can_ask if _can_tell(row, setup)]
         asked.update(row.id for row in predicates)
-        if not predicates:
-            unasked.append(one)
-            continue
         effects = _ask(predicates, setup)
-        if effects:
+        if not predicates and one.is_gain:
+            gains.append(one.behaviour)
+        elif not predicates:
+            unasked.append(one)
+        elif effects:
             found.append(_foretold(one, effects))
         else:
             harmless.append(one.behaviour)
@@ -110,6 +113,7 @@ def foretell(
         unasked=tuple(unasked),
         past=past,
         older=tuple(older),
+        gains=tuple(gains),
     )
 
 

@@ -47,6 +47,7 @@ def impact_json(
         "concerns_nobody": list(impact.harmless),
         "had_already": impact.past,
         "measured_as_older": list(impact.older),
+        "gains": list(impact.gains),
         "cannot_tell": [
             {"behaviour": one.behaviour, "concern": one.concern, "after": list(one.after)}
             for one in impact.unasked
@@ -162,4 +163,5 @@ def _summary(first: str, second: str, setup: Setup, impact: Impact) -> str:
         if impact.older
         else ""
     )
-    return f"{counted}. {told}{had}{older}."
+    gains = f"; {len(impact.gains)} are gains without anything to do" if impact.gains else ""
+    return f"{counted}. {told}{gains}{had}{older}."

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner
 
+from conformance.changes import Change
 from conformance.cli import main
 from conformance.impact.columns import nearest_column
 from conformance.impact.compose import objects_of_compose
@@ -313,6 +314,17 @@ def test_difference_that_concerns_nobody_is_counted():
 def test_difference_without_a_predicate_cannot_be_told():
     found = asked(None, there())
     assert [one.behaviour for one in found.unasked] == ["x.y.new"]
+
+
+@pytest.mark.parametrize(("advice", "is_gain"), [("", True), ("Choose another.", False)])
+def test_gain_without_anything_to_do_is_not_among_what_cannot_be_told(advice, is_gain):
+    rows = [row(None)]
+    first, second = ({"x.y.new": cell("x.y.new", "any", v)} for v in ("n/a", "pass"))
+    changes = {"x.y.new": Change(see="", advice=advice)}
+    found = foretell(
+        compare_columns(rows, first, second, changes).differences, rows, second, there()
+    )
+    assert (found.gains, len(found.unasked)) == ((("x.y.new",), 0) if is_gain else ((), 1))
 
 
 def test_who_does_not_go_to_a_newer_docker_is_not_told_what_changes_there():
