@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -47,7 +47,6 @@ class Read:
     version: str = ""
     is_anew: bool = False
     is_live_restored: bool = False
-    notes: list[str] = field(default_factory=list)
 
 
 @click.command()
@@ -98,27 +97,46 @@ def impact(
     """
     if [bool(engine), bool(dumps), compose is not None].count(True) != 1:
         raise Usage("want one of --engine, --inspect and --compose")
+    if as_json and as_markdown:
+        raise Usage("give one of --json and --markdown")
     if not (engine or source):
         raise Usage("a file does not say of which release it is: want --from")
+    if engine and engine != FROM_ENVIRONMENT and ":" not in engine:
+        raise Usage(
+            f"--engine wants unix:///path, tcp://host:port or `env`, not {engine}; a column is "
+            "named with --from and --to"
+        )
     columns = find_columns(reports)
-    for name in (source, target):
-        if name is not None and name not in columns:
-            raise Usage(f"no column {name}; there are: {', '.join(columns)}")
+    _check_columns(columns, source, target)
     try:
         read = _read(engine, dumps, compose)
         first = source or _column_of(read, columns)
     except (SetupError, EngineError) as exc:
         raise Usage(str(exc)) from exc
     setup, found = _foretell(read, columns, first, target, is_named=source is not None)
-    notes = list(read.notes)
-    if not source:
-        notes.append(f"The engine is {read.family} {read.version}; compared is {first}.")
+    notes = [] if source else _about(read, first, target)
     if as_json:
         click.echo(json.dumps(impact_json(first, target, setup, found, notes), indent=2))
     else:
         show = impact_markdown if as_markdown else impact_plain
         click.echo(show(first, target, setup, found, notes))
     sys.exit(int(ExitCode.RED if found.found else ExitCode.AS_EXPECTED))
+
+
+def _check_columns(columns: Mapping[str, Document], source: str | None, target: str) -> None:
+    for name in (source, target):
+        if name is not None and name not in columns:
+            raise Usage(f"no column {name}; there are: {', '.join(columns)}")
+    if source == target:
+        raise Usage(f"--from and --to name one column, {target}: nothing to compare")
+
+
+def _about(read: Read, first: str, target: str) -> list[str]:
+    """Say which column was found for an engine."""
+    notes = [f"The engine is {read.family} {read.version}; compared is {first}."]
+    if first == target:
+        notes.append("That is the column to go to, so nothing differs.")
+    return notes
 
 
 def _read(engine: str | None, dumps: tuple[Path, ...], compose: Path | None) -> Read:

@@ -28,12 +28,7 @@ def read_compose(path: Path) -> tuple[list[Container], list[Network]]:
             "(`docker compose version` fails): install the package docker-compose-plugin or "
             "docker-compose-v2, or make the containers and use --inspect"
         )
-    done = subprocess.run(
-        [*program, "-f", str(path), "config", "--format", "json"],
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
+    done = _run(*program, "-f", str(path), "config", "--format", "json")
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()[-500:]
         raise SetupError(f"{path}: `docker compose config` refuses it: {said}")
@@ -47,16 +42,26 @@ def read_compose(path: Path) -> tuple[list[Container], list[Network]]:
 
 
 def compose_program() -> list[str]:
-    """Give the words that run compose, nothing where there is none; version 1 prints no JSON."""
+    """Give the words that run compose, nothing where there is none; version 1 prints no JSON.
+
+    Raises:
+        SetupError: the program does not end.
+    """
     for words in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(words[0]) is None:
             continue
-        asked = subprocess.run(
-            [*words, "version", "--short"], capture_output=True, timeout=_TIMEOUT_S, check=False
-        )
+        asked = _run(*words, "version", "--short")
         if asked.returncode == 0 and not asked.stdout.lstrip(b"v").startswith(b"1."):
             return words
     return []
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as exc:
+        said = " ".join(command)
+        raise SetupError(f"`{said}` does not end within {_TIMEOUT_S} seconds") from exc
 
 
 def objects_of_compose(document: Part) -> tuple[list[Container], list[Network]]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from conformance.impact.setup import Effect, Setup, nobody
 from conformance.registry import Behaviour
 from conformance.report.compare import Cells
-from conformance.report.comparison import Difference
+from conformance.report.comparison import Difference, Kind
+from conformance.variants import groups_of
 from conformance.verdicts import Verdict
 from conformance.versions import matches
 
@@ -38,13 +39,17 @@ class Impact:
         found: those that concern something, the gravest first.
         harmless: those that were asked and concern nothing that is there.
         unasked: those that nobody can ask for lack of a predicate; "cannot tell".
+        gains: those without a predicate that are a gain, for which nobody has to do anything.
         past: how many are left out because the engine's own release has them already.
+        older: those that need not differ: one engine was asked for what an older Docker does.
     """
 
     found: tuple[Foretold, ...]
     harmless: tuple[str, ...]
     unasked: tuple[Difference, ...]
     past: int
+    older: tuple[str, ...] = ()
+    gains: tuple[str, ...] = ()
 
     @property
     def concerned(self) -> list[tuple[str, str]]:
@@ -68,20 +73,28 @@ def foretell(
         setup: what is there.
     """
     every = {row.id: row for row in rows}
-    found, harmless, unasked = [], [], []
+    variants = {group.id: group.variants for group in groups_of(every.values())}
+    found, harmless, unasked, older, gains = [], [], [], [], []
     asked: set[str] = set()
     past = 0
     for one in differences:
         if one.since and setup.is_docker and matches(one.since, setup.source):
             past += 1
             continue
-        predicates = [every[id] for id in one.rows if id in every and _can_tell(every[id], setup)]
-        asked.update(row.id for row in predicates)
-        if not predicates:
-            unasked.append(one)
+        if one.kind is Kind.OLDER:
+            older.append(one.behaviour)
             continue
+        looked_at = [every[id] for id in one.rows if id in every]
+        # towards another engine a predicate only says whom it concerns, so any variant's will do
+        can_ask = looked_at if setup.is_docker else variants.get(one.behaviour, looked_at)
+        predicates = [row for row in can_ask if _can_tell(row, setup)]
+        asked.update(row.id for row in predicates)
         effects = _ask(predicates, setup)
-        if effects:
+        if not predicates and one.is_gain:
+            gains.append(one.behaviour)
+        elif not predicates:
+            unasked.append(one)
+        elif effects:
             found.append(_foretold(one, effects))
         else:
             harmless.append(one.behaviour)
@@ -94,7 +107,14 @@ def foretell(
                     behaviour=row.id, before=(), after=after, advice="", effects=tuple(effects)
                 )
             )
-    return Impact(found=tuple(found), harmless=tuple(harmless), unasked=tuple(unasked), past=past)
+    return Impact(
+        found=tuple(found),
+        harmless=tuple(harmless),
+        unasked=tuple(unasked),
+        past=past,
+        older=tuple(older),
+        gains=tuple(gains),
+    )
 
 
 def _can_tell(row: Behaviour, setup: Setup) -> bool:

@@ -94,6 +94,11 @@ class Difference:
         return f"{self.kind.value}, {self.when}" if self.when else self.kind.value
 
     @property
+    def is_gain(self) -> bool:
+        """Whether the second engine only does more, and nobody has to do anything about it."""
+        return self.kind in (Kind.NEW, Kind.GAINED) and self.harm is Harm.HARMLESS
+
+    @property
     def now(self) -> str:
         """What the second engine does, or why it deviates, in one text."""
         return " ".join(self.after) or _NOT_PROMISED

@@ -13,6 +13,8 @@ _SENTENCE_CHARS = 160
 _ALIKE_MAX = 8
 _NAMES_MAX = 40
 
+_Key = tuple[str, str, str, str, bool]
+
 
 def impact_json(
     first: str, second: str, setup: Setup, impact: Impact, notes: Iterable[str]
@@ -44,6 +46,8 @@ def impact_json(
         ],
         "concerns_nobody": list(impact.harmless),
         "had_already": impact.past,
+        "measured_as_older": list(impact.older),
+        "gains": list(impact.gains),
         "cannot_tell": [
             {"behaviour": one.behaviour, "concern": one.concern, "after": list(one.after)}
             for one in impact.unasked
@@ -86,9 +90,10 @@ def impact_markdown(
 def _sections(impact: Impact) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Give each section's title and its sentences, each with its behaviour.
 
-    What concerns many alike is said once, below the sections of the containers and networks.
+    What concerns many in the same words is said once, below the sections of the containers and
+    networks.
     """
-    alike: dict[tuple[str, str], list[tuple[Foretold, Effect]]] = {}
+    alike: dict[_Key, list[tuple[Foretold, Effect]]] = {}
     for one in impact.found:
         for effect in one.effects:
             alike.setdefault(_group(one, effect), []).append((one, effect))
@@ -102,7 +107,7 @@ def _sections(impact: Impact) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         if own:
             yield f"{name} ({kind})", own
     if common:
-        yield "What concerns many alike", [(id, _once(told)) for (id, _), told in common.items()]
+        yield "What concerns many alike", [(key[0], _once(told)) for key, told in common.items()]
     advised = [(one.behaviour, one.advice) for one in impact.found if one.advice]
     if advised:
         yield "What to do", advised
@@ -111,9 +116,9 @@ def _sections(impact: Impact) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         yield title, [(one.behaviour, _said(one)) for one in impact.unasked]
 
 
-def _group(one: Foretold, effect: Effect) -> tuple[str, str]:
-    """Give what effects of one kind have in common: all but the network."""
-    return one.behaviour, effect.about.partition(" on ")[0]
+def _group(one: Foretold, effect: Effect) -> _Key:
+    """Give what effects have in common that are told in one line: all but the name."""
+    return one.behaviour, effect.kind, effect.about, _sentence(one, effect), effect.is_certain
 
 
 def _names(told: list[tuple[Foretold, Effect]]) -> list[str]:
@@ -152,4 +157,11 @@ def _summary(first: str, second: str, setup: Setup, impact: Impact) -> str:
         f"{len(impact.unasked)} the documents cannot tell"
     )
     had = f"; {impact.past} the engine's own release has already" if impact.past else ""
-    return f"{counted}. {told}{had}."
+    older = (
+        f". {len(impact.older)} more are left out: one of the two is measured as an older Docker, "
+        "and they need not differ"
+        if impact.older
+        else ""
+    )
+    gains = f"; {len(impact.gains)} are gains without anything to do" if impact.gains else ""
+    return f"{counted}. {told}{gains}{had}{older}."

@@ -1,22 +1,28 @@
 """What `python -m conformance impact` reads, asks and prints; no engine is needed."""
 
+import http.server
 import json
 import os
+import re
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
 
+from conformance.changes import Change
 from conformance.cli import main
 from conformance.impact.columns import nearest_column
 from conformance.impact.compose import objects_of_compose
 from conformance.impact.documents import as_part, objects_of, read_dump
-from conformance.impact.foretell import foretell
+from conformance.impact.foretell import Foretold, Impact, foretell
 from conformance.impact.parts import SetupError
-from conformance.impact.setup import Container, Endpoint, Network, Setup, nobody
+from conformance.impact.setup import Container, Effect, Endpoint, Network, Setup, nobody
 from conformance.registry import Behaviour
 from conformance.report.compare import compare_columns
+from conformance.report.comparison import Kind
+from conformance.report.impact import impact_plain
 from tests.unit.conformance.made_reports import cell
 
 SHORT = "aaaaaaaaaaaa"
@@ -173,6 +179,48 @@ def test_missing_dump_and_folder(tmp_path):
             read_dump(path)
 
 
+class Answers(http.server.BaseHTTPRequestHandler):
+    """An engine with one container, that answers what a test says at some paths."""
+
+    said: ClassVar[dict[str, bytes]] = {}
+
+    def do_GET(self) -> None:
+        usual = {
+            "/version": b'{"Version": "20.10.24", "ApiVersion": "1.41"}',
+            "/containers/json": b'[{"Id": "a"}]',
+            "/networks": b"[]",
+        }
+        path = re.sub(r"^/v[0-9.]+", "", self.path).partition("?")[0]
+        body = {**usual, **self.said}.get(path, b"{}")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent."""
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("/containers/json", b"null", "the list of containers: expected a list, found NoneType"),
+        ("/networks", b"null", "the list of networks: expected a list, found NoneType"),
+        ("/containers/a/json", b"[" * 100_000 + b"]" * 100_000, "is nested too deeply"),
+        ("/info", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_engine_that_answers_nonsense_is_one_clear_error(path, answer, said):
+    handler = type("Handler", (Answers,), {"said": {path: answer}})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_port}"
+        done = CliRunner().invoke(main, ["impact", "--engine", address, "--to", "docker-28.5"])
+        server.shutdown()
+    assert (done.exit_code, said in done.output) == (3, True), done.output
+
+
 # ---------------------------------------------------------------------- the nearest column
 
 COLUMNS = {
@@ -268,10 +316,58 @@ def test_difference_without_a_predicate_cannot_be_told():
     assert [one.behaviour for one in found.unasked] == ["x.y.new"]
 
 
+@pytest.mark.parametrize(("advice", "is_gain"), [("", True), ("Choose another.", False)])
+def test_gain_without_anything_to_do_is_not_among_what_cannot_be_told(advice, is_gain):
+    rows = [row(None)]
+    first, second = ({"x.y.new": cell("x.y.new", "any", v)} for v in ("n/a", "pass"))
+    changes = {"x.y.new": Change(see="", advice=advice)}
+    found = foretell(
+        compare_columns(rows, first, second, changes).differences, rows, second, there()
+    )
+    assert (found.gains, len(found.unasked)) == ((("x.y.new",), 0) if is_gain else ((), 1))
+
+
 def test_who_does_not_go_to_a_newer_docker_is_not_told_what_changes_there():
     (one,) = asked(every_container, there(is_docker=False)).found
     assert [(effect.why, effect.change) for effect in one.effects] == [("it is there", "")] * 2
     assert asked(nobody, there(is_docker=False)).harmless == ()
+
+
+ENGINES: Any = (
+    {"name": "docker-28.5", "family": "docker", "version": "28.5.2", "promises": "28.5.2"},
+    {"name": "podman-6.1", "family": "podman", "version": "6.1.0", "promises": "20.10"},
+)
+
+
+def towards_podman(rows: list[Behaviour], verdicts: tuple[str, str]) -> Any:
+    """Ask about Podman, which was asked for the old variant and does otherwise."""
+    first = {id: cell(id, "any", v) for id, v in zip(("x.y.old", "x.y.new"), verdicts, strict=True)}
+    second = {"x.y.old": cell("x.y.old", "any", "known"), "x.y.new": cell("x.y.new", "any", "n/a")}
+    found = compare_columns(rows, first, second, engines=ENGINES).differences
+    return found, foretell(found, rows, second, there(is_docker=False))
+
+
+def test_what_is_measured_as_an_older_docker_is_not_told_as_a_change():
+    (one,), found = towards_podman([OLD, row(every_container)], ("n/a", "pass"))
+    assert one.kind is Kind.OLDER
+    assert (found.found, found.harmless, found.unasked) == ((), (), ())
+    assert found.older == ("x.y.new",)
+
+
+def test_towards_another_engine_any_variant_tells_whom_it_concerns():
+    (one,), found = towards_podman([OLD, row(every_container)], ("pass", "n/a"))
+    assert one.rows == ("x.y.old",)
+    assert found.concerned == [("container", "a"), ("container", "b")]
+
+
+def test_recorded_podman_changes_what_compare_lists(tmp_path):
+    ones = [container(), network()]
+    newer = told(tmp_path, ones, "--from", "docker-28.5", "--to", "podman-6.1")
+    assert "[sandbox.mac.new-each-start]" not in newer.output.partition("Cannot tell")[0]
+    assert "more are left out: one of the two is measured as an older Docker" in newer.output
+    older = told(tmp_path, ones, "--from", "docker-20.10", "--to", "podman-6.1")
+    assert older.exit_code == 1
+    assert "[sandbox.mac.new-each-start]" in older.output.partition("Cannot tell")[0]
 
 
 def test_what_the_engines_own_release_has_already_is_left_out():
@@ -297,11 +393,6 @@ def test_nothing_there_is_concerned(tmp_path):
     assert (done.exit_code, "0 of 0 containers and 0 of 1 networks" in done.output) == (0, True)
 
 
-def test_same_column_concerns_nobody(tmp_path):
-    words = ("--from", "docker-28.5", "--to", "docker-28.5")
-    assert told(tmp_path, [container(), network()], *words).exit_code == 0
-
-
 def test_what_concerns_many_is_said_once(tmp_path):
     ones = [container(name=f"/web{number}", Id=f"{number:064}") for number in range(50)]
     done = told(tmp_path, [*ones, network()])
@@ -311,6 +402,50 @@ def test_what_concerns_many_is_said_once(tmp_path):
     assert "; alike web1, web2, " in tail
     assert "web40 and 9 more  [" in tail
     assert "50 of 50 containers" in tail
+
+
+def test_only_what_is_the_same_but_for_the_name_is_said_once(tmp_path):
+    def publishing(number: int, port: str, net: str) -> dict[str, Any]:
+        host = {"NetworkMode": net, "PortBindings": {port: [{"HostIp": "", "HostPort": ""}]}}
+        ends = {"Networks": {net: {"IPAddress": "10.1.0.2", "MacAddress": "02:42:0a:01:00:02"}}}
+        return container(
+            name=f"/svc{number}", Id=f"{number:064}", HostConfig=host, NetworkSettings=ends
+        )
+
+    ones = [publishing(number, f"{22 + number}/tcp", f"n{number // 9}") for number in range(10)]
+    done = told(tmp_path, [*ones, network("n0"), network("n1")])
+    head, _, tail = done.output.partition("What concerns many alike")
+    for number in range(10):
+        assert f"it publishes {22 + number}/tcp:" in head
+    assert "it publishes" not in tail
+    assert "its hardware address on n1 was not chosen" in head
+    assert "svc0: its hardware address on n0 was not chosen" in tail
+    (line,) = [one for one in tail.splitlines() if "address on n0 was not" in one and "mac" in one]
+    assert "svc8" in line
+    assert "svc9" not in line
+
+
+def alike(count: int, *, is_certain: bool = True, kind: str = "container") -> tuple[Effect, ...]:
+    return tuple(
+        Effect(
+            kind=kind,
+            name=f"{kind}{is_certain}{number}",
+            about="x",
+            why="it is there",
+            change="it changes",
+            is_certain=is_certain,
+        )
+        for number in range(count)
+    )
+
+
+def test_what_is_certain_is_not_said_with_what_can_happen():
+    effects = alike(5) + alike(5, is_certain=False) + alike(5, kind="network")
+    one = Foretold(behaviour="x.y.z", before=(), after=(), advice="", effects=effects)
+    impact = Impact(found=(one,), harmless=(), unasked=(), past=0)
+    printed = impact_plain("a", "b", there(), impact, ())
+    assert "alike" not in printed
+    assert printed.count("it is there: it changes") == 15
 
 
 def test_json_holds_the_same(tmp_path):
@@ -346,11 +481,24 @@ def test_control_signs_of_a_name_do_not_reach_the_terminal(tmp_path):
         (("--inspect", "x", "--from", "docker-1.0", "--to", "docker-28.5"), "no column docker-1.0"),
         (("--engine", "unix:///none.sock", "--to", "docker-28.5"), "no socket at /none.sock"),
         (("--compose", "/none.yml", *UPGRADE), "no such file"),
+        (("--inspect", "x", *UPGRADE, "--json", "--markdown"), "give one of --json and --markdown"),
+        (("--engine", "docker-28.5", "--to", "docker-28.5"), "a column is named with --from and"),
+        (("--inspect", "x", "--from", "docker-28.5", "--to", "docker-28.5"), "name one column"),
     ],
 )
 def test_what_cannot_be_told_is_refused_plainly(words, said):
     done = CliRunner().invoke(main, ["impact", *words])
     assert (done.exit_code, said in done.output) == (3, True), done.output
+
+
+def test_engine_that_is_there_already_is_told_so():
+    handler = type("Handler", (Answers,), {"said": {"/containers/json": b"[]"}})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_port}"
+        done = CliRunner().invoke(main, ["impact", "--engine", address, "--to", "docker-20.10"])
+        server.shutdown()
+    assert (done.exit_code, "That is the column to go to" in done.output) == (0, True)
 
 
 # ---------------------------------------------------------------------- compose
@@ -392,6 +540,17 @@ def test_compose_of_version_1_is_none(tmp_path, monkeypatch):
     path.write_text("services: {}")
     done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
     assert (done.exit_code, "docker-compose-plugin" in done.output) == (3, True)
+
+
+@pytest.mark.parametrize("version", ["v2.32", "; exec sleep 60"])
+def test_compose_that_hangs_is_one_clear_error(tmp_path, monkeypatch, version):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    monkeypatch.setattr("conformance.impact.compose._TIMEOUT_S", 1)
+    plugin(tmp_path, "'; exec sleep 60; '", version=version)
+    path = tmp_path / "compose.yml"
+    path.write_text("services: {}")
+    done = CliRunner().invoke(main, ["impact", "--compose", str(path), *UPGRADE])
+    assert (done.exit_code, "does not end within 1 seconds" in done.output) == (3, True)
 
 
 def test_compose_is_read_as_what_is_made(tmp_path, monkeypatch):
