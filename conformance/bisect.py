@@ -2,7 +2,8 @@
 
 A row that passes is good and one that fails is bad, whatever the files of known deviations say:
 they are about releases, and a commit between two releases is neither. Where nothing can be said
-the commit is to be skipped. A command line that makes sense for no commit stops the bisection.
+the commit is to be skipped. A command line that makes sense for no commit stops the bisection, and
+so does whoever interrupts the run.
 """
 
 import functools
@@ -15,10 +16,17 @@ from typing import Any
 
 import click
 
-from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.report.document import (
+    FILE_NAME,
+    INTERRUPTED,
+    Document,
+    DocumentError,
+    read_document,
+)
 from conformance.verdicts import ExitCode, Verdict
 
 OPTION = "--bisect"
+_INTERRUPTED = "the run did not come to its end"
 
 
 class Answer(IntEnum):
@@ -28,6 +36,7 @@ class Answer(IntEnum):
     BAD = 1
     CANNOT_TELL = 125
     STOP = 128
+    INTERRUPTED = int(ExitCode.INTERRUPTED)
 
     @property
     def words(self) -> str:
@@ -70,8 +79,10 @@ def _ask(command: Callable[..., None], options: dict[str, Any]) -> tuple[Answer,
     """Run the rows, and give what they say of the engine."""
     try:
         command(**options)
-    except SystemExit:
-        pass  # its code is about known deviations
+    except SystemExit as exc:
+        if exc.code == ExitCode.INTERRUPTED:
+            return Answer.INTERRUPTED, _INTERRUPTED
+        # any other code is about known deviations
     except click.ClickException as exc:
         return Answer.CANNOT_TELL, exc.format_message()
     except Exception as exc:  # noqa: BLE001 - a defect of ours says nothing about the commit
@@ -88,6 +99,9 @@ def judge(document: Document) -> tuple[Answer, str]:
 
     An error outweighs a failure, which may have come of it; a failure outweighs what did not run.
     """
+    unfinished = document["run"].get("unfinished", "")
+    if unfinished == INTERRUPTED:
+        return Answer.INTERRUPTED, _INTERRUPTED
     cells = {cell["behaviour"]: (Verdict(cell["verdict"]), cell) for cell in document["results"]}
     errors = [row for row, (verdict, _) in cells.items() if verdict is Verdict.ERROR]
     passed = [row for row, (verdict, _) in cells.items() if verdict.has_passed]
@@ -101,6 +115,8 @@ def judge(document: Document) -> tuple[Answer, str]:
         if rows:
             reason = cells[rows[0]][1].get("reason") or "no reason is given"
             return answer, f"{len(rows)} of {len(cells)} rows {what}: {rows[0]}: {reason}"
+    if unfinished:
+        return Answer.CANNOT_TELL, f"the run ended before its last row: {unfinished}"
     if not passed:
         return Answer.CANNOT_TELL, "no row ran"
     return Answer.GOOD, f"{len(passed)} of {len(cells)} rows pass"

@@ -26,7 +26,7 @@ def report(*verdicts: str) -> Any:
         {"behaviour": f"row.{number}", "engine": "x", "verdict": verdict, "reason": "why"}
         for number, verdict in enumerate(verdicts)
     ]
-    return {"results": cells}
+    return {"run": {}, "results": cells}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,38 @@ def test_run_that_leaves_no_report_says_nothing(tmp_path, error):
     words = ["--bisect", "--engine", "x", "--report", str(tmp_path), ROW]
     code, output = asked(run, *words)
     assert (code, "bisect: cannot tell: " in output) == (125, True)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "unfinished", "answer"),
+    [
+        (["pass"], "interrupted", Answer.INTERRUPTED),
+        (["FAIL"], "interrupted", Answer.INTERRUPTED),
+        ([], "interrupted", Answer.INTERRUPTED),
+        (["pass"], "stopping after 1 failures", Answer.CANNOT_TELL),
+        ([], "stopping after 1 failures", Answer.CANNOT_TELL),
+        # what `-- -x` ends at: the rows that did not run cannot make it good
+        (["pass", "FAIL"], "stopping after 1 failures", Answer.BAD),
+        (["error"], "stopping after 1 failures", Answer.CANNOT_TELL),
+    ],
+)
+def test_unfinished_run_is_never_good(verdicts, unfinished, answer):
+    document = report(*verdicts) | {"run": {"unfinished": unfinished}}
+    told, why = judge(document)
+    assert told is answer
+    assert why != "no row ran"
+
+
+def test_interrupt_stops_the_bisection(tmp_path):
+    @answering_bisect
+    def run(**_: Any) -> None:
+        document = made_report(cell("row", "x", "pass"))
+        (tmp_path / FILE_NAME).write_text(json.dumps(document), encoding="utf-8")
+        raise SystemExit(130)
+
+    words = ["--bisect", "--engine", "x", "--report", str(tmp_path), ROW]
+    code, output = asked(run, *words)
+    assert (code, "bisect: interrupted: " in output) == (130, True)
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
