@@ -83,6 +83,8 @@ def _ask(command: Callable[..., None], options: dict[str, Any]) -> tuple[Answer,
         if exc.code == ExitCode.INTERRUPTED:
             return Answer.INTERRUPTED, _INTERRUPTED
         # any other code is about known deviations
+    except click.UsageError:
+        raise  # no commit makes the command line better
     except click.ClickException as exc:
         return Answer.CANNOT_TELL, exc.format_message()
     except Exception as exc:  # noqa: BLE001 - a defect of ours says nothing about the commit
@@ -98,11 +100,14 @@ def judge(document: Document) -> tuple[Answer, str]:
     """Say what a report of one engine's rows means for the commit, and why.
 
     An error outweighs a failure, which may have come of it; a failure outweighs what did not run.
+    A row that the release does not promise counts only where there is no other.
     """
     unfinished = document["run"].get("unfinished", "")
     if unfinished == INTERRUPTED:
         return Answer.INTERRUPTED, _INTERRUPTED
-    cells = {cell["behaviour"]: (Verdict(cell["verdict"]), cell) for cell in document["results"]}
+    every = {cell["behaviour"]: (Verdict(cell["verdict"]), cell) for cell in document["results"]}
+    promised = {row: found for row, found in every.items() if found[0].is_promised}
+    cells = promised or every
     errors = [row for row, (verdict, _) in cells.items() if verdict is Verdict.ERROR]
     passed = [row for row, (verdict, _) in cells.items() if verdict.has_passed]
     left_out = [row for row, (verdict, _) in cells.items() if not verdict.was_executed]
@@ -119,4 +124,7 @@ def judge(document: Document) -> tuple[Answer, str]:
         return Answer.CANNOT_TELL, f"the run ended before its last row: {unfinished}"
     if not passed:
         return Answer.CANNOT_TELL, "no row ran"
-    return Answer.GOOD, f"{len(passed)} of {len(cells)} rows pass"
+    said = f"{len(passed)} of {len(cells)} rows pass"
+    if others := len(every) - len(cells):
+        said += f"; {others} {'is' if others == 1 else 'are'} not promised by this release"
+    return Answer.GOOD, said

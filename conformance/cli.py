@@ -216,7 +216,7 @@ def run(
         for line in run_rows(request):
             click.echo(f"cleaned up: {line}", err=True)
     except PytestRefused as exc:
-        raise Usage(str(exc)) from exc
+        raise click.UsageError(str(exc)) from exc
     sys.exit(int(_show_report(folder, is_ascii=is_ascii, is_quiet=quiet)))
 
 
