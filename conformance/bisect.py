@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from conformance.pytest_words import showing
 from conformance.report.document import (
     FILE_NAME,
     INTERRUPTED,
@@ -68,6 +69,9 @@ def answering_bisect(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(
                 f"{OPTION} wants one --engine, and the rows that tell good from bad"
             )
+        pytest_args = words[0] if words else None  # what `--` sets apart, if there is any
+        if word := showing(pytest_args or ()):
+            raise click.UsageError(f"{OPTION} wants rows that run, and with {word} none does")
         answer, why = _ask(functools.partial(command, *words), options)
         click.echo(f"bisect: {answer.words}: {why}", err=True)
         sys.exit(int(answer))

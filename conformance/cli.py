@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 
 from conformance.bisect import answering_bisect
-from conformance.bugs import BugError, showing
+from conformance.bugs import BugError
+from conformance.bugs import showing as rows_showing
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.clean import clean
 from conformance.compare import compare
@@ -32,6 +33,7 @@ from conformance.preflight import (
     with_needs,
 )
 from conformance.program import Program, RowsCommand, counted, version_text
+from conformance.pytest_words import refused, showing
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.document import (
     FILE_NAME,
@@ -53,6 +55,7 @@ from conformance.runner import (
     default_workers,
     is_debugging,
     run_rows,
+    show,
     why_unavailable,
 )
 from conformance.site.command import site
@@ -95,7 +98,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     rows = [row for row in every if row.id in chosen]
     if bug is not None:
         try:
-            shown_by = showing(bug, every)
+            shown_by = rows_showing(bug, every)
         except BugError as exc:
             raise Usage(str(exc)) from exc
         rows = [row for row in rows if row in shown_by]
@@ -181,6 +184,8 @@ def run(
                 130 interrupted; what did not run is not in the report
     """
     folder, words = Path(report), pytest_args or ()
+    if complaint := refused(words):
+        raise click.UsageError(complaint)
     try:
         catalogue = load_catalogue(behaviours)
         rows = select_rows([row.id for row in catalogue], select)
@@ -196,9 +201,9 @@ def run(
     if not rows and red_in is not None:
         raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
-    if not places:  # what can be had elsewhere is only seen there
+    is_showing = bool(showing(words))
+    if not (places or is_showing):  # what can be had elsewhere is only seen there
         chosen = _preflight(tuple(chosen), keep, skip_missing=skip_missing)
-    (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
         rows=rows,
         files=files_of(catalogue, rows, behaviours),
@@ -212,6 +217,9 @@ def run(
         quiet=quiet,
         pytest_args=words,
     )
+    if is_showing:
+        sys.exit(show(request))
+    (folder / FILE_NAME).unlink(missing_ok=True)
     try:
         for line in run_rows(request):
             click.echo(f"cleaned up: {line}", err=True)

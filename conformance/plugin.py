@@ -108,8 +108,8 @@ def pytest_configure(config: pytest.Config) -> None:
         expectations=Path(option.netinit_expectations),
         host=host_facts() if option.netinit_elsewhere else None,
     )
-    is_run = not (_is_plain(config) or option.collectonly or option.help)
-    if _is_controller(config) and is_run:
+    # Without a folder pytest is only asked to show something, as its --help.
+    if _is_controller(config) and option.netinit_report and not _is_plain(config):
         config.stash[COLLECTOR] = Collector(
             folder=Path(option.netinit_report),
             rows=option.netinit_row,

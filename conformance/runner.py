@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -191,6 +191,15 @@ def run_rows(request: RunRequest) -> list[str]:
             f"pytest does not take {' '.join(request.pytest_args)}; its own words are above"
         )
     return said
+
+
+def show(request: RunRequest) -> int:
+    """Let pytest show what it is asked for, as its --help; give its exit code. No row runs."""
+    here = replace(request, workers=1, places=(), pytest_args=())
+    # the first of these words ends pytest's reading of its command line
+    command = [*pytest_command(here, "show"), "--netinit-report=", *request.pytest_args]
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def import_path() -> str:

@@ -157,6 +157,8 @@ def run_program(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]
         (["--bisect", ROW], 128),
         (["--bisect", "--engine", "reference", "--engine", "docker", ROW], 128),
         (["--bisect", "--engine", "reference", "--no-such-option", ROW], 128),
+        (["--bisect", "--engine", "reference", ROW, "--", "--help"], 128),
+        (["--bisect", "--engine", "reference", ROW, "--", "--engine", "docker"], 128),
         (["--no-such-option"], 3),
     ],
 )
