@@ -130,8 +130,8 @@ def _coverage(found: Comparison) -> str:
     if not found.not_run:
         return ""
     differing = f"{len(found.differences):,} differ, " if found.differences else ""
-    are = "is" if len(found.not_run) == 1 else "are"
-    return f"{differing}the same in {found.same:,}, {len(found.not_run):,} {are} not in one of the runs"
+    others = f"{len(found.not_run):,} {'is' if len(found.not_run) == 1 else 'are'}"
+    return f"{differing}the same in {found.same:,}, {others} not in one of the runs"
 
 
 def _lacking(columns: Mapping[str, Document], found: Comparison) -> list[str]:
