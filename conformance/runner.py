@@ -166,12 +166,16 @@ def run_rows(request: RunRequest) -> list[str]:
     environment = {**os.environ, "PYTHONPATH": import_path()}
     # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
     tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
+    # Ctrl-C waits until pytest can take it as what it is: held here, the child holds it from its
+    # start on, and conformance.plugin lets it come.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
     # What nohup ignores stays ignored.
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in numbers}
     is_interrupted = True
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         child.wait()
         is_interrupted = False
     except Terminated:
