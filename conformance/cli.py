@@ -33,7 +33,7 @@ from conformance.preflight import (
     with_needs,
 )
 from conformance.program import Program, RowsCommand, counted, version_text
-from conformance.pytest_words import refused, showing
+from conformance.pytest_words import showing
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.document import (
     FILE_NAME,
@@ -184,8 +184,6 @@ def run(
                 130 interrupted; what did not run is not in the report
     """
     folder, words = Path(report), pytest_args or ()
-    if complaint := refused(words):
-        raise click.UsageError(complaint)
     try:
         catalogue = load_catalogue(behaviours)
         rows = select_rows([row.id for row in catalogue], select)
@@ -201,8 +199,7 @@ def run(
     if not rows and red_in is not None:
         raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
-    is_showing = bool(showing(words))
-    if not (places or is_showing):  # what can be had elsewhere is only seen there
+    if not (places or showing(words)):  # what can be had elsewhere is only seen there
         chosen = _preflight(tuple(chosen), keep, skip_missing=skip_missing)
     request = RunRequest(
         rows=rows,
@@ -217,7 +214,7 @@ def run(
         quiet=quiet,
         pytest_args=words,
     )
-    if is_showing:
+    if showing(words):
         sys.exit(show(request))
     (folder / FILE_NAME).unlink(missing_ok=True)
     try:
