@@ -2,7 +2,8 @@
 
 A row that passes is good and one that fails is bad, whatever the files of known deviations say:
 they are about releases, and a commit between two releases is neither. Where nothing can be said
-the commit is to be skipped. A command line that makes sense for no commit stops the bisection.
+the commit is to be skipped. A command line that makes sense for no commit stops the bisection, and
+so does whoever interrupts the run.
 """
 
 import functools
@@ -15,10 +16,18 @@ from typing import Any
 
 import click
 
-from conformance.report.document import FILE_NAME, Document, DocumentError, read_document
+from conformance.pytest_words import showing
+from conformance.report.document import (
+    FILE_NAME,
+    INTERRUPTED,
+    Document,
+    DocumentError,
+    read_document,
+)
 from conformance.verdicts import ExitCode, Verdict
 
 OPTION = "--bisect"
+_INTERRUPTED = "the run did not come to its end"
 
 
 class Answer(IntEnum):
@@ -28,6 +37,7 @@ class Answer(IntEnum):
     BAD = 1
     CANNOT_TELL = 125
     STOP = 128
+    INTERRUPTED = int(ExitCode.INTERRUPTED)
 
     @property
     def words(self) -> str:
@@ -59,6 +69,9 @@ def answering_bisect(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(
                 f"{OPTION} wants one --engine, and the rows that tell good from bad"
             )
+        pytest_args = words[0] if words else None  # what `--` sets apart, if there is any
+        if word := showing(pytest_args or ()):
+            raise click.UsageError(f"{OPTION} wants rows that run, and with {word} none does")
         answer, why = _ask(functools.partial(command, *words), options)
         click.echo(f"bisect: {answer.words}: {why}", err=True)
         sys.exit(int(answer))
@@ -70,8 +83,12 @@ def _ask(command: Callable[..., None], options: dict[str, Any]) -> tuple[Answer,
     """Run the rows, and give what they say of the engine."""
     try:
         command(**options)
-    except SystemExit:
-        pass  # its code is about known deviations
+    except SystemExit as exc:
+        if exc.code == ExitCode.INTERRUPTED:
+            return Answer.INTERRUPTED, _INTERRUPTED
+        # any other code is about known deviations
+    except click.UsageError:
+        raise  # no commit makes the command line better
     except click.ClickException as exc:
         return Answer.CANNOT_TELL, exc.format_message()
     except Exception as exc:  # noqa: BLE001 - a defect of ours says nothing about the commit
@@ -87,8 +104,14 @@ def judge(document: Document) -> tuple[Answer, str]:
     """Say what a report of one engine's rows means for the commit, and why.
 
     An error outweighs a failure, which may have come of it; a failure outweighs what did not run.
+    A row that the release does not promise counts only where there is no other.
     """
-    cells = {cell["behaviour"]: (Verdict(cell["verdict"]), cell) for cell in document["results"]}
+    unfinished = document["run"].get("unfinished", "")
+    if unfinished == INTERRUPTED:
+        return Answer.INTERRUPTED, _INTERRUPTED
+    every = {cell["behaviour"]: (Verdict(cell["verdict"]), cell) for cell in document["results"]}
+    promised = {row: found for row, found in every.items() if found[0].is_promised}
+    cells = promised or every
     errors = [row for row, (verdict, _) in cells.items() if verdict is Verdict.ERROR]
     passed = [row for row, (verdict, _) in cells.items() if verdict.has_passed]
     left_out = [row for row, (verdict, _) in cells.items() if not verdict.was_executed]
@@ -101,6 +124,11 @@ def judge(document: Document) -> tuple[Answer, str]:
         if rows:
             reason = cells[rows[0]][1].get("reason") or "no reason is given"
             return answer, f"{len(rows)} of {len(cells)} rows {what}: {rows[0]}: {reason}"
+    if unfinished:
+        return Answer.CANNOT_TELL, f"the run ended before its last row: {unfinished}"
     if not passed:
         return Answer.CANNOT_TELL, "no row ran"
-    return Answer.GOOD, f"{len(passed)} of {len(cells)} rows pass"
+    said = f"{len(passed)} of {len(cells)} rows pass"
+    if others := len(every) - len(cells):
+        said += f"; {others} {'is' if others == 1 else 'are'} not promised by this release"
+    return Answer.GOOD, said

@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 
 from conformance.bisect import answering_bisect
-from conformance.bugs import BugError, showing
+from conformance.bugs import BugError
+from conformance.bugs import showing as rows_showing
 from conformance.catalogue import catalogue_json, write_catalogue
 from conformance.clean import clean
 from conformance.compare import compare
@@ -32,6 +33,7 @@ from conformance.preflight import (
     with_needs,
 )
 from conformance.program import Program, RowsCommand, counted, version_text
+from conformance.pytest_words import showing
 from conformance.registry import BEHAVIOURS_DIR, RegistryError, load_catalogue
 from conformance.report.document import (
     FILE_NAME,
@@ -59,6 +61,7 @@ from conformance.runner import (
     default_workers,
     is_debugging,
     run_rows,
+    show,
     why_unavailable,
 )
 from conformance.site.command import site
@@ -101,7 +104,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     rows = [row for row in every if row.id in chosen]
     if bug is not None:
         try:
-            shown_by = showing(bug, every)
+            shown_by = rows_showing(bug, every)
         except BugError as exc:
             raise Usage(str(exc)) from exc
         rows = [row for row in rows if row in shown_by]
@@ -202,9 +205,8 @@ def run(
     if not rows and red_in is not None:
         raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
-    if not places:  # what can be had elsewhere is only seen there
+    if not (places or showing(words)):  # what can be had elsewhere is only seen there
         chosen = _preflight(tuple(chosen), keep, skip_missing=skip_missing)
-    (folder / FILE_NAME).unlink(missing_ok=True)
     request = RunRequest(
         rows=rows,
         files=files_of(catalogue, rows, behaviours),
@@ -218,11 +220,14 @@ def run(
         quiet=quiet,
         pytest_args=words,
     )
+    if showing(words):
+        sys.exit(show(request))
+    (folder / FILE_NAME).unlink(missing_ok=True)
     try:
         for line in run_rows(request):
             click.echo(f"cleaned up: {line}", err=True)
     except PytestRefused as exc:
-        raise Usage(str(exc)) from exc
+        raise click.UsageError(str(exc)) from exc
     sys.exit(int(_show_report(folder, is_ascii=is_ascii, is_quiet=quiet)))
 
 

@@ -46,7 +46,7 @@ def compare(
     named, or else of the evidence in conformance/results/.
 
     \b
-    Exit codes: 0 they do the same
+    Exit codes: 0 they do the same, as far as both runs have the behaviours
                 1 they differ
                 3 a column is not there, or nothing can be compared
     """
@@ -64,6 +64,8 @@ def compare(
         click.echo(plain(found))
         for said in _lacking(columns, found):
             click.echo(said, err=True)
+    if said := _coverage(found):
+        click.echo(said, err=True)
     sys.exit(1 if found.differences else 0)
 
 
@@ -121,6 +123,15 @@ def find_columns(reports: Iterable[Path]) -> dict[str, Document]:
     except DocumentError as exc:
         raise Usage(str(exc)) from exc
     return found
+
+
+def _coverage(found: Comparison) -> str:
+    """Say of how many behaviours the answer is, where not both runs have them all; "" = they do."""
+    if not found.not_run:
+        return ""
+    differing = f"{len(found.differences):,} differ, " if found.differences else ""
+    others = f"{len(found.not_run):,} {'is' if len(found.not_run) == 1 else 'are'}"
+    return f"{differing}the same in {found.same:,}, {others} not in one of the runs"
 
 
 def _lacking(columns: Mapping[str, Document], found: Comparison) -> list[str]:

@@ -108,8 +108,8 @@ def pytest_configure(config: pytest.Config) -> None:
         expectations=Path(option.netinit_expectations),
         host=host_facts() if option.netinit_elsewhere else None,
     )
-    is_run = not (_is_plain(config) or option.collectonly or option.help)
-    if _is_controller(config) and is_run:
+    # Without a folder pytest is only asked to show something, as its --help.
+    if _is_controller(config) and option.netinit_report and not _is_plain(config):
         config.stash[COLLECTOR] = Collector(
             folder=Path(option.netinit_report),
             rows=option.netinit_row,
@@ -158,6 +158,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             dropped.append(item)
     config.hook.pytest_deselected(items=dropped)
     items[:] = [item for _, item in sorted(kept, key=lambda pair: pair[0])]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let Ctrl-C come, which runner.py holds: the workers are up, and the session can be ended."""
+    del session
+    _let_interrupts_come()
+
+
+def _let_interrupts_come() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Note that a row was interrupted: nobody asks then whether it left nothing behind."""
+    try:
+        return (yield)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        item.stash[ROW].is_interrupted = True
+        raise
 
 
 @pytest.hookimpl(wrapper=True)
@@ -230,6 +251,8 @@ class Controller:
         said = str(excinfo.value)
         if not isinstance(excinfo.value, pytest.Session.Interrupted) or "keyboard" in said:
             self._collector.unfinished = INTERRUPTED
+            if self._ticker is not None:
+                self._ticker.interrupt()
         elif said.startswith(_ENOUGH):
             self._collector.unfinished = said
 
@@ -273,6 +296,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             config.pluginmanager.register(Controller(config), "netinit-controller")
     elif not config.option.collectonly:
         plain.prepare(config)
+    if not all(str(place).startswith("popen") for place in config.option.tx):
+        # to bring up workers elsewhere takes long
+        _let_interrupts_come()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

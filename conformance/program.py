@@ -9,6 +9,7 @@ from importlib import metadata
 import click
 
 from conformance.bisect import usage_code
+from conformance.pytest_words import refused
 from conformance.verdicts import ExitCode
 
 # What a shell shows of a program that SIGPIPE ended.
@@ -59,6 +60,8 @@ class RowsCommand(click.Command):
         if "--" in args:
             cut = args.index("--")
             args, ctx.obj = args[:cut], tuple(args[cut + 1 :])
+            if complaint := refused(ctx.obj):
+                raise click.UsageError(complaint, ctx)
         return super().parse_args(ctx, args)
 
 

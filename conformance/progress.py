@@ -79,19 +79,22 @@ class Progress:
         ]
         return max(*left, sum(left) / self._side_by_side)
 
-    def line(self) -> str:
-        """Say in one line how far the run is."""
+    def at_work(self) -> list[str]:
+        """Say which row each engine works on, and since when."""
         now = self._clock()
-        done = sum(lane.done for lane in self._lanes.values())
-        left = self.left_s()
-        at_work = [
+        return [
             f"{engine}: {row} ({now - began_s:.0f} s)"
             for engine, lane in self._lanes.items()
             for row, began_s in lane.running.items()
         ]
+
+    def line(self) -> str:
+        """Say in one line how far the run is."""
+        done = sum(lane.done for lane in self._lanes.values())
+        left = self.left_s()
         parts = [f"{done}/{self._rows * len(self._lanes)}"]
         parts += [f"about {in_words(left)} left"] if left is not None else []
-        return "  ".join([", ".join(parts), *at_work])
+        return "  ".join([", ".join(parts), *self.at_work()])
 
 
 def in_words(seconds: float) -> str:

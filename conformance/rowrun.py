@@ -47,6 +47,7 @@ class RowRun:
     actual: str = ""
     text: str = ""
     duration_s: float = 0.0
+    is_interrupted: bool = False
     log_offset: int = 0
     logs: dict[str, str] = field(default_factory=dict)
 

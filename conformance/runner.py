@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -166,12 +166,16 @@ def run_rows(request: RunRequest) -> list[str]:
     environment = {**os.environ, "PYTHONPATH": import_path()}
     # A runner that is killed takes the rows with it: they get SIGINT and clean up after themselves.
     tie = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
+    # Ctrl-C waits until pytest can take it as what it is: held here, the child holds it from its
+    # start on, and conformance.plugin lets it come.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     child = subprocess.Popen([*tie, *pytest_command(request, run_id)], env=environment)
     # What nohup ignores stays ignored.
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in numbers}
     is_interrupted = True
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         child.wait()
         is_interrupted = False
     except Terminated:
@@ -191,6 +195,15 @@ def run_rows(request: RunRequest) -> list[str]:
             f"pytest does not take {' '.join(request.pytest_args)}; its own words are above"
         )
     return said
+
+
+def show(request: RunRequest) -> int:
+    """Let pytest show what it is asked for, as its --help; give its exit code. No row runs."""
+    here = replace(request, workers=1, places=(), pytest_args=())
+    # the first of these words ends pytest's reading of its command line
+    command = [*pytest_command(here, "show"), "--netinit-report=", *request.pytest_args]
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def import_path() -> str:

@@ -61,6 +61,12 @@ class Ticker:
         with self._lock:
             self._progress.end(engine, row)
 
+    def interrupt(self) -> None:
+        """Say in a line of its own what was interrupted."""
+        with self._lock:
+            at_work = ", ".join(self._progress.at_work())
+        self.write_line(f"interrupted: {at_work or 'no row was running'}")
+
     def stop(self) -> None:
         """Take the moving line away; nothing is written any more."""
         self._stopped.set()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +10,8 @@ from conformance.impact_trial.count import Count, count_anew, count_step
 from conformance.impact_trial.draw import SetUp, draw
 from conformance.impact_trial.trial import make_anew, run_trial
 
+# What every sample has.
+_KEYS = {"seed", "releases", "versions", "set_ups", "documents", "steps"}
 RELEASES = ("docker-20.10", "docker-26.1", "docker-28.5")
 
 
@@ -32,7 +35,7 @@ def run(seed: int, count: int, output: Path) -> None:
 @click.argument("sample", type=click.Path(path_type=Path))
 def anew(sample: Path) -> None:
     """Make a sample's set-ups anew on an empty 28.5, and write down in it what that refuses."""
-    document = json.loads(sample.read_text(encoding="utf-8"))
+    document = _read_sample(sample)
     set_ups = [SetUp.from_json(one) for one in document["set_ups"]]
     document["anew"] = make_anew(set_ups, RELEASES[-1])
     sample.write_text(json.dumps(document, sort_keys=True) + "\n", encoding="utf-8")
@@ -46,7 +49,7 @@ def count_samples(samples: tuple[Path, ...], is_listed: bool) -> None:
     """Print precision and recall of what `impact` says now about what was seen then."""
     total = Count()
     for path in samples:
-        sample = json.loads(path.read_text(encoding="utf-8"))
+        sample = _read_sample(path)
         for step in sample["steps"]:
             found = count_step(sample, step)
             total.add(found)
@@ -66,6 +69,21 @@ def count_samples(samples: tuple[Path, ...], is_listed: bool) -> None:
             click.echo(f"\n{title} ({len(listed)})")
             for line in listed:
                 click.echo(f"  {line}")
+
+
+def _read_sample(path: Path) -> dict[str, Any]:
+    """Read what `run` wrote.
+
+    Raises:
+        ClickException: it cannot be read, or is something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise click.ClickException(f"{path} cannot be read: {exc}") from exc
+    if not isinstance(found, dict) or not found.keys() >= _KEYS:
+        raise click.ClickException(f"{path} is no sample that `run` of this program wrote")
+    return found
 
 
 def _line(one: Count) -> str:

@@ -397,6 +397,22 @@ def test_column_of_a_report_comes_before_the_recorded_one(tmp_path):
     assert "differs from docker-26.1 in 0 behaviours" in out
 
 
+def test_run_of_one_row_is_said_to_be_of_one_row(tmp_path):
+    document = report(cell("init.none.only-loopback", "docker-28.5-built"))
+    document["engines"] = [{"name": "docker-28.5-built", "spec": "dockerd:/x", "version": "28.5.2"}]
+    write_document(document, tmp_path / "conformance.json")
+    words = ["compare", "docker-28.5", "docker-28.5-built", "--report", str(tmp_path)]
+    others = len(json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)["not_run"])
+    result = CliRunner().invoke(main, words)
+    said = f"the same in 1, {others:,} are not in one of the runs\n"
+    assert (result.exit_code, result.stderr.endswith(said)) == (0, True)
+
+
+def test_runs_of_every_row_say_no_more_than_before():
+    result = CliRunner().invoke(main, ["compare", "docker-26.1", "docker-28.5", "--markdown"])
+    assert (result.exit_code, result.stderr) == (1, "")
+
+
 def test_docker_that_names_no_version_is_placed_by_what_it_promises(tmp_path):
     document = report(cell("init.none.only-loopback", "docker-dev-built-1a2b3c"))
     name = document["engines"][0]["name"]

@@ -162,3 +162,22 @@ def test_command_prints_the_figures(tmp_path):
     assert done.exit_code == 0, done.output
     assert "docker-26.1 -> docker-28.5: 0 foretold and seen, 1 foretold and not seen" in done.output
     assert "wrong (1)" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read: "),
+        ("{", "cannot be read: "),
+        ("[]", "is no sample"),
+        ('{"steps": [], "run": {}}', "is no sample"),
+    ],
+)
+@pytest.mark.parametrize("command", ["count", "anew"])
+def test_file_that_is_no_sample_is_one_clear_error(tmp_path, command, text, said):
+    path = tmp_path / "sample.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(main, [command, str(path)])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    assert done.output.startswith(f"Error: {path} {said}")

@@ -24,6 +24,23 @@ def run_rows(progress: Progress, clock: Clock, engine: str, count: int, each_s: 
         progress.end(engine, f"row.{number}")
 
 
+def test_interrupt_names_the_rows_that_ran():
+    written: list[str] = []
+    reporter: Any = SimpleNamespace(
+        isatty=False, ensure_newline=lambda: None, write=lambda text, **_: written.append(text)
+    )
+    progress = Progress(["docker"], rows=10, side_by_side=1, clock=Clock())
+    ticker = Ticker(reporter, progress, moves=False)
+    ticker.interrupt()
+    ticker.begin("docker", "init.none.x")
+    ticker.interrupt()
+    ticker.stop()
+    assert written == [
+        "interrupted: no row was running\n",
+        "interrupted: docker: init.none.x (0 s)\n",
+    ]
+
+
 def test_pace_so_far_gives_the_time_left():
     clock = Clock()
     progress = Progress(["docker"], rows=10, side_by_side=1, clock=clock)
