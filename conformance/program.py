@@ -1,5 +1,6 @@
 """What all commands of `python -m conformance` share: exit codes, encodings, what goes wrong."""
 
+import errno
 import io
 import os
 import sys
@@ -9,6 +10,7 @@ from importlib import metadata
 import click
 
 from conformance.bisect import usage_code
+from conformance.usage import Usage
 from conformance.verdicts import ExitCode
 
 # What a shell shows of a program that SIGPIPE ended.
@@ -44,11 +46,19 @@ class Program(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:  # `list | head`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_stdout()
             sys.exit(_BROKEN_PIPE)
-        except Exception:  # noqa: BLE001 - a defect of ours, shown as it is
+        except Exception as exc:  # noqa: BLE001 - a defect of ours, shown as it is
+            if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+                _drop_stdout()
+                raise Usage(f"cannot be written: {exc}") from exc
             traceback.print_exc()
         sys.exit(int(ExitCode.ERROR))
+
+
+def _drop_stdout() -> None:
+    """Let nothing that is left in the buffer fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class RowsCommand(click.Command):
