@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from conformance.report.document import DocumentError, read_document, write_docu
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.missing import missing_capabilities_of
 from conformance.site import links
-from conformance.site.build import files_of, write_site
+from conformance.site.build import MARKER, files_of, write_site
 from conformance.site.compat import SCHEMAS_DIR, compat_of
 from conformance.site.content import Content, gather, times_of
 from conformance.site.moving import move_between
@@ -312,16 +313,42 @@ def test_same_evidence_makes_the_same_bytes(tmp_path):
 
 def test_site_is_built_over_its_older_self_but_over_nothing_else(tmp_path):
     write_site(content_of(), tmp_path)
-    stale = tmp_path / "behaviours" / "gone.html"
-    stale.write_text("old", encoding="utf-8")
-    write_site(content_of(), tmp_path)
-    assert not stale.exists()
+    stale = tmp_path / "behaviours" / "init.y.html"
+    own = tmp_path / "behaviours" / "own.html"
+    own.touch()
+    write_site(content_of(rows=[OLD, NEW]), tmp_path)
+    assert (stale.exists(), own.exists()) == (False, True)
     other = tmp_path / "home"
     other.mkdir()
     (other / "letter").touch()
     with pytest.raises(DocumentError, match="holds no site"):
         write_site(content_of(), other)
-    assert [path.name for path in other.iterdir()] == ["letter"]
+    (other / links.COMPAT).touch()
+    with pytest.raises(DocumentError, match="holds no site"):
+        write_site(content_of(), other)
+    assert sorted(path.name for path in other.iterdir()) == [links.COMPAT, "letter"]
+
+
+def test_build_that_was_killed_does_not_block_the_next_one(monkeypatch, tmp_path):
+    def killed(content: Content) -> Iterator[tuple[str, str]]:
+        yield "engines/half.html", "half"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("conformance.site.build.files_of", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_site(content_of(), tmp_path / "site")
+    write_site(content_of(), tmp_path / "site")
+    assert not (tmp_path / "site" / "engines" / "half.html").exists()
+
+
+def test_list_of_a_sites_files_removes_nothing_elsewhere(tmp_path):
+    (tmp_path / "letter").touch()
+    write_site(content_of(), tmp_path / "site")
+    with (tmp_path / "site" / MARKER).open("a") as marker:
+        marker.write(f"../letter\n{tmp_path}/letter\n")
+    write_site(content_of(), tmp_path / "site")
+    assert (tmp_path / "letter").exists()
 
 
 def run(*words: str | Path) -> Any:
