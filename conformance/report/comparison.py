@@ -180,6 +180,12 @@ class Comparison:
             f"{self.second} differs from {self.first} in {len(self.differences)} behaviours and "
             f"does the same in {self.same}."
         ]
+        older = sum(one.kind is Kind.OLDER for one in self.differences)
+        if older:
+            told.append(
+                f"{older} of the differences need not exist: one of the two is measured as an "
+                "older Docker."
+            )
         counts = [
             (self.unknown, "one of the runs lacked what they need"),
             (self.unasked, "one of the two is measured as another release of Docker"),

@@ -159,6 +159,15 @@ def test_advice_for_an_upgrade_is_on_the_pages_of_the_pair_and_of_the_behaviour(
         assert "docker ps" in site[page]
 
 
+def test_difference_that_need_not_exist_is_told_by_itself():
+    page = site_of(content_of())["behaviours/dns.x.new.html"]
+    _, differ = page.split('<h2 id="differences">')
+    real, older = differ.split('<h2 id="older">')
+    assert "docker-20.10-to-docker-28.5" in real
+    assert "docker-28.5-to-podman-6.1" not in real
+    assert "docker-28.5-to-podman-6.1" in older
+
+
 def test_missing_capability_is_told_once_with_its_meaning():
     document = evidence(*CELLS)
     document["behaviours"] = [{"id": "init.y", "needs": ["host-view", "icc-option"]}]
