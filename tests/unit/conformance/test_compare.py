@@ -260,6 +260,12 @@ def test_differences_that_need_not_exist_are_counted():
     assert said not in compared(old, new, DOCKER, DOCKER).summary
 
 
+def test_document_says_how_many_rows_and_behaviours_there_are():
+    rows = load_catalogue()
+    said = (Path(__file__).parents[3] / "docs" / "comparing.md").read_text(encoding="utf-8")
+    assert f"{len(rows):,} rows are {len(groups_of(rows)):,} behaviours" in " ".join(said.split())
+
+
 def test_every_behaviour_is_counted_once():
     catalogue = load_catalogue()
     for words in (("docker-20.10", "docker-28.5"), ("docker-28.5", "docker-20.10")):

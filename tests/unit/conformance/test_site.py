@@ -401,6 +401,12 @@ def test_folder_that_cannot_be_written_is_a_question_of_usage(small, tmp_path):
     assert run(tmp_path / "file" / "site").exit_code == 3
 
 
+def test_front_page_counts_behaviours_and_tests():
+    front = site_of(content_of())["index.html"]
+    assert "2 questions" in front
+    assert "3 tests" in front
+
+
 def test_tier_of_a_behaviour_is_the_gravest_of_its_variants():
     quirk = row("dns.x.old", "<28.0", tier=Tier.QUIRK)
     (entry, _) = content_of(rows=[quirk, NEW, PLAIN]).entries
