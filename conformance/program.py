@@ -48,11 +48,11 @@ class Program(click.Group):
         except BrokenPipeError:  # `list | head`: nobody reads on
             _drop_stdout()
             sys.exit(_BROKEN_PIPE)
-        except Exception as exc:  # noqa: BLE001 - a defect of ours, shown as it is
+        except Exception as exc:
             if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
                 _drop_stdout()
                 raise Usage(f"cannot be written: {exc}") from exc
-            traceback.print_exc()
+            traceback.print_exc()  # a defect of ours, shown as it is
         sys.exit(int(ExitCode.ERROR))
 
 
