@@ -260,33 +260,6 @@ def test_differences_that_need_not_exist_are_counted():
     assert said not in compared(old, new, DOCKER, DOCKER).summary
 
 
-def test_document_says_how_many_rows_and_behaviours_there_are():
-    rows = load_catalogue()
-    said = (Path(__file__).parents[3] / "docs" / "comparing.md").read_text(encoding="utf-8")
-    assert f"{len(rows):,} rows are {len(groups_of(rows)):,} behaviours" in " ".join(said.split())
-
-
-def test_every_behaviour_is_counted_once():
-    catalogue = load_catalogue()
-    for words in (("docker-20.10", "docker-28.5"), ("docker-28.5", "docker-20.10")):
-        found = json.loads(run(*words, "--json")[1])
-        parts = ("unknown", "unasked", "not_run", "unpromised", "upgrades", "differences")
-        counted = sum(len(found[part]) for part in parts) + found["same"]
-        assert counted == len(groups_of(catalogue))
-    assert not found["upgrades"]
-
-
-def test_what_is_left_out_of_a_comparison_is_said_with_its_reason():
-    kept = row("upgrade.x", ">=23.0", needs=("upgrade-from",))
-    other = row("init.z", ">=29.0")
-    first = {"upgrade.x": cell("upgrade.x", "a", "n/a"), "init.z": cell("init.z", "a", "n/a")}
-    second = {"upgrade.x": cell("upgrade.x", "b"), "init.z": cell("init.z", "b", "n/a")}
-    found = compare_columns([kept, other], first, second)
-    assert (found.unpromised, found.upgrades) == (("init.z",), ("upgrade.x",))
-    assert "Of 1 nothing can be said: neither of the two promises them." in found.summary
-    assert any("what an upgrade keeps" in said for said in found.summary)
-
-
 def test_advice_is_for_who_goes_to_a_newer_docker():
     pair = ("docker-26.1", "docker-28.5")
     there, back = run(*pair)[1], run(*reversed(pair))[1]
