@@ -65,7 +65,7 @@ from conformance.runner import (
     why_unavailable,
 )
 from conformance.site.command import site
-from conformance.usage import Usage
+from conformance.usage import Usage, write_output
 from conformance.verdicts import ExitCode, Verdict
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -349,7 +349,7 @@ def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: 
     if output is None:
         click.echo(text.getvalue())
     else:
-        output.write_text(text.getvalue(), encoding="utf-8")
+        write_output(output, text.getvalue())
 
 
 @main.command()

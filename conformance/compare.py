@@ -16,7 +16,7 @@ from conformance.report.comparison import Comparison
 from conformance.report.document import Document, DocumentError, read_document
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.missing import missing_capabilities_of
-from conformance.usage import Usage
+from conformance.usage import Usage, write_output
 
 
 @click.command()
@@ -149,8 +149,5 @@ def _write_page(text: str, page: str) -> None:
     if page == "-":
         click.echo(text)
         return
-    try:
-        Path(page).write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise Usage(f"the page cannot be written: {exc}") from exc
+    write_output(Path(page), text)
     click.echo(f"wrote {page}", err=True)

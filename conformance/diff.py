@@ -17,7 +17,7 @@ from conformance.report.diff import (
 )
 from conformance.report.document import Document, DocumentError, read_document
 from conformance.report.evidence import read_evidence
-from conformance.usage import Usage
+from conformance.usage import Usage, write_output
 from conformance.verdicts import ExitCode
 
 
@@ -65,7 +65,7 @@ def diff(old: Path, new: Path, as_json: bool, as_markdown: bool, output: Path | 
     if output is None:
         click.echo(said)
     else:
-        output.write_text(said + "\n", encoding="utf-8")
+        write_output(output, said + "\n")
     sys.exit(int(ExitCode.RED if any(change.is_worse for change in changes) else 0))
 
 

@@ -1,5 +1,6 @@
 """What all commands of `python -m conformance` share: exit codes, encodings, what goes wrong."""
 
+import errno
 import io
 import os
 import sys
@@ -10,6 +11,7 @@ import click
 
 from conformance.bisect import usage_code
 from conformance.pytest_words import refused
+from conformance.usage import Usage
 from conformance.verdicts import ExitCode
 
 # What a shell shows of a program that SIGPIPE ended.
@@ -45,11 +47,19 @@ class Program(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:  # `list | head`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_stdout()
             sys.exit(_BROKEN_PIPE)
-        except Exception:  # noqa: BLE001 - a defect of ours, shown as it is
-            traceback.print_exc()
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+                _drop_stdout()
+                raise Usage(f"cannot be written: {exc}") from exc
+            traceback.print_exc()  # a defect of ours, shown as it is
         sys.exit(int(ExitCode.ERROR))
+
+
+def _drop_stdout() -> None:
+    """Let nothing that is left in the buffer fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class RowsCommand(click.Command):

@@ -77,7 +77,7 @@ def compare_columns(
         engines: the facts of the two, as their reports have them.
     """
     found, same = [], 0
-    unknown, unasked, not_run = [], [], []
+    unknown, unasked, not_run, unpromised, upgrades = [], [], [], [], []
     held = [_is_held_to_another(facts) for facts in engines]
     for group in groups_of(rows):
         one, other = _side(group, first, held[0]), _side(group, second, held[1])
@@ -85,8 +85,10 @@ def compare_columns(
             unknown.append(group.id)
         elif one.is_missing or other.is_missing:
             not_run.append(group.id)
-        elif not (one.has_done or other.has_done) or _is_of_an_upgrade(group, one, other):
-            continue
+        elif not (one.has_done or other.has_done):
+            unpromised.append(group.id)
+        elif _is_of_an_upgrade(group, one, other):
+            upgrades.append(group.id)
         elif one.is_unasked or other.is_unasked:
             unasked.append(group.id)
         else:
@@ -104,6 +106,8 @@ def compare_columns(
         unknown=tuple(unknown),
         unasked=tuple(unasked),
         not_run=tuple(not_run),
+        unpromised=tuple(unpromised),
+        upgrades=tuple(upgrades),
     )
 
 

@@ -140,6 +140,8 @@ class Section:
 class Comparison:
     """What two engines do differently, and what could not be compared.
 
+    Each behaviour is in exactly one part: differences, `same`, or one of the others.
+
     Attributes:
         first: the name of the first column.
         second: that of the second one.
@@ -149,6 +151,8 @@ class Comparison:
         unasked: behaviours that one engine was not asked for, since it is measured as another
             release of Docker than it is.
         not_run: behaviours that one of the runs does not have.
+        unpromised: behaviours that neither of the two promises.
+        upgrades: what an upgrade to the second keeps, of which the first promises nothing.
     """
 
     first: str = ""
@@ -158,6 +162,8 @@ class Comparison:
     unknown: tuple[str, ...]
     unasked: tuple[str, ...] = ()
     not_run: tuple[str, ...] = ()
+    unpromised: tuple[str, ...] = ()
+    upgrades: tuple[str, ...] = ()
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -179,10 +185,21 @@ class Comparison:
             f"{self.second} differs from {self.first} in {len(self.differences)} behaviours and "
             f"does the same in {self.same}."
         ]
+        older = sum(one.kind is Kind.OLDER for one in self.differences)
+        if older:
+            told.append(
+                f"{older} of the differences need not exist: one of the two is measured as an "
+                "older Docker."
+            )
         counts = [
             (self.unknown, "one of the runs lacked what they need"),
             (self.unasked, "one of the two is measured as another release of Docker"),
             (self.not_run, "one of the runs does not have them"),
+            (self.unpromised, "neither of the two promises them"),
+            (
+                self.upgrades,
+                f"they are what an upgrade keeps, and {self.first} is not asked to keep anything",
+            ),
         ]
         told += [f"Of {len(ids)} nothing can be said: {why}." for ids, why in counts if ids]
         return told
@@ -209,6 +226,8 @@ class Comparison:
             "unknown": list(self.unknown),
             "unasked": list(self.unasked),
             "not_run": list(self.not_run),
+            "unpromised": list(self.unpromised),
+            "upgrades": list(self.upgrades),
             "differences": [one.to_json() for one in self.differences],
         }
 

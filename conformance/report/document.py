@@ -31,6 +31,9 @@ _PARTS = {
 # What an entry may have: as text, and as a list of texts.
 _TEXTS = ("family", "version", "promises", "reason", "expected", "actual")
 _LISTS = ("capabilities", "needs")
+# What `run` must have, and may have: as text.
+_RUN = ("started", "ended")
+_RUN_TEXTS = ("version", "revision", "unfinished")
 INTERRUPTED = "interrupted"
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
@@ -82,6 +85,36 @@ def _check_shape(document: Document, path: Path) -> None:
             wrong = _wrong_in(entry, keys)
             if wrong:
                 raise DocumentError(f"{path} is no report: {part}: {wrong}")
+    wrong = _wrong_in_run(document) or _wrong_between(document)
+    if wrong:
+        raise DocumentError(f"{path} is no report: {wrong}")
+
+
+def _wrong_in_run(document: Document) -> str:
+    """Say what is wrong with the facts of the run and of its host; "" = nothing."""
+    for part in ("run", "host"):
+        if not isinstance(document.get(part), dict):
+            return f"it has no object `{part}`"
+    run = document["run"]
+    for key in (*_RUN, *_RUN_TEXTS):
+        if key in run and not _is_text(run[key]):
+            return f"run: {key} is no text"
+        if key in _RUN and key not in run:
+            return f"run: it has no {key}"
+    return ""
+
+
+def _wrong_between(document: Document) -> str:
+    """Name a result of a row or an engine that the report does not have; "" = none."""
+    rows = {row["id"] for row in document["behaviours"]}
+    engines = {engine["name"] for engine in document["engines"]}
+    for result in document["results"]:
+        row, engine = result["behaviour"], result["engine"]
+        if row not in rows:
+            return f"a result of the row {row!r}, which is not in `behaviours`"
+        if engine not in engines:
+            return f"a result of the engine {engine!r}, which is not in `engines`"
+    return ""
 
 
 def _wrong_in(entry: Any, keys: tuple[str, ...]) -> str:

@@ -10,6 +10,8 @@ from conformance.site.compat import SCHEMAS_DIR, compat_of, to_text
 from conformance.site.content import Content
 from conformance.site.pages import TEMPLATES, Pages
 
+# In a site's folder: the names of the files that the site made.
+MARKER = ".netinit-site"
 # What the browser is given beside the pages; the page of a run and of a comparison have it, too.
 _SCRIPTS = ("theme.js", "matrix.js")
 _STYLES = ("base.css", "matrix.css", "compared.css")
@@ -31,22 +33,29 @@ def files_of(content: Content) -> Iterator[tuple[str, str]]:
 
 
 def write_site(content: Content, folder: Path) -> list[Path]:
-    """Write every file; pages of an earlier site in the same folder that are no more are removed.
+    """Write every file; those of an earlier site in the same folder that are no more are removed.
+
+    The marker names each file before it is written, so that a build that was killed can be built
+    over, and nothing else in the folder is removed.
 
     Raises:
         DocumentError: the folder holds something else than a site.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / links.COMPAT).is_file():
+    marker = folder / MARKER
+    if folder.exists() and any(folder.iterdir()) and not marker.is_file():
         raise DocumentError(f"{folder} is not empty and holds no site; name another folder")
-    written = []
-    for name, text in files_of(content):
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    with marker.open("a", encoding="utf-8", buffering=1) as file:
+        for name, text in files_of(content):
+            print(name, file=file)
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            names.append(name)
+    for name in sorted(set(marker.read_text(encoding="utf-8").splitlines()) - set(names)):
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
-    kept = set(written)
-    for part_of in links.FOLDERS:
-        for path in (folder / part_of).glob("*.html"):
-            if path not in kept:
-                path.unlink()
-    return written
+        if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+            path.unlink()
+    marker.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
+    return [folder / name for name in names]

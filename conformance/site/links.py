@@ -9,7 +9,6 @@ ABOUT = "about.html"
 COMPAT = "compat.json"
 RESULTS = "conformance.json"
 SCHEMAS = {COMPAT: "schemas/compat.schema.json", RESULTS: "schemas/conformance.schema.json"}
-FOLDERS = ("behaviours", "compare", "engines")
 
 
 def name_of(engine: str) -> str:

@@ -1,5 +1,7 @@
 """The commands that make something of reports that are there: render and evidence."""
 
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -74,3 +76,25 @@ def test_what_cannot_be_rendered_is_a_usage_error(folder, tmp_path):
 def test_part_of_the_rows_is_refused_as_evidence(folder):
     result = CliRunner().invoke(main, ["evidence", str(folder)])
     assert (result.exit_code, "evidence is a run of every row" in result.output) == (3, True)
+
+
+@pytest.mark.parametrize("command", ["render", "diff", "compare"])
+def test_file_that_cannot_be_written_is_one_clear_error(folder, tmp_path, command):
+    output = str(tmp_path / "nope" / "x")
+    words = {
+        "render": [str(folder), "--format", "html", "-o", output],
+        "diff": [str(folder), str(folder), "-o", output],
+        "compare": ["docker-20.10", "docker-26.1", "--html", output],
+    }[command]
+    done = CliRunner().invoke(main, [command, *words])
+    assert (done.exit_code, done.output.count("\n"), output in done.output) == (3, 1, True)
+
+
+def test_full_disk_behind_stdout_is_one_line(folder):
+    words = [sys.executable, "-m", "conformance", "render", str(folder), "--format", "junit"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        3,
+        "Error: cannot be written: [Errno 28] No space left on device\n",
+    )

@@ -251,6 +251,15 @@ def test_what_an_upgrade_keeps_is_no_difference_from_who_has_nothing_to_keep():
     assert len(compare_columns([kept], sides[0], sides[2]).differences) == 1
 
 
+def test_differences_that_need_not_exist_are_counted():
+    old, new = cells(old="known", new="n/a"), cells(old="n/a", new="pass")
+    found = compared(old, new, PODMAN, DOCKER)
+    said = "1 of the differences need not exist: one of the two is measured as an older Docker."
+    assert [one.kind for one in found.differences] == [Kind.OLDER]
+    assert said in found.summary
+    assert said not in compared(old, new, DOCKER, DOCKER).summary
+
+
 def test_advice_is_for_who_goes_to_a_newer_docker():
     pair = ("docker-26.1", "docker-28.5")
     there, back = run(*pair)[1], run(*reversed(pair))[1]

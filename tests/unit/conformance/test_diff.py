@@ -141,6 +141,7 @@ def test_rows_that_only_one_run_has_are_counted_and_listed(tmp_path, old, new):
     few = copy.deepcopy(new)
     few["results"] = new["results"][:2]
     few["results"].append(cell("a.z", "x"))
+    few["behaviours"].append({"id": "a.z"})
     for name, document in (("full", old), ("few", few)):
         write_document(document, tmp_path / f"{name}.json")
     full, part = (str(tmp_path / f"{name}.json") for name in ("full", "few"))

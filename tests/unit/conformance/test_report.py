@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -212,6 +213,25 @@ def test_foreign_file_is_refused(tmp_path, text):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DocumentError, match=r"c\.json is not"):
         read_document(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("run", None, "it has no object `run`"),
+        ("run", {"started": None}, "run: started is no text"),
+        ("run", {"started": "2026"}, "run: it has no ended"),
+        ("run", {"started": "2026", "ended": "2026", "revision": 7}, "run: revision is no text"),
+        ("host", [], "it has no object `host`"),
+        ("behaviours", [], "a result of the row 'init.def.y', which is not in `behaviours`"),
+        ("engines", [], "a result of the engine 'docker-20.10', which is not in `engines`"),
+    ],
+)
+def test_report_without_what_every_reader_uses_is_refused(document, tmp_path, part, value, said):
+    document[part] = value
+    write_document(document, tmp_path / "c.json")
+    with pytest.raises(DocumentError, match=re.escape(f"c.json is no report: {said}")):
+        read_document(tmp_path / "c.json")
 
 
 def test_missing_file_is_refused(tmp_path):

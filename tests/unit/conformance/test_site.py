@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from conformance.report.document import DocumentError, read_document, write_docu
 from conformance.report.evidence import RESULTS_DIR
 from conformance.report.missing import missing_capabilities_of
 from conformance.site import links
-from conformance.site.build import files_of, write_site
+from conformance.site.build import MARKER, files_of, write_site
 from conformance.site.compat import SCHEMAS_DIR, compat_of
 from conformance.site.content import Content, gather, times_of
 from conformance.site.moving import move_between
@@ -156,6 +157,15 @@ def test_advice_for_an_upgrade_is_on_the_pages_of_the_pair_and_of_the_behaviour(
     for page in (links.pair_page("docker-20.10", "docker-28.5"), "behaviours/dns.x.new.html"):
         assert "Look up names." in site[page]
         assert "docker ps" in site[page]
+
+
+def test_difference_that_need_not_exist_is_told_by_itself():
+    page = site_of(content_of())["behaviours/dns.x.new.html"]
+    _, differ = page.split('<h2 id="differences">')
+    real, older = differ.split('<h2 id="older">')
+    assert "docker-20.10-to-docker-28.5" in real
+    assert "docker-28.5-to-podman-6.1" not in real
+    assert "docker-28.5-to-podman-6.1" in older
 
 
 def test_missing_capability_is_told_once_with_its_meaning():
@@ -312,16 +322,42 @@ def test_same_evidence_makes_the_same_bytes(tmp_path):
 
 def test_site_is_built_over_its_older_self_but_over_nothing_else(tmp_path):
     write_site(content_of(), tmp_path)
-    stale = tmp_path / "behaviours" / "gone.html"
-    stale.write_text("old", encoding="utf-8")
-    write_site(content_of(), tmp_path)
-    assert not stale.exists()
+    stale = tmp_path / "behaviours" / "init.y.html"
+    own = tmp_path / "behaviours" / "own.html"
+    own.touch()
+    write_site(content_of(rows=[OLD, NEW]), tmp_path)
+    assert (stale.exists(), own.exists()) == (False, True)
     other = tmp_path / "home"
     other.mkdir()
     (other / "letter").touch()
     with pytest.raises(DocumentError, match="holds no site"):
         write_site(content_of(), other)
-    assert [path.name for path in other.iterdir()] == ["letter"]
+    (other / links.COMPAT).touch()
+    with pytest.raises(DocumentError, match="holds no site"):
+        write_site(content_of(), other)
+    assert sorted(path.name for path in other.iterdir()) == [links.COMPAT, "letter"]
+
+
+def test_build_that_was_killed_does_not_block_the_next_one(monkeypatch, tmp_path):
+    def killed(content: Content) -> Iterator[tuple[str, str]]:
+        yield "engines/half.html", "half"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("conformance.site.build.files_of", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_site(content_of(), tmp_path / "site")
+    write_site(content_of(), tmp_path / "site")
+    assert not (tmp_path / "site" / "engines" / "half.html").exists()
+
+
+def test_list_of_a_sites_files_removes_nothing_elsewhere(tmp_path):
+    (tmp_path / "letter").touch()
+    write_site(content_of(), tmp_path / "site")
+    with (tmp_path / "site" / MARKER).open("a") as marker:
+        marker.write(f"../letter\n{tmp_path}/letter\n")
+    write_site(content_of(), tmp_path / "site")
+    assert (tmp_path / "letter").exists()
 
 
 def run(*words: str | Path) -> Any:
@@ -363,6 +399,12 @@ def test_report_that_is_none_is_a_question_of_usage(small, text, tmp_path):
 def test_folder_that_cannot_be_written_is_a_question_of_usage(small, tmp_path):
     (tmp_path / "file").touch()
     assert run(tmp_path / "file" / "site").exit_code == 3
+
+
+def test_front_page_counts_behaviours_and_tests():
+    front = site_of(content_of())["index.html"]
+    assert "2 questions" in front
+    assert "3 tests" in front
 
 
 def test_tier_of_a_behaviour_is_the_gravest_of_its_variants():
