@@ -374,8 +374,9 @@ def test_one_route_for_each_subnet(create, network, host):
     "connect.",
     source="libnetwork osl SetGateway, sandbox.updateGateway v17.06",
 )
-def test_there_is_one_default_route(create, start, network, host):
-    nets = [network() for _ in range(3)]
+def test_there_is_one_default_route(create, start, network, new_name, host):
+    # each comes before the last one in the alphabet, so that the default route has to move
+    nets = [network(f"{first}{new_name('net')}") for first in "cba"]
     container = create(network_mode=nets[0].name)
     nets[1].connect(container)
     start(container)
