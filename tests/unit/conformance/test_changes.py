@@ -16,19 +16,6 @@ from conformance.report.compare import compare_columns
 from conformance.variants import groups_of
 from tests.unit.conformance.test_compare import NEW, OLD, PLAIN, cells, run
 
-# releases of Docker, and the API version of each
-RELEASES = {
-    "17.06": "1.30",
-    "20.10.24": "1.41",
-    "23.0.6": "1.42",
-    "24.0.9": "1.43",
-    "25.0.5": "1.44",
-    "26.1.5": "1.45",
-    "27.5.1": "1.47",
-    "28.5.2": "1.51",
-    "29.1": "1.52",
-}
-
 
 @pytest.mark.parametrize("changes", [load_changes(), load_changes(PODMAN_DIR)])
 def test_changes_are_those_of_behaviours(changes):
