@@ -24,6 +24,7 @@ Exit: 0 all killed, 1 one survived, 2 a defect no longer fits the source or a te
 from __future__ import annotations
 
 import argparse
+import ast
 import compileall
 import concurrent.futures
 import os
@@ -148,13 +149,22 @@ def plant(edits: Iterable[Edit], tree: Path) -> None:
     """Make the edits of one defect in a copy.
 
     Raises:
-        Misfit: the source no longer says what the defect replaces, or says it twice.
+        Misfit: the source no longer says what the defect replaces, or says it twice, or what comes
+            of it is not Python.
     """
+    sources: dict[str, str] = {}
     for file, find, replace in edits:
-        source = (tree / file).read_text()
+        source = sources.get(file) or (tree / file).read_text()
         if source.count(find) != 1:
             raise Misfit(f"{file} has the text to replace {source.count(find)} times: {find}")
-        (tree / file).write_text(source.replace(find, replace))
+        sources[file] = source.replace(find, replace)
+    for file, source in sources.items():
+        if file.endswith(".py"):
+            try:
+                ast.parse(source)
+            except SyntaxError as error:
+                raise Misfit(f"{file} is not Python after the edit: {error}") from error
+        (tree / file).write_text(source)
 
 
 def run(command: list[str], tree: Path, timeout_s: float) -> tuple[int, str]:

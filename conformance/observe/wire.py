@@ -38,7 +38,7 @@ class Wire:
 
     def give(self, address: str) -> None:
         """Give the host at the other end an address, as 10.1.2.3/24."""
-        self._there("addr", "add", address, "dev", _FAR_END)
+        self._there(*_adding(address), "dev", _FAR_END)
 
     def enable_ipv6(self) -> None:
         """Let the host at the other end have IPv6; an engine may have switched it off there."""
@@ -48,7 +48,7 @@ class Wire:
 
     def give_parent(self, address: str) -> None:
         """Give the engine's end an address."""
-        self._here("addr", "add", address, "dev", self.parent)
+        self._here(*_adding(address), "dev", self.parent)
 
     def set_parent(self, *words: str) -> None:
         """Change the engine's end: `ip link set PARENT WORDS`."""
@@ -66,3 +66,8 @@ class Wire:
     def _there(self, *words: str) -> None:
         netns = self.host.netns_of(self.container.attrs["State"]["Pid"]).path
         run_tool("nsenter", f"--net={netns}", "ip", *words)
+
+
+def _adding(address: str) -> list[str]:
+    # without a check for duplicates, during which nobody is answered from an IPv6 address
+    return ["addr", "add", address, *(["nodad"] if ":" in address else [])]

@@ -2,20 +2,14 @@
 
 import importlib.util
 import json
+import shutil
 import sys
-import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-EDITS = [
-    (name, edit["file"], edit["find"])
-    for table in sorted((ROOT / "ci" / "mutants").glob("*.toml"))
-    for name, entry in tomllib.loads(table.read_text(encoding="utf-8")).items()
-    for edit in entry.get("edits", [entry])
-]
 EVIDENCE = next((ROOT / "conformance" / "results").glob("reference-*.json"))
 TIERS = {"core", "contract"}
 NO_MUTANT: dict[str, str] = {}
@@ -38,14 +32,31 @@ def mutants(program):
     return program.load(sorted(program.TABLES.glob("*.toml")))
 
 
-def test_each_text_to_replace_stands_once_in_its_file():
-    sources = {file: (ROOT / file).read_text(encoding="utf-8") for _, file, _ in EDITS}
-    misfits = [
-        f"{name}: {file} has the text {sources[file].count(find)} times"
-        for name, file, find in EDITS
-        if sources[file].count(find) != 1
-    ]
+def test_each_defect_fits_its_files(program, mutants, tmp_path):
+    misfits = []
+    for mutant in mutants:
+        for file, *_ in mutant.edits:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, tmp_path / file)
+        try:
+            program.plant(mutant.edits, tmp_path)
+        except program.Misfit as misfit:
+            misfits.append(f"{mutant.name}: {misfit}")
     assert misfits == []
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "reason"),
+    [
+        ("two", "three", "0 times"),
+        ("one", "three", "2 times"),
+        ("    return one\n", "    one += 1\n        return one\n", "is not Python"),
+    ],
+)
+def test_defect_that_does_not_fit_is_refused(program, tmp_path, find, replace, reason):
+    (tmp_path / "a.py").write_text("def a(one):\n    return one\n", encoding="utf-8")
+    with pytest.raises(program.Misfit, match=reason):
+        program.plant([("a.py", find, replace)], tmp_path)
 
 
 def test_each_core_and_contract_row_that_passes_has_a_mutant(mutants):
