@@ -5,6 +5,7 @@ shared engine; `own_daemon(...)` gives a whole workbench on a daemon of the row'
 """
 
 import itertools
+import re
 import signal
 from typing import Any, cast
 
@@ -27,6 +28,9 @@ from conformance.subnets import SubnetAllocator
 
 # Waits for ever but stops at once on SIGTERM, which a plain `sleep` as process 1 would not.
 WAIT_FOR_EVER = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
+
+# What Docker and Podman say of a subnet that they hold already.
+_IS_TAKEN = re.compile("overlaps with other one|already used")
 
 _numbers = itertools.count(1)
 
@@ -121,14 +125,32 @@ class Workbench:
         A row that sets `ipam=` itself gets no subnet from here. Removed when the row ends.
         """
         options.setdefault("driver", "bridge")
-        if "ipam" not in options:
-            pool = docker.types.IPAMPool(subnet=subnet or self.subnets.ipv4())
-            options["ipam"] = docker.types.IPAMConfig(pool_configs=[pool])
         options["labels"] = {**self.labels, **options.get("labels", {})}
-        network = self.client.networks.create(name or self.new_name("network"), **options)
+        name = name or self.new_name("network")
+        if "ipam" in options:
+            network = self.client.networks.create(name, **options)
+        elif subnet:
+            network = self.client.networks.create(name, ipam=_on(subnet), **options)
+        else:
+            network = self._on_a_free_subnet(name, options)
         self._networks.append(str(network.id))
         network.reload()
         return network
+
+    def _on_a_free_subnet(self, name: str, options: dict[str, Any]) -> Network:
+        """Create a network on the next free subnet.
+
+        An engine of somebody else may hold subnets that it does not list, as Docker 20.10 does
+        after some failed requests: then the one after it is taken.
+        """
+        for is_last in (False, False, True):
+            try:
+                ipam = _on(self.subnets.ipv4())
+                return self.client.networks.create(name, ipam=ipam, **options)
+            except docker.errors.APIError as error:
+                if is_last or self.engine.is_managed or not _IS_TAKEN.search(str(error)):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def network_raw(self, body: dict[str, Any], *, name: str = "") -> Answer:
         """POST /networks/create with a body of your own; a network that was made is removed."""
@@ -204,3 +226,7 @@ class Workbench:
         except requests.RequestException as exc:
             raise EngineError(f"{kind} {object_id[:12]} cannot be removed: {exc}") from exc
         return []
+
+
+def _on(subnet: str) -> docker.types.IPAMConfig:
+    return docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])

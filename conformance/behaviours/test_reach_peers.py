@@ -144,11 +144,12 @@ def test_peers_without_icc_are_apart(run, network, sockets, exec_in):
     source="libnetwork drivers/bridge v17.06: the bridge has the gateway's address",
 )
 @pytest.mark.parametrize("is_user_network", [False, True])
-def test_gateway_is_reached(run, network, sockets, is_user_network):
+def test_gateway_is_reached(run, network, sockets, ports, is_user_network):
     container = run(network=network().name) if is_user_network else run()
     (endpoint,) = container.attrs["NetworkSettings"]["Networks"].values()
-    server = sockets.serve(None, endpoint["Gateway"], PORT)
-    outcome = sockets.outcome(container, endpoint["Gateway"], PORT)
+    (port,) = ports.free()
+    server = sockets.serve(None, endpoint["Gateway"], port)
+    outcome = sockets.outcome(container, endpoint["Gateway"], port)
     expect_equal("the connection", "connected", outcome)
     expect_equal("whom the engine sees", endpoint["IPAddress"], sockets.source_seen(server))
 
