@@ -29,7 +29,9 @@ class Figure(enum.Enum):
 
     FLOOR = "kernel floor: raw netlink, no bookkeeping"
     PEER = "the same work by a peer: a namespace, and its program set up by one call"
-    IN_PROCESS = "allocate_network in process: store, files and kernel, no API, no runtime"
+    IN_PROCESS = (
+        "allocate in process: the function itself on store, files and kernel; no API, no runtime"
+    )
     METRIC = "allocate by the engine's own metric, one start = one sample"
     RELEASE = "release by the engine's own metric, after each of these starts"
     OUTSIDE_IN = "outside in: start of a container minus start with network none"
