@@ -88,7 +88,7 @@ def test_page_has_every_row_bar_and_plot_and_needs_no_other_file(document, tmp_p
         assert said in page
     assert "| allocate to docker-20.10's | default bridge | 2.50 | 6.00 | 0.417 | 0.25 |" in text
     assert page.count("<svg") == 3
-    assert "× docker-20.10</th>" in page
+    assert "\N{MULTIPLICATION SIGN} docker-20.10</th>" in page
     assert "x docker-20.10 |" in text
     assert "floor&#39;s p95" in page
     assert "under load" in text.lower()
