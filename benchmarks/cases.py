@@ -47,8 +47,8 @@ class Figure(enum.Enum):
 _COVERS: Mapping[Figure, str] = {
     Figure.METRIC: "where an engine makes and fills the namespace differs: the reference within "
     "it, Docker 20.10 after it",
-    Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them after it: "
-    "see the whole end",
+    Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them "
+    "after it: see the whole end",
     Figure.OUTSIDE_IN: "all that the network adds to a start, wherever an engine counts it",
     Figure.START: 'mostly the runtime and the container\'s process: the rows "none" are starts '
     "without a network",
