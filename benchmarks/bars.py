@@ -33,6 +33,8 @@ MAX_TAIL = 3.0
 MAX_TO_DOCKER: tuple[tuple[str, float], ...] = (("23.0", 1 / 4), ("27.0", 1 / 8))
 """Before which release of Docker, and the largest share of its allocate that ours may take."""
 MAX_TO_NEWEST_DOCKER = 1 / 6
+MAX_END_TO_DOCKER = 1 / 2
+"""The largest share of any Docker's whole end on a network that ours may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,12 @@ def make_bars(measurements: Measurements) -> tuple[Bar, ...]:
         for info in dockers:
             theirs = Case(Figure.START, info.name, network)
             found += _compare(measurements, ours, theirs, f"whole start to {info.label}'s", 1.0)
+    for network in ALLOCATING_NETWORKS:
+        ours = Case(Figure.END, REFERENCE, network)
+        for info in dockers:
+            theirs = Case(Figure.END, info.name, network)
+            what = f"whole end to {info.label}'s"
+            found += _compare(measurements, ours, theirs, what, MAX_END_TO_DOCKER)
     return tuple(found)
 
 

@@ -29,7 +29,9 @@ class Figure(enum.Enum):
 
     FLOOR = "kernel floor: raw netlink, no bookkeeping"
     PEER = "the same work by a peer: a namespace, and its program set up by one call"
-    IN_PROCESS = "allocate_network in process: store, files and kernel, no API, no runtime"
+    IN_PROCESS = (
+        "allocate in process: the function itself on store, files and kernel; no API, no runtime"
+    )
     METRIC = "allocate by the engine's own metric, one start = one sample"
     RELEASE = "release by the engine's own metric, after each of these starts"
     OUTSIDE_IN = "outside in: start of a container minus start with network none"
@@ -45,8 +47,8 @@ class Figure(enum.Enum):
 _COVERS: Mapping[Figure, str] = {
     Figure.METRIC: "where an engine makes and fills the namespace differs: the reference within "
     "it, Docker 20.10 after it",
-    Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them some "
-    "20 ms later: see the whole end",
+    Figure.RELEASE: "Docker's has the deletion of the links in it; the reference deletes them "
+    "after it: see the whole end",
     Figure.OUTSIDE_IN: "all that the network adds to a start, wherever an engine counts it",
     Figure.START: 'mostly the runtime and the container\'s process: the rows "none" are starts '
     "without a network",

@@ -1,7 +1,7 @@
 """The exec-root of a worker lies in memory, as /run does on a real machine.
 
-Where it lies on a disk, a new file beside a thousand others takes ext4 0.7 ms, and what the journal
-does meanwhile is noise.
+On a disk, a new file beside a thousand others takes longer, and what the journal does meanwhile is
+noise.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-WIDTH_IN, HEIGHT_IN = 9.0, 3.6
+WIDTH_IN, HEIGHT_IN = 9.0, 3.8
+LEGEND_COLUMNS = 3
 _INK = "#010203"
 """Stands for the colour of the page's text, which the page knows and a plot does not."""
 
@@ -58,7 +59,6 @@ def ecdf(series: Mapping[str, Sequence[float]], *, title: str) -> str:
     _plain_numbers(axes)
     axes.set_xlabel("milliseconds")
     axes.set_ylabel("share of the samples")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _to_svg(figure, title)
 
 
@@ -85,7 +85,6 @@ def growth(series: Mapping[str, Mapping[int, Sequence[float]]], *, title: str, a
     _plain_numbers(axes)
     axes.set_xlabel(axis)
     axes.set_ylabel("milliseconds")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _to_svg(figure, title)
 
 
@@ -119,7 +118,6 @@ def history(
         axes.axvline(index - 0.5, color=_COLOURS[0], linestyle="dashed", linewidth=1.2)
     axes.set_xticks(places, labels, rotation=90)
     axes.set_ylabel("ratio to the anchor")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _to_svg(figure, title)
 
 
@@ -157,7 +155,9 @@ def _plain_numbers(axes: Axes) -> None:
 
 
 def _to_svg(figure: Figure, title: str) -> str:
-    """Return the picture without its XML head: an element of a page."""
+    """Return the picture with a legend and without its XML head: an element of a page."""
+    # above and at the left, where a narrow screen shows it without scrolling
+    figure.legend(loc="outside upper left", ncols=LEGEND_COLUMNS)
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Title": title, "Date": None})
     svg = text.getvalue()

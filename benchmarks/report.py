@@ -104,23 +104,33 @@ class Run:
         return blocks
 
     @property
+    def docker(self) -> str:
+        """What the engine is called that the others are compared with: the first real Docker."""
+        dockers = (info for info in self.netinit["engines"] if info["family"] == "docker")
+        return next((info["label"] for info in dockers), "Docker")
+
+    @property
     def plots(self) -> list[Plot]:
-        """The distributions: allocate on each network, then whole starts."""
+        """The distributions on each network: allocate, then whole starts, then whole ends."""
         found = []
         for network, title in NETWORK_TITLES.items():
             by_label = self._series(_SAME_WORK, network)
             if len(by_label) > 1:
                 name = f"allocate, {title}"
                 found.append(Plot(name, Markup(ecdf(by_label, title=name))))  # noqa: S704
-        for network, title in NETWORK_TITLES.items():
-            by_label = self._series((Figure.START,), network)
-            if by_label:
-                name = f"whole start, {title}"
-                found.append(Plot(name, Markup(ecdf(by_label, title=name))))  # noqa: S704
+        for figure, what in ((Figure.START, "whole start"), (Figure.END, "whole end")):
+            for network, title in NETWORK_TITLES.items():
+                by_label = self._series((figure,), network)
+                if by_label:
+                    name = f"{what}, {title}"
+                    found.append(Plot(name, Markup(ecdf(by_label, title=name))))  # noqa: S704
         return found
 
     def _series(self, figures: Sequence[Figure], network: str) -> dict[str, list[float]]:
-        """Return samples by label; the floor is on every network's plot, it knows no names."""
+        """Return samples by label; the floor is on every network's plot, it knows no names.
+
+        Peers come last, so that an engine has the same colour on every plot.
+        """
         names = {figure.name.lower() for figure in figures}
         wanted = [
             row
@@ -130,6 +140,7 @@ class Run:
         ]
         if not any(row["figure"] != "floor" for row in wanted):
             return {}
+        wanted.sort(key=lambda row: row["figure"] == "peer")
         return {row["engine"]: self.samples[row["case"]] for row in wanted}
 
 

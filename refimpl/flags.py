@@ -47,7 +47,7 @@ class _Version(argparse.Action):
         self, parser: argparse.ArgumentParser, *_parsed: object, **_options: object
     ) -> None:
         """Print the version and end the program."""
-        from importlib import metadata  # noqa: PLC0415 - it takes 20 ms of each boot
+        from importlib import metadata  # noqa: PLC0415 - each boot would wait for it
 
         try:
             version = metadata.version("netinit")

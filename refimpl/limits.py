@@ -56,7 +56,7 @@ arguments and environment."""
 
 JSON_MEMBERS_MAX = 1 << 15
 """Commas and opening brackets of a JSON body, those in strings too. Python's parser holds every
-thread while it reads a document: this many members take it 15 ms, `JSON_BYTES_MAX` bytes 20 ms."""
+thread while it reads a document, longer the more members it has."""
 
 JSON_DEPTH_MAX = 100
 """How deep a JSON document may nest. Docker's own need about 10; Go's decoder stops at 10,000."""
@@ -71,8 +71,8 @@ STOP_TIMEOUT_S_MAX = (1 << 31) - 1
 """The longest wait for a container to stop: 68 years. Python's own waits end at 292."""
 
 API_HEAD_BYTES_MAX = 128 << 10
-"""The longest head of a request, its URL included. Go takes 1 MiB; to read that much holds every
-thread for 0.1 to 0.3 s."""
+"""The longest head of a request, its URL included. Go takes 1 MiB; to read that much would hold
+every thread too long."""
 
 API_HEADERS_MAX = 256
 """Header lines of one request."""
@@ -133,8 +133,8 @@ IMAGE_DOCUMENT_BYTES_MAX = 512 << 10
 """One JSON document of an image. One that was built in 127 steps has about 60 KiB."""
 
 IMAGE_DOCUMENT_VALUES_MAX = 25_000
-"""Values in it, about: its commas and opening brackets. To decode it stops all threads, with both
-bounds for 30 ms at most."""
+"""Values in it, about: its commas and opening brackets. To decode it stops all threads; both bounds
+keep that short."""
 
 IMAGE_LAYERS_MAX = 125
 """Layers of one image: maxLayerDepth in moby's layer store."""

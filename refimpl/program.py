@@ -160,7 +160,7 @@ class Boot:
             return
         for library in ("refimpl.daemon.events.exposition", "refimpl.libnetwork.dns_library"):
             importlib.import_module(library)  # each says why not before
-        # what is there by now stays: a collection that looked at it would hold up a start for 9 ms
+        # what is there by now stays: a collection that looked at it would hold up a start
         gc.collect()
         gc.freeze()
         gc.enable()

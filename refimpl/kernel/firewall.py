@@ -133,7 +133,7 @@ class Firewall:
 
     def remove(self) -> None:
         """Delete the table; no error when it is not there."""
-        # not by nft, which takes 20 ms to begin: this is part of every boot
+        # not by nft: this is part of every boot, and a process takes longer than a message
         deletion = nftables.no_inet_table(self._table)
         data = nftables.transaction(deletion)
         nftables.run(data, len(deletion), f"delete the firewall table {self._table}")

@@ -1,8 +1,8 @@
 """The IPv6 switches of links, below /proc/sys/net of whichever namespace the calling thread is in.
 
-The kernel keeps the names that it has looked up, and those of one spelling in one directory share a
-row of its table, whose namespace they may be of: among 1,000 namespaces it walks through 1,000
-entries called `ipv6`, 1.3 ms for a single switch. An instance of proc of our own has rows of its
+The kernel keeps the names that it has looked up in one table for all namespaces. Those of one
+spelling in one directory share a row of it: among 1,000 namespaces it walks through 1,000 entries
+called `ipv6` for a single switch. An instance of proc of our own has rows of its
 own, and a new one after a few uses keeps them short. It is mounted nowhere.
 """
 
@@ -19,8 +19,8 @@ from refimpl.kernel import libc
 logger = logging.getLogger(__name__)
 
 _USES_MAX = 10
-"""Of one instance of proc. To make one and end it takes 0.13 ms, ten more entries 13 us. (Counts of
-syscalls are taken over ten starts, so that each has exactly one of these.)"""
+"""Of one instance of proc. To make a new one takes longer than to walk through ten more entries.
+(Counts of syscalls are taken over ten starts, so that each has exactly one of these.)"""
 _LINKS = "sys/net/ipv6/conf"
 
 

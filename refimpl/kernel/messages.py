@@ -1,7 +1,7 @@
 """pyroute2's classes of route messages, and nothing else of it.
 
-Whichever of its modules is imported, the package itself comes first and imports all of the library:
-0.13 s, a third of the daemon's boot. So it is left empty meanwhile, and what was imported is ours
+Whichever of its modules is imported, the package itself comes first and imports all of the library,
+a large part of the daemon's boot. So it is left empty meanwhile, and what was imported is ours
 alone: whoever imports the library afterwards gets it whole.
 """
 

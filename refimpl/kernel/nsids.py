@@ -3,8 +3,8 @@
 With each thing that the kernel tells of a port goes the id of the namespace that the pair's other
 end is in, and to find it the kernel walks through all ids, from the smallest one up
 (net/core/net_namespace.c, __peernet2id). Left alone it gives a new namespace the smallest id that
-is free, so that a start among 1,000 sandboxes walks through 1,000 of them several times over: a
-tenth of it. So ours count down: a daemon's newest has the smallest id of all that it gave, and is
+is free, so that a start among 1,000 sandboxes walks through 1,000 of them several times over.
+So ours count down: a daemon's newest has the smallest id of all that it gave, and is
 found first.
 """
 

@@ -1,7 +1,7 @@
 """Links on their way out: brought down at once by who removes them, deleted a moment later.
 
-To delete a veth pair the kernel waits until nobody can refer to it any more, some 20 ms, during
-which nothing about it matters to anybody. So whoever removes a link brings it down, which does
+To delete a veth pair the kernel waits until nobody can refer to it any more. Nothing about the pair
+matters to anybody meanwhile. So whoever removes a link brings it down, which does
 matter, and marks it by a link group. One thread deletes the whole group with one request, as many
 links as there may be. The mark is the kernel's, so that a link whose daemon dies is found at the
 next boot.

@@ -103,6 +103,23 @@ def test_whole_start_is_held_to_dockers_on_every_network():
     assert len(bars) == 1
 
 
+@pytest.mark.parametrize("network", [BRIDGE, USER])
+@pytest.mark.parametrize(("ours_s", "is_met"), [(0.05, True), (0.051, False)])
+def test_whole_end_on_a_network_is_held_to_half_of_every_dockers(network, ours_s, is_met):
+    samples = {Case(Figure.END, "reference", network): [[ours_s]] * 5}
+    samples |= {Case(Figure.END, name, network): [[0.1]] * 5 for name in ("docker", "docker-28.5")}
+    bars = bars_of(samples, engines=(REFERENCE, DOCKER, NEWER))
+    assert {what: bar.is_met for (_, what), bar in bars.items()} == {
+        "whole end to docker-20.10's": is_met,
+        "whole end to docker-28.5's": is_met,
+    }
+
+
+def test_end_without_a_network_has_no_bar():
+    names = ("reference", "docker")
+    assert bars_of({Case(Figure.END, name, NONE): [[0.1]] * 5 for name in names}) == {}
+
+
 def test_run_without_the_reference_has_no_bar():
     assert bars_of({metric("docker"): [[0.003]]}, engines=(DOCKER,)) == {}
 

@@ -37,7 +37,7 @@ def row(figure: str, engine: str, network: str, case: str) -> dict[str, object]:
 @pytest.fixture
 def document() -> dict[str, Any]:
     table, kept = [], []
-    for figure in ("metric", "start"):
+    for figure in ("metric", "start", "end"):
         for engine in ENGINES:
             case = f"{figure}-bridge-{engine}"
             table.append(row(figure, engine, "bridge", case))
@@ -55,8 +55,8 @@ def document() -> dict[str, Any]:
             "rounds": 2,
             "seed": 7,
             "engines": [
-                {"name": name, "family": name, "label": name, "version": "<20.10.24>"}
-                for name in ENGINES
+                {"name": name, "family": family, "label": name, "version": "<20.10.24>"}
+                for name, family in zip(ENGINES, ("refimpl", "docker"), strict=True)
             ],
             "peers": [],
             "under_load": ["the floor's p95 is 3.0 x its p50"],
@@ -87,7 +87,9 @@ def test_page_has_every_row_bar_and_plot_and_needs_no_other_file(document, tmp_p
     ):
         assert said in page
     assert "| allocate to docker-20.10's | default bridge | 2.50 | 6.00 | 0.417 | 0.25 |" in text
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
+    assert "\N{MULTIPLICATION SIGN} docker-20.10</th>" in page
+    assert "x docker-20.10 |" in text
     assert "floor&#39;s p95" in page
     assert "under load" in text.lower()
     assert not re.search(r"""(src|href)=["'](?!#)|@import|url\((?!#)""", page)
@@ -100,6 +102,15 @@ def test_page_says_what_a_whole_start_covers(document, tmp_path):
         text = path.read_text()
         heading = text.index("request of the SDK until its answer")
         assert text.index("Mostly the runtime and the container", heading) > heading
+
+
+def test_peers_come_last_so_that_an_engine_has_the_same_colour_on_every_plot(document):
+    peer = row("peer", "netavark", "bridge", "peer-bridge-netavark")
+    document["netinit"]["table"].insert(0, peer)
+    document["benchmarks"].append({"param": peer["case"], "stats": {"data": [0.04, 0.05]}})
+    allocate = ET.fromstring(Run(document).plots[0].svg)
+    texts = ["".join(each.itertext()) for each in allocate.iter() if each.tag.endswith("text")]
+    assert [text for text in texts if text in {*ENGINES, "netavark"}] == [*ENGINES, "netavark"]
 
 
 def test_plot_says_whose_line_is_whose_and_is_wellformed():
@@ -150,7 +161,7 @@ def grown(tmp_path):
 def test_growth_has_a_part_of_its_own(document, tmp_path, grown):
     html, markdown = write_page(Run(document), tmp_path, growth=read_growth(grown))
     page, text = html.read_text(), markdown.read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     assert "sandboxes that are there already" in page
     assert (
         "| 1000 sandboxes, 8 networks | user network | 15 | 1.10 | 1.10 | 1.1 [1.1 1.1] | 1.50 |"
