@@ -50,7 +50,7 @@ ROWS = [
 ]
 GONE = object()
 DEEP: Any = json.loads("[" * 200 + "]" * 200)
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     GONE, None, True, 0, -1, 7, 1.5, 10**400, float("inf"), "", "x", "\ud800", "\x1b[31m",
     "9" * 5000, [], [None], [[]], ["\ud800"], {}, {"a": 1}, {"a": "b"}, {"\ud800": "b"}, DEEP,
 )  # fmt: skip
