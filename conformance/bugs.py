@@ -32,6 +32,7 @@ REPOSITORIES = {
     "common": "containers/common",
     "compose": "docker/compose",
     "containerd": "containerd/containerd",
+    "desktop-feedback": "docker/desktop-feedback",
     "docker-py": "docker/docker-py",
     "for-linux": "docker/for-linux",
     "for-mac": "docker/for-mac",
