@@ -72,11 +72,6 @@ class Bug:
     no_mutant: str = ""
 
     @property
-    def url(self) -> str:
-        """Where it was reported."""
-        return url_of(self.id)
-
-    @property
     def mutant(self) -> str:
         """What the mutant that plants it is called."""
         return re.sub("[#@]", "-", self.id)

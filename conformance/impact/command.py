@@ -23,9 +23,9 @@ from conformance.impact.engine import read_engine
 from conformance.impact.foretell import Impact, foretell
 from conformance.impact.parts import SetupError
 from conformance.impact.setup import Container, Network, Setup
+from conformance.impact.told import impact_json, impact_markdown, impact_plain
 from conformance.registry import load_catalogue
 from conformance.report.document import Document
-from conformance.report.impact import impact_json, impact_markdown, impact_plain
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode
 
