@@ -32,6 +32,7 @@ REPOSITORIES = {
     "common": "containers/common",
     "compose": "docker/compose",
     "containerd": "containerd/containerd",
+    "desktop-feedback": "docker/desktop-feedback",
     "docker-py": "docker/docker-py",
     "for-linux": "docker/for-linux",
     "for-mac": "docker/for-mac",
@@ -69,11 +70,6 @@ class Bug:
     also: tuple[str, ...] = ()
     no_row: str = ""
     no_mutant: str = ""
-
-    @property
-    def url(self) -> str:
-        """Where it was reported."""
-        return url_of(self.id)
 
     @property
     def mutant(self) -> str:

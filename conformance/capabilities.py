@@ -20,11 +20,15 @@ from conformance.observe.metrics import MetricsReader
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One capability: what it means, how to find out, and how to get it where it is missing."""
+    """One capability: what it means, how to find out, and how to get it where it is missing.
+
+    `is_of_machine` says that it is the machine's, mostly its kernel's, whatever engine is there.
+    """
 
     meaning: str
     check: Callable[[Engine], bool]
     remedy: str
+    is_of_machine: bool = False
 
 
 def _has_own_daemon(engine: Engine) -> bool:
@@ -178,31 +182,37 @@ PROBES = {
         "the kernel has SCTP sockets",
         lambda engine: _has_host_view(engine) and has_sctp(),
         _KERNEL.format("sctp"),
+        is_of_machine=True,
     ),
     "ipv4": Probe(
         "it forwards IPv4",
         _has_ipv4,
         "Set the sysctl net.ipv4.ip_forward=1 on the engine's machine.",
+        is_of_machine=True,
     ),
     "macvlan": Probe(
         "it has the driver macvlan, and the kernel such links",
         _makes("macvlan", "link", "ni-a", "name", "ni-c", "type", "macvlan"),
         _KERNEL.format("macvlan"),
+        is_of_machine=True,
     ),
     "macvlan-dummy": Probe(
         "it has the driver macvlan, and the kernel dummy links",
         _makes("macvlan", "ni-c", "type", "dummy"),
         _KERNEL.format("dummy"),
+        is_of_machine=True,
     ),
     "macvlan-vlan": Probe(
         "it has the driver macvlan, and the kernel 802.1q links",
         _makes("macvlan", "link", "ni-a", "name", "ni-a.10", "type", "vlan", "id", "10"),
         _KERNEL.format("8021q"),
+        is_of_machine=True,
     ),
     "ipvlan": Probe(
         "it has the driver ipvlan, and the kernel such links",
         _makes("ipvlan", "link", "ni-a", "name", "ni-c", "type", "ipvlan"),
         _KERNEL.format("ipvlan"),
+        is_of_machine=True,
     ),
     "ipvlan-driver": Probe(
         "it has the driver ipvlan",

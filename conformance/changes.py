@@ -94,8 +94,12 @@ def is_upgrade(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """
     if not {first.get("family"), second.get("family")} <= _DOCKERS:
         return False
-    old, new = (engine.get("promises") or engine.get("version", "") for engine in (first, second))
     try:
-        return parse_version(new) > parse_version(old)
+        return parse_version(release_of(second)) > parse_version(release_of(first))
     except VersionError:
         return False
+
+
+def release_of(engine: Mapping[str, Any]) -> str:
+    """Give the release that an engine is one of, as far as its facts say it; "" = they do not."""
+    return str(engine.get("promises") or engine.get("version", ""))

@@ -135,13 +135,15 @@ def _coverage(found: Comparison) -> str:
 
 
 def _lacking(columns: Mapping[str, Document], found: Comparison) -> list[str]:
-    """Say in a line for each of the two what it lacked, as far as something is not known for it."""
+    """Say what each of the two and its machine lacked, as far as something is not known for it."""
     lines = []
     for name in (found.first, found.second) if found.unknown else ():
-        lacked = missing_capabilities_of(columns[name])
-        told = [f"{one.name} ({one.rows[name]})" for one in lacked if name in one.rows]
-        if told:
-            lines.append(f"{name} lacked, with the number of rows: {', '.join(told)}")
+        lacked = [one for one in missing_capabilities_of(columns[name]) if name in one.rows]
+        for who, is_machine in ((name, False), (f"the machine of {name}", True)):
+            some = [one for one in lacked if one.is_of_machine == is_machine]
+            told = ", ".join(f"{one.name} ({one.rows[name]})" for one in some)
+            if told:
+                lines.append(f"{who} lacked, with the number of rows: {told}")
     return lines
 
 

@@ -104,7 +104,7 @@ def test_policies_say_what_comes_back(own_daemon):
     "A container with AutoRemove that ran when the engine was restarted MUST be gone, and its name "
     "MUST be free.",
     source="moby daemon Shutdown, restore: removeContainers v17.06; users: moby#51693",
-    bugs=("moby#51693",),
+    bugs=("desktop-feedback#253",),
 )
 def test_container_with_auto_remove_is_gone_after_a_restart(own_daemon):
     daemon = own_daemon()

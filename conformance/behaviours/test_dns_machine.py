@@ -28,7 +28,7 @@ def dns_on(daemon, handler, where=None, address=LOOPBACK):
     "MUST NOT be asked.",
     source="libnetwork sandbox setupDNS v17.06; moby PR 45000, v23.0.2",
     needs=("host-view",),
-    bugs=("moby#45000", "podman#17499"),
+    bugs=("for-linux#1404", "podman#17499"),
     concerns=nobody,
 )
 def test_machines_loopback_server_is_asked(own_daemon):

@@ -334,6 +334,8 @@ def test_private_keeps_containers_apart(run, network, wire, sockets):
         sockets.serve(server, port=PORT)
     outcome = sockets.outcome(client, router_of(net), PORT)
     expect_equal("to the host on the wire", "connected", outcome)
+    outcome = sockets.outcome(cable.container, address_in(peer, net), PORT)
+    expect_equal("from the wire to the peer", "connected", outcome)
     outcome = sockets.outcome(client, address_in(peer, net), PORT)
     expect_not_equal("to the peer", "connected", outcome)
 

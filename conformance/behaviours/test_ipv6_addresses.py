@@ -343,7 +343,7 @@ def test_default_route_moves_to_the_next_network(run, ipv6_network, new_name, ho
     "also where its name comes first.",
     source="libnetwork sandbox.go epHeap.Less v17.06 (docker/libnetwork#1693)",
     docker=">=17.04",
-    bugs=("moby#52328", "moby#27101"),
+    bugs=("moby#51999", "moby#27101"),
 )
 def test_plain_network_leaves_the_ipv6_route(run, ipv6_network, network, new_name, host):
     plain, net = network("a" + new_name("net")), ipv6_network("z" + new_name("net"))

@@ -37,7 +37,7 @@ def from_mac(mac):
     "network says EnableIPv6 and shows the range.",
     source="moby docs, dockerd --ipv6 --fixed-cidr-v6",
     needs=OPTION,
-    bugs=("moby#47310",),
+    bugs=("moby#47202",),
 )
 def test_default_network_has_ipv6(own_daemon):
     daemon = own_daemon(ON)

@@ -244,7 +244,7 @@ def test_new_name_is_there_at_the_next_start(run, create, network, new_name, dns
     "A container MUST start on a bridge whose ports do not forward yet, as with STP.",
     source="moby#49705 v28.1: the state of the bridge's port is not waited for",
     needs=("host-view",),
-    bugs=("moby#49705",),
+    bugs=("moby#49661",),
 )
 def test_bridge_port_that_does_not_forward_yet(run, network, host, inspect_network):
     net = network()

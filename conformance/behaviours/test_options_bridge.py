@@ -405,6 +405,8 @@ def test_icc_off_leaves_user_networks(own_daemon):
             sockets.serve(container, port=PORT)
         outcome = sockets.outcome(client, address_in(peer, net), PORT)
         expect_equal("on the user network", "connected", outcome)
+        near = sockets.outcome(None, on_bridge(alone)["IPAddress"], PORT)
+        expect_equal("on the default network, from the machine", "connected", near)
         outcome = sockets.outcome(apart, on_bridge(alone)["IPAddress"], PORT)
         expect_not_equal("on the default network", "connected", outcome)
 

@@ -158,6 +158,10 @@ def test_binding_of_a_port_that_is_not_exposed(create_raw, client, ports):
     expect_equal("the container runs", True, container.attrs["State"]["Running"])
     expect_equal("the bindings", [], bindings(container, "80/tcp"))
     expect_equal("who answers", "refused", ports.ask(None, "127.0.0.1", port))
+    exposing = run_exposing(create_raw, client, "80/tcp", PortBindings=asked)
+    ports.answer(exposing, 80, "here")
+    answer = ports.ask(None, "127.0.0.1", port)
+    expect_equal("who answers where the port is exposed", "here", answer)
 
 
 @behaviour(

@@ -59,9 +59,14 @@ def test_peers_are_apart_where_bridged_packets_are_not_filtered(own_daemon):
     in_netns(daemon, "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables")
     net = daemon.network(options={"com.docker.network.bridge.enable_icc": "false"})
     client, peer = daemon.run(network=net.name), daemon.run(network=net.name)
+    other = daemon.network()
+    for container in (client, peer):
+        other.connect(container)
     sockets = Sockets(daemon.host)
     try:
         sockets.serve(peer, port=PORT)
+        plain = sockets.outcome(client, address_in(peer, other), PORT)
+        expect_equal("TCP to the peer on another network", "connected", plain)
         outcome = sockets.outcome(client, address_in(peer, net), PORT)
         expect_equal("TCP to the peer", "silence", outcome)
     finally:
@@ -90,8 +95,9 @@ def test_outside_does_not_reach_in_on_a_router(own_daemon, run, subnets):
         container = daemon.run(network=net.name, ports={"80/tcp": port})
         ports.answer(container, 80, "here")
         ports.answer(container, PORT, "secret")
-        published = ports.ask(there.container, there.engine_address, port)
-        expect_equal("the published port", "here", published)
+        for address in (there.engine_address, address_in(container, net, "Gateway")):
+            published = ports.ask(there.container, address, port)
+            expect_equal("the published port", "here", published)
         other = ports.ask(there.container, address_in(container, net), PORT, timeout_s=1)
         expect_not_equal("another port of the container", "secret", other)
 

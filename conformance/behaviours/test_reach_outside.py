@@ -3,11 +3,19 @@
 The host outside is a namespace of the row's own on a wire to the engine's.
 """
 
+import ipaddress
+
 from conformance.assertions import expect_equal, expect_not_equal
 from conformance.observe.sockets import address_in
 from conformance.registry import behaviour
 
 PORT = 8080
+
+
+def gateway_of(net):
+    """Give the engine's address on a network; inspect of an internal one need not show it."""
+    (pool,) = net.attrs["IPAM"]["Config"]
+    return str(next(ipaddress.IPv4Network(pool["Subnet"]).hosts()))
 
 
 @behaviour(
@@ -81,6 +89,10 @@ def test_outside_does_not_reach_in(run, network, outside, sockets):
     sockets.serve(container, port=PORT)
     inside = sockets.outcome(None, address_in(container, net), PORT)
     expect_equal("from the engine's namespace", "connected", inside)
+    gateway = gateway_of(net)
+    sockets.serve(None, gateway, PORT)
+    route = sockets.outcome(beyond.container, gateway, PORT)
+    expect_equal("the route from outside to the network's gateway", "connected", route)
     outcome = sockets.outcome(beyond.container, address_in(container, net), PORT)
     expect_not_equal("from outside", "connected", outcome)
 
@@ -107,8 +119,10 @@ def test_internal_peers_reach_each_other(run, network, sockets, exec_in):
 )
 def test_internal_network_does_not_lead_out(run, network, outside, sockets):
     net, beyond = network(internal=True), outside()
-    container = run(network=net.name)
+    container, other = run(network=net.name), run(network=network().name)
     sockets.serve(beyond.container, port=PORT)
+    way = sockets.outcome(other, beyond.address, PORT)
+    expect_equal("from another network", "connected", way)
     outcome = sockets.outcome(container, beyond.address, PORT)
     expect_not_equal("the connection", "connected", outcome)
 
@@ -122,9 +136,15 @@ def test_internal_network_does_not_lead_out(run, network, outside, sockets):
 def test_internal_network_does_not_lead_in(run, network, outside, sockets):
     net, other, beyond = network(internal=True), network(), outside()
     beyond.route_to_engine()
-    container, stranger = run(network=net.name), run(network=other.name)
+    container, peer = run(network=net.name), run(network=net.name)
+    stranger, gateway = run(network=other.name), gateway_of(net)
     sockets.serve(container, port=PORT)
+    near = sockets.outcome(peer, address_in(container, net), PORT)
+    expect_equal("from a peer", "connected", near)
+    sockets.serve(None, gateway, PORT)
     for client in (stranger, beyond.container):
+        way = sockets.outcome(client, gateway, PORT)
+        expect_equal("the way to the network's gateway", "connected", way)
         outcome = sockets.outcome(client, address_in(container, net), PORT)
         expect_not_equal("the connection", "connected", outcome)
 

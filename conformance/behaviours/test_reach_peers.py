@@ -129,9 +129,13 @@ def test_closed_port_is_refused(run, network, sockets):
     source="libnetwork drivers/bridge setIcc v17.06",
 )
 def test_peers_without_icc_are_apart(run, network, sockets, exec_in):
-    net = network(options={"com.docker.network.bridge.enable_icc": "false"})
+    net, other = network(options={"com.docker.network.bridge.enable_icc": "false"}), network()
     client, peer = run(network=net.name, cap_add=PINGS), run(network=net.name)
     sockets.serve(peer, port=PORT)
+    for container in (client, peer):
+        other.connect(container)
+    plain = sockets.outcome(client, address_in(peer, other), PORT)
+    expect_equal("TCP to the peer on another network", "connected", plain)
     address, gateway = address_in(peer, net), address_in(client, net, "Gateway")
     expect_equal("TCP to the peer", "silence", sockets.outcome(client, address, PORT))
     pings = [exec_in(client, "ping", "-c1", "-W1", to).exit_code for to in (address, gateway)]
@@ -185,7 +189,10 @@ def test_user_networks_are_apart(run, network, sockets, exec_in):
     for container in (one, two):
         sockets.serve(container, port=PORT)
     for client, peer, net in ((one, two, nets[1]), (two, one, nets[0])):
-        address = address_in(peer, net)
+        address, gateway = address_in(peer, net), address_in(peer, net, "Gateway")
+        expect_equal("TCP from the machine", "connected", sockets.outcome(None, address, PORT))
+        way = exec_in(client, "ping", "-c1", "-W2", gateway).exit_code
+        expect_equal("ping to the peer's gateway", 0, way)
         expect_equal("TCP", "silence", sockets.outcome(client, address, PORT))
         expect_equal("ping", 1, exec_in(client, "ping", "-c1", "-W1", address).exit_code)
 
@@ -199,10 +206,11 @@ def test_user_networks_are_apart(run, network, sockets, exec_in):
 def test_default_and_user_network_are_apart(run, network, sockets):
     net = network()
     on_bridge, on_net = run(), run(network=net.name)
-    for container in (on_bridge, on_net):
-        sockets.serve(container, port=PORT)
-    to_net = sockets.outcome(on_bridge, address_in(on_net, net), PORT)
     bridge_address = on_bridge.attrs["NetworkSettings"]["IPAddress"]
+    for container, address in ((on_bridge, bridge_address), (on_net, address_in(on_net, net))):
+        sockets.serve(container, port=PORT)
+        expect_equal("from the machine", "connected", sockets.outcome(None, address, PORT))
+    to_net = sockets.outcome(on_bridge, address_in(on_net, net), PORT)
     to_bridge = sockets.outcome(on_net, bridge_address, PORT)
     expect_equal("from and to `bridge`", ("silence", "silence"), (to_net, to_bridge))
 
@@ -238,7 +246,10 @@ def test_none_reaches_only_itself(run, network, sockets):
     alone, other = run(network_mode="none"), run(network=net.name)
     for container in (alone, other):
         sockets.serve(container, port=PORT)
+    sockets.serve(None, address_in(other, net, "Gateway"), PORT)
     for address in (address_in(other, net), address_in(other, net, "Gateway")):
+        near = sockets.outcome(run(network=net.name), address, PORT)
+        expect_equal("from the network", "connected", near)
         outcome = sockets.outcome(alone, address, PORT)
         expect_equal("the connection", "unreachable", outcome)
     expect_equal("itself", "connected", sockets.outcome(alone, "127.0.0.1", PORT))

@@ -178,7 +178,7 @@ def test_container_starts_on_a_parent_that_is_down(run, network, wire, sockets):
     source="moby#52328 (v29.4.1)",
     docker=">=28.0",
     api=">=1.48",
-    bugs=("moby#52328",),
+    bugs=("moby#51999",),
 )
 def test_priority_decides_by_family(run, network, ipv6_network, host, api):
     dual, plain = ipv6_network(), network()

@@ -238,5 +238,7 @@ def test_networks_are_apart(upgraded):
             address = address_of(upgraded, role, network)
             server = sockets.serve(upgraded.container(role), address)
             port = server.getsockname()[1]
+            near = sockets.outcome(None, address, port)
+            expect_equal(f"{role} for the machine", "connected", near)
             outcome = sockets.outcome(upgraded.container("first"), address, port)
             expect_not_in(f"{role} for first", outcome, ("connected", "refused"))

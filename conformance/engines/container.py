@@ -50,7 +50,7 @@ from conformance.engines.processes import (
 from conformance.engines.program import ask
 from conformance.engines.rights import Rights, ways_to_be_root
 from conformance.engines.settings import EngineSettings, SettingsError, settings_of_argument
-from conformance.engines.transport import open_socket, sdk_client, shows_networks
+from conformance.engines.transport import KeptClient, open_socket, shows_networks
 from conformance.labels import ENGINE_PREFIX, RUN_LABEL
 from conformance.observe.poll import WaitedTooLong, wait_until
 from conformance.rawapi import request
@@ -110,7 +110,7 @@ class ImageEngine:
         self._exec = ""
         self._first = 0
         self._path = TREE_PATH
-        self._client: docker.DockerClient | None = None
+        self._client = KeptClient()
 
     def why_unavailable(self) -> str:
         """Say why there is no such image, or no engine that could run it; "" = there is."""
@@ -301,7 +301,7 @@ class ImageEngine:
 
     def stop(self) -> None:
         """Stop it, and remove its container with all that is in it."""
-        self._close_client()
+        self._client.close()
         if self._first:
             self._terminate()
             kill_all(self._family_of_processes())
@@ -340,7 +340,7 @@ class ImageEngine:
 
     def restart(self) -> None:
         """Stop its dockerd gracefully and start it on the same state."""
-        self._close_client()
+        self._client.close()
         self._terminate()
         if is_alive(self._pid()):
             raise EngineError(f"{self.settings.spec} did not stop in time")
@@ -348,14 +348,14 @@ class ImageEngine:
 
     def kill(self) -> None:
         """SIGKILL its dockerd's own process."""
-        self._close_client()
+        self._client.close()
         self._note("SIGKILL to the daemon")
         kill_all({self._pid()} - {0})
 
     def kill_everything(self) -> None:
         """SIGKILL its dockerd, containerd, shims and its containers' processes at once."""
         pids = self._family_of_processes()
-        self._close_client()
+        self._client.close()
         self._note(f"SIGKILL to everything: {sorted(pids)}")
         kill_all(pids)
 
@@ -374,17 +374,7 @@ class ImageEngine:
 
     def client(self) -> docker.DockerClient:
         """Give the SDK's client; a new one after each restart."""
-        if self._client is None:
-            try:
-                self._client = sdk_client(self._address)
-            except (docker.errors.DockerException, requests.RequestException) as exc:
-                raise EngineError(f"{self.settings.spec} does not answer: {exc}") from exc
-        return self._client
-
-    def _close_client(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        return self._client.of(self.settings.spec, self._address)
 
     def connect(self) -> socket.socket:
         """Open a raw connection to its API."""

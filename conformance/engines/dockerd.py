@@ -13,7 +13,14 @@ from conformance.engines.kinds import EngineKind
 from conformance.engines.machine import environment_of
 from conformance.engines.managed import METRICS_ADDRESS, ManagedEngine
 from conformance.engines.processes import is_alive
-from conformance.engines.program import ask, missing_on, own_folders, search_path, why_no_program
+from conformance.engines.program import (
+    ask,
+    missing_on,
+    own_folders,
+    search_path,
+    why_missing,
+    why_no_program,
+)
 from conformance.engines.settings import EngineSettings, path_of_argument, settings_of_argument
 
 COMPANIONS = ("containerd", "runc", "docker-proxy", "docker-init")
@@ -41,13 +48,7 @@ class DockerdEngine(ManagedEngine):
                 "command line?"
             )
         path = self.environment()["PATH"]
-        missing = missing_on(path, COMPANIONS)
-        if missing:
-            return (
-                f"{program} needs {', '.join(missing)}, found neither in its own folder nor on "
-                f"PATH: put it beside the binary, or install it (looked in {path})"
-            )
-        return ""
+        return why_missing(program, path, missing_on(path, COMPANIONS))
 
     def environment(self) -> dict[str, str]:
         """Give the daemon's environment: the folder of one that somebody built is first in PATH."""

@@ -12,13 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 import docker
 import docker.errors
-import requests
 
 from conformance.engines.base import (
     EngineError,
@@ -44,7 +44,7 @@ from conformance.engines.processes import (
 from conformance.engines.program import ask, newest_change
 from conformance.engines.roots import needs_root, tree_of, why_unprovisioned
 from conformance.engines.settings import EngineSettings
-from conformance.engines.transport import open_socket, sdk_client, shows_networks
+from conformance.engines.transport import KeptClient, open_socket, shows_networks
 from conformance.observe.poll import WaitedTooLong, wait_until
 
 READY_TIMEOUT_S = 60
@@ -115,7 +115,7 @@ class ManagedEngine:
         self.start_command: list[str] = []
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._client: docker.DockerClient | None = None
+        self._client = KeptClient()
         self._sockets: set[Path] = set()
 
     def command_line(self) -> list[str]:
@@ -177,8 +177,12 @@ class ManagedEngine:
             self.exec_root.mkdir()
             run_tool("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", self.exec_root)
         self._record()
+        self._come_up(make_machine, self._launch)
+
+    def _come_up(self, make: Callable[..., None], launch: Callable[[], None]) -> None:
+        """Make the machine and start the daemon on it; where it fails nothing is left."""
         try:
-            make_machine(
+            make(
                 self.folder,
                 self.netns_name,
                 self.tree,
@@ -186,7 +190,7 @@ class ManagedEngine:
                 own_cgroup=self.settings.own_cgroup,
                 emptied=self.emptied_folders,
             )
-            self._launch()
+            launch()
         except EngineError as exc:
             self._give_up(exc)
 
@@ -210,18 +214,7 @@ class ManagedEngine:
         if reason:
             raise EngineUnavailable(reason)
         self.note(f"{self.name} takes over")
-        try:
-            renew_machine(
-                self.folder,
-                self.netns_name,
-                self.tree,
-                self.hidden_mount,
-                own_cgroup=self.settings.own_cgroup,
-                emptied=self.emptied_folders,
-            )
-            self.resume()
-        except EngineError as exc:
-            self._give_up(exc)
+        self._come_up(renew_machine, self.resume)
 
     def _adopt(self) -> bool:
         """Use a daemon that an earlier run with `--keep` left running."""
@@ -307,7 +300,7 @@ class ManagedEngine:
 
     def stop(self) -> None:
         """Stop the daemon and take away its processes, mounts, folder and namespace."""
-        self._close_client()
+        self._client.close()
         if self.keep and shows_networks(self.address):
             return
         self._terminate()
@@ -343,14 +336,14 @@ class ManagedEngine:
         Raises:
             EngineError: it does not stop.
         """
-        self._close_client()
+        self._client.close()
         self._terminate()
         if is_alive(self._pid) and not self._has_exited():
             raise EngineError(f"{self.name} did not stop within {STOP_TIMEOUT_S} s of SIGTERM")
 
     def kill(self) -> None:
         """SIGKILL the daemon's own process."""
-        self._close_client()
+        self._client.close()
         self.note("SIGKILL to the daemon")
         self._kill_and_reap({self._pid})
 
@@ -358,7 +351,7 @@ class ManagedEngine:
         """SIGKILL the daemon, its helpers, its shims and its containers' processes at once."""
         pids = self._family_of_processes()
         self._sockets |= shim_sockets(pids)
-        self._close_client()
+        self._client.close()
         self.note(f"SIGKILL to everything: {sorted(pids)}")
         self._kill_and_reap(pids)
 
@@ -405,17 +398,7 @@ class ManagedEngine:
 
     def client(self) -> docker.DockerClient:
         """Give the SDK's client; a new one after each restart."""
-        if self._client is None:
-            try:
-                self._client = sdk_client(self.address)
-            except (docker.errors.DockerException, requests.RequestException) as exc:
-                raise EngineError(f"{self.name} does not answer at {self.address}: {exc}") from exc
-        return self._client
-
-    def _close_client(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        return self._client.of(self.name, self.address)
 
     def connect(self) -> socket.socket:
         """Open a raw connection to the daemon's API."""

@@ -14,7 +14,14 @@ from pathlib import Path
 from conformance.engines.kinds import EngineKind
 from conformance.engines.machine import cgroup_of, environment_of
 from conformance.engines.managed import ManagedEngine
-from conformance.engines.program import Answer, ask, missing_on, search_path, why_no_program
+from conformance.engines.program import (
+    Answer,
+    ask,
+    missing_on,
+    search_path,
+    why_missing,
+    why_no_program,
+)
 from conformance.engines.settings import EngineSettings, path_of_argument, settings_of_argument
 
 COMPANIONS = ("conmon", "netavark", "aardvark-dns")
@@ -60,12 +67,7 @@ class PodmanEngine(ManagedEngine):
         missing = missing_on(path, COMPANIONS)
         if len(missing_on(path, RUNTIMES)) == len(RUNTIMES):
             missing.append(" or ".join(RUNTIMES))
-        if missing:
-            return (
-                f"{program} needs {', '.join(missing)}, found neither in its own folder nor on "
-                f"PATH: put it beside the binary, or install it (looked in {path})"
-            )
-        return ""
+        return why_missing(program, path, missing)
 
     def environment(self) -> dict[str, str]:
         """Give its environment; one that somebody built reads no configuration but the suite's."""

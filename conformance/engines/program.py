@@ -138,6 +138,16 @@ def missing_on(path: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if shutil.which(name, path=path) is None]
 
 
+def why_missing(program: Path, path: str, missing: Sequence[str]) -> str:
+    """Say in one sentence what a program lacks on a PATH; "" = nothing."""
+    if not missing:
+        return ""
+    return (
+        f"{program} needs {', '.join(missing)}, found neither in its own folder nor on "
+        f"PATH: put it beside the binary, or install it (looked in {path})"
+    )
+
+
 def newest_change(path: Path) -> float:
     """Give the time of a file's last change, whatever time whoever wrote it has set."""
     facts = path.stat()

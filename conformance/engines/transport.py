@@ -6,10 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import docker
+import docker.errors
 import docker.tls
+import requests
 
 from conformance.documents import answer_in_documents
-from conformance.engines.base import API_TIMEOUT_S, EngineUnavailable
+from conformance.engines.base import API_TIMEOUT_S, EngineError, EngineUnavailable
 
 
 def sdk_client(address: str, tls: docker.tls.TLSConfig | None = None) -> docker.DockerClient:
@@ -19,6 +21,37 @@ def sdk_client(address: str, tls: docker.tls.TLSConfig | None = None) -> docker.
     )
     client.api.hooks["response"].append(answer_in_documents)
     return client
+
+
+class KeptClient:
+    """The SDK's client of one engine, kept until it is closed; the next one is made anew."""
+
+    def __init__(self) -> None:
+        """Begin without a client."""
+        self._client: docker.DockerClient | None = None
+
+    def of(self, name: str, address: str) -> docker.DockerClient:
+        """Give the client.
+
+        Args:
+            name: what messages call the engine.
+            address: where the engine is; a client that is kept was made for the same one.
+
+        Raises:
+            EngineError: the engine does not answer.
+        """
+        if self._client is None:
+            try:
+                self._client = sdk_client(address)
+            except (docker.errors.DockerException, requests.RequestException) as exc:
+                raise EngineError(f"{name} does not answer at {address}: {exc}") from exc
+        return self._client
+
+    def close(self) -> None:
+        """Close the client, if there is one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 def open_socket(address: str, tls: docker.tls.TLSConfig | None = None) -> socket.socket:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from conformance.changes import is_upgrade
+from conformance.changes import is_upgrade, release_of
 from conformance.compare import cells_of, compare_engines, facts_of, find_columns
 from conformance.engines.base import EngineError
 from conformance.engines.external import (
@@ -23,9 +23,9 @@ from conformance.impact.engine import read_engine
 from conformance.impact.foretell import Impact, foretell
 from conformance.impact.parts import SetupError
 from conformance.impact.setup import Container, Network, Setup
+from conformance.impact.told import impact_json, impact_markdown, impact_plain
 from conformance.registry import load_catalogue
 from conformance.report.document import Document
-from conformance.report.impact import impact_json, impact_markdown, impact_plain
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode
 
@@ -180,8 +180,8 @@ def _foretell(
     setup = Setup(
         containers=tuple(read.containers),
         networks=tuple(read.networks),
-        source=own or str(facts_of(columns, first)["version"]),
-        target=str(facts_of(columns, second)["version"]),
+        source=own or release_of(facts_of(columns, first)),
+        target=release_of(facts_of(columns, second)),
         is_docker=is_upgrade(facts_of(columns, first), facts_of(columns, second)),
         is_anew=read.is_anew,
         is_live_restored=read.is_live_restored,

@@ -23,7 +23,7 @@ _ELSEWHERE = ("host", "none", "container:")
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Effect:
     """What a difference does to one container or network.
 
@@ -145,14 +145,7 @@ class Container:
 
     def effect(self, about: str, why: str, change: str, *, is_certain: bool = True) -> Effect:
         """Say what a difference does to it."""
-        return Effect(
-            kind="container",
-            name=self.name,
-            about=about,
-            why=why,
-            change=change,
-            is_certain=is_certain,
-        )
+        return Effect("container", self.name, about, why, change, is_certain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,14 +199,7 @@ class Network:
 
     def effect(self, about: str, why: str, change: str, *, is_certain: bool = True) -> Effect:
         """Say what a difference does to it."""
-        return Effect(
-            kind="network",
-            name=self.name,
-            about=about,
-            why=why,
-            change=change,
-            is_certain=is_certain,
-        )
+        return Effect("network", self.name, about, why, change, is_certain)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,9 @@
 The parts are macros in page/compared.html.j2, so that other pages can hold them, too.
 """
 
+from functools import cache
+
+import jinja2
 from markupsafe import Markup
 
 from conformance.report.comparison import Comparison
@@ -13,5 +16,9 @@ _STYLES = ("base.css", "compared.css")
 
 def render_comparison(found: Comparison) -> str:
     """Render a comparison."""
-    template = environment().get_template("comparison.html.j2")
-    return template.render(found=found, style=Markup("\n").join(map(part, _STYLES)))
+    return _template().render(found=found, style=Markup("\n").join(map(part, _STYLES)))
+
+
+@cache
+def _template() -> jinja2.Template:
+    return environment().get_template("comparison.html.j2")

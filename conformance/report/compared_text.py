@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 from conformance.bugs import url_of
 from conformance.report.comparison import Cause, Comparison, Difference, Kind
+from conformance.report.controls import without_controls
 from conformance.report.markdown import text
 
 SEE, REPORTED = "see it", "reported as"
 _SENTENCE_CHARS = 500
-# What a report says is free text: nothing in it may steer a terminal.
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def plain(found: Comparison) -> str:
@@ -24,7 +23,7 @@ def plain(found: Comparison) -> str:
         lines += [f"What can stop a set-up, or open it to others ({len(found.breaking)}):"]
         lines += [f"  {one.behaviour}: {one.now}" for one in found.breaking]
         lines += [""]
-    return _CONTROL.sub("?", "\n".join([*lines, *reversed(found.summary)]))
+    return without_controls("\n".join([*lines, *reversed(found.summary)]))
 
 
 def _plain_cause(found: Comparison, cause: Cause) -> Iterator[str]:

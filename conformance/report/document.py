@@ -16,24 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from conformance.verdicts import Verdict
+from conformance.report.shape import ShapeError, check_report
 
 SCHEMA_VERSION = 1
 FILE_NAME = "conformance.json"
 # Some 0.7 MB for an engine with every row; a file that has no end is never read as a whole.
 _BYTES_MAX = 256 << 20
-# What each entry of a list must have, as text.
-_PARTS = {
-    "engines": ("name",),
-    "behaviours": ("id",),
-    "results": ("behaviour", "engine", "verdict"),
-}
-# What an entry may have: as text, and as a list of texts.
-_TEXTS = ("family", "version", "promises", "reason", "expected", "actual")
-_LISTS = ("capabilities", "needs")
-# What `run` must have, and may have: as text.
-_RUN = ("started", "ended")
-_RUN_TEXTS = ("version", "revision", "unfinished")
 INTERRUPTED = "interrupted"
 _SDK_PARTS = ("docker", "requests", "urllib3", "pytest", "pytest-xdist")
 
@@ -49,7 +37,7 @@ def read_document(path: Path) -> Document:
 
     Raises:
         DocumentError: the file cannot be read, is too large, is not JSON, has another schema, or
-            lacks what every report has.
+            a field is not what it must be.
     """
     try:
         path = path / FILE_NAME if path.is_dir() else path
@@ -67,74 +55,11 @@ def read_document(path: Path) -> Document:
         raise DocumentError(f"{path} is not JSON: {exc}") from exc
     if not isinstance(document, dict) or document.get("schema_version") != SCHEMA_VERSION:
         raise DocumentError(f"{path} is not a report of schema_version {SCHEMA_VERSION}")
-    _check_shape(document, path)
+    try:
+        check_report(document)
+    except ShapeError as exc:
+        raise DocumentError(f"{path} is no report: {exc}") from exc
     return document
-
-
-def _check_shape(document: Document, path: Path) -> None:
-    """Refuse a report without the parts that everybody reads.
-
-    Raises:
-        DocumentError: naming the part.
-    """
-    for part, keys in _PARTS.items():
-        entries = document.get(part)
-        if not isinstance(entries, list):
-            raise DocumentError(f"{path} is no report: it has no list `{part}`")
-        for entry in entries:
-            wrong = _wrong_in(entry, keys)
-            if wrong:
-                raise DocumentError(f"{path} is no report: {part}: {wrong}")
-    wrong = _wrong_in_run(document) or _wrong_between(document)
-    if wrong:
-        raise DocumentError(f"{path} is no report: {wrong}")
-
-
-def _wrong_in_run(document: Document) -> str:
-    """Say what is wrong with the facts of the run and of its host; "" = nothing."""
-    for part in ("run", "host"):
-        if not isinstance(document.get(part), dict):
-            return f"it has no object `{part}`"
-    run = document["run"]
-    for key in (*_RUN, *_RUN_TEXTS):
-        if key in run and not _is_text(run[key]):
-            return f"run: {key} is no text"
-        if key in _RUN and key not in run:
-            return f"run: it has no {key}"
-    return ""
-
-
-def _wrong_between(document: Document) -> str:
-    """Name a result of a row or an engine that the report does not have; "" = none."""
-    rows = {row["id"] for row in document["behaviours"]}
-    engines = {engine["name"] for engine in document["engines"]}
-    for result in document["results"]:
-        row, engine = result["behaviour"], result["engine"]
-        if row not in rows:
-            return f"a result of the row {row!r}, which is not in `behaviours`"
-        if engine not in engines:
-            return f"a result of the engine {engine!r}, which is not in `engines`"
-    return ""
-
-
-def _wrong_in(entry: Any, keys: tuple[str, ...]) -> str:
-    """Say what is wrong with an entry of a list; "" = nothing."""
-    if not isinstance(entry, dict):
-        return "an entry is no object"
-    for key in (*keys, *_TEXTS):
-        if not _is_text(entry.get(key, "" if key in _TEXTS else None)):
-            return f"{key} is no text" if key in entry else f"an entry has no {key}"
-    for key in _LISTS:
-        texts = entry.get(key, [])
-        if not (isinstance(texts, list) and all(map(_is_text, texts))):
-            return f"{key} is no list of texts"
-    if "verdict" in keys and entry["verdict"] not in set(Verdict):
-        return f"{entry['verdict']!r} is no verdict"
-    return "" if isinstance(entry.get("expectation"), dict | None) else "no object: expectation"
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def write_document(document: Document, path: Path) -> None:

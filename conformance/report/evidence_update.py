@@ -42,9 +42,10 @@ def _recorded_of(engine: Document, recorded: Mapping[str, Document]) -> Document
     if name not in recorded:
         raise DocumentError(f"nothing is recorded of {name}: run every row on it")
     (was,) = recorded[name]["engines"]
-    if was["version"] != engine["version"]:
+    version = engine.get("version", "not known")
+    if was["version"] != version:
         raise DocumentError(
-            f"{name} was {was['version']} when it was recorded and is {engine['version']} now: "
+            f"{name} was {was['version']} when it was recorded and is {version} now: "
             "run every row on it"
         )
     return recorded[name]

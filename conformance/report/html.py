@@ -150,7 +150,11 @@ def _log_folder(cell: Cell, logs: Path | None) -> Path | None:
     if logs is None or not cell.log:
         return None
     folder = logs / cell.log
-    return folder if folder.is_dir() and folder.resolve().is_relative_to(logs.resolve()) else None
+    try:
+        is_there = folder.is_dir() and folder.resolve().is_relative_to(logs.resolve())
+    except OSError:  # a name that no file can have
+        return None
+    return folder if is_there else None
 
 
 def _clip(text: str, chars: int = _TEXT_CHARS) -> str:

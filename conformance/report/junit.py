@@ -43,11 +43,14 @@ def junit_tree(document: Document) -> ET.Element:
             failures=str(sum(v in (Verdict.FAIL, Verdict.FIXED) for v in verdicts)),
             errors=str(verdicts.count(Verdict.ERROR)),
             skipped=str(sum(not v.is_red and v is not Verdict.PASS for v in verdicts)),
-            time=f"{sum(result['duration_s'] for result in results):.3f}",
+            time=f"{sum(result.get('duration_s', 0) for result in results):.3f}",
             timestamp=document["run"]["started"],
         )
         for result in results:
             _add_case(suite, result, rows[result["behaviour"]])
+    for element in root.iter():
+        element.text = _clean(element.text or "")
+        element.attrib |= {key: _clean(value) for key, value in element.attrib.items()}
     return root
 
 
@@ -57,7 +60,7 @@ def _add_case(suite: ET.Element, result: dict[str, Any], row: dict[str, Any]) ->
         "testcase",
         classname=result["engine"],
         name=result["behaviour"],
-        time=f"{result['duration_s']:.3f}",
+        time=f"{result.get('duration_s', 0):.3f}",
     )
     properties = ET.SubElement(case, "properties")
     facts = {
@@ -68,17 +71,15 @@ def _add_case(suite: ET.Element, result: dict[str, Any], row: dict[str, Any]) ->
         "source": row.get("source", ""),
     }
     for name, value in facts.items():
-        ET.SubElement(properties, "property", name=name, value=_clean(value))
+        ET.SubElement(properties, "property", name=name, value=value)
     verdict = Verdict(result["verdict"])
     if verdict is Verdict.PASS:
         return
     tag = {Verdict.FAIL: "failure", Verdict.FIXED: "failure", Verdict.ERROR: "error"}
-    reason = result["reason"] or (result["expectation"] or {}).get("reason", "")
-    element = ET.SubElement(
-        case, tag.get(verdict, "skipped"), message=_clean(f"{verdict.value}: {reason}")
-    )
-    lines = [("Expected", result["expected"]), ("Actual", result["actual"]), ("log", result["log"])]
-    element.text = _clean("\n".join(f"{label}: {text}" for label, text in lines if text))
+    reason = result.get("reason") or (result.get("expectation") or {}).get("reason", "")
+    element = ET.SubElement(case, tag.get(verdict, "skipped"), message=f"{verdict.value}: {reason}")
+    parts = [(label, result.get(label.lower())) for label in ("Expected", "Actual", "log")]
+    element.text = "\n".join(f"{label}: {text}" for label, text in parts if text)
 
 
 def _clean(text: str) -> str:

@@ -47,7 +47,9 @@ def check_same_suite(documents: Sequence[Document]) -> None:
     Raises:
         DocumentError: naming the rows that only some have, or that say different things.
     """
-    first, *others = ({row["id"]: row["statement"] for row in d["behaviours"]} for d in documents)
+    first, *others = (
+        {row["id"]: row.get("statement") for row in d["behaviours"]} for d in documents
+    )
     for other in others:
         apart = sorted(first.keys() ^ other.keys())
         changed = sorted(row for row in first.keys() & other.keys() if first[row] != other[row])

@@ -1,4 +1,4 @@
-"""What no engine could be asked, told once per capability and not in each cell."""
+"""What engines could not be asked, told once per capability and not in each cell."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,11 +17,13 @@ class Missing:
         name: the capability.
         meaning: what it is, in a sentence; "" = this suite knows no probe for it.
         rows: how many rows each engine could not run for want of it.
+        is_of_machine: whether it is the machine that lacks it, and not the engine.
     """
 
     name: str
     meaning: str
     rows: Mapping[str, int]
+    is_of_machine: bool = False
 
 
 def missing_capabilities_of(document: Document) -> list[Missing]:
@@ -35,8 +37,12 @@ def missing_capabilities_of(document: Document) -> list[Missing]:
             for need in needs.get(result["behaviour"], ()):
                 if need not in has.get(engine, ()):
                     counts.setdefault(need, Counter())[engine] += 1
-    found = [
-        Missing(name=name, meaning=PROBES[name].meaning if name in PROBES else "", rows=rows)
-        for name, rows in counts.items()
-    ]
+    found = [_missing(name, rows) for name, rows in counts.items()]
     return sorted(found, key=lambda one: (-sum(one.rows.values()), one.name))
+
+
+def _missing(name: str, rows: Mapping[str, int]) -> Missing:
+    probe = PROBES.get(name)
+    if probe is None:
+        return Missing(name=name, meaning="", rows=rows)
+    return Missing(name=name, meaning=probe.meaning, rows=rows, is_of_machine=probe.is_of_machine)

@@ -9,6 +9,7 @@ from rich.text import Text
 from conformance.capabilities import PROBES
 from conformance.program import counted
 from conformance.registry import Tier
+from conformance.report.controls import without_controls
 from conformance.report.document import INTERRUPTED, Document
 from conformance.report.missing import missing_capabilities_of
 from conformance.report.score import engine_scores
@@ -73,7 +74,7 @@ def print_report(
     if unfinished := document["run"].get("unfinished", ""):
         left = len(rows) * len(engines) - len(cells)
         said = counted(left, "cell was", "cells were")
-        console.print(Text(f"{unfinished}: {said} not run"), soft_wrap=True)
+        console.print(Text(without_controls(f"{unfinished}: {said} not run")), soft_wrap=True)
     for line in score_lines(document):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"exit {int(code)}"), soft_wrap=True)
@@ -83,7 +84,7 @@ def print_report(
 def _error_of(result: dict[str, Any]) -> tuple[str, str] | None:
     """Give what makes two errors one: a dead engine or Ctrl-C is told once, not once per row."""
     is_error = Verdict(result["verdict"]) is Verdict.ERROR
-    return (result["engine"], result["reason"]) if is_error else None
+    return (result["engine"], result.get("reason", "")) if is_error else None
 
 
 def _can_show_symbols(console: Console) -> bool:
@@ -143,17 +144,17 @@ def _print_red_cell(
         ("", f"{result['verdict']}: {result['behaviour']} on {result['engine']}", symbol.style),
         ("statement", row.get("statement", ""), ""),
         ("source", row.get("source", ""), ""),
-        ("reason", result["reason"], ""),
-        ("Expected", result["expected"], ""),
-        ("Actual", result["actual"], ""),
-        ("log", f"{folder}/{result['log']}" if result["log"] else "", ""),
+        ("reason", result.get("reason"), ""),
+        ("Expected", result.get("expected"), ""),
+        ("Actual", result.get("actual"), ""),
+        ("log", f"{folder}/{result['log']}" if result.get("log") else "", ""),
         ("rerun", rerun, ""),
     ]
     console.print()
     for label, text, style in lines:
         if text:
             prefix = f"  {label + ':':<11}" if label else ""
-            indented = text.replace("\n", "\n" + " " * len(prefix))
+            indented = without_controls(text).replace("\n", "\n" + " " * len(prefix))
             console.print(Text(prefix + indented, style=style), soft_wrap=True)
 
 

@@ -173,7 +173,10 @@ class Pages:
             column=column,
             tally=tally,
             subjects=[_tally(members, number, word) for word, members in by_subject],
-            missing=[one for one in content.missing if column.name in one.rows],
+            missing=sorted(
+                (one for one in content.missing if column.name in one.rows),
+                key=lambda one: (-one.rows[column.name], one.name),
+            ),
             deviations=deviations,
             move=move,
         )

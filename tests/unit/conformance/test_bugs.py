@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from conformance.bugs import BugError, find_bugs, load_bugs
+from conformance.bugs import BugError, find_bugs, load_bugs, url_of
 from conformance.cli import main
 from conformance.registry import load_catalogue
 
@@ -92,9 +92,9 @@ area = "ports"
 what = "It is."
 """
     issue, notes = load_bugs(write(tmp_path, text)).values()
-    assert issue.url == "https://github.com/moby/moby/issues/1"
+    assert url_of(issue.id) == "https://github.com/moby/moby/issues/1"
     assert issue.mutant == "moby-1"
-    assert notes.url == "https://github.com/containers/podman/releases/tag/v4.4.0"
+    assert url_of(notes.id) == "https://github.com/containers/podman/releases/tag/v4.4.0"
     assert notes.mutant == "podman-4.4.0"
 
 

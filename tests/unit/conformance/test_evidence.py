@@ -152,7 +152,11 @@ def test_newest_version_of_an_engine_is_its_column(tmp_path):
 
 def test_columns_begin_with_the_reference(tmp_path):
     document = run_of_two()
-    document["engines"][1] = {"name": "reference", "version": "1.0", "family": "refimpl"}
+    document["engines"][1] = document["engines"][1] | {
+        "name": "reference",
+        "version": "1.0",
+        "family": "refimpl",
+    }
     document["results"][1]["engine"] = "reference"
     write_evidence([document], ["a.b"], tmp_path)
     engines = read_evidence(tmp_path)["engines"]

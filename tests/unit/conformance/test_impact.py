@@ -17,10 +17,10 @@ from conformance.impact.documents import as_part, objects_of, read_dump
 from conformance.impact.foretell import Foretold, Impact, foretell
 from conformance.impact.parts import SetupError
 from conformance.impact.setup import Container, Effect, Endpoint, Network, Setup, nobody
+from conformance.impact.told import impact_plain
 from conformance.registry import Behaviour
 from conformance.report.compare import compare_columns
 from conformance.report.comparison import Kind
-from conformance.report.impact import impact_plain
 from tests.unit.conformance.made_reports import cell
 
 SHORT = "aaaaaaaaaaaa"

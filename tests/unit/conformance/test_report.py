@@ -218,11 +218,11 @@ def test_foreign_file_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("part", "value", "said"),
     [
-        ("run", None, "it has no object `run`"),
-        ("run", {"started": None}, "run: started is no text"),
-        ("run", {"started": "2026"}, "run: it has no ended"),
-        ("run", {"started": "2026", "ended": "2026", "revision": 7}, "run: revision is no text"),
-        ("host", [], "it has no object `host`"),
+        ("run", None, "run is no object"),
+        ("run", {"started": None, "ended": ""}, "run.started is no text"),
+        ("run", {"started": "2026"}, "run has no `ended`"),
+        ("run", {"started": "2026", "ended": "2026", "revision": 7}, "run.revision is no text"),
+        ("host", [], "host is no object"),
         ("behaviours", [], "a result of the row 'init.def.y', which is not in `behaviours`"),
         ("engines", [], "a result of the engine 'docker-20.10', which is not in `engines`"),
     ],

@@ -187,6 +187,23 @@ def test_capability_that_nobody_knows_has_no_meaning():
     assert (missing.name, missing.meaning) == ("wings", "")
 
 
+def test_page_of_an_engine_tells_its_own_lack_from_the_machines():
+    document = evidence(*CELLS)
+    document["behaviours"].append({"id": "init.z", "needs": ["sctp"]})
+    engines = [engine["name"] for engine in document["engines"]]
+    document["results"] += [cell("init.z", name, "unsupported") for name in engines]
+    for row in document["behaviours"]:
+        row.setdefault("needs", ["icc-option"] if row["id"] == "init.y" else [])
+    site = site_of(gather(document, ROWS, {}, lambda one, other: {}))
+    page = site[links.engine_page("podman-6.1")]
+    own, machine = page.index("What this engine lacks"), page.index("What the machine lacked")
+    assert own < page.index('id="capability-icc-option"') < machine
+    assert machine < page.index('id="capability-sctp"')
+    assert "docker-28.5: 1" not in page
+    assert "What this engine lacks" not in site[links.engine_page("docker-28.5")]
+    assert 'sctp</code> <span class="since">of the machine' in site[links.MATRIX]
+
+
 def test_podmans_page_begins_with_what_is_kept_and_lost():
     names = [f"reach.kept-{letter}" for letter in "abcdefghij"]
     gone = [f"links.gone-{letter}" for letter in "abcdefghij"]
