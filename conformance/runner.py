@@ -18,7 +18,6 @@ from types import FrameType
 import pytest
 
 from conformance.engines.cleanup import sweep
-from conformance.engines.external import is_address
 from conformance.engines.factory import blame, make_engine
 from conformance.engines.managed import workspace_of
 from conformance.engines.processes import descendants, kill_all, start_time
@@ -67,27 +66,31 @@ class RunRequest:
 
     @property
     def parts(self) -> int:
-        """How many instances of each engine share its rows: one per worker, so that none is idle.
+        """How many parts each engine's rows are cut into: one per worker, so that none is idle.
 
         A slow engine's rows would else be the last ones, in fewer workers than there are.
         """
         if self.workers <= 1 or self.keep or self.places:
             return 1
-        return self.workers if are_shared(self.engines, self.rows) else 1
+        return self.workers if are_shared(self.rows) else 1
 
 
-def are_shared(engines: Sequence[str], rows: Sequence[str]) -> bool:
-    """Tell whether further instances of an engine are worth their start; some have but one."""
-    return len(rows) >= SPLIT_ROWS_MIN and not any(is_address(spec) for spec in engines)
+def are_shared(rows: Sequence[str]) -> bool:
+    """Tell whether the rows are so many that more than one worker for an engine saves time.
+
+    Each worker starts an instance of its own, or is a run of its own on an engine at an address.
+    """
+    return len(rows) >= SPLIT_ROWS_MIN
 
 
 def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
-    """Give how many processes run rows: two per core for many rows, else one per core.
+    """Give how many processes run rows: two for each engine that has many rows, else one.
 
-    A row waits for a third of its time, so that one per core leaves the cores idle.
+    At most as many engines as there are cores run at a time. A row waits for a third of its time,
+    so that one worker per core leaves the cores idle.
     """
-    per_core = 2 if are_shared(engines, rows) else 1
-    return min(len(engines), os.cpu_count() or 1) * per_core
+    per_engine = 2 if are_shared(rows) else 1
+    return min(len(engines), os.cpu_count() or 1) * per_engine
 
 
 def is_debugging(pytest_args: Sequence[str]) -> bool:
