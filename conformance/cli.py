@@ -153,7 +153,7 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     "-n",
     "workers",
     type=click.IntRange(min=1),
-    help=f"Workers. Default: one per engine and core, two of each from {SPLIT_ROWS_MIN} rows on.",
+    help=f"Workers. Default: up to one per core, from {SPLIT_ROWS_MIN} rows on up to two.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print what is red and the scores, no matrix.")
 @click.option("--behaviours", type=_FOLDER, default=BEHAVIOURS_DIR, help="Folder of rows.")

@@ -18,6 +18,7 @@ from types import FrameType
 import pytest
 
 from conformance.engines.cleanup import sweep
+from conformance.engines.external import is_address
 from conformance.engines.factory import blame, make_engine
 from conformance.engines.managed import workspace_of
 from conformance.engines.processes import descendants, kill_all, start_time
@@ -30,6 +31,8 @@ PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
 # From so many rows on another instance of an engine saves more time than its start takes.
 SPLIT_ROWS_MIN = 60
+# So many workers an engine at an address has unless -n says another number.
+GIVEN_WORKERS_MAX = 4
 # What a run without --engine means: the reference and the machine's own Docker.
 DEFAULT_ENGINES = ("reference", "docker")
 
@@ -87,10 +90,15 @@ def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
     """Give how many processes run rows: two for each engine that has many rows, else one.
 
     At most as many engines as there are cores run at a time. A row waits for a third of its time,
-    so that one worker per core leaves the cores idle.
+    so that one worker per core leaves the cores idle. An engine at an address has two per core even
+    if it is the only one: nothing is started for them.
     """
-    per_engine = 2 if are_shared(rows) else 1
-    return min(len(engines), os.cpu_count() or 1) * per_engine
+    cores = os.cpu_count() or 1
+    side_by_side = min(len(engines), cores)
+    if not are_shared(rows):
+        return side_by_side
+    is_one_given = any(is_address(spec) for spec in engines)
+    return max(2 * side_by_side, min(2 * cores, GIVEN_WORKERS_MAX) if is_one_given else 0)
 
 
 def is_debugging(pytest_args: Sequence[str]) -> bool:

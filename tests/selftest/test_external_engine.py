@@ -32,8 +32,8 @@ pytestmark = [
     pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
 ]
 
-# One of each kind, and so many that two workers run them; NETINIT_EXTERNAL_ROWS="" runs all that
-# an external engine allows (5 minutes).
+# One of each kind, and so many that several workers run them; NETINIT_EXTERNAL_ROWS="" runs all
+# that an external engine allows (5 minutes).
 ROWS = os.environ.get(
     "NETINIT_EXTERNAL_ROWS",
     "allocate.order.default-network-first allocate.failure.nothing-kept events links files "
@@ -135,7 +135,7 @@ def runs_on(theirs: Theirs) -> set[str]:
 
 
 def test_ctrl_c_leaves_the_engine_as_it_was(unharmed, tmp_path):
-    process = start(unharmed, tmp_path, "init")
+    process = start(unharmed, tmp_path, "init", "-n", "2")
     wait_until("the other worker", lambda: len(runs_on(unharmed)) == 2, timeout_s=START_TIMEOUT_S)
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60)[0].rstrip().endswith("exit 130")
@@ -181,7 +181,7 @@ def test_lost_terminal_leaves_the_engine_as_it_was(unharmed, tmp_path):
 
 
 def test_clean_mends_what_a_killed_run_left(unharmed, tmp_path):
-    process = start(unharmed, tmp_path, "init")
+    process = start(unharmed, tmp_path, "init", "-n", "2")
     wait_until("the other worker", lambda: len(runs_on(unharmed)) == 2, timeout_s=START_TIMEOUT_S)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
