@@ -72,6 +72,7 @@ def test_run_is_green_beside_an_owner_at_work(theirs, tmp_path, number):
     with Owner(theirs) as owner:
         found = reds(start(theirs, tmp_path, number), tmp_path)
     assert (found, owner.complaints) == ([], [])
+    assert theirs.subnets_that_stay_taken() == []
     assert owner.rounds > 0
 
 

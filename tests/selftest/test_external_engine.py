@@ -38,7 +38,7 @@ ROWS = os.environ.get(
     "NETINIT_EXTERNAL_ROWS",
     "allocate.order.default-network-first allocate.failure.nothing-kept events links files "
     "init.container.shares-netns init.host.allocated init.none.only-loopback "
-    "init.user.network-recreated-after-run init.user.network-by-name",
+    "init.user.network-recreated-after-run init.user.network-by-name ipam.aux",
 ).split()
 ONE_ROW = "init.user.network-by-name"
 # A busy machine may take so long to bring up several workers.
@@ -87,6 +87,7 @@ def test_whole_run_leaves_the_engine_as_it_was(unharmed, tmp_path):
     done = run(*program("run", *ROWS, "--engine", unharmed.address, "--report", tmp_path))
     assert done.returncode == 0, done.stdout
     assert "docker-20.10-external" in done.stdout
+    assert unharmed.subnets_that_stay_taken() == []
 
 
 def test_networks_overlap_neither_theirs_nor_their_routes(unharmed, tmp_path):
