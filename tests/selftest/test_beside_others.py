@@ -31,7 +31,15 @@ pytestmark = [
 RUNS = int(os.environ.get("NETINIT_OWNER_RUNS", "0"))
 PARTS = 5
 # Rows that look at the engine's machine, its events and its lists.
-SHORT = ["disconnect.live", "events", "life.end", "network.list", "sandbox.pair", "reach.peer"]
+SHORT = [
+    "connect.live",
+    "disconnect.live",
+    "events",
+    "life.end",
+    "network.list",
+    "sandbox.pair",
+    "reach.peer",
+]
 
 
 def rows_of(number: int) -> list[str]:
