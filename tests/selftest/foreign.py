@@ -39,7 +39,7 @@ GROUP = "nogroup"
 # The first subnets that the suite would take: one is theirs, to one they have a route.
 THEIR_SUBNET, THEIR_ROUTE = "10.213.0.0/24", "10.213.1.0/24"
 THEIR_PART = IPv4Network("10.213.0.0/23")
-SPARE_POOL = IPv4Network("172.29.0.0/16")
+SPARE_POOL = "172.29.0.0/16"
 
 
 class Theirs:
@@ -112,10 +112,10 @@ class Theirs:
 
         An engine may keep the subnet of a network that it refused, and shows that nowhere.
         """
-        ipv4 = [[big] for big in IPV4_POOL.address_exclude(THEIR_PART)]
+        ipv4 = [[str(big)] for big in IPV4_POOL.address_exclude(THEIR_PART)]
         refused = []
-        for number, subnets in enumerate([*ipv4, [SPARE_POOL, IPV6_POOL]]):
-            pools = [docker.types.IPAMPool(subnet=str(subnet)) for subnet in subnets]
+        for number, subnets in enumerate([*ipv4, [SPARE_POOL, str(IPV6_POOL)]]):
+            pools = [docker.types.IPAMPool(subnet=subnet) for subnet in subnets]
             try:
                 made = self.client.networks.create(
                     f"netinit-asks-{number}",
@@ -123,7 +123,7 @@ class Theirs:
                     ipam=docker.types.IPAMConfig(pool_configs=pools),
                 )
             except docker.errors.APIError as exc:
-                refused.append(f"{', '.join(map(str, subnets))}: {exc.explanation}")
+                refused.append(f"{', '.join(subnets)}: {exc.explanation}")
             else:
                 made.remove()
         return refused
