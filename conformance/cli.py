@@ -56,6 +56,7 @@ from conformance.report.merge import check_same_suite, merge_documents
 from conformance.report.terminal import print_report
 from conformance.runner import (
     DEFAULT_ENGINES,
+    SPLIT_ROWS_MIN,
     PytestRefused,
     RunRequest,
     default_workers,
@@ -149,7 +150,10 @@ def list_behaviours(select: tuple[str, ...], as_json: bool, write: bool, bug: st
     "see docs/several-machines.md.",
 )
 @click.option(
-    "-n", "workers", type=click.IntRange(min=1), help="Workers. Default: up to two per core."
+    "-n",
+    "workers",
+    type=click.IntRange(min=1),
+    help=f"Workers. Default: up to one per core, from {SPLIT_ROWS_MIN} rows on up to two.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print what is red and the scores, no matrix.")
 @click.option("--behaviours", type=_FOLDER, default=BEHAVIOURS_DIR, help="Folder of rows.")

@@ -72,8 +72,9 @@ def workbench(request: pytest.FixtureRequest, engine_spec: str) -> Iterator[Work
     except LeakFound as exc:
         started.leaked.extend(exc.left)
         raise
-    # Nobody else works on a managed engine: the next row finds it so.
-    started.state = after if started.engine.is_managed else None
+    # Nobody else works on a managed engine, and of another one only what is ours is looked at: the
+    # next row finds it so.
+    started.state = after
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def host(workbench: Workbench) -> HostView:
 @pytest.fixture
 def sockets(workbench: Workbench) -> Iterator[Sockets]:
     """Sockets inside the containers; closed before the containers go."""
-    made = Sockets(workbench.host)
+    made = Sockets(workbench.host, are_others_at_work=not workbench.engine.is_managed)
     yield made
     made.close()
 

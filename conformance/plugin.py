@@ -5,6 +5,8 @@ worker runs rows and judges them; the controller collects the results and writes
 conformance/conftest.py loads it, too, for a plain pytest: then there is no report (plain.py).
 """
 
+import os
+import secrets
 import signal
 import sys
 from collections.abc import Generator, Iterable, Sequence
@@ -15,6 +17,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from conformance import plain
+from conformance.engines.cleanup import sweep
 from conformance.expectations import EXPECTATIONS_DIR
 from conformance.pool import EnginePool
 from conformance.progress import Progress
@@ -34,6 +37,8 @@ _ENOUGH = "stopping after"
 # The first row of an upgrade waits for the whole of it, on a busy machine for minutes.
 UPGRADE_TIMEOUT_S = 600
 COLLECTOR = pytest.StashKey[Collector]()
+# The process that started this one, which sweeps after the run unless it was killed.
+STARTER = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,12 +99,17 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if not option.netinit_run_id:
         plain.set_defaults(config)
+    if _worker(config):
+        # So on an engine that workers share, each is a run beside the others: what it makes has
+        # names and labels of its own, and it removes nothing else.
+        option.netinit_run_id = secrets.token_hex(3)
     # A lost terminal ends a run as Ctrl-C does: what it made is taken away. Not under nohup.
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     # A script's `... &` starts programs that ignore SIGINT, and the runner has no other word.
     if _is_controller(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.stash[STARTER] = os.getppid()
     config.stash[POOL] = EnginePool(
         run_id=option.netinit_run_id,
         workspace=Path(option.netinit_workspace),
@@ -316,6 +326,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stderr.write(f"{complaint}\n")
     if _is_plain(config) and _is_controller(config) and not config.option.collectonly:
         plain.finish(config)
+    elif _is_controller(config) and os.getppid() != config.stash.get(STARTER, os.getppid()):
+        # A worker is given some seconds to clean up after itself, and nobody else is left.
+        sweep(config.option.netinit_run_id, is_forced=True)
     collector = config.stash.get(COLLECTOR, None)
     complaint = collector.write() if collector is not None else ""
     if complaint:

@@ -31,6 +31,8 @@ PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
 # From so many rows on another instance of an engine saves more time than its start takes.
 SPLIT_ROWS_MIN = 60
+# So many workers an engine at an address has unless -n says another number.
+GIVEN_WORKERS_MAX = 4
 # What a run without --engine means: the reference and the machine's own Docker.
 DEFAULT_ENGINES = ("reference", "docker")
 
@@ -67,27 +69,36 @@ class RunRequest:
 
     @property
     def parts(self) -> int:
-        """How many instances of each engine share its rows: one per worker, so that none is idle.
+        """How many parts each engine's rows are cut into: one per worker, so that none is idle.
 
         A slow engine's rows would else be the last ones, in fewer workers than there are.
         """
         if self.workers <= 1 or self.keep or self.places:
             return 1
-        return self.workers if are_shared(self.engines, self.rows) else 1
+        return self.workers if are_shared(self.rows) else 1
 
 
-def are_shared(engines: Sequence[str], rows: Sequence[str]) -> bool:
-    """Tell whether further instances of an engine are worth their start; some have but one."""
-    return len(rows) >= SPLIT_ROWS_MIN and not any(is_address(spec) for spec in engines)
+def are_shared(rows: Sequence[str]) -> bool:
+    """Tell whether the rows are so many that more than one worker for an engine saves time.
+
+    Each worker starts an instance of its own, or is a run of its own on an engine at an address.
+    """
+    return len(rows) >= SPLIT_ROWS_MIN
 
 
 def default_workers(engines: Sequence[str], rows: Sequence[str]) -> int:
-    """Give how many processes run rows: two per core for many rows, else one per core.
+    """Give how many processes run rows: two for each engine that has many rows, else one.
 
-    A row waits for a third of its time, so that one per core leaves the cores idle.
+    At most as many engines as there are cores run at a time. A row waits for a third of its time,
+    so that one worker per core leaves the cores idle. An engine at an address has two per core even
+    if it is the only one: nothing is started for them.
     """
-    per_core = 2 if are_shared(engines, rows) else 1
-    return min(len(engines), os.cpu_count() or 1) * per_core
+    cores = os.cpu_count() or 1
+    side_by_side = min(len(engines), cores)
+    if not are_shared(rows):
+        return side_by_side
+    is_one_given = any(is_address(spec) for spec in engines)
+    return max(2 * side_by_side, min(2 * cores, GIVEN_WORKERS_MAX) if is_one_given else 0)
 
 
 def is_debugging(pytest_args: Sequence[str]) -> bool:

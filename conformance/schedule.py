@@ -1,7 +1,8 @@
 """Which worker runs which rows: an engine's rows in one worker, or in several parts.
 
 A worker has an instance of its own of every engine whose rows it runs, so that the rows of one
-instance run one after the other.
+instance run one after the other. Of an engine at an address there is but the one: there a worker is
+to the others what a second run beside them is.
 
 pytest-xdist's own `loadgroup` marks the group in a node's id, which pytest 9.2 does not let it do
 any more: groups are silently torn apart. So the group is read from the test's parameter instead.

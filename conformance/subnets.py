@@ -19,10 +19,11 @@ _SPARE_IPV4 = (
 )
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _AnyNetwork = TypeVar("_AnyNetwork", ipaddress.IPv4Network, ipaddress.IPv6Network)
-# So many runs can have an engine of somebody else at the same time without sharing subnets.
-PARTS = 4
-# How often a run can go through its part.
-_ROUNDS = 100
+# So many workers, of one run or of several, can have an engine of somebody else at the same time
+# without sharing subnets.
+PARTS = 16
+# How often a worker can go through its part.
+_ROUNDS = 400
 
 
 class SubnetsExhausted(Exception):
@@ -66,8 +67,8 @@ def _lines(path: Path) -> list[str]:
 class SubnetAllocator:
     """Hands out /24 and /64 subnets: each one once in a run, or again when a long run needs it.
 
-    On an engine that others use meanwhile a run has a part of all subnets for itself, and what has
-    come in between is looked for each time.
+    On an engine that others use meanwhile a worker has a part of all subnets for itself, and what
+    has come in between is looked for each time.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class SubnetAllocator:
         Args:
             avoid: what is taken when the run begins.
             taken_now: on an engine that others use meanwhile: asked before a subnet is given.
-            part: there: which part of the subnets is this run's, 0 to PARTS - 1.
+            part: there: which part of the subnets is this worker's, 0 to PARTS - 1.
         """
         self._avoid = list(avoid)
         self._taken_now = taken_now

@@ -193,7 +193,7 @@ def test_user_networks_are_apart(run, network, sockets, exec_in):
         expect_equal("TCP from the machine", "connected", sockets.outcome(None, address, PORT))
         way = exec_in(client, "ping", "-c1", "-W2", gateway).exit_code
         expect_equal("ping to the peer's gateway", 0, way)
-        expect_equal("TCP", "silence", sockets.outcome(client, address, PORT))
+        expect_equal("TCP", "silence", sockets.outcome_apart(client, address, PORT))
         expect_equal("ping", 1, exec_in(client, "ping", "-c1", "-W1", address).exit_code)
 
 
@@ -210,8 +210,8 @@ def test_default_and_user_network_are_apart(run, network, sockets):
     for container, address in ((on_bridge, bridge_address), (on_net, address_in(on_net, net))):
         sockets.serve(container, port=PORT)
         expect_equal("from the machine", "connected", sockets.outcome(None, address, PORT))
-    to_net = sockets.outcome(on_bridge, address_in(on_net, net), PORT)
-    to_bridge = sockets.outcome(on_net, bridge_address, PORT)
+    to_net = sockets.outcome_apart(on_bridge, address_in(on_net, net), PORT)
+    to_bridge = sockets.outcome_apart(on_net, bridge_address, PORT)
     expect_equal("from and to `bridge`", ("silence", "silence"), (to_net, to_bridge))
 
 
@@ -231,8 +231,8 @@ def test_container_on_two_networks_reaches_both(run, network, sockets):
     for peer, net in ((one, nets[0]), (two, nets[1])):
         outcome = sockets.outcome(middle, address_in(peer, net), PORT)
         expect_equal("from the middle", "connected", outcome)
-    to_two = sockets.outcome(one, address_in(two, nets[1]), PORT)
-    to_middle = sockets.outcome(one, address_in(middle, nets[1]), PORT)
+    to_two = sockets.outcome_apart(one, address_in(two, nets[1]), PORT)
+    to_middle = sockets.outcome_apart(one, address_in(middle, nets[1]), PORT)
     expect_equal("to the other, to the middle there", ("silence", "silence"), (to_two, to_middle))
 
 

@@ -11,10 +11,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
 import docker.types
 
 from conformance.engines.processes import (
@@ -30,11 +32,14 @@ from conformance.engines.processes import (
 )
 from conformance.image import REPOSITORY, build_archive
 from conformance.observe.poll import wait_until
+from conformance.subnets import IPV4_POOL, IPV6_POOL
 from conformance.workbench import WAIT_FOR_EVER
 
 GROUP = "nogroup"
 # The first subnets that the suite would take: one is theirs, to one they have a route.
 THEIR_SUBNET, THEIR_ROUTE = "10.213.0.0/24", "10.213.1.0/24"
+THEIR_PART = IPv4Network("10.213.0.0/23")
+SPARE_POOL = "172.29.0.0/16"
 
 
 class Theirs:
@@ -101,6 +106,27 @@ class Theirs:
             texts[words] = run_tool(*self.inside(*words.split()))
         texts["rules"] = run_tool(*self.inside("iptables-save"))
         return {name: _without_what_changes_by_itself(text) for name, text in texts.items()}
+
+    def subnets_that_stay_taken(self) -> list[str]:
+        """Ask for the suite's subnets as a few big ones; give those that the engine refuses.
+
+        An engine may keep the subnet of a network that it refused, and shows that nowhere.
+        """
+        ipv4 = [[str(big)] for big in IPV4_POOL.address_exclude(THEIR_PART)]
+        refused = []
+        for number, subnets in enumerate([*ipv4, [SPARE_POOL, str(IPV6_POOL)]]):
+            pools = [docker.types.IPAMPool(subnet=subnet) for subnet in subnets]
+            try:
+                made = self.client.networks.create(
+                    f"netinit-asks-{number}",
+                    enable_ipv6=len(pools) > 1,
+                    ipam=docker.types.IPAMConfig(pool_configs=pools),
+                )
+            except docker.errors.APIError as exc:
+                refused.append(f"{', '.join(subnets)}: {exc.explanation}")
+            else:
+                made.remove()
+        return refused
 
 
 def _without_what_changes_by_itself(text: str) -> str:

@@ -28,18 +28,21 @@ from tests.selftest.foreign import (
 pytestmark = [
     pytest.mark.root,
     pytest.mark.engine,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
 ]
 
-# One of each kind; NETINIT_EXTERNAL_ROWS="" runs all that an external engine allows (2 minutes).
+# One of each kind, and so many that several workers run them; NETINIT_EXTERNAL_ROWS="" runs all
+# that an external engine allows (5 minutes).
 ROWS = os.environ.get(
     "NETINIT_EXTERNAL_ROWS",
     "allocate.order.default-network-first allocate.failure.nothing-kept events links files "
     "init.container.shares-netns init.host.allocated init.none.only-loopback "
-    "init.user.network-recreated-after-run init.user.network-by-name",
+    "init.user.network-recreated-after-run init.user.network-by-name ipam.aux",
 ).split()
 ONE_ROW = "init.user.network-by-name"
+# A busy machine may take so long to bring up several workers.
+START_TIMEOUT_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,7 @@ def test_whole_run_leaves_the_engine_as_it_was(unharmed, tmp_path):
     done = run(*program("run", *ROWS, "--engine", unharmed.address, "--report", tmp_path))
     assert done.returncode == 0, done.stdout
     assert "docker-20.10-external" in done.stdout
+    assert unharmed.subnets_that_stay_taken() == []
 
 
 def test_networks_overlap_neither_theirs_nor_their_routes(unharmed, tmp_path):
@@ -113,7 +117,11 @@ def start(theirs: Theirs, report: Path, *rows: str) -> subprocess.Popen[str]:
         start_new_session=True,
         env=environment(),
     )
-    wait_until("a container of the run", lambda: made(theirs), timeout_s=30)
+    try:
+        wait_until("a container of the run", lambda: made(theirs), timeout_s=START_TIMEOUT_S)
+    except WaitedTooLong:
+        os.killpg(process.pid, signal.SIGINT)
+        raise AssertionError(process.communicate(timeout=60)[0]) from None
     return process
 
 
@@ -121,10 +129,35 @@ def made(theirs: Theirs) -> list[Any]:
     return list(theirs.client.api.containers(all=True, filters={"label": RUN_LABEL}))
 
 
+def runs_on(theirs: Theirs) -> set[str]:
+    """Give the ids of the runs that have an image on the engine: one for each worker."""
+    images = theirs.client.api.images(filters={"label": RUN_LABEL})
+    return {image["Labels"][RUN_LABEL] for image in images}
+
+
 def test_ctrl_c_leaves_the_engine_as_it_was(unharmed, tmp_path):
-    process = start(unharmed, tmp_path, "init")
+    process = start(unharmed, tmp_path, "init", "-n", "2")
+    wait_until("the other worker", lambda: len(runs_on(unharmed)) == 2, timeout_s=START_TIMEOUT_S)
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60)[0].rstrip().endswith("exit 130")
+
+
+def test_workers_of_a_run_are_to_each_other_as_two_runs(unharmed, tmp_path):
+    """No name, image or subnet is used by two of them, and each removes only its own."""
+    process = start(unharmed, tmp_path, "init", "-n", "4")
+    subnets: dict[str, set[str]] = {}
+
+    def look() -> bool:
+        for network in unharmed.client.api.networks(filters={"label": RUN_LABEL}):
+            given = subnets.setdefault(network["Labels"][RUN_LABEL], set())
+            given.update(entry["Subnet"] for entry in network["IPAM"]["Config"])
+        return process.poll() is not None
+
+    wait_until("the run to end", look, timeout_s=400)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert len(subnets) == 4
+    assert len(set.union(*subnets.values())) == sum(map(len, subnets.values()))
 
 
 def test_lost_terminal_leaves_the_engine_as_it_was(unharmed, tmp_path):
@@ -145,16 +178,17 @@ def test_lost_terminal_leaves_the_engine_as_it_was(unharmed, tmp_path):
         wait_until("a container of the run", lambda: made(unharmed), timeout_s=30)
         os.close(ours)
         assert process.wait(timeout=60) != 0
-    wait_until("the rows to stop", lambda: not made(unharmed), timeout_s=30)
+    wait_until("the rows to stop", lambda: not made(unharmed), timeout_s=120)
 
 
 def test_clean_mends_what_a_killed_run_left(unharmed, tmp_path):
-    process = start(unharmed, tmp_path, "init")
+    process = start(unharmed, tmp_path, "init", "-n", "2")
+    wait_until("the other worker", lambda: len(runs_on(unharmed)) == 2, timeout_s=START_TIMEOUT_S)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert made(unharmed)
     done = run(*program("clean"))
-    assert "removed image netinit/busybox:run-" in done.stdout
+    assert done.stdout.count("removed image netinit/busybox:run-") == 2
 
 
 def test_clean_finds_what_is_left_without_any_record(unharmed, tmp_path):
@@ -182,8 +216,9 @@ def test_rows_end_with_a_runner_that_is_killed_alone(unharmed, tmp_path):
     """They are told to stop and clean up after themselves: nobody has to come after them."""
     process = start(unharmed, tmp_path, "init")
     process.kill()
-    process.communicate(timeout=60)
-    wait_until("the rows to stop", lambda: not made(unharmed), timeout_s=30)
+    process.communicate(timeout=120)
+    wait_until("the rows to stop", lambda: not made(unharmed), timeout_s=120)
+    wait_until("the images to go", lambda: not runs_on(unharmed), timeout_s=120)
     run(*program("clean"))
 
 

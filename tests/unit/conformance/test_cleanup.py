@@ -174,7 +174,9 @@ def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
     few, many = ["a.b"], ["a.b"] * SPLIT_ROWS_MIN
     assert [default_workers(["a"] * n, few) for n in (1, 2, 5)] == [1, 2, 2]
     assert [default_workers(["a"] * n, many) for n in (1, 2, 5)] == [2, 4, 4]
-    assert default_workers(["unix:///x.sock"], many) == 1
+    assert [default_workers(["unix:///x.sock"], rows) for rows in (few, many)] == [1, 4]
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert default_workers(["unix:///x.sock"], many) == 4
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
         ({"workers": 1}, 1),
         ({"keep": "mine"}, 1),
         ({"rows": ["a.b"]}, 1),
-        ({"engines": ["docker", "unix:///x.sock"]}, 1),
+        ({"engines": ["docker", "unix:///x.sock"]}, 4),
     ],
 )
 def test_engine_has_an_instance_per_worker_for_many_rows(tmp_path, change, parts):

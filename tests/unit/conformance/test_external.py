@@ -47,19 +47,19 @@ def test_subnet_goes_round_what_is_routed_even_if_all_private_ones_are():
 
 def test_runs_on_one_engine_never_give_the_same_subnet():
     given = [
-        {subnet for _ in range(400) for subnet in (allocator.ipv4(), allocator.ipv6())}
+        {subnet for _ in range(1600 // PARTS) for subnet in (allocator.ipv4(), allocator.ipv6())}
         for allocator in (SubnetAllocator((), taken_now=list, part=part) for part in range(PARTS))
     ]
-    assert all(len(subnets) > 400 for subnets in given)  # and some of them a second time
+    assert all(len(subnets) > 1600 // PARTS for subnets in given)  # and some of them a second time
     assert sum(map(len, given)) == len(set().union(*given))
 
 
 def test_subnet_goes_round_what_came_in_between():
     taken = [ip_network("10.213.0.0/24")]
     subnets = SubnetAllocator((), taken_now=lambda: taken)
-    assert subnets.ipv4() == "10.213.4.0/24"
-    taken.append(ip_network("10.213.8.0/22"))
-    assert subnets.ipv4() == "10.213.12.0/24"
+    assert subnets.ipv4() == f"10.213.{PARTS}.0/24"
+    taken.append(ip_network(f"10.213.{2 * PARTS}.0/{24 - 2}"))
+    assert subnets.ipv4() == f"10.213.{3 * PARTS}.0/24"
 
 
 @pytest.mark.parametrize(
