@@ -369,12 +369,16 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
     except DocumentError as exc:
         raise Usage(str(exc)) from exc
     folder = Path(output)
-    write_document(document, folder / FILE_NAME)
-    (folder / "conformance.md").write_text(render_markdown(document), encoding="utf-8")
-    for report in reports:
-        logs = (report if report.is_dir() else report.parent) / "logs"
-        if logs.is_dir() and logs.resolve() != (folder / "logs").resolve():
-            shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+    try:
+        write_document(document, folder / FILE_NAME)
+        (folder / "conformance.md").write_text(render_markdown(document), encoding="utf-8")
+        for report in reports:
+            logs = (report if report.is_dir() else report.parent) / "logs"
+            if logs.is_dir() and logs.resolve() != (folder / "logs").resolve():
+                shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+    except OSError as exc:
+        why = exc.args[0][0][2] if isinstance(exc, shutil.Error) else exc  # of many files the first
+        raise Usage(f"the report cannot be written to {folder}: {why}; -o names another") from exc
     sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
 
 
