@@ -120,10 +120,11 @@ def read_golden(path: Path = GOLDEN) -> dict[str, Any]:
 
 
 def write_golden(counted: Counts, path: Path = GOLDEN) -> None:
-    """Write the golden file; the bytecodes of other Pythons stay as they are."""
-    others = read_golden(path)["bytecodes"] if path.exists() else {}
-    merged = {**counted, "bytecodes": {**others, **counted["bytecodes"]}}
-    path.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    """Write the golden file, with bytecodes of the Python that runs alone.
+
+    Those of another Python would be of older code.
+    """
+    path.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def knows_bytecodes(golden: Counts) -> bool:

@@ -1,6 +1,13 @@
 """Reading strace's output and comparing counts."""
 
-from benchmarks.counts import PYTHON_MINOR, differences, read_strace, smallest
+from benchmarks.counts import (
+    PYTHON_MINOR,
+    differences,
+    read_golden,
+    read_strace,
+    smallest,
+    write_golden,
+)
 
 TRACE = """\
 7  openat(AT_FDCWD, "before") = 3
@@ -53,3 +60,10 @@ def test_bytecodes_of_a_python_that_the_file_does_not_know_are_no_change():
 def test_the_smaller_of_two_counts_is_taken_figure_by_figure():
     one, other = counted(bridge=10.0, user=7.0), counted(bridge=9.0, user=8.0)
     assert smallest(one, other)["bytecodes"] == {PYTHON_MINOR: {"bridge": 9.0, "user": 7.0}}
+
+
+def test_the_file_has_bytecodes_of_the_python_that_wrote_it_alone(tmp_path):
+    path = tmp_path / "counts.json"
+    write_golden({**counted(bridge=9.0), "bytecodes": {"2.7": {"bridge": 1.0}}}, path)
+    write_golden(counted(bridge=10.0), path)
+    assert read_golden(path) == counted(bridge=10.0)
