@@ -262,10 +262,6 @@ def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list
     Raises:
         Usage: one cannot be had, or with `skip_missing` none; or the image cannot be made.
     """
-    try:
-        image_name()
-    except ImageError as exc:
-        raise Usage(str(exc)) from exc
     chosen = []
     try:
         found = {spec: why_unavailable(spec, keep=keep) for spec in map(full_spec, specs)}
@@ -280,6 +276,10 @@ def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list
             raise Usage(reason)
     if not chosen:
         raise Usage("no engine is left to run on")
+    try:
+        image_name()
+    except ImageError as exc:
+        raise Usage(str(exc)) from exc
     return chosen
 
 
