@@ -378,7 +378,9 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
                 shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
     except OSError as exc:
         why = exc.args[0][0][2] if isinstance(exc, shutil.Error) else exc  # of many files the first
-        raise Usage(f"the report cannot be written to {folder}: {why}; -o names another") from exc
+        raise Usage(
+            f"the report cannot be written to {folder}: {why}; -o names another folder"
+        ) from exc
     sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
 
 

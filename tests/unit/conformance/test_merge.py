@@ -103,7 +103,7 @@ def test_a_report_that_cannot_be_written_is_one_line_and_a_usage_error(tmp_path,
     assert done.exit_code == 3
     [line] = done.output.splitlines()
     assert line.startswith(f"Error: the report cannot be written to {out}: ")
-    assert line.endswith("; -o names another")
+    assert line.endswith("; -o names another folder")
 
 
 def test_folders_on_the_way_to_the_report_are_made(tmp_path):
