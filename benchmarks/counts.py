@@ -132,8 +132,8 @@ def is_of_this_python(golden: Counts) -> bool:
 def differences(golden: Counts, counted: Counts) -> list[str]:
     """Return what differs, one line per figure.
 
-    What is sent to the kernel is the same on every Python. Bytecodes and the syscalls around them
-    are not (3.13 opens a file with fewer), so they are compared on the file's own Python only.
+    What is sent over netlink is our code's alone. Bytecodes and the other syscalls are Python's,
+    too (three fewer with Debian 13's 3.13), so they are compared on the file's own Python only.
     """
     found = {**counted, "bytecodes": counted["bytecodes"][PYTHON_MINOR]}
     known = {**golden, "bytecodes": golden["bytecodes"].get(PYTHON_MINOR, {})}

@@ -198,7 +198,7 @@ def counts(*, write: bool) -> None:
         others = ", ".join(golden["bytecodes"])
         click.echo(
             f"benchmarks/counts.json is of Python {others} and this is {exact.PYTHON_MINOR}: only "
-            "what is sent to the kernel is compared"
+            "what is sent over netlink is compared"
         )
     click.echo("\n".join(changed) or "the same as in benchmarks/counts.json")
     sys.exit(ExitCode.SLOWER if changed else ExitCode.OK)

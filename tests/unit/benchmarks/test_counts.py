@@ -49,7 +49,7 @@ def test_a_change_is_told_by_figure_and_network():
     assert differences(counted(bridge=10.0), counted(bridge=10.0)) == []
 
 
-def test_on_another_python_only_what_is_sent_to_the_kernel_is_compared():
+def test_on_another_python_only_what_is_sent_over_netlink_is_compared():
     golden = {**counted(bridge=10.0), "bytecodes": {"2.7": {"bridge": 1.0}}, "syscalls": {}}
     assert differences(golden, counted(bridge=10.0)) == []
     assert differences({**golden, "netlink_sends": {}}, counted(bridge=10.0)) == [
