@@ -266,10 +266,6 @@ def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list
     Raises:
         Usage: one cannot be had, or with `skip_missing` none; or the image cannot be made.
     """
-    try:
-        image_name()
-    except ImageError as exc:
-        raise Usage(str(exc)) from exc
     chosen = []
     try:
         found = {spec: why_unavailable(spec, keep=keep) for spec in map(full_spec, specs)}
@@ -284,6 +280,10 @@ def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list
             raise Usage(reason)
     if not chosen:
         raise Usage("no engine is left to run on")
+    try:
+        image_name()
+    except ImageError as exc:
+        raise Usage(str(exc)) from exc
     return chosen
 
 
@@ -373,12 +373,18 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
     except DocumentError as exc:
         raise Usage(str(exc)) from exc
     folder = Path(output)
-    write_document(document, folder / FILE_NAME)
-    (folder / "conformance.md").write_text(render_markdown(document), encoding="utf-8")
-    for report in reports:
-        logs = (report if report.is_dir() else report.parent) / "logs"
-        if logs.is_dir() and logs.resolve() != (folder / "logs").resolve():
-            shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+    try:
+        write_document(document, folder / FILE_NAME)
+        (folder / "conformance.md").write_text(render_markdown(document), encoding="utf-8")
+        for report in reports:
+            logs = (report if report.is_dir() else report.parent) / "logs"
+            if logs.is_dir() and logs.resolve() != (folder / "logs").resolve():
+                shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+    except OSError as exc:
+        why = exc.args[0][0][2] if isinstance(exc, shutil.Error) else exc  # of many files the first
+        raise Usage(
+            f"the report cannot be written to {folder}: {why}; -o names another folder"
+        ) from exc
     sys.exit(int(_show_report(folder, is_ascii=is_ascii)))
 
 

@@ -134,7 +134,8 @@ def judge(
             is not positive.
     """
     rule = thresholds or Thresholds()
-    sides = [np.asarray(side, dtype=float) for side in (base.cpu, head.cpu, base.wall, head.wall)]
+    samples = (base.cpu, head.cpu, base.wall, head.wall)
+    sides: list[Numbers] = [np.asarray(side, dtype=float) for side in samples]
     pairs = len(sides[0])
     if any(len(side) != pairs for side in sides):
         raise ValueError("the sides of the pairs differ in length")
@@ -235,7 +236,8 @@ def _p10_ratio(base: Numbers, head: Numbers, draw: Draw) -> tuple[float, Numbers
 
 def _added_idle_share(base: Samples, head: Samples, draw: Draw) -> tuple[float, Numbers]:
     """Return by how much the median of idle time grew, as a share of base's p10 of latency."""
-    before, after = np.asarray(base.idle, dtype=float), np.asarray(head.idle, dtype=float)
+    before: Numbers = np.asarray(base.idle, dtype=float)
+    after: Numbers = np.asarray(head.idle, dtype=float)
     whole = float(np.quantile(np.asarray(base.wall, dtype=float), 0.1))
     value = float(np.median(after) - np.median(before)) / whole
     return value, (draw(after, 0.5) - draw(before, 0.5)) / whole

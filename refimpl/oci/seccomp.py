@@ -165,7 +165,9 @@ def read_profile(text: str) -> Profile:
         raise _refused(f"it is longer than {SECCOMP_PROFILE_BYTES_MAX} bytes")
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:  # its text is another in each release of Python
+        raise _refused("exceeded max depth") from error
+    except ValueError as error:
         raise _refused(str(error)) from error
     whole = _Fields(document, "the profile")
     architectures, machines = whole.strings("architectures"), whole.objects("archMap")

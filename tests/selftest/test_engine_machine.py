@@ -162,7 +162,7 @@ def test_tree_has_the_name_servers_behind_systemd_resolved(tree, tmp_path):
     if place.exists():
         pytest.skip("this machine has its own")
     words = ["unshare", "--mount", "--propagation", "private", "sh", "-euc"]
-    script = 'mount -t tmpfs tmpfs /run/systemd; mkdir "$1"; echo there >"$1/resolv.conf"; shift; '
+    script = 'mount -t tmpfs tmpfs /run; mkdir -p "$1"; echo there >"$1/resolv.conf"; shift; '
     folder = tmp_path / "folder"
     (folder / "machine").mkdir(parents=True)
     source = Path(make_machine.__code__.co_filename).with_name("machine.sh")

@@ -38,6 +38,7 @@ def measurements(settings: Settings, reference_s: float) -> Measurements:
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(cli, "why_unavailable", lambda _spec: "")
 
     def call(*arguments, reference_s=0.002, failure=None):
         def measure(settings, _progress):

@@ -1,6 +1,13 @@
 """Reading strace's output and comparing counts."""
 
-from benchmarks.counts import PYTHON_MINOR, differences, read_strace, smallest
+from benchmarks.counts import (
+    PYTHON_MINOR,
+    differences,
+    read_golden,
+    read_strace,
+    smallest,
+    write_golden,
+)
 
 TRACE = """\
 7  openat(AT_FDCWD, "before") = 3
@@ -42,14 +49,26 @@ def test_a_change_is_told_by_figure_and_network():
     assert differences(counted(bridge=10.0), counted(bridge=10.0)) == []
 
 
-def test_bytecodes_of_a_python_that_the_file_does_not_know_are_no_change():
-    golden = {**counted(bridge=10.0), "bytecodes": {"2.7": {"bridge": 1.0}}}
+def test_on_another_python_only_what_is_sent_over_netlink_is_compared():
+    golden = {**counted(bridge=10.0), "bytecodes": {"2.7": {"bridge": 1.0}}, "syscalls": {}}
     assert differences(golden, counted(bridge=10.0)) == []
-    assert differences({**golden, "syscalls": {}}, counted(bridge=10.0)) == [
-        "syscalls on bridge: not known -> 0.4"
+    assert differences({**golden, "netlink_sends": {}}, counted(bridge=10.0)) == [
+        "netlink_sends on bridge: not known -> 0.1"
     ]
+
+
+def test_a_network_that_the_file_does_not_know_is_a_change():
+    golden = {**counted(bridge=10.0), "syscalls": {}}
+    assert differences(golden, counted(bridge=10.0)) == ["syscalls on bridge: not known -> 0.4"]
 
 
 def test_the_smaller_of_two_counts_is_taken_figure_by_figure():
     one, other = counted(bridge=10.0, user=7.0), counted(bridge=9.0, user=8.0)
     assert smallest(one, other)["bytecodes"] == {PYTHON_MINOR: {"bridge": 9.0, "user": 7.0}}
+
+
+def test_the_file_is_of_the_python_that_wrote_it_alone(tmp_path):
+    path = tmp_path / "counts.json"
+    write_golden({**counted(bridge=9.0), "bytecodes": {"2.7": {"bridge": 1.0}}}, path)
+    write_golden(counted(bridge=10.0), path)
+    assert read_golden(path) == counted(bridge=10.0)

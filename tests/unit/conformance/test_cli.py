@@ -1,8 +1,11 @@
 import json
+from unittest.mock import Mock
 
+import pytest
 from click.testing import CliRunner
 
 from conformance.cli import main
+from conformance.image import ImageError
 from conformance.registry import load_catalogue
 
 
@@ -26,6 +29,17 @@ def test_unknown_option_and_engine_are_usage_errors():
     assert CliRunner().invoke(main, ["run", "--bogus"]).exit_code == 3
     result = CliRunner().invoke(main, ["run", "--engine", "nodocker"])
     assert (result.exit_code, "no engine is called 'nodocker'" in result.output) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [("nodocker", "no engine is called 'nodocker'"), ("reference", "no busybox")],
+)
+def test_a_wrong_engine_is_told_before_a_missing_image(monkeypatch, engine, told):
+    monkeypatch.setattr("conformance.cli.image_name", Mock(side_effect=ImageError("no busybox")))
+    monkeypatch.setattr("conformance.cli.why_unavailable", lambda _spec, **_: "")
+    result = CliRunner().invoke(main, ["run", "--engine", engine])
+    assert (result.exit_code, told in result.output) == (3, True)
 
 
 def test_every_command_explains_itself():

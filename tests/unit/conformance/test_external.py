@@ -128,7 +128,9 @@ class Images:
         self.imported.append((options["tag"], options["changes"]))
 
 
-def test_image_on_somebody_elses_engine_is_the_runs_own():
+def test_image_on_somebody_elses_engine_is_the_runs_own(monkeypatch):
+    # not every machine has a busybox
+    monkeypatch.setattr("conformance.image._archive_and_tag", lambda: (b"", "0" * 12))
     client: Any = Images()
     assert ensure_image(client, run_id="abc") == "netinit/busybox:run-abc"
     labels = ["LABEL netinit.image=1", "LABEL netinit.run=abc"]

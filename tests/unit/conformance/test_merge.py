@@ -79,3 +79,34 @@ def test_two_reports_of_one_engine_are_refused(tmp_path):
 def test_nothing_to_merge_is_a_usage_error(tmp_path):
     assert merge("-o", tmp_path / "all").exit_code == 3
     assert merge(tmp_path / "missing", "-o", tmp_path / "all").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "is_folder"),
+    [
+        ("parent", False),
+        ("parent/all", False),
+        ("parent/all/logs", False),
+        ("parent/all/logs/docker-26.1/init.x", False),
+        ("parent/all/conformance.json", True),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_one_line_and_a_usage_error(tmp_path, place, is_folder):
+    bad = write_report(tmp_path / "bad", "docker-26.1", "FAIL")
+    in_the_way, out = tmp_path / place, tmp_path / "parent/all"
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    if is_folder:
+        in_the_way.mkdir()
+    else:
+        in_the_way.write_text("mine")
+    done = merge(bad, "-o", out)
+    assert done.exit_code == 3
+    [line] = done.output.splitlines()
+    assert line.startswith(f"Error: the report cannot be written to {out}: ")
+    assert line.endswith("; -o names another folder")
+
+
+def test_folders_on_the_way_to_the_report_are_made(tmp_path):
+    good = write_report(tmp_path / "good", "docker-20.10")
+    assert merge(good, "-o", tmp_path / "a/b/c").exit_code == 0
+    assert (tmp_path / "a/b/c/conformance.json").is_file()

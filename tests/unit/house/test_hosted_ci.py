@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.counts import read_golden
 from conformance.engines.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -26,6 +27,12 @@ def tox_settings() -> configparser.ConfigParser:
     return parser
 
 
+def setup_python(job: str) -> list[str]:
+    """Give the Pythons that a job asks for."""
+    used = [step["with"] for step in JOBS[job]["steps"] if "setup-python" in step.get("uses", "")]
+    return [each["python-version"] for each in used]
+
+
 def test_it_runs_on_pull_requests_with_few_rights():
     triggers = WORKFLOW[True]  # YAML 1.1 takes the key `on` for a truth value
     assert "pull_request" in triggers
@@ -36,7 +43,7 @@ def test_it_runs_on_pull_requests_with_few_rights():
 def test_every_job_has_a_machine_a_limit_and_the_code(name):
     job = JOBS[name]
     assert job["runs-on"] == "ubuntu-24.04"
-    assert 0 < job["timeout-minutes"] <= (120 if name == "nightly" else 30)
+    assert 0 < job["timeout-minutes"] <= {"nightly": 120, "selftest": 45}.get(name, 30)
     assert job["steps"][0]["uses"].startswith("actions/checkout@")
     assert {*([job["needs"]] if "needs" in job else [])} <= set(JOBS)
 
@@ -65,7 +72,7 @@ def test_no_value_of_the_event_is_written_into_a_command():
 def test_engines_have_a_mirror_and_no_test_is_skipped():
     """sudo hands on nothing that it is not told to; ubuntu has no archive of Debian."""
     assert WORKFLOW["env"]["NETINIT_MIRROR"].startswith("https://deb.debian.org/")
-    for job in ("kernel", "differential", "nightly"):
+    for job in ("kernel", "selftest", "differential", "nightly"):
         assert JOBS[job]["env"]["NETINIT_NO_SKIP"] == "1"
     for env, name in (
         ("engine", "NETINIT_MIRROR"),
@@ -74,10 +81,47 @@ def test_engines_have_a_mirror_and_no_test_is_skipped():
         ("differential", "NETINIT_NO_SKIP"),
         ("nightly", "NETINIT_MIRROR"),
         ("kernel", "NETINIT_NO_SKIP"),
+        ("roots", "NETINIT_MIRROR"),
+        ("selftest", "NETINIT_NO_SKIP"),
     ):
         [command] = (c for c in COMMANDS if re.search(rf"-e {env}\b", c))
         kept = command.split("--preserve-env=")[1].split()[0].split(",")
         assert name in kept, command
+
+
+def test_selftest_has_every_root_before_it_may_skip_nothing():
+    roots, selftest = [step["run"] for step in JOBS["selftest"]["steps"] if "run" in step]
+    assert roots.endswith("./ci/tox run -e roots")
+    assert selftest.endswith("./ci/tox run -e selftest")
+
+
+def test_unit_tests_run_on_every_python_that_tox_has_an_environment_for():
+    [section] = (name for name in tox_settings().sections() if name.startswith("testenv:unit-py"))
+    minors = section.partition("{")[2].rstrip("}").split(",")
+    [first] = setup_python("checks")
+    others = JOBS["pythons"]["strategy"]["matrix"]["python"]
+    assert [first, *others] == [f"3.{minor.removeprefix('3')}" for minor in minors]
+
+
+def test_gate_compares_all_that_the_golden_file_has():
+    """Bytecodes are compared on the Python that the file knows only; sudo has a PATH of its own."""
+    [python] = setup_python("gate")
+    assert python in read_golden()["bytecodes"]
+    [command] = (command for command in COMMANDS if "-e gate" in command)
+    assert command.startswith('sudo env "PATH=$PATH" ./ci/tox')
+
+
+def test_site_of_the_run_is_an_artifact():
+    steps = JOBS["matrix"]["steps"]
+    names = [step.get("run", "") or step["with"].get("name", "") for step in steps]
+    site = next(name for name in names if "-e site" in name)
+    merge = next(name for name in names if "-e merge" in name)
+    assert names.index(merge) < names.index(site) < names.index("site")
+    folder, *words = site.partition(" -- ")[2].split()
+    assert words == ["--report", "reports"]  # where `merge` wrote
+    upload = steps[names.index("site")]
+    assert upload["with"]["path"] == f"{folder}/"
+    assert upload["with"]["if-no-files-found"] == "error"
 
 
 @pytest.mark.parametrize("job", ["gate", "matrix"])

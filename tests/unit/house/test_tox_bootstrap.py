@@ -108,9 +108,9 @@ def test_crun_serves_where_it_works(absent, cgroup, missing):
 
 
 @pytest.mark.parametrize(
-    ("envs", "asks"), [("matrix", True), ("evidence", True), ("ALL", False), ("kernel", False)]
+    ("envs", "asks"), [("matrix", True), ("roots", True), ("ALL", False), ("kernel", False)]
 )
-def test_roots_are_prepared_for_only_where_the_matrix_is_named(envs, asks):
+def test_roots_are_prepared_for_only_where_they_are_made(envs, asks):
     done = source(f'ENVS="{envs}"\n' + machine(absent="debootstrap") + "prepare_tools")
     assert (" debootstrap" in done.stderr) is asks, done.stderr
 

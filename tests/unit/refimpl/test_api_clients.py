@@ -31,6 +31,7 @@ def test_a_hundred_clients_are_served_at_once(path: Path) -> None:
         client.sock.close()
 
 
+@pytest.mark.usefixtures("many_descriptors")
 def test_a_burst_of_clients_is_not_refused(backend: FakeBackend, tmp_path: Path) -> None:
     """They connect at once while nothing is accepted; without a backlog they get EAGAIN."""
     listener = Listener(tmp_path / "api.sock")

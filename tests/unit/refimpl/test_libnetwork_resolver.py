@@ -124,6 +124,7 @@ def test_a_removed_sandbox_is_answered_no_more_and_its_sockets_are_closed(serve)
     server.resolver.remove("s")
 
 
+@pytest.mark.usefixtures("many_descriptors")
 def test_five_hundred_sandboxes_have_one_thread(serve):
     server = serve()
     before = threading.active_count()

@@ -153,7 +153,7 @@ def test_profile_that_says_nothing_is_none(text) -> None:
     [
         ("{", "Decoding seccomp profile failed: "),
         ("/etc/p.json", "Decoding seccomp profile failed: "),
-        ("[" * 200_000, "Decoding seccomp profile failed: maximum recursion depth"),
+        ("[" * 200_000, "Decoding seccomp profile failed: exceeded max depth"),
         ("9" * 5000, "Decoding seccomp profile failed: Exceeds the limit"),
         ("[]", "Decoding seccomp profile failed: the profile is no object"),
         ('{"syscalls":5}', "Decoding seccomp profile failed: syscalls of the profile is no list"),
