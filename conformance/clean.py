@@ -22,7 +22,9 @@ from conformance.verdicts import ExitCode
     "ran it: unix:///path, tcp://host:port, or `env`.",
 )
 def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
-    """Take away what crashed runs left on this machine and on your own engine.
+    """Take away what crashed runs left behind.
+
+    On this machine, and with --engine on your own engine, too.
 
     NAMES are names given to --keep (or ids of runs): those are stopped and taken away, too.
     Without one, only what belongs to a run that is over is touched.

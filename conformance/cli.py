@@ -320,7 +320,7 @@ def _console(file: TextIO | None = None) -> Console:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the terminal's matrix in ASCII.")
 def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: bool) -> None:
-    """Render reports again, several of them as one matrix; runs nothing.
+    """Render reports again, several as one matrix; runs nothing.
 
     REPORTS are files that a run wrote, their folders, or evidence of conformance/results/. No two
     of them may have the same engine.
@@ -357,7 +357,9 @@ def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: 
 @click.option("-o", "--output", default="reports", show_default=True, help="Folder to write to.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the matrix in plain letters.")
 def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
-    """Make one report of several, as of CI jobs that ran an engine each; runs nothing.
+    """Make one report of several; runs nothing.
+
+    Such as the reports of CI jobs that ran one engine each.
 
     REPORTS are files that a run wrote, or their folders. All must be of the same rows, and no two
     may have the same engine. Prints the matrix; the exit code is that of one run of them all.
@@ -386,7 +388,9 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
     help="REPORTS are of some rows only, such as new ones: put their cells into the evidence.",
 )
 def evidence(reports: tuple[Path, ...], update: bool) -> None:
-    """Make evidence of runs, and of it README's table and the pages and picture in docs/.
+    """Record runs as evidence, and make the pages that show it.
+
+    The pages are README's table, and the matrix, its picture and the regressions in docs/.
 
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
     conformance/results/, to be committed as it is. Without one only the pages are made anew.
@@ -411,7 +415,10 @@ def evidence(reports: tuple[Path, ...], update: bool) -> None:
 
 @main.command("expectations")
 def lint() -> None:
-    """Check the files of known deviations; exit 1 if one of them is wrong."""
+    """Check the files of known deviations.
+
+    Ends with 1 if one of them is wrong.
+    """
     families = {settings.family for settings in load_settings().values()}
     complaints = lint_expectations(families, [row.id for row in load_catalogue()])
     for complaint in complaints:

@@ -1,7 +1,10 @@
 import json
 
+import pytest
 from click.testing import CliRunner
 
+from benchmarks.cli import main as benchmarks
+from benchmarks.history.cli import history
 from conformance.cli import main
 from conformance.registry import load_catalogue
 
@@ -32,3 +35,11 @@ def test_every_command_explains_itself():
     for command in ("", "list", "run", "render", "diff", "evidence", "clean", "expectations"):
         words = [command, "--help"] if command else ["--help"]
         assert CliRunner().invoke(main, words).exit_code == 0
+
+
+@pytest.mark.parametrize("program", [main, benchmarks, history], ids=["suite", "bench", "history"])
+def test_the_list_of_commands_cuts_no_sentence(program):
+    result = CliRunner().invoke(program, ["--help"])
+    commands = result.output.partition("Commands:")[2].splitlines()
+    assert commands
+    assert [line for line in commands if line.endswith("...")] == []
