@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from conformance.preflight import (
     RequestError,
     check_checkout,
     check_expectations,
+    check_name,
     files_of,
     make_report_folder,
     select_rows,
@@ -195,6 +197,8 @@ def run(
         rows = select_rows([row.id for row in catalogue], select)
         rows = with_needs(catalogue, rows, needs=needs, without=without)
         check_expectations(expectations)
+        if keep:
+            check_name(keep)
         make_report_folder(folder)
     except (RegistryError, RequestError) as exc:
         raise Usage(str(exc)) from exc
@@ -303,9 +307,19 @@ def _show_report(folder: Path, *, is_ascii: bool, is_quiet: bool = False) -> Exi
     return ExitCode.ERROR if refused else code
 
 
+class _Terminal(Console):
+    """A console that leaves it to the program what a reader that went away means."""
+
+    def on_broken_pipe(self) -> None:
+        """Let nothing more be written; rich would end with 1 as well, which is a red row."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise BrokenPipeError
+
+
 def _console(file: TextIO | None = None) -> Console:
     no_color = True if "NO_COLOR" in os.environ else None
-    return Console(file=file, highlight=False, no_color=no_color)
+    return _Terminal(file=file, highlight=False, no_color=no_color)
 
 
 @main.command()
