@@ -142,8 +142,9 @@ def render(samples: Samples, *, quick: bool) -> str:
 @json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if a bar is missed.")
 def addresses(*, quick: bool, json_path: Path | None, check: bool) -> None:
-    """Does an address cost more when 65,000 of a /8 are in use than when none is?
+    """Measure an address where none and where 65,000 are in use.
 
+    The bar: with 65,000 of a /8 in use one must not take much longer than with none.
     The reference's allocator alone, in process; no root. A few seconds.
 
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 3 the command line

@@ -308,7 +308,7 @@ def _cpu_s(pid: int) -> float:
 @json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if a bar is missed.")
 def boot(*, quick: bool, running: int, json_path: Path | None, check: bool) -> None:
-    """Measure how long the reference's daemon takes to answer after its start.
+    """Measure how soon the reference answers after its start.
 
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be
     measured, 3 the command line makes no sense.

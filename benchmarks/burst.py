@@ -135,8 +135,9 @@ def measure(rounds: int, seed: int) -> list[Bursts]:
 @json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if the reference is the slower one.")
 def burst(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> None:
-    """Start eight containers at once, on the reference and on Docker 20.10 in turn.
+    """Measure eight containers that start at once.
 
+    On the reference and on Docker 20.10 in turn.
     The bars: the median burst, and the 99th percentile of a start in it, take at most Docker's.
 
     Exit codes: 0 measured (with --check: and both bars met), 1 a bar missed, 2 could not be

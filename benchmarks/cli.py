@@ -229,7 +229,10 @@ def _require_engines(engines: Sequence[str]) -> None:
     help="The JSON of `growth --json`, to be shown on the same page.",
 )
 def render(*, run_json: Path, folder: Path, growth_json: Path | None) -> None:
-    """Make the page and the Markdown of a run that was kept with --json, again."""
+    """Make the page of a run that was kept with --json.
+
+    The page and its Markdown, as `run --report` writes them.
+    """
     _write_report(run_json, folder, growth_json)
 
 

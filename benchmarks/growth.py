@@ -268,8 +268,9 @@ def read_growth(path: Path) -> Growth:
 @json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if a bar is missed.")
 def growth(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> None:
-    """Does a start cost more among 1,000 sandboxes, or 100 networks, than among 10?
+    """Measure a start among 10 and among 1,000 sandboxes.
 
+    And on one of 10 and of 100 networks: does it cost more where there are many?
     The reference alone, in process and without container processes. About 6 minutes.
 
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be

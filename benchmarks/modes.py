@@ -226,8 +226,9 @@ def render(found: Sequence[StartTimes], rows: Sequence[Row], *, quick: bool = Fa
 @json_option("Also write every sample to this file.")
 @click.option("--check", is_flag=True, help="End with 1 if the reference is the slower one.")
 def modes(*, quick: bool, seed: int, json_path: Path | None, check: bool) -> None:
-    """Start containers in every network mode, for the first time and again, beside Docker 20.10.
+    """Measure first and later starts in every network mode.
 
+    On the reference and on Docker 20.10 in turn.
     The bars: in each mode the median first start, and the median later one, take at most Docker's.
 
     Exit codes: 0 measured (with --check: and every bar met), 1 a bar missed, 2 could not be

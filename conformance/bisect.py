@@ -87,6 +87,8 @@ def _ask(command: Callable[..., None], options: dict[str, Any]) -> tuple[Answer,
         if exc.code == ExitCode.INTERRUPTED:
             return Answer.INTERRUPTED, _INTERRUPTED
         # any other code is about known deviations
+    except BrokenPipeError:
+        pass  # nobody reads the matrix; the report was written before it
     except click.UsageError:
         raise  # no commit makes the command line better
     except click.ClickException as exc:

@@ -7,6 +7,7 @@ import click
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
 from conformance.engines.external import ExternalEngine, address_of, is_address
+from conformance.preflight import RequestError, check_name
 from conformance.program import counted
 from conformance.usage import Usage
 from conformance.verdicts import ExitCode
@@ -22,7 +23,9 @@ from conformance.verdicts import ExitCode
     "ran it: unix:///path, tcp://host:port, or `env`.",
 )
 def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
-    """Take away what crashed runs left on this machine and on your own engine.
+    """Take away what crashed runs left behind.
+
+    On this machine, and with --engine on your own engine, too.
 
     NAMES are names given to --keep (or ids of runs): those are stopped and taken away, too.
     Without one, only what belongs to a run that is over is touched.
@@ -32,6 +35,11 @@ def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
                 2 an engine refused to remove something
                 3 an engine cannot be reached
     """
+    try:
+        for name in names:
+            check_name(name)
+    except RequestError as exc:
+        raise Usage(str(exc)) from exc
     said = sweep()
     for name in names:
         said += sweep(name, is_forced=True)

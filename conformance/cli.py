@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from conformance.preflight import (
     RequestError,
     check_checkout,
     check_expectations,
+    check_name,
     files_of,
     make_report_folder,
     select_rows,
@@ -199,6 +201,8 @@ def run(
         rows = select_rows([row.id for row in catalogue], select)
         rows = with_needs(catalogue, rows, needs=needs, without=without)
         check_expectations(expectations)
+        if keep:
+            check_name(keep)
         make_report_folder(folder)
     except (RegistryError, RequestError) as exc:
         raise Usage(str(exc)) from exc
@@ -307,9 +311,19 @@ def _show_report(folder: Path, *, is_ascii: bool, is_quiet: bool = False) -> Exi
     return ExitCode.ERROR if refused else code
 
 
+class _Terminal(Console):
+    """A console that leaves it to the program what a reader that went away means."""
+
+    def on_broken_pipe(self) -> None:
+        """Let nothing more be written; rich would end with 1 as well, which is a red row."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise BrokenPipeError
+
+
 def _console(file: TextIO | None = None) -> Console:
     no_color = True if "NO_COLOR" in os.environ else None
-    return Console(file=file, highlight=False, no_color=no_color)
+    return _Terminal(file=file, highlight=False, no_color=no_color)
 
 
 @main.command()
@@ -324,7 +338,7 @@ def _console(file: TextIO | None = None) -> Console:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the terminal's matrix in ASCII.")
 def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: bool) -> None:
-    """Render reports again, several of them as one matrix; runs nothing.
+    """Render reports again, several as one matrix; runs nothing.
 
     REPORTS are files that a run wrote, their folders, or evidence of conformance/results/. No two
     of them may have the same engine.
@@ -361,7 +375,9 @@ def render(reports: tuple[Path, ...], form: str, output: Path | None, is_ascii: 
 @click.option("-o", "--output", default="reports", show_default=True, help="Folder to write to.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw the matrix in plain letters.")
 def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
-    """Make one report of several, as of CI jobs that ran an engine each; runs nothing.
+    """Make one report of several; runs nothing.
+
+    Such as the reports of CI jobs that ran one engine each.
 
     REPORTS are files that a run wrote, or their folders. All must be of the same rows, and no two
     may have the same engine. Prints the matrix; the exit code is that of one run of them all.
@@ -396,7 +412,9 @@ def merge(reports: tuple[Path, ...], output: str, is_ascii: bool) -> None:
     help="REPORTS are of some rows only, such as new ones: put their cells into the evidence.",
 )
 def evidence(reports: tuple[Path, ...], update: bool) -> None:
-    """Make evidence of runs, and of it README's table and the pages and picture in docs/.
+    """Record runs as evidence, and make the pages that show it.
+
+    The pages are README's table, and the matrix, its picture and the regressions in docs/.
 
     REPORTS are reports of every row, or their folders; each engine in them gets its file in
     conformance/results/, to be committed as it is. Without one only the pages are made anew.
@@ -421,7 +439,10 @@ def evidence(reports: tuple[Path, ...], update: bool) -> None:
 
 @main.command("expectations")
 def lint() -> None:
-    """Check the files of known deviations; exit 1 if one of them is wrong."""
+    """Check the files of known deviations.
+
+    Ends with 1 if one of them is wrong.
+    """
     families = {settings.family for settings in load_settings().values()}
     complaints = lint_expectations(families, [row.id for row in load_catalogue()])
     for complaint in complaints:

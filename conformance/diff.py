@@ -43,7 +43,9 @@ def read_reports(paths: Iterable[Path]) -> list[Document]:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a pull request's comment.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
 def diff(old: Path, new: Path, as_json: bool, as_markdown: bool, output: Path | None) -> None:
-    """Print the cells that differ between two reports; exit 1 if a cell became red.
+    """Print the cells that differ between two reports.
+
+    Ends with 1 if a cell became red.
 
     OLD and NEW are files that a run wrote, or their folders; `recorded` is the matrix of README.
     Rows that only one of the reports has are listed by themselves.

@@ -84,6 +84,11 @@ def _is_plain(config: pytest.Config) -> bool:
     return bool(getattr(config.option, "netinit_is_plain", False))
 
 
+def _places(config: pytest.Config) -> list[str]:
+    """Give where pytest-xdist runs workers; none where it does not, or was left out."""
+    return list(getattr(config.option, "tx", None) or [])
+
+
 def _worker(config: pytest.Config) -> str:
     """Give what pytest-xdist calls this process; "" = it is the controller."""
     return str(getattr(config, "workerinput", {}).get("workerid", ""))
@@ -229,7 +234,7 @@ class Controller:
             progress = Progress(
                 option.netinit_engine,
                 rows=len(option.netinit_row),
-                side_by_side=len(option.tx) or 1,
+                side_by_side=len(_places(config)) or 1,
             )
             self._ticker = Ticker(
                 reporter,
@@ -306,7 +311,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             config.pluginmanager.register(Controller(config), "netinit-controller")
     elif not config.option.collectonly:
         plain.prepare(config)
-    if not all(str(place).startswith("popen") for place in config.option.tx):
+    if not all(str(place).startswith("popen") for place in _places(config)):
         # to bring up workers elsewhere takes long
         _let_interrupts_come()
 

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from conformance.capabilities import PROBES
+from conformance.engines.settings import PLAIN_NAME
 from conformance.expectations import ExpectationError, load_expectations
 from conformance.registry import Behaviour, is_selected
 
@@ -56,6 +57,19 @@ def make_report_folder(folder: Path) -> None:
             f"the report cannot be written to {folder}: {exc.strerror}; --report names another "
             "folder"
         ) from exc
+
+
+def check_name(name: str) -> None:
+    """See that a name of --keep is one: it becomes a folder's, and `clean` takes that away.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if not PLAIN_NAME.fullmatch(name):
+        raise RequestError(
+            f"{name!r} cannot be the name of a run or of what is kept: want letters, digits, "
+            "`_`, `.` and `-`, at most 40"
+        )
 
 
 def check_checkout(project: Path = PROJECT) -> None:

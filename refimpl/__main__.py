@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         print(
             "netinit needs root: it makes network namespaces, bridges and mounts. Try: "
-            "sudo python -m refimpl",
+            f"sudo {sys.executable} -m refimpl",
             file=sys.stderr,
         )
         return 1

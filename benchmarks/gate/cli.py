@@ -67,8 +67,9 @@ def load(module: str, *, group: str = "gate") -> Any:
 def gate(
     *, base: str, head: str | None, seed: int | None, json_path: Path | None, control_log: Path
 ) -> None:
-    """Is HEAD slower than BASE? HEAD is the working tree when it is not given.
+    """Say whether a change is slower: HEAD against BASE.
 
+    HEAD is the working tree when it is not given.
     Both revisions of the reference are measured interleaved, in process and through the API.
 
     \b
@@ -135,7 +136,9 @@ def trials(
     samples_out: Path | None,
     summary_only: bool,
 ) -> None:
-    """Try the gate's own rule: does it see planted slowdowns, and none in unchanged code?
+    """Try the rule of the gate itself.
+
+    Does it see planted slowdowns, and none in unchanged code?
 
     \b
     Exit codes:
@@ -173,7 +176,9 @@ def trials(
 @click.command()
 @click.option("--write", is_flag=True, help="Make what is counted the golden file.")
 def counts(*, write: bool) -> None:
-    """Count the syscalls, netlink messages and bytecodes of one allocate, exactly.
+    """Count what one allocate does, exactly.
+
+    Its syscalls, netlink messages and bytecodes.
 
     \b
     Exit codes:

@@ -73,7 +73,9 @@ def _options_measure(pairs: int) -> Callable[[Callable[..., Any]], Callable[...,
 
 @click.group()
 def history() -> None:
-    """How fast was every revision beside the anchor, and where did that change?
+    """Tell which revisions made it slower or faster.
+
+    Each is measured beside one that is pinned, the anchor.
 
     \b
     Exit codes of its commands:
@@ -90,7 +92,10 @@ def history() -> None:
 def append(
     *, revision: str, pairs: int, history_path: Path, anchor_name: str | None, again: bool
 ) -> None:
-    """Measure REVISION (HEAD) against the anchor and add the line, exact counts too."""
+    """Measure REVISION against the anchor and add its line.
+
+    REVISION is HEAD where none is named. Exact counts are in the line, too.
+    """
     try:
         commits = [describe_commit(revision)]
     except RevisionError as error:
@@ -108,7 +113,9 @@ def append(
 def replay(
     *, count: int, pairs: int, history_path: Path, anchor_name: str | None, again: bool
 ) -> None:
-    """Measure the last COUNT commits that touched the reference, oldest first.
+    """Measure the last COUNT commits of the reference.
+
+    The oldest of those that touched it comes first.
 
     What has a line is passed over, so that a replay can be stopped and gone on with. What cannot be
     measured has a line that says why.
@@ -135,7 +142,7 @@ def replay(
 @_option_anchor
 @_option_file
 def report(*, folder: Path, anchor_name: str | None, history_path: Path) -> None:
-    """Print where the figures changed, and write one page with the plots."""
+    """Print where the figures changed, and write a page of plots."""
     module = load("benchmarks.history.report", group="history")
     try:
         if not history_path.exists():

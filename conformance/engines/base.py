@@ -9,6 +9,10 @@ from typing import Any, Protocol
 import docker
 
 API_TIMEOUT_S = 60
+_SAID_MAX = 300
+# So begin the lines that the suite itself writes into an engine's log.
+OWN_NOTE = "--- netinit:"
+NO_LOG = "(no log)"
 
 
 class EngineError(Exception):
@@ -21,6 +25,23 @@ class EngineRefused(EngineError):
 
 class EngineUnavailable(EngineError):
     """This machine cannot have the engine at all; the message says what to do about it."""
+
+
+def failed_start(name: str, exc: EngineError, tail: str) -> EngineError:
+    """Give the error of a start that failed, of the same type.
+
+    Its first line, which alone stands in a report, ends with what the engine itself said last.
+
+    Args:
+        name: the engine.
+        exc: why it failed, as far as it was seen from outside.
+        tail: the end of the engine's log.
+    """
+    lines = (line.strip() for line in tail.splitlines())
+    said = [line for line in lines if line and not line.startswith((OWN_NOTE, NO_LOG))]
+    shown = "".join(sign if sign.isprintable() else " " for sign in said[-1]) if said else ""
+    last = f": {shown[:_SAID_MAX]}" if shown else ""
+    return type(exc)(f"{name} did not come up: {exc}{last}\nthe end of its log:\n{tail}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

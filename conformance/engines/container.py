@@ -23,11 +23,14 @@ import docker.errors
 import requests
 
 from conformance.engines.base import (
+    NO_LOG,
+    OWN_NOTE,
     EngineError,
     EngineRefused,
     EngineUnavailable,
     EngineVersion,
     Inside,
+    failed_start,
 )
 from conformance.engines.cleanup import record_external
 from conformance.engines.external import ExternalEngine, address_from_environment
@@ -152,8 +155,7 @@ class ImageEngine:
         except EngineError as exc:
             tail = self.log_tail()
             self.stop()
-            text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
-            raise type(exc)(text) from None
+            raise failed_start(self.name, exc, tail) from None
         except (docker.errors.DockerException, requests.RequestException) as exc:
             self.stop()
             raise EngineError(f"{self.name}: {self._owner.address} says: {exc}") from exc
@@ -273,13 +275,13 @@ class ImageEngine:
     def log_tail(self, lines: int = 15) -> str:
         """Give the end of its dockerd's log."""
         if not (self._first and self._here(LOG).exists()):
-            return "(no log)"
+            return NO_LOG
         text = self._here(LOG).read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def _note(self, text: str) -> None:
         with self._here(LOG).open("a", encoding="utf-8") as log:
-            log.write(f"--- netinit: {text}\n")
+            log.write(f"{OWN_NOTE} {text}\n")
 
     def _has_exited(self) -> bool:
         return not self._owner.client().api.exec_inspect(self._exec)["Running"]

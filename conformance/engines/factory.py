@@ -1,6 +1,5 @@
 """From what `--engine` says to an engine: a table of engines.toml, an address, or KIND:ARGUMENT."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ from conformance.engines.external import (
     is_address,
 )
 from conformance.engines.kinds import FoundKind, find_kind, kind_names
-from conformance.engines.settings import EngineSettings, SettingsError, load_settings
-
-# It becomes a part of the names of folders, sockets and namespaces.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+from conformance.engines.settings import (
+    PLAIN_NAME,
+    EngineSettings,
+    SettingsError,
+    load_settings,
+)
 
 
 def make_engine(
@@ -65,7 +66,7 @@ def settings_of(spec: str) -> tuple[EngineSettings, FoundKind]:
     found = find_kind(kind)
     with found.blamed():
         settings = found.kind.settings_of(argument)
-        if not (settings.argument and _NAME.fullmatch(settings.name)):
+        if not (settings.argument and PLAIN_NAME.fullmatch(settings.name)):
             raise SettingsError(f"its settings for {argument!r} lack an argument or a plain name")
     return settings, found
 

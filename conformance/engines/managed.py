@@ -21,11 +21,14 @@ import docker
 import docker.errors
 
 from conformance.engines.base import (
+    NO_LOG,
+    OWN_NOTE,
     EngineError,
     EngineRefused,
     EngineUnavailable,
     EngineVersion,
     Inside,
+    failed_start,
 )
 from conformance.engines.machine import entering, environment_of, make_machine, renew_machine
 from conformance.engines.processes import (
@@ -132,8 +135,8 @@ class ManagedEngine:
             return f"{self.settings.spec}: {reason}"
         if os.geteuid() != 0:
             return (
-                f"{self.name}: starting a daemon needs root: run it with sudo, or use an engine "
-                "that runs already: --engine unix:///var/run/docker.sock"
+                f"{self.settings.spec}: starting a daemon needs root: `sudo {sys.executable} "
+                "-m conformance ...`; or use an engine that runs already: --engine unix:///var/run/docker.sock"
             )
         if self.tree is not None and self.settings.root is not None:
             return why_unprovisioned(self.name, self.settings.root)
@@ -198,8 +201,7 @@ class ManagedEngine:
         """Take everything away after a failed start, and say why it failed."""
         tail = self.log_tail()
         self.stop()
-        text = f"{self.name} did not come up: {exc}; the end of its log:\n{tail}"
-        raise type(exc)(text) from None
+        raise failed_start(self.name, exc, tail) from None
 
     def take_over(self) -> None:
         """Start on the state and on the machine that another engine of this slot has left.
@@ -289,14 +291,14 @@ class ManagedEngine:
     def log_tail(self, lines: int = 15) -> str:
         """Give the end of the daemon's log."""
         if not self.log_path.exists():
-            return "(no log)"
+            return NO_LOG
         text = self.log_path.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def note(self, text: str) -> None:
         """Write a line of the suite's own into the daemon's log."""
         with self.log_path.open("a", encoding="utf-8") as log:
-            log.write(f"--- netinit: {text}\n")
+            log.write(f"{OWN_NOTE} {text}\n")
 
     def stop(self) -> None:
         """Stop the daemon and take away its processes, mounts, folder and namespace."""

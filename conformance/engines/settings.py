@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,10 @@ _KEYS = {
     "own_cgroup",
     "upgrades_from",
 }
+
+
+# What becomes a part of the names of folders, sockets and namespaces.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 class SettingsError(Exception):

@@ -88,7 +88,10 @@ def impact(
     as_markdown: bool,
     as_json: bool,
 ) -> None:
-    """Tell which differences between two releases concern the containers that are there.
+    """Tell what of an upgrade concerns your own containers.
+
+    Of the differences between two releases only those are told that concern a container or
+    network that is there, by its name.
 
     \b
     Exit codes: 0 nothing that can be told concerns anything

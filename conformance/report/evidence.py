@@ -151,8 +151,8 @@ def readme_matrix(document: Document) -> str:
         tiers_legend(),
         legend(matrix),
         "",
-        f"From {deviating} of the {len(matrix.rows)} rows an engine deviates: which, since "
-        "when and why is in [the matrix](docs/matrix.md).",
+        f"On {deviating} of the {len(matrix.rows)} rows at least one engine deviates: which one, "
+        "since when and why is in [the matrix](docs/matrix.md).",
     ]
     return "\n".join(lines)
 

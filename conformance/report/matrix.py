@@ -1,6 +1,7 @@
 """A report as a matrix: areas of rows, a cell per engine. What HTML and Markdown are drawn from."""
 
 import itertools
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -196,6 +197,11 @@ def _row(
     )
 
 
+def rerun_command(spec: str, behaviour: str) -> str:
+    """Give the command that runs one row on one engine again, as a shell takes it."""
+    return f"python -m conformance run --engine {shlex.quote(spec)} {behaviour}"
+
+
 def _cell(engine: dict[str, Any], behaviour: str, result: dict[str, Any] | None) -> Cell:
     if result is None:
         return Cell(engine=engine["name"])
@@ -203,6 +209,6 @@ def _cell(engine: dict[str, Any], behaviour: str, result: dict[str, Any] | None)
         engine=engine["name"],
         verdict=Verdict(result["verdict"]),
         **{key: result.get(key) or "" for key in ("reason", "expected", "actual", "log")},
-        rerun=f"python -m conformance run --engine {engine['spec']} {behaviour}",
+        rerun=rerun_command(engine["spec"], behaviour),
         expectation=result.get("expectation") or {},
     )

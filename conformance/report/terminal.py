@@ -11,6 +11,7 @@ from conformance.program import counted
 from conformance.registry import Tier
 from conformance.report.controls import without_controls
 from conformance.report.document import INTERRUPTED, Document
+from conformance.report.matrix import rerun_command
 from conformance.report.missing import missing_capabilities_of
 from conformance.report.score import engine_scores
 from conformance.report.symbols import SYMBOLS, Symbol
@@ -139,7 +140,6 @@ def _print_red_cell(
     result: dict[str, Any], row: dict[str, Any], spec: str, folder: str, console: Console
 ) -> None:
     symbol = SYMBOLS[Verdict(result["verdict"])]
-    rerun = f"python -m conformance run --engine {spec} {result['behaviour']}"
     lines = [
         ("", f"{result['verdict']}: {result['behaviour']} on {result['engine']}", symbol.style),
         ("statement", row.get("statement", ""), ""),
@@ -148,7 +148,7 @@ def _print_red_cell(
         ("Expected", result.get("expected"), ""),
         ("Actual", result.get("actual"), ""),
         ("log", f"{folder}/{result['log']}" if result.get("log") else "", ""),
-        ("rerun", rerun, ""),
+        ("rerun", rerun_command(spec, result["behaviour"]), ""),
     ]
     console.print()
     for label, text, style in lines:

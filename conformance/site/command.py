@@ -26,7 +26,9 @@ from conformance.usage import Usage
     "in the place of those of the same name. May be repeated.",
 )
 def site(outdir: Path, reports: tuple[Path, ...]) -> None:
-    """Write the static site into OUTDIR: pages for people, JSON for programs; runs nothing.
+    """Write the static site into OUTDIR; runs nothing.
+
+    Pages for people, JSON for programs.
 
     It is made of the evidence in conformance/results/. Open OUTDIR/index.html, or publish the
     folder as it is.

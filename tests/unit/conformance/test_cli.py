@@ -4,6 +4,8 @@ from unittest.mock import Mock
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.cli import main as benchmarks
+from benchmarks.history.cli import history
 from conformance.cli import main
 from conformance.image import ImageError
 from conformance.registry import load_catalogue
@@ -46,3 +48,11 @@ def test_every_command_explains_itself():
     for command in ("", "list", "run", "render", "diff", "evidence", "clean", "expectations"):
         words = [command, "--help"] if command else ["--help"]
         assert CliRunner().invoke(main, words).exit_code == 0
+
+
+@pytest.mark.parametrize("program", [main, benchmarks, history], ids=["suite", "bench", "history"])
+def test_the_list_of_commands_cuts_no_sentence(program):
+    result = CliRunner().invoke(program, ["--help"])
+    commands = result.output.partition("Commands:")[2].splitlines()
+    assert commands
+    assert [line for line in commands if line.endswith("...")] == []

@@ -13,7 +13,15 @@ import pytest
 
 from conformance import capabilities
 from conformance.capabilities import PROBES, missing_capabilities, probe_capabilities
-from conformance.engines.base import EngineUnavailable, EngineVersion, Inside
+from conformance.engines.base import (
+    NO_LOG,
+    OWN_NOTE,
+    EngineRefused,
+    EngineUnavailable,
+    EngineVersion,
+    Inside,
+    failed_start,
+)
 from conformance.engines.dockerd import DockerdEngine
 from conformance.engines.external import ExternalEngine, explain_socket
 from conformance.engines.factory import make_engine
@@ -437,3 +445,20 @@ def test_rows_of_an_engine_are_shared_by_its_instances(parts, pieces):
         for spec, row, value in tests
     ]
     assert found == pieces
+
+
+@pytest.mark.parametrize(
+    ("tail", "first_line"),
+    [
+        (
+            "Traceback\n  SyntaxError: (\x1b[31m\n\n",
+            "x did not come up: it ended: SyntaxError: ( [31m",
+        ),
+        (f"no such option\n{OWN_NOTE} SIGKILL\n", "x did not come up: it ended: no such option"),
+        ("", "x did not come up: it ended"),
+        (NO_LOG, "x did not come up: it ended"),
+    ],
+)
+def test_failed_start_says_first_what_the_engine_said_last(tail, first_line):
+    error = failed_start("x", EngineRefused("it ended"), tail)
+    assert (type(error), str(error).splitlines()[0]) == (EngineRefused, first_line)

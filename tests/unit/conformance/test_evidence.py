@@ -186,7 +186,7 @@ def test_pages_are_made_of_evidence(tmp_path):
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n\n| engine |")
     assert text.endswith(f"is in [the matrix](docs/matrix.md).\n\n{END}\nafter\n")
-    assert "From 1 of the 1 rows an engine deviates" in text
+    assert "On 1 of the 1 rows at least one engine deviates" in text
     assert "old" not in text
     page = (docs / "matrix.md").read_text()
     assert "| `a.b` | ✓ | ~ |" in page

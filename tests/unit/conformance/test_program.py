@@ -1,7 +1,10 @@
 """What all commands have in common, as a user meets it."""
 
+import importlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,6 +17,9 @@ from conformance.leaks import take_snapshot
 from conformance.observe.host import HostView, Netns
 from conformance.preflight import RequestError, check_checkout
 from conformance.program import counted
+
+# the name `clean` of the package is the command
+clean_module = importlib.import_module("conformance.clean")
 
 
 @pytest.mark.parametrize("program", ["conformance", "refimpl", "benchmarks"])
@@ -116,3 +122,59 @@ def test_row_is_charged_with_its_own_links_alone_where_others_make_some(
     theirs = ["link veth1", "rule nat: owners"]
     seen = HostView(inside).made_by("10.213.4.")
     assert seen == (ours if is_shared else sorted(ours + theirs))
+
+
+def test_suite_that_cannot_be_loaded_is_no_red_row_and_no_bad_commit(tmp_path):
+    (tmp_path / "conformance").mkdir()
+    (tmp_path / "conformance" / "__init__.py").touch()
+    main_file = "__main__.py"
+    here = Path(cli.__file__).parent
+    (tmp_path / "conformance" / main_file).symlink_to(here / main_file)
+    (tmp_path / "conformance" / "cli.py").write_text("def (")
+    codes = []
+    for words in (["run"], ["run", "--bisect"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "conformance", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Error: the suite cannot be loaded: invalid syntax" in done.stderr
+        codes.append(done.returncode)
+    assert codes == [2, 125]
+
+
+@pytest.mark.parametrize("name", ["a/b", "../up", "*", ".", "-x", "a b", "x" * 41])
+@pytest.mark.parametrize("words", [["run", "--engine", "reference", "--keep"], ["clean", "--"]])
+def test_name_that_is_kept_is_a_plain_one(words, name, monkeypatch):
+    monkeypatch.setattr(clean_module, "sweep", lambda *_, **__: pytest.fail("it was swept"))
+    result = CliRunner().invoke(main, [*words, name])
+    assert (result.exit_code, "cannot be the name" in result.output) == (3, True), result.output
+
+
+def test_clean_of_an_empty_name_takes_nothing(monkeypatch):
+    monkeypatch.setattr(clean_module, "sweep", lambda *_, **__: pytest.fail("it was swept"))
+    assert CliRunner().invoke(main, ["clean", ""]).exit_code == 3
+
+
+def test_matrix_that_nobody_reads_is_no_red_row(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        with pytest.raises(BrokenPipeError):
+            cli._console(gone).print("a matrix")
+
+
+def test_pytest_goes_without_xdist():
+    words = ["conformance/behaviours/test_files.py", "--co", "-q", "-p", "no:xdist"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=Path(cli.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ from conformance.report.document import INTERRUPTED, DocumentError, read_documen
 from conformance.report.evidence import split_report
 from conformance.report.html import render_html
 from conformance.report.junit import junit_tree
+from conformance.report.matrix import rerun_command
 from conformance.report.merge import merge_documents
 from conformance.report.symbols import SYMBOLS
 from conformance.report.terminal import missing_lines, print_report
@@ -303,3 +304,9 @@ def test_each_capability_that_is_missing_is_told_in_one_line():
         "net.ipv4.ip_forward=1 on the engine's machine.",
         "nosuch is missing; rows not run: 1 on x.",
     ]
+
+
+def test_command_to_run_a_row_again_is_one_for_a_shell():
+    assert rerun_command("dockerd:/my build/[x]", "a.b").endswith(
+        "--engine 'dockerd:/my build/[x]' a.b"
+    )
