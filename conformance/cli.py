@@ -207,11 +207,8 @@ def run(
     except (RegistryError, RequestError) as exc:
         raise Usage(str(exc)) from exc
     if red_in is not None:
-        red_rows, red_engines = _red_in(red_in)
-        rows = [row for row in rows if row in red_rows]
+        rows, red_engines = _red_in(red_in, rows)
         engines = engines or red_engines
-    if not rows and red_in is not None:
-        raise Usage(f"nothing that is red in {red_in} is among the rows that are selected here")
     chosen = list(engines or DEFAULT_ENGINES)
     if not (places or showing(words)):  # what can be had elsewhere is only seen there
         chosen = _preflight(tuple(chosen), keep, skip_missing=skip_missing)
@@ -246,11 +243,11 @@ def _require_checkout() -> None:
         raise Usage(str(exc)) from exc
 
 
-def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
-    """Give the rows that are red in a report, and the engines they are red on.
+def _red_in(path: Path, rows: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Give those of the rows that are red in a report, and the engines with something red there.
 
     Raises:
-        Usage: nothing is red in it, or it is no report.
+        Usage: nothing is red in it, or none of the rows, or it is no report.
     """
     try:
         document = read_document(path)
@@ -261,7 +258,11 @@ def _red_in(path: Path) -> tuple[set[str], tuple[str, ...]]:
         raise Usage(f"nothing is red in {path}")
     names = {cell["engine"] for cell in red}
     specs = tuple(engine["spec"] for engine in document["engines"] if engine["name"] in names)
-    return {cell["behaviour"] for cell in red}, specs
+    red_rows = {cell["behaviour"] for cell in red}
+    chosen = [row for row in rows if row in red_rows]
+    if not chosen:
+        raise Usage(f"nothing that is red in {path} is among the rows that are selected here")
+    return chosen, specs
 
 
 def _preflight(specs: tuple[str, ...], keep: str, *, skip_missing: bool) -> list[str]:
