@@ -243,7 +243,7 @@ def _require_checkout() -> None:
         raise Usage(str(exc)) from exc
 
 
-def _red_in(path: Path, rows: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+def _red_in(path: Path, rows: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """Give those of the rows that are red in a report, and the engines with something red there.
 
     Raises:
