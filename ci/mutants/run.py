@@ -36,7 +36,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -321,7 +322,7 @@ def red_before(mutants: Sequence[Mutant], bench: Bench, jobs: int) -> str:
         *(Batch(edits=(), rows=tuple(rows[at : at + share])) for at in range(0, len(rows), share)),
         Batch(edits=(), tests=tuple(tests)),
     ]
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         every = [item for found in pool.map(bench.try_batch, batches) for item in found.items()]
     return "\n".join(f"{name}: {one.text}" for name, one in every if one.verdict != "pass")
 
@@ -330,9 +331,9 @@ def judge(mutants: Sequence[Mutant], bench: Bench, jobs: int, say: Callable[[str
     """Try all defects, `jobs` copies at a time, and report each; return the exit code."""
     verdicts: dict[str, str] = {}
     found: dict[tuple[Edit, ...], dict[str, Finding]] = {}
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(bench.try_batch, batch): batch for batch in group(mutants)}
-        for future in concurrent.futures.as_completed(running):
+        for future in _as_completed(running, pool):
             batch = running[future]
             try:
                 results = future.result()
@@ -353,6 +354,17 @@ def judge(mutants: Sequence[Mutant], bench: Bench, jobs: int, say: Callable[[str
     if BROKEN in verdicts.values():
         return 2
     return 0 if killed == len(mutants) else 1
+
+
+def _as_completed(
+    running: Iterable[Future[dict[str, Finding]]], pool: ThreadPoolExecutor
+) -> Iterator[Future[dict[str, Finding]]]:
+    """Yield what is done; on Ctrl-C nothing more begins, and what runs is waited for."""
+    try:
+        yield from concurrent.futures.as_completed(running)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def draw(
