@@ -31,6 +31,8 @@ PACKAGE = Path(__file__).parent
 INTERRUPT_TIMEOUT_S = 60
 # From so many rows on another instance of an engine saves more time than its start takes.
 SPLIT_ROWS_MIN = 60
+# So many parts of each engine's rows a worker has on average.
+PARTS_PER_WORKER = 8
 # So many workers an engine at an address has unless -n says another number.
 GIVEN_WORKERS_MAX = 4
 # What a run without --engine means: the reference and the machine's own Docker.
@@ -69,13 +71,14 @@ class RunRequest:
 
     @property
     def parts(self) -> int:
-        """How many parts each engine's rows are cut into: one per worker, so that none is idle.
+        """How many parts each engine's rows are cut into: several per worker, so that none is idle.
 
-        A slow engine's rows would else be the last ones, in fewer workers than there are.
+        With one per worker a slow engine's parts are the last ones, in fewer workers than there
+        are. A further part costs nothing: a worker keeps the engines that it has started.
         """
-        if self.workers <= 1 or self.keep or self.places:
+        if self.workers <= 1 or self.keep or self.places or not are_shared(self.rows):
             return 1
-        return self.workers if are_shared(self.rows) else 1
+        return self.workers * PARTS_PER_WORKER
 
 
 def are_shared(rows: Sequence[str]) -> bool:

@@ -182,15 +182,15 @@ def test_engines_run_side_by_side_as_far_as_there_are_cores(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({}, 4),
-        ({"workers": 2}, 2),
+        ({}, 32),
+        ({"workers": 2}, 16),
         ({"workers": 1}, 1),
         ({"keep": "mine"}, 1),
         ({"rows": ["a.b"]}, 1),
-        ({"engines": ["docker", "unix:///x.sock"]}, 4),
+        ({"engines": ["docker", "unix:///x.sock"]}, 32),
     ],
 )
-def test_engine_has_an_instance_per_worker_for_many_rows(tmp_path, change, parts):
+def test_many_rows_of_an_engine_are_cut_into_parts(tmp_path, change, parts):
     asked = {"rows": ["a.b"] * SPLIT_ROWS_MIN, "engines": ["docker"], "workers": 4} | change
     assert RunRequest(report=tmp_path, **asked).parts == parts
 
