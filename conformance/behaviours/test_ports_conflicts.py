@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import docker.errors
@@ -19,6 +20,8 @@ from conformance.observe.ports import bindings, host_port
 from conformance.registry import behaviour
 
 LOOPBACK = "127.0.0.1"
+# A restart policy repeats after 100 ms, then 200 ms, and so on.
+REPETITION_S = 2.0
 
 
 def expect_nothing_kept(inspect, inspect_network, container, net):
@@ -324,7 +327,8 @@ def test_restart_policy_does_not_repeat_a_refused_start(run, create, ports, insp
     owner = run(ports={"80/tcp": port})
     container = create(ports={"80/tcp": port}, restart_policy={"Name": "always"})
     expect_refused(container.start)
-    owner.remove(force=True)  # a repetition would succeed now
+    owner.remove(force=True)
+    time.sleep(REPETITION_S)  # a repetition would succeed now
     heir = run(ports={"80/tcp": port})
     ports.answer(heir, 80, "heir")
     expect_equal("who answers", "heir", ports.ask(None, LOOPBACK, port))
