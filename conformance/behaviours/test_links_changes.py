@@ -4,6 +4,7 @@ import re
 
 from conformance.assertions import expect_equal, expect_not_equal
 from conformance.behaviours.test_links_icc import address_on, reaches, serve
+from conformance.behaviours.test_links_legacy import take_address
 from conformance.observe.files import addresses_of
 from conformance.registry import behaviour
 
@@ -69,7 +70,7 @@ def test_only_the_line_of_the_target_changes(run, exec_in):
     linker = run(links=[(target.name, "db"), *((other.name, alias) for alias in aliases[1:])])
     before = address_of(target)
     target.stop(timeout=0)
-    run()  # takes the address that is free now
+    take_address(run, before)
     target.start()
     after, same = address_of(target), [address_of(other)]
     expect_not_equal("the target's address", before, after)
