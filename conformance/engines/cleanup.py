@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import stat
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +41,8 @@ from conformance.observe.poll import WaitedTooLong
 
 # Podman's, for all containers of all its services; from the inside to the outside.
 SHARED_CGROUPS = ("libpod_parent/conmon", "libpod_parent")
+# Of so many free numbers a run takes one, if another run took the lowest at the same moment.
+_CHOICES = 4
 
 
 def record_external(
@@ -72,25 +75,30 @@ def record_external(
 def part_beside_others(path: Path) -> int:
     """Give a number from 0 on that no other run of this machine on the same engine has.
 
-    Every run writes its record before it looks at those of the others, so that two that begin at
-    the same time see one another, and count in the same order.
+    Every run writes its number into its record and then looks at those of the others: of two that
+    have the same one, the later writer sees it, and takes another.
     """
     own = json.loads(path.read_text(encoding="utf-8"))
-    taken, waiting = set(), []
-    for file in sorted({*_external_records(), path}):
-        record = _read_whole(file)
-        if record is None or record["address"] != own["address"] or not _is_in_use(record):
-            continue
-        if "part" in record:
-            taken.add(record["part"])
-        else:
-            waiting.append(file)
-    free = (number for number in itertools.count() if number not in taken)
-    part = next(itertools.islice(free, waiting.index(path), None))
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps({**own, "part": part}), encoding="utf-8")
-    beside.replace(path)
-    return part
+    part, choices = None, 1
+    while True:
+        taken = _parts_on(own["address"], but=path)
+        if part is not None and part not in taken:
+            return part
+        free = itertools.islice((n for n in itertools.count() if n not in taken), choices)
+        part, choices = random.choice(list(free)), _CHOICES  # noqa: S311 - no secret
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps({**own, "part": part}), encoding="utf-8")
+        beside.replace(path)
+
+
+def _parts_on(address: str, *, but: Path) -> set[int]:
+    """Give the numbers of the other runs that have an engine at this address in use."""
+    records = [_read_whole(file) for file in _external_records() if file != but]
+    return {
+        record["part"]
+        for record in records
+        if record and "part" in record and record["address"] == address and _is_in_use(record)
+    }
 
 
 def _external_records() -> list[Path]:

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -218,12 +220,29 @@ def test_runs_on_one_engine_get_parts_of_their_own(root):
         return record_external(root / f"netinit-{name}", ExternalEngine(address), name)
 
     first, second = begin("aaaaaa"), begin("bbbbbb")
-    assert part_beside_others(second) == 1
-    assert part_beside_others(first) == 0
-    first.unlink()  # a run that is over
+    assert part_beside_others(second) == 0
+    assert part_beside_others(first) == 1
+    second.unlink()  # a run that is over
     third, elsewhere = begin("cccccc"), begin("dddddd", "unix:///b.sock")
     (root / "netinit-cccccc" / "external-9-1.json").write_text("{", encoding="utf-8")
     assert (part_beside_others(third), part_beside_others(elsewhere)) == (0, 0)
+
+
+def test_runs_that_begin_at_the_same_moment_get_parts_of_their_own(root):
+    begin_now = threading.Barrier(6)
+
+    def part_of(name: str) -> int:
+        engine = ExternalEngine("unix:///a.sock")
+        begin_now.wait()
+        return part_beside_others(record_external(root / f"netinit-{name}", engine, name))
+
+    for attempt in range(20):
+        with ThreadPoolExecutor(6) as pool:
+            parts = list(pool.map(part_of, [f"run{attempt}-{number}" for number in range(6)]))
+        assert len(set(parts)) == 6
+        assert max(parts) < 16
+        for record in root.glob("*/external-*.json"):
+            record.unlink()
 
 
 def test_only_the_files_of_the_rows_are_collected(tmp_path):
