@@ -1,8 +1,7 @@
 """A run is green beside an owner who is at work on the engine, and beside a second run.
 
 `NETINIT_OWNER_RUNS=20` makes so many runs of each kind, every one of a fifth of all rows, so that
-every row runs four times (a quiet machine with two cores needs about a minute for each). Without it
-there is one short run of each kind.
+every row runs four times. Without it there is one short run of each kind.
 """
 
 import json
