@@ -148,12 +148,11 @@ def test_peers_without_icc_are_apart(run, network, sockets, exec_in):
     source="libnetwork drivers/bridge v17.06: the bridge has the gateway's address",
 )
 @pytest.mark.parametrize("is_user_network", [False, True])
-def test_gateway_is_reached(run, network, sockets, ports, is_user_network):
+def test_gateway_is_reached(run, network, sockets, is_user_network):
     container = run(network=network().name) if is_user_network else run()
     (endpoint,) = container.attrs["NetworkSettings"]["Networks"].values()
-    (port,) = ports.free()
-    server = sockets.serve(None, endpoint["Gateway"], port)
-    outcome = sockets.outcome(container, endpoint["Gateway"], port)
+    server = sockets.serve(None, endpoint["Gateway"])
+    outcome = sockets.outcome(container, *server.getsockname())
     expect_equal("the connection", "connected", outcome)
     expect_equal("whom the engine sees", endpoint["IPAddress"], sockets.source_seen(server))
 
@@ -246,11 +245,11 @@ def test_none_reaches_only_itself(run, network, sockets):
     alone, other = run(network_mode="none"), run(network=net.name)
     for container in (alone, other):
         sockets.serve(container, port=PORT)
-    sockets.serve(None, address_in(other, net, "Gateway"), PORT)
-    for address in (address_in(other, net), address_in(other, net, "Gateway")):
-        near = sockets.outcome(run(network=net.name), address, PORT)
+    server = sockets.serve(None, address_in(other, net, "Gateway"))
+    for address, port in ((address_in(other, net), PORT), server.getsockname()):
+        near = sockets.outcome(run(network=net.name), address, port)
         expect_equal("from the network", "connected", near)
-        outcome = sockets.outcome(alone, address, PORT)
+        outcome = sockets.outcome(alone, address, port)
         expect_equal("the connection", "unreachable", outcome)
     expect_equal("itself", "connected", sockets.outcome(alone, "127.0.0.1", PORT))
 
