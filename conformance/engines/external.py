@@ -17,6 +17,7 @@ import docker.utils
 import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.threads import Pinned, home_thread
 from conformance.engines.transport import open_socket, peer_pid, sdk_client, socket_path
 
 # What the SDK and the docker command read, besides DOCKER_HOST.
@@ -67,6 +68,8 @@ class ExternalEngine:
         self.start_command: list[str] = []
         self._client: docker.DockerClient | None = None
         self._tls: docker.tls.TLSConfig | None = None
+        self._netns: Pinned | None = None
+        self._inside: Inside | None = None
         names = () if address.startswith("unix:") else TLS_VARIABLES
         self.tls_settings = {key: environment[key] for key in names if environment.get(key)}
 
@@ -122,6 +125,9 @@ class ExternalEngine:
         if self._client is not None:
             self._client.close()
             self._client = None
+        if self._netns is not None:
+            self._netns.close()
+            self._netns = self._inside = None
 
     def restart(self) -> None:
         """Refuse: it is not ours."""
@@ -166,22 +172,28 @@ class ExternalEngine:
         parts = urlsplit(self.address)
         if parts.scheme != "unix" and parts.hostname not in _LOOPBACK:
             return None
-        return Path(f"/proc/{peer_pid(self.address) or 'self'}/net")
+        pid = peer_pid(self.address)
+        return home_thread(pid) / "net" if pid else Path("/proc/self/net")
 
     def inside(self) -> Inside | None:
-        """Say how to look inside it: only as root, only on this machine, only if it is found."""
-        pid = peer_pid(self.address)
+        """Say how to look inside it: only as root, only on this machine, only if it is found.
+
+        It is asked once: a row looks inside for each container that it starts.
+        """
+        pid = None if self._inside else peer_pid(self.address)
         if pid is None or os.geteuid() != 0 or pid == 1:
-            return None
+            return self._inside
         info = self.client().info()
-        return Inside(
+        self._netns = Pinned(home_thread(pid) / "ns/net")
+        self._inside = Inside(
             pid=pid,
-            netns=Path(f"/proc/{pid}/ns/net"),
+            netns=self._netns.path,
             root=Path(f"/proc/{pid}/root"),
             data_root=Path(info.get("DockerRootDir", "/var/lib/docker")),
             exec_root=Path("/var/run/docker"),
             is_shared=True,
         )
+        return self._inside
 
 
 def explain_socket(path: Path) -> str:
