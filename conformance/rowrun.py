@@ -127,7 +127,7 @@ class RowRun:
         if self.verdict not in (Verdict.PASS, Verdict.UNSUPPORTED, Verdict.NOT_PROMISED):
             place = f"logs/{result['engine']}/{self.behaviour.id}"
             if self.value:
-                place += "/" + re.sub(r"[^\w.=-]", "_", self.value)
+                place += "/" + re.sub(r"^\.|[^\w.=-]", "_", self.value)
             result["log"] = place.replace("://", "-").replace(":/", "-").replace("//", "/")
             logs = self._all_logs()
         return {

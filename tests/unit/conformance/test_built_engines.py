@@ -192,6 +192,13 @@ def test_one_path_has_one_name_wherever_it_is_named_from(tmp_path, monkeypatch):
     assert slot_of("dockerd:e") != slot_of("dockerd:d")
 
 
+@pytest.mark.parametrize("value", ["garbage", "10.0.0.5:2375"])
+def test_variable_that_holds_no_address_is_named(monkeypatch, value):
+    monkeypatch.setenv("DOCKER_HOST", value)
+    with pytest.raises(SettingsError, match=f"DOCKER_HOST is '{value}', no address: want unix:"):
+        full_spec("env")
+
+
 def test_words_that_look_like_a_pattern_stay_as_they_are(tmp_path):
     path = script(tmp_path / "{x}" / "dockerd", DOCKERD)
     assert make(f"dockerd:{path}", tmp_path).program() == str(path)

@@ -58,6 +58,16 @@ def test_worst_phase_wins_and_keeps_its_reason():
 
 
 @pytest.mark.parametrize(
+    ("value", "folder"), [(".x", "_x"), ("..", "_."), ("../x", "_._x"), ("1.2", "1.2")]
+)
+def test_folder_of_a_log_is_neither_hidden_nor_elsewhere(value, folder):
+    row = Behaviour(id="a.b", statement="It MUST.", source="x")
+    run = RowRun(behaviour=row, spec="docker", value=value)
+    run.note_failure("call", KeyError("k"), "text")
+    assert run.result()["result"]["log"] == f"logs/docker/a.b/{folder}"
+
+
+@pytest.mark.parametrize(
     ("what", "verdict"),
     [
         ("the answer of netinit-0a1b2c-1", Verdict.KNOWN),
