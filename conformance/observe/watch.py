@@ -1,7 +1,8 @@
 """Which files of a folder are replaced or written, in the order in which it happens.
 
 Linux' inotify, by way of the C library: a file that is written anew within a millisecond, twice,
-leaves no other trace. See inotify(7).
+leaves no other trace. See inotify(7). What counts is the write, not the close: a child that the
+engine forks meanwhile holds the file open until it runs its own program.
 """
 
 import ctypes
@@ -12,7 +13,7 @@ from types import TracebackType
 
 from conformance.assertions import expect_true
 
-_IN_CLOSE_WRITE = 0x08
+_IN_MODIFY = 0x02
 _IN_MOVED_TO = 0x80
 _HEADER = struct.Struct("iIII")  # wd, mask, cookie, length of the name
 _BUFFER_BYTES = 1024 * 1024
@@ -33,7 +34,7 @@ class FolderWatch:
         self._fd = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         try:
             path = os.fsencode(folder)
-            _checked(_LIBC.inotify_add_watch(self._fd, path, _IN_CLOSE_WRITE | _IN_MOVED_TO))
+            _checked(_LIBC.inotify_add_watch(self._fd, path, _IN_MODIFY | _IN_MOVED_TO))
         except OSError:
             os.close(self._fd)
             raise
@@ -60,9 +61,11 @@ class FolderWatch:
         names: list[str] = []
         at = 0
         while at < len(data):
-            _, _, _, size = _HEADER.unpack_from(data, at)
+            _, mask, _, size = _HEADER.unpack_from(data, at)
             at += _HEADER.size
-            names.append(os.fsdecode(data[at : at + size].rstrip(b"\0")))
+            name = os.fsdecode(data[at : at + size].rstrip(b"\0"))
+            if mask & _IN_MOVED_TO or names[-1:] != [name]:  # else one more step of the same write
+                names.append(name)
             at += size
         return names
 
