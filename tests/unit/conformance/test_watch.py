@@ -1,7 +1,5 @@
 """A folder is watched: what was written in which order, by a real inotify."""
 
-import os
-
 from conformance.observe.watch import FolderWatch
 
 
@@ -13,6 +11,6 @@ def test_files_are_named_in_the_order_of_their_writes(tmp_path):
             (tmp_path / "new").write_text("x")
             for _ in range(2):
                 (tmp_path / "other").write_text("x")
-                os.replace(tmp_path / "other", tmp_path / "second")
+                (tmp_path / "other").replace(tmp_path / "second")
         assert watch.settled() == ["first", "new", "other", "second", "other", "second"]
         assert watch.settled() == []
