@@ -17,6 +17,7 @@ import docker.utils
 import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
+from conformance.engines.processes import is_alive, serving_pid
 from conformance.engines.threads import Pinned, home_thread
 from conformance.engines.transport import open_socket, peer_pid, sdk_client, socket_path
 
@@ -125,6 +126,10 @@ class ExternalEngine:
         if self._client is not None:
             self._client.close()
             self._client = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what was seen of the process that serves there."""
         if self._netns is not None:
             self._netns.close()
             self._netns = self._inside = None
@@ -178,12 +183,15 @@ class ExternalEngine:
     def inside(self) -> Inside | None:
         """Say how to look inside it: only as root, only on this machine, only if it is found.
 
-        It is asked once: a row looks inside for each container that it starts.
+        Asked once for each process that serves there: a row looks inside for each container.
         """
-        pid = None if self._inside else peer_pid(self.address)
-        if pid is None or os.geteuid() != 0 or pid == 1:
+        if self._inside is not None and is_alive(self._inside.pid):
             return self._inside
+        pid = serving_pid(self.address) if os.geteuid() == 0 else None
+        if pid is None:
+            return None
         info = self.client().info()
+        self._forget()
         self._netns = Pinned(home_thread(pid) / "ns/net")
         self._inside = Inside(
             pid=pid,

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from conformance.engines.base import EngineError
+from conformance.engines.transport import peer_pid, socket_path
 from conformance.observe.poll import INTERVAL_S, wait_until
 
 NETNS_DIR = Path("/run/netns")
 CGROUP_TIMEOUT_S = 3
+_FIRST_PROCESS = 1
 CLEAR_TIMEOUT_S = 30
 # More than any run has workers that could end meanwhile.
 MAKE_ATTEMPTS = 100
@@ -169,6 +171,25 @@ def kill_all(pids: Iterable[int], *, timeout_s: float = 10) -> None:
         lambda: not any(is_alive(pid) for pid in targets),
         timeout_s=timeout_s,
     )
+
+
+def serving_pid(address: str) -> int | None:
+    """Find the daemon behind a unix address; None = it cannot be told.
+
+    Whoever made the socket. If that is the first process (systemd, which hands it to the daemon),
+    then the other one that holds it, with all its children.
+    """
+    made_by = peer_pid(address)
+    if made_by != _FIRST_PROCESS:
+        return made_by
+    place = Path(socket_path(address)).resolve()
+    names = {name for name, path in _bound_sockets(made_by).items() if path.resolve() == place}
+    families = parents()
+    holders = {
+        pid for pid in families if names.intersection(_links_in(Path(f"/proc/{pid}/fd")))
+    } - {made_by}
+    found = {pid for pid in holders if families[pid] not in holders}
+    return made_by if not found else found.pop() if len(found) == 1 else None
 
 
 def shim_sockets(pids: Iterable[int]) -> set[Path]:

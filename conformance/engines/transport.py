@@ -101,9 +101,9 @@ def socket_path(address: str) -> str:
 
 
 def peer_pid(address: str) -> int | None:
-    """Ask the kernel which process listens on a unix address; None for any other address.
+    """Ask the kernel who made the socket of a unix address; None for any other address.
 
-    With socket activation this is the process that made the socket (systemd), not the daemon.
+    With socket activation it is systemd, not the daemon (`processes.serving_pid`).
     """
     if urlsplit(address).scheme != "unix":
         return None
