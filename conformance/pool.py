@@ -340,8 +340,8 @@ def promised_release(engine: Engine, version: EngineVersion) -> str:
 
 def _taken_by(engine: Engine) -> list[IPv4Network | IPv6Network]:
     taken = taken_subnets(engine.client())
-    if isinstance(engine, ExternalEngine) and engine.proc_net is not None:
-        taken += routed_subnets(engine.proc_net)
+    for folder in engine.proc_nets if isinstance(engine, ExternalEngine) else ():
+        taken += routed_subnets(folder)
     return taken
 
 

@@ -127,8 +127,9 @@ class RowRun:
         if self.verdict not in (Verdict.PASS, Verdict.UNSUPPORTED, Verdict.NOT_PROMISED):
             place = f"logs/{result['engine']}/{self.behaviour.id}"
             if self.value:
-                place += "/" + re.sub(r"^\.|[^\w.=-]", "_", self.value)
-            result["log"] = place.replace("://", "-").replace(":/", "-").replace("//", "/")
+                place += "/" + re.sub(r"[^\w.=-]", "_", self.value)
+            place = place.replace("://", "-").replace(":/", "-").replace("//", "/")
+            result["log"] = re.sub(r"(^|/)\.", r"\1_", place)
             logs = self._all_logs()
         return {
             "result": result,

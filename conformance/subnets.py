@@ -2,7 +2,8 @@
 
 import ipaddress
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,20 +11,20 @@ import docker
 
 IPV4_POOL = ipaddress.IPv4Network("10.213.0.0/16")
 IPV6_POOL = ipaddress.IPv6Network("fd6e:6574:696e::/48")
-_SPARE_IPV4 = (
+_IPV4_POOLS = (
     IPV4_POOL,
-    ipaddress.IPv4Network("172.29.0.0/16"),
-    ipaddress.IPv4Network("192.168.0.0/16"),
     # for measurements between networks (RFC 2544): free where a VPN routes all private ones
     ipaddress.IPv4Network("198.18.0.0/15"),
 )
+# Docker's own choice for networks without a subnet comes from these, too, one after the other: what
+# is free when it is looked for may be taken when it is asked for.
+_LAST_IPV4_POOLS = (ipaddress.IPv4Network("172.29.0.0/16"), ipaddress.IPv4Network("192.168.0.0/16"))
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _AnyNetwork = TypeVar("_AnyNetwork", ipaddress.IPv4Network, ipaddress.IPv6Network)
 # So many workers, of one run or of several, can have an engine of somebody else at the same time
 # without sharing subnets.
 PARTS = 16
-# How often a worker can go through its part.
-_ROUNDS = 400
+_IPV6_COUNT = 4096
 
 
 class SubnetsExhausted(Exception):
@@ -41,7 +42,7 @@ def taken_subnets(client: docker.DockerClient) -> list[_Network]:
 
 
 def routed_subnets(proc_net: Path) -> list[_Network]:
-    """List the subnets that a machine has routes to, of its /proc/net or /proc/PID/net.
+    """List the subnets that a machine has routes to, of its /proc/net or /proc/PID/task/TID/net.
 
     An engine refuses none of them when a network asks for it, and then takes the machine off its
     own network. Default routes are left out; no right is needed to read the files.
@@ -87,16 +88,14 @@ class SubnetAllocator:
         """
         self._avoid = list(avoid)
         self._taken_now = taken_now
-        self._part = part
-        ipv4 = itertools.chain(*(pool.subnets(new_prefix=24) for pool in _SPARE_IPV4))
-        ipv6 = IPV6_POOL.subnets(new_prefix=64)
-        self._ipv4 = iter(ipv4) if taken_now is None else self._of_part(ipv4)
-        self._ipv6 = ipv6 if taken_now is None else self._of_part(itertools.islice(ipv6, 1024))
-
-    def _of_part(self, subnets: Iterable[_AnyNetwork]) -> Iterator[_AnyNetwork]:
-        """Give every PARTS-th subnet, again and again: networks of earlier rows are gone."""
-        chosen = list(itertools.islice(subnets, self._part, None, PARTS))
-        return itertools.chain(*itertools.repeat(chosen, _ROUNDS))
+        ours = slice(None) if taken_now is None else slice(part, None, PARTS)
+        first, last = (
+            [subnet for pool in pools for subnet in pool.subnets(new_prefix=24)]
+            for pools in (_IPV4_POOLS, _LAST_IPV4_POOLS)
+        )
+        ipv6 = list(itertools.islice(IPV6_POOL.subnets(new_prefix=64), _IPV6_COUNT))
+        self._ipv4 = [deque(first[ours]), deque(last[ours])]
+        self._ipv6 = [deque(ipv6[ours])]
 
     def ipv4(self) -> str:
         """Give a free /24.
@@ -114,12 +113,16 @@ class SubnetAllocator:
         """
         return self._next(self._ipv6)
 
-    def _next(self, candidates: Iterator[_Network]) -> str:
-        meanwhile = list(self._taken_now()) if self._taken_now is not None else []
-        for candidate in candidates:
-            if not any(
-                other.version == candidate.version and candidate.overlaps(other)
-                for other in (*self._avoid, *meanwhile)
-            ):
-                return str(candidate)
+    def _next(self, groups: Iterable[deque[_AnyNetwork]]) -> str:
+        meanwhile: list[_Network] = list(self._taken_now()) if self._taken_now is not None else []
+        for subnets in groups:
+            for _ in range(len(subnets)):
+                candidate = subnets.popleft()
+                if self._taken_now is not None:
+                    subnets.append(candidate)  # comes again when the networks of its row are gone
+                if not any(
+                    other.version == candidate.version and candidate.overlaps(other)
+                    for other in (*self._avoid, *meanwhile)
+                ):
+                    return str(candidate)
         raise SubnetsExhausted("no subnet is left that overlaps nothing on this engine")

@@ -6,6 +6,7 @@ import pwd
 import re
 import socket
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import docker.utils
 import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
-from conformance.engines.processes import is_alive, serving_pid
+from conformance.engines.processes import serving_pid, start_time
 from conformance.engines.threads import Pinned, home_thread
 from conformance.engines.transport import open_socket, peer_pid, sdk_client, socket_path
 
@@ -71,6 +72,8 @@ class ExternalEngine:
         self._tls: docker.tls.TLSConfig | None = None
         self._netns: Pinned | None = None
         self._inside: Inside | None = None
+        self._started = ""
+        self._lock = threading.Lock()
         names = () if address.startswith("unix:") else TLS_VARIABLES
         self.tls_settings = {key: environment[key] for key in names if environment.get(key)}
 
@@ -132,7 +135,7 @@ class ExternalEngine:
         """Let go of what was seen of the process that serves there."""
         if self._netns is not None:
             self._netns.close()
-            self._netns = self._inside = None
+        self._netns = self._inside = None
 
     def restart(self) -> None:
         """Refuse: it is not ours."""
@@ -172,28 +175,45 @@ class ExternalEngine:
         return ""
 
     @property
-    def proc_net(self) -> Path | None:
-        """The folder in /proc with the routes that its networks must not overlap, if it is here."""
+    def proc_nets(self) -> list[Path]:
+        """The folders in /proc with the routes that its networks must not overlap, if it is here.
+
+        One for each of its threads, of which some are in the namespaces of containers: without
+        root nobody can tell which.
+        """
         parts = urlsplit(self.address)
         if parts.scheme != "unix" and parts.hostname not in _LOOPBACK:
-            return None
-        pid = peer_pid(self.address)
-        return home_thread(pid) / "net" if pid else Path("/proc/self/net")
+            return []
+        pid = peer_pid(self.address) or "self"
+        return list(Path(f"/proc/{pid}/task").glob("*/net"))
 
     def inside(self) -> Inside | None:
         """Say how to look inside it: only as root, only on this machine, only if it is found.
 
         Asked once for each process that serves there: a row looks inside for each container.
+
+        Raises:
+            EngineError: it ended meanwhile.
         """
-        if self._inside is not None and is_alive(self._inside.pid):
+        if os.geteuid() != 0 or not self.address.startswith("unix:"):
+            return None
+        with self._lock:
+            if self._inside is None or start_time(self._inside.pid) != self._started:
+                self._forget()
+                self._inside = self._look_inside()
             return self._inside
-        pid = serving_pid(self.address) if os.geteuid() == 0 else None
+
+    def _look_inside(self) -> Inside | None:
+        info = self.client().info()  # systemd starts its daemon when it is asked
+        pid = serving_pid(self.address)
         if pid is None:
             return None
-        info = self.client().info()
-        self._forget()
-        self._netns = Pinned(home_thread(pid) / "ns/net")
-        self._inside = Inside(
+        self._started = start_time(pid)
+        try:
+            self._netns = Pinned(home_thread(pid) / "ns/net")
+        except OSError as exc:
+            raise EngineError(f"{self.name}: its process {pid} has ended: {exc}") from exc
+        return Inside(
             pid=pid,
             netns=self._netns.path,
             root=Path(f"/proc/{pid}/root"),
@@ -201,7 +221,6 @@ class ExternalEngine:
             exec_root=Path("/var/run/docker"),
             is_shared=True,
         )
-        return self._inside
 
 
 def explain_socket(path: Path) -> str:

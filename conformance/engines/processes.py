@@ -20,7 +20,6 @@ from conformance.observe.poll import INTERVAL_S, wait_until
 
 NETNS_DIR = Path("/run/netns")
 CGROUP_TIMEOUT_S = 3
-_FIRST_PROCESS = 1
 CLEAR_TIMEOUT_S = 30
 # More than any run has workers that could end meanwhile.
 MAKE_ATTEMPTS = 100
@@ -176,11 +175,11 @@ def kill_all(pids: Iterable[int], *, timeout_s: float = 10) -> None:
 def serving_pid(address: str) -> int | None:
     """Find the daemon behind a unix address; None = it cannot be told.
 
-    Whoever made the socket. If that is the first process (systemd, which hands it to the daemon),
-    then the other one that holds it, with all its children.
+    It is the process that made the socket. systemd makes sockets for others: then it is the other
+    process that holds it, whose children may hold it, too.
     """
     made_by = peer_pid(address)
-    if made_by != _FIRST_PROCESS:
+    if made_by is None or _command(made_by) != "systemd":
         return made_by
     place = Path(socket_path(address)).resolve()
     names = {name for name, path in _bound_sockets(made_by).items() if path.resolve() == place}
@@ -189,7 +188,14 @@ def serving_pid(address: str) -> int | None:
         pid for pid in families if names.intersection(_links_in(Path(f"/proc/{pid}/fd")))
     } - {made_by}
     found = {pid for pid in holders if families[pid] not in holders}
-    return made_by if not found else found.pop() if len(found) == 1 else None
+    return found.pop() if len(found) == 1 else None
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def shim_sockets(pids: Iterable[int]) -> set[Path]:

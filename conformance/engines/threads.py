@@ -28,7 +28,7 @@ class Pinned:
     """A namespace that is held open, so that it has a path while no thread of ours is in it.
 
     Attributes:
-        path: a file that names the namespace to every program of this machine.
+        path: a file that names the namespace to every program of root's on this machine.
     """
 
     def __init__(self, source: Path) -> None:

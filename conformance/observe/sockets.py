@@ -68,7 +68,11 @@ def socket_in(
 
 
 class Sockets:
-    """Makes a row's sockets and closes them when the row ends: an open one pins its namespace."""
+    """Makes a row's sockets and closes them when the row ends: an open one pins its namespace.
+
+    Attributes:
+        tries_apart: how often to try what networks are kept from; see `outcome_apart`.
+    """
 
     def __init__(self, host: HostView, *, are_others_at_work: bool = False) -> None:
         """Begin without sockets.
@@ -78,7 +82,7 @@ class Sockets:
             are_others_at_work: somebody else may make networks on the engine at any moment.
         """
         self._host = host
-        self._tries_apart = _TRIES_BESIDE_OTHERS if are_others_at_work else 1
+        self.tries_apart = _TRIES_BESIDE_OTHERS if are_others_at_work else 1
         self._open = contextlib.ExitStack()
 
     def close(self) -> None:
@@ -154,7 +158,7 @@ class Sockets:
         While somebody else makes a network, Docker takes the jump to its isolation rules away and
         inserts it again (libnetwork iptables EnsureJumpRule v20.10): one try may get through.
         """
-        outcomes = (self.outcome(where, address, port) for _ in range(self._tries_apart))
+        outcomes = (self.outcome(where, address, port) for _ in range(self.tries_apart))
         return next((one for one in outcomes if one != "connected"), "connected")
 
     def bound_ports(self, where: Container, kind: str, address: str) -> list[int]:

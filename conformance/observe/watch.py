@@ -3,7 +3,8 @@
 Linux' inotify, by way of the C library: a file that is written anew within a millisecond, twice,
 leaves no other trace. See inotify(7). What counts is the write, not the close: a child that the
 engine forks meanwhile holds the file open until it runs its own program, so that the close comes
-late, and under the name that the file has by then.
+late, and under the name that the file has by then. A file that stays empty is not seen, and one
+that is written in steps counts again when another one was written in between.
 """
 
 import ctypes

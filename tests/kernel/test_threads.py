@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from conformance.engines.external import ExternalEngine
 from conformance.engines.threads import Pinned, home_thread
+from conformance.subnets import routed_subnets
 
 pytestmark = pytest.mark.root
 
@@ -28,8 +31,10 @@ def away() -> Iterator[int]:
     with subprocess.Popen([sys.executable, "-c", _AWAY], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"away\n"
-        yield process.pid
-        process.kill()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_namespace_is_that_of_most_threads(away):
@@ -61,3 +66,54 @@ def test_pinned_namespace_outlives_the_thread(away):
 
 def test_process_that_may_not_be_seen_is_its_first_thread():
     assert home_thread(2**22 + 1) == Path(f"/proc/{2**22 + 1}")
+
+
+# An engine whose first thread is away while the others answer.
+_ENGINE = """
+import ctypes, sys, time
+from pathlib import Path
+from tests.selftest.unix_api import VERSION, JsonHandler, UnixApi
+class Handler(JsonHandler):
+    def do_GET(self):
+        self.answer(200, VERSION if self.path.endswith("/version") else {"DockerRootDir": "/d"})
+server = UnixApi(Path(sys.argv[1]), Handler)
+server.begin()
+assert ctypes.CDLL(None).unshare(0x40000000) == 0
+print("away", flush=True)
+time.sleep(60)
+"""
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@contextmanager
+def engine_that_is_away(path: Path) -> Iterator[int]:
+    path.unlink(missing_ok=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", _ENGINE, str(path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"away\n"
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def test_engine_is_looked_into_once_for_each_of_its_processes(tmp_path):
+    path = tmp_path / "d.sock"
+    engine = ExternalEngine(f"unix://{path}")
+    before = open_files()
+    for _ in range(2):
+        with engine_that_is_away(path) as pid:
+            inside = engine.inside()
+            assert inside is not None
+            assert (inside.pid, inside.data_root) == (pid, Path("/d"))
+            assert inside.netns.stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
+            assert engine.inside() is inside
+            routed = {one for folder in engine.proc_nets for one in routed_subnets(folder)}
+            assert routed >= set(routed_subnets(Path("/proc/self/net")))
+    engine.stop()
+    assert open_files() == before

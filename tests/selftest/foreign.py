@@ -39,7 +39,7 @@ GROUP = "nogroup"
 # The first subnets that the suite would take: one is theirs, to one they have a route.
 THEIR_SUBNET, THEIR_ROUTE = "10.213.0.0/24", "10.213.1.0/24"
 THEIR_PART = IPv4Network("10.213.0.0/23")
-SPARE_POOL = "172.29.0.0/16"
+SPARE_POOL = "198.18.0.0/15"
 
 
 class Theirs:

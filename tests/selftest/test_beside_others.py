@@ -1,7 +1,7 @@
 """A run is green beside a second run and an owner who is at work on the same engine.
 
-`NETINIT_OWNER_RUNS=20` makes so many runs, two at a time, every one of a fifth of all rows, so that
-every row runs four times. Without it there are two short ones.
+`NETINIT_OWNER_RUNS=20` makes so many runs, an even number, two at a time, every one of a fifth of
+all rows, so that every row runs four times. Without it there are two short ones.
 """
 
 import json

@@ -45,6 +45,13 @@ def test_subnet_goes_round_what_is_routed_even_if_all_private_ones_are():
     assert (subnets.ipv4(), subnets.ipv6()) == ("198.18.0.0/24", "fd6e:6574:696e:1::/64")
 
 
+def test_subnets_that_the_engine_gives_by_itself_come_last():
+    own = [ip_network("10.213.0.0/16"), ip_network("198.18.0.0/15")]
+    first = {SubnetAllocator((), taken_now=list).ipv4() for _ in range(100)}
+    assert all(any(ip_network(subnet).subnet_of(pool) for pool in own) for subnet in first)
+    assert SubnetAllocator((), taken_now=lambda: own).ipv4() == "172.29.0.0/24"
+
+
 def test_runs_on_one_engine_never_give_the_same_subnet():
     given = [
         {subnet for _ in range(1600 // PARTS) for subnet in (allocator.ipv4(), allocator.ipv6())}

@@ -58,13 +58,21 @@ def test_worst_phase_wins_and_keeps_its_reason():
 
 
 @pytest.mark.parametrize(
-    ("value", "folder"), [(".x", "_x"), ("..", "_."), ("../x", "_._x"), ("1.2", "1.2")]
+    ("spec", "value", "folder"),
+    [
+        ("docker", ".x", "docker/a.b/_x"),
+        ("docker", "..", "docker/a.b/_."),
+        ("docker", "../x", "docker/a.b/_._x"),
+        ("docker", "1.2", "docker/a.b/1.2"),
+        ("unix:///home/u/.docker/a.sock", "", "unix-/home/u/_docker/a.sock/a.b"),
+        ("unix:///a/../../x", "", "unix-/a/_./_./x/a.b"),
+    ],
 )
-def test_folder_of_a_log_is_neither_hidden_nor_elsewhere(value, folder):
+def test_folder_of_a_log_is_neither_hidden_nor_elsewhere(spec, value, folder):
     row = Behaviour(id="a.b", statement="It MUST.", source="x")
-    run = RowRun(behaviour=row, spec="docker", value=value)
+    run = RowRun(behaviour=row, spec=spec, value=value)
     run.note_failure("call", KeyError("k"), "text")
-    assert run.result()["result"]["log"] == f"logs/docker/a.b/{folder}"
+    assert run.result()["result"]["log"] == f"logs/{folder}"
 
 
 @pytest.mark.parametrize(
