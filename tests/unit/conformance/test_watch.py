@@ -19,10 +19,10 @@ def test_files_are_named_in_the_order_of_their_writes(tmp_path):
 def test_file_that_a_child_holds_open_is_written_once(tmp_path):
     with FolderWatch(tmp_path) as watch:
         with (tmp_path / "new").open("wb", buffering=0) as file:
-            childs = os.dup(file.fileno())
+            of_the_child = os.dup(file.fileno())
             file.write(b"1")
             file.write(b"2")
         (tmp_path / "new").replace(tmp_path / "first")
         (tmp_path / "second").write_text("x")
-        os.close(childs)
+        os.close(of_the_child)
         assert watch.settled() == ["new", "first", "second"]
