@@ -107,6 +107,11 @@ class Theirs:
         texts["rules"] = run_tool(*self.inside("iptables-save"))
         return {name: _without_what_changes_by_itself(text) for name, text in texts.items()}
 
+    def panics(self) -> list[str]:
+        """Give the lines of the daemon's log that tell of a crash in it."""
+        text = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+        return [line for line in text.splitlines() if "panic" in line]
+
     def subnets_that_stay_taken(self) -> list[str]:
         """Ask for the suite's subnets as a few big ones; give those that the engine refuses.
 

@@ -80,6 +80,7 @@ def test_two_runs_are_green_beside_each_other_and_an_owner_at_work(theirs, tmp_p
     with Owner(theirs) as owner:
         both = [(start(theirs, place, one), place) for one, place in places.items()]
         found = [reds(process, place) for process, place in both]
+    print(*theirs.panics(), sep="\n")
     assert (found, owner.complaints) == ([[], []], [])
     assert theirs.subnets_that_stay_taken() == []
     assert owner.rounds > 0

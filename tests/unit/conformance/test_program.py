@@ -1,6 +1,7 @@
 """What all commands have in common, as a user meets it."""
 
 import importlib
+import itertools
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from conformance import cli, preflight
@@ -82,9 +84,10 @@ class Api:
         return [{"Names": [name], "Labels": None} for name in names] + [unnamed]
 
     def networks(self):
-        return [{"Id": "1", "Name": "bridge", "Labels": {}}]
+        return [{"Id": key, "Name": key, "Labels": {}} for key in ("bridge", "theirs")]
 
-    def inspect_network(self, _key):
+    def inspect_network(self, key):
+        assert key == "bridge"  # the networks of others are their own
         names = ("owners", "netinit-aaaaaa-1-container", "netinit-bbbbbb-1-container")
         return {"Containers": {str(n): {"Name": name} for n, name in enumerate(names)}}
 
@@ -98,6 +101,24 @@ def test_only_what_the_run_itself_left_is_a_leak():
         "container /netinit-bbbbbb-1-container",
         "endpoint netinit-bbbbbb-1-container on network bridge",
     )
+
+
+@pytest.mark.parametrize(("refusals", "is_managed"), [(1, False), (2, False), (1, True)])
+def test_look_at_somebodys_engine_is_taken_once_more(refusals, is_managed, monkeypatch):
+    api, asked = Api(), itertools.count(1)
+
+    def networks():
+        if next(asked) <= refusals:
+            raise requests.ConnectionError("closed")
+        return []
+
+    monkeypatch.setattr(api, "is_managed", is_managed)
+    monkeypatch.setattr(api, "networks", networks)
+    if (refusals, is_managed) == (1, False):
+        assert len(take_snapshot(cast("Engine", api), "bbbbbb").things) == 2
+    else:
+        with pytest.raises(requests.ConnectionError):
+            take_snapshot(cast("Engine", api), "bbbbbb")
 
 
 @pytest.mark.parametrize("is_shared", [False, True], ids=["ours", "somebody's"])
