@@ -26,15 +26,23 @@ time.sleep(60)
 """
 
 
-@pytest.fixture
-def away() -> Iterator[int]:
-    with subprocess.Popen([sys.executable, "-c", _AWAY], stdout=subprocess.PIPE) as process:
+@contextmanager
+def running(script: str, *arguments: str) -> Iterator[int]:
+    """Run a script until its first thread is away; give its pid."""
+    command = [sys.executable, "-c", script, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"away\n"
         try:
             yield process.pid
         finally:
             process.kill()
+
+
+@pytest.fixture
+def away() -> Iterator[int]:
+    with running(_AWAY) as pid:
+        yield pid
 
 
 def test_namespace_is_that_of_most_threads(away):
@@ -64,7 +72,7 @@ def test_pinned_namespace_outlives_the_thread(away):
     assert not pinned.path.exists()
 
 
-def test_process_that_may_not_be_seen_is_its_first_thread():
+def test_process_that_is_gone_is_its_first_thread():
     assert home_thread(2**22 + 1) == Path(f"/proc/{2**22 + 1}")
 
 
@@ -88,26 +96,13 @@ def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-@contextmanager
-def engine_that_is_away(path: Path) -> Iterator[int]:
-    path.unlink(missing_ok=True)
-    with subprocess.Popen(
-        [sys.executable, "-c", _ENGINE, str(path)], stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"away\n"
-        try:
-            yield process.pid
-        finally:
-            process.kill()
-
-
 def test_engine_is_looked_into_once_for_each_of_its_processes(tmp_path):
     path = tmp_path / "d.sock"
     engine = ExternalEngine(f"unix://{path}")
     before = open_files()
     for _ in range(2):
-        with engine_that_is_away(path) as pid:
+        path.unlink(missing_ok=True)
+        with running(_ENGINE, str(path)) as pid:
             inside = engine.inside()
             assert inside is not None
             assert (inside.pid, inside.data_root) == (pid, Path("/d"))
