@@ -1,4 +1,4 @@
-"""The network namespace that a daemon lives in, of one whose threads enter those of containers."""
+"""The network namespace of a daemon whose threads enter those of containers."""
 
 import collections
 import os
@@ -25,7 +25,7 @@ def home_thread(pid: int) -> Path:
 
 
 class Pinned:
-    """A namespace that is held open, so that it has a path while no thread of ours is in it.
+    """A namespace that is held open, and has a path also when no thread is in it any more.
 
     Attributes:
         path: a file that names the namespace to every program of root's on this machine.
