@@ -33,6 +33,7 @@ from conformance.engines.base import (
     failed_start,
 )
 from conformance.engines.cleanup import record_external
+from conformance.engines.containerd import forget_dead_containerd
 from conformance.engines.external import ExternalEngine, address_from_environment
 from conformance.engines.kinds import EngineKind
 from conformance.engines.machine import TREE_PATH
@@ -363,11 +364,13 @@ class ImageEngine:
 
     def resume(self) -> None:
         """Start its dockerd again on the state that was left; once more where it fails."""
+        forget_dead_containerd(self._here(EXEC_ROOT))
         try:
             self._launch()
         except EngineError as exc:
             self._note(f"did not come up again ({exc}); trying once more")
-            kill_all(self._family_of_processes())
+            kill_all({self._pid()} - {0})
+            forget_dead_containerd(self._here(EXEC_ROOT))
             self._launch()
 
     def version(self) -> EngineVersion:

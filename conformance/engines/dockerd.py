@@ -9,10 +9,10 @@ import re
 import shutil
 from pathlib import Path
 
+from conformance.engines.containerd import forget_dead_containerd
 from conformance.engines.kinds import EngineKind
 from conformance.engines.machine import environment_of
 from conformance.engines.managed import METRICS_ADDRESS, ManagedEngine
-from conformance.engines.processes import is_alive
 from conformance.engines.program import (
     ask,
     missing_on,
@@ -86,15 +86,8 @@ class DockerdEngine(ManagedEngine):
         return [*self.words(), "--config-file", str(path)]
 
     def prepare_resume(self) -> None:
-        """Drop the pid file of a containerd that is dead but not yet reaped.
-
-        dockerd takes a zombie of that number for a living containerd and waits 15 s for it. A
-        machine whose process 1 reaps at once never shows this; one in a container or a micro-VM
-        does.
-        """
-        pid_file = self.exec_root / "containerd" / "containerd.pid"
-        if pid_file.exists() and not is_alive(int(pid_file.read_text(encoding="ascii"))):
-            pid_file.unlink()
+        """Let the old containerd end, so that dockerd starts a new one."""
+        if forget_dead_containerd(self.exec_root):
             self.note("removed the pid file of the dead containerd")
 
 

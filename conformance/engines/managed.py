@@ -379,20 +379,21 @@ class ManagedEngine:
     def resume(self) -> None:
         """Start the daemon again on the state that was left.
 
-        The first start after a SIGKILL can fail with `failed to start containerd: timeout waiting
-        for containerd to start` on Docker 20.10; starting it once more works. So one failure is
-        retried, and the log says so.
+        One failure is retried, and the log says so. Containers run on meanwhile: an engine with
+        live-restore is to find them.
         """
         self.prepare_resume()
         try:
             self._launch()
         except EngineError as exc:
             self.note(f"did not come up again ({exc}); trying once more")
-            self._kill_and_reap(self._family_of_processes())
+            if not self._has_exited():
+                self._kill_and_reap({self._pid})
+            self.prepare_resume()
             self._launch()
 
     def prepare_resume(self) -> None:
-        """Do what the machine would have done between a kill and a start."""
+        """Do what the machine does between a kill and a start."""
 
     def version(self) -> EngineVersion:
         """Ask the daemon for its version."""

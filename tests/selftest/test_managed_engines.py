@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from conformance.engines.base import EngineError
 from conformance.engines.cleanup import sweep
 from conformance.engines.factory import make_engine
 from conformance.engines.managed import workspace_of
@@ -88,6 +89,22 @@ def test_killed_engine_comes_back_on_its_state_and_leaves_nothing(bench):
     assert mount_namespace(bench) == mounts
     bench.engine.stop()
     assert left_of(bench, pid) == []
+
+
+def test_second_try_to_come_back_leaves_the_containers_running(bench, monkeypatch):
+    pid = bench.run().attrs["State"]["Pid"]
+    launch, seen = bench.engine._launch, []
+
+    def fail_once() -> None:
+        seen.append(is_alive(pid))
+        if len(seen) == 1:
+            raise EngineError("planted")
+        launch()
+
+    monkeypatch.setattr(bench.engine, "_launch", fail_once)
+    bench.engine.kill()
+    bench.engine.resume()
+    assert seen == [True, True]
 
 
 TWIN = """
