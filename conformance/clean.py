@@ -7,6 +7,7 @@ import click
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import sweep, sweep_engine
 from conformance.engines.external import ExternalEngine, address_of, is_address
+from conformance.engines.settings import SettingsError
 from conformance.preflight import RequestError, check_name
 from conformance.program import counted
 from conformance.usage import Usage
@@ -38,13 +39,14 @@ def clean(names: tuple[str, ...], engines: tuple[str, ...]) -> None:
     try:
         for name in names:
             check_name(name)
-    except RequestError as exc:
+        addresses = list(dict.fromkeys(map(address_of, engines)))
+    except (RequestError, SettingsError) as exc:
         raise Usage(str(exc)) from exc
     said = sweep()
     for name in names:
         said += sweep(name, is_forced=True)
     resisted = []
-    for address in dict.fromkeys(map(address_of, engines)):
+    for address in addresses:
         if not is_address(address):
             raise Usage(f"{address} is no address: want unix:///path, tcp://host:port or env")
         engine = ExternalEngine(address)

@@ -25,14 +25,21 @@ LOG_TAIL_LINES = 40
 
 
 def set_defaults(config: pytest.Config) -> None:
-    """Fill in what `run` gives on its command line; nothing is looked for yet."""
+    """Fill in what `run` gives on its command line; nothing is looked for yet.
+
+    Raises:
+        pytest.UsageError: `DOCKER_HOST` is to name the engine, and does not.
+    """
     option = config.option
     option.netinit_is_plain = True
     option.netinit_run_id = secrets.token_hex(3)
     option.netinit_workspace = str(workspace_of(option.netinit_run_id))
     os.environ["PYTHONPATH"] = import_path()  # for `python -m refimpl` and for workers
     specs = option.netinit_engine or [DEFAULT_ENGINE]
-    option.netinit_engine = list(dict.fromkeys(address_of(spec) for spec in specs))
+    try:
+        option.netinit_engine = list(dict.fromkeys(address_of(spec) for spec in specs))
+    except SettingsError as exc:
+        raise pytest.UsageError(str(exc)) from exc
 
 
 def prepare(config: pytest.Config) -> None:

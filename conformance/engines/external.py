@@ -19,6 +19,7 @@ import requests
 
 from conformance.engines.base import EngineError, EngineUnavailable, EngineVersion, Inside
 from conformance.engines.processes import serving_pid, start_time
+from conformance.engines.settings import SettingsError
 from conformance.engines.threads import Pinned, home_thread
 from conformance.engines.transport import open_socket, peer_pid, sdk_client, socket_path
 
@@ -28,6 +29,7 @@ FROM_ENVIRONMENT = "env"
 _SCHEMES = ("unix", "tcp", "http", "https")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST_AND_PORT = re.compile(r"[^/\s]*:[0-9]{1,5}", re.ASCII)
 
 
 def is_address(spec: str) -> bool:
@@ -36,8 +38,18 @@ def is_address(spec: str) -> bool:
 
 
 def address_from_environment(environment: Mapping[str, str] = os.environ) -> str:
-    """Give the address that the SDK and the docker command would use: that of `--engine env`."""
-    return environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    """Give the address that the SDK and the docker command would use: that of `--engine env`.
+
+    Raises:
+        SettingsError: `DOCKER_HOST` holds none.
+    """
+    host = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    address = f"tcp://{host}" if _HOST_AND_PORT.fullmatch(host) else host
+    if not is_address(address):
+        raise SettingsError(
+            f"DOCKER_HOST is {host!r}, no address: want unix:///path or tcp://host:port"
+        )
+    return address
 
 
 def address_of(spec: str) -> str:

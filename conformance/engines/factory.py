@@ -80,12 +80,7 @@ def full_spec(spec: str) -> str:
         SettingsError: no engine is called so.
     """
     if spec == FROM_ENVIRONMENT:
-        address = address_from_environment()
-        if not is_address(address):
-            raise SettingsError(
-                f"DOCKER_HOST is {address!r}, no address: want unix:///path or tcp://host:port"
-            )
-        return address
+        return address_from_environment()
     return spec if is_address(spec) else settings_of(spec)[0].spec
 
 

@@ -11,11 +11,8 @@ import click
 from conformance.changes import is_upgrade, release_of
 from conformance.compare import cells_of, compare_engines, facts_of, find_columns
 from conformance.engines.base import EngineError
-from conformance.engines.external import (
-    FROM_ENVIRONMENT,
-    ExternalEngine,
-    address_from_environment,
-)
+from conformance.engines.external import FROM_ENVIRONMENT, ExternalEngine, address_of
+from conformance.engines.settings import SettingsError
 from conformance.impact.columns import nearest_column
 from conformance.impact.compose import read_compose
 from conformance.impact.documents import objects_of, read_dump
@@ -114,7 +111,7 @@ def impact(
     try:
         read = _read(engine, dumps, compose)
         first = source or _column_of(read, columns)
-    except (SetupError, EngineError) as exc:
+    except (SetupError, EngineError, SettingsError) as exc:
         raise Usage(str(exc)) from exc
     setup, found = _foretell(read, columns, first, target, is_named=source is not None)
     notes = [] if source else _about(read, first, target)
@@ -149,8 +146,7 @@ def _read(engine: str | None, dumps: tuple[Path, ...], compose: Path | None) -> 
     if engine is None:
         containers, networks = objects_of(part for path in dumps for part in read_dump(path))
         return Read(containers=containers, networks=networks)
-    address = address_from_environment() if engine == FROM_ENVIRONMENT else engine
-    asked = ExternalEngine(address)
+    asked = ExternalEngine(address_of(engine))
     try:
         asked.start()
         parts, is_live_restored = read_engine(asked)

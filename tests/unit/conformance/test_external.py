@@ -8,7 +8,9 @@ from typing import Any
 
 import docker.errors
 import pytest
+from click.testing import CliRunner
 
+from conformance.cli import main
 from conformance.engines import cleanup
 from conformance.engines.base import EngineError, EngineUnavailable
 from conformance.engines.cleanup import remove_labelled, sweep
@@ -76,8 +78,11 @@ def test_subnet_goes_round_what_came_in_between():
         ({}, "unix:///var/run/docker.sock"),
         ({"DOCKER_HOST": ""}, "unix:///var/run/docker.sock"),
         ({"DOCKER_HOST": "tcp://h:1"}, "tcp://h:1"),
+        ({"DOCKER_HOST": "10.0.0.5:2375"}, "tcp://10.0.0.5:2375"),
+        ({"DOCKER_HOST": "[::1]:2375"}, "tcp://[::1]:2375"),
+        ({"DOCKER_HOST": "unix:///run/x:1"}, "unix:///run/x:1"),
     ],
-    ids=["unset", "empty", "set"],
+    ids=["unset", "empty", "set", "no-scheme", "no-scheme-v6", "path"],
 )
 def test_environment_names_the_engine_that_the_docker_command_would_use(environment, address):
     assert address_from_environment(environment) == address
@@ -209,3 +214,10 @@ def test_records_of_others_and_links_are_not_believed(tmp_path, monkeypatch):
     assert sweep("theirs", is_forced=True) == []
     assert (elsewhere / "docker").exists()
     assert theirs.exists()
+
+
+@pytest.mark.parametrize("words", ["run dns", "clean", "impact --to docker-28.5"])
+def test_each_command_names_the_variable_that_holds_no_address(words, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "garbage")
+    done = CliRunner().invoke(main, [*words.split(), "--engine", "env"])
+    assert (done.exit_code, "DOCKER_HOST is 'garbage', no address" in done.output) == (3, True)
