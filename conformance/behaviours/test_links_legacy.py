@@ -18,6 +18,13 @@ def address_of(container):
     return container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
 
 
+def occupy(run, address):
+    """Start containers until one has the address, three at most."""
+    for _ in range(3):
+        if address_of(run()) == address:
+            return
+
+
 def come_back_elsewhere(run, container):
     """Stop a container and start it while another one has its address; give its new one.
 
@@ -27,7 +34,7 @@ def come_back_elsewhere(run, container):
     before = address_of(container)
     for _ in range(5):
         container.stop(timeout=0)
-        any(address_of(run()) == before for _ in range(3))
+        occupy(run, before)
         container.start()
         if address_of(container) != before:
             break
