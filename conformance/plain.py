@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from conformance.engines.cleanup import sweep
-from conformance.engines.external import address_of
+from conformance.engines.factory import full_spec
 from conformance.engines.managed import workspace_of
 from conformance.engines.settings import SettingsError
 from conformance.image import ImageError, image_name
@@ -28,7 +28,7 @@ def set_defaults(config: pytest.Config) -> None:
     """Fill in what `run` gives on its command line; nothing is looked for yet.
 
     Raises:
-        pytest.UsageError: `DOCKER_HOST` is to name the engine, and does not.
+        pytest.UsageError: no engine is called so.
     """
     option = config.option
     option.netinit_is_plain = True
@@ -37,7 +37,7 @@ def set_defaults(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = import_path()  # for `python -m refimpl` and for workers
     specs = option.netinit_engine or [DEFAULT_ENGINE]
     try:
-        option.netinit_engine = list(dict.fromkeys(address_of(spec) for spec in specs))
+        option.netinit_engine = list(dict.fromkeys(map(full_spec, specs)))
     except SettingsError as exc:
         raise pytest.UsageError(str(exc)) from exc
 

@@ -94,7 +94,7 @@ class ImageEngine:
         """Prepare it; the arguments are those of `ManagedEngine`.
 
         Raises:
-            SettingsError: it is to be kept.
+            SettingsError: it is to be kept, or `DOCKER_HOST` holds no address.
         """
         if keep:
             raise SettingsError(f"{settings.spec} ends with its run; --keep is not for images")
@@ -295,6 +295,12 @@ class ImageEngine:
             return 0
         return pid if self._is_ours(pid) else 0
 
+    def _launched(self) -> set[int]:
+        """Its dockerd's process, and that which started it: an entrypoint may not be dockerd."""
+        state = self._owner.client().api.exec_inspect(self._exec)
+        first = int(state["Pid"]) if state["Running"] else 0
+        return {self._pid(), first if self._is_ours(first) else 0} - {0}
+
     def _family_of_processes(self) -> set[int]:
         """Everything in the container but its first process, and the containers in it."""
         if not self._is_ours(self._first):  # ended, and its number may be another's by now
@@ -369,7 +375,7 @@ class ImageEngine:
             self._launch()
         except EngineError as exc:
             self._note(f"did not come up again ({exc}); trying once more")
-            kill_all({self._pid()} - {0})
+            kill_all(self._launched())
             forget_dead_containerd(self._here(EXEC_ROOT))
             self._launch()
 

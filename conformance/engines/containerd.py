@@ -3,28 +3,38 @@
 import contextlib
 from pathlib import Path
 
-from conformance.engines.processes import is_alive
 from conformance.observe.poll import WaitedTooLong, wait_until
 
 END_TIMEOUT_S = 10
 
 
 def forget_dead_containerd(exec_root: Path) -> bool:
-    """Drop the pid file of a containerd that ended with its dockerd; say whether there was one.
+    """Wait until the containerd of a dead dockerd has ended, and drop its pid file.
 
-    A containerd gets SIGKILL when its dockerd dies, and needs up to a millisecond to end. A new
-    dockerd takes each process of that number for a living containerd, also one that ends or is not
-    yet reaped. Then it waits 15 s and exits: `timeout waiting for containerd to start`. A machine
-    whose process 1 reaps at once hardly shows this; one in a container or a micro-VM does.
+    It gets SIGKILL when its dockerd dies, and ends a moment later. A new dockerd takes any process
+    of that number for a living containerd, also one that is ending or is not yet reaped. Then it
+    waits 15 s and exits: `timeout waiting for containerd to start`.
+
+    Returns:
+        Whether a file was dropped. That of a containerd that lives on stays: dockerd uses it.
     """
     pid_file = exec_root / "containerd" / "containerd.pid"
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return False
-    with contextlib.suppress(WaitedTooLong):  # one that lives on is used
-        wait_until("containerd to end", lambda: not is_alive(pid), timeout_s=END_TIMEOUT_S)
-    if is_alive(pid):
+    with contextlib.suppress(WaitedTooLong):
+        wait_until("containerd to end", lambda: not _is_containerd(pid), timeout_s=END_TIMEOUT_S)
+    if _is_containerd(pid):
         return False
-    pid_file.unlink()
+    pid_file.unlink(missing_ok=True)
     return True
+
+
+def _is_containerd(pid: int) -> bool:
+    """Say whether it runs, and no other process has its number now; a zombie has no words."""
+    try:
+        program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    except OSError:
+        return False
+    return program.endswith(b"containerd")

@@ -45,7 +45,7 @@ def address_from_environment(environment: Mapping[str, str] = os.environ) -> str
     """
     host = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     address = f"tcp://{host}" if _HOST_AND_PORT.fullmatch(host) else host
-    if not is_address(address):
+    if not _is_well_formed(address):
         raise SettingsError(
             f"DOCKER_HOST is {host!r}, no address: want unix:///path or tcp://host:port"
         )
@@ -53,8 +53,24 @@ def address_from_environment(environment: Mapping[str, str] = os.environ) -> str
 
 
 def address_of(spec: str) -> str:
-    """Give what `--engine SPEC` names: `env` is the address of the environment."""
-    return address_from_environment() if spec == FROM_ENVIRONMENT else spec
+    """Give the address that `--engine SPEC` names; `env` is that of the environment.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if spec == FROM_ENVIRONMENT:
+        return address_from_environment()
+    if not _is_well_formed(spec):
+        raise SettingsError(f"{spec} is no address: want unix:///path, tcp://host:port or env")
+    return spec
+
+
+def _is_well_formed(address: str) -> bool:
+    try:
+        _ = urlsplit(address).port  # read, since only that checks it
+    except ValueError:
+        return False
+    return is_address(address)
 
 
 class ExternalEngine:

@@ -7,7 +7,7 @@ from conformance.engines.base import Engine
 from conformance.engines.external import (
     FROM_ENVIRONMENT,
     ExternalEngine,
-    address_from_environment,
+    address_of,
     is_address,
 )
 from conformance.engines.kinds import FoundKind, find_kind, kind_names
@@ -77,11 +77,11 @@ def full_spec(spec: str) -> str:
     `env` becomes an address, and a path an absolute one.
 
     Raises:
-        SettingsError: no engine is called so.
+        SettingsError: no engine is called so, or an address is none.
     """
-    if spec == FROM_ENVIRONMENT:
-        return address_from_environment()
-    return spec if is_address(spec) else settings_of(spec)[0].spec
+    if spec == FROM_ENVIRONMENT or is_address(spec):
+        return address_of(spec)
+    return settings_of(spec)[0].spec
 
 
 def slot_of(spec: str) -> str:

@@ -379,21 +379,21 @@ class ManagedEngine:
     def resume(self) -> None:
         """Start the daemon again on the state that was left.
 
-        One failure is retried, and the log says so. Containers run on meanwhile: an engine with
-        live-restore is to find them.
+        One failure is retried, and the log says so. Between the tries only the daemon is killed:
+        with live-restore it must find its containers running.
         """
         self.prepare_resume()
         try:
             self._launch()
         except EngineError as exc:
             self.note(f"did not come up again ({exc}); trying once more")
-            if not self._has_exited():
+            if self._pid and is_alive(self._pid):
                 self._kill_and_reap({self._pid})
             self.prepare_resume()
             self._launch()
 
     def prepare_resume(self) -> None:
-        """Do what the machine does between a kill and a start."""
+        """Get ready to start on the state that was left; nothing to do for most daemons."""
 
     def version(self) -> EngineVersion:
         """Ask the daemon for its version."""

@@ -11,7 +11,7 @@ import click
 from conformance.changes import is_upgrade, release_of
 from conformance.compare import cells_of, compare_engines, facts_of, find_columns
 from conformance.engines.base import EngineError
-from conformance.engines.external import FROM_ENVIRONMENT, ExternalEngine, address_of
+from conformance.engines.external import FROM_ENVIRONMENT, ExternalEngine, address_of, is_address
 from conformance.engines.settings import SettingsError
 from conformance.impact.columns import nearest_column
 from conformance.impact.compose import read_compose
@@ -101,7 +101,7 @@ def impact(
         raise Usage("give one of --json and --markdown")
     if not (engine or source):
         raise Usage("a file does not say of which release it is: want --from")
-    if engine and engine != FROM_ENVIRONMENT and ":" not in engine:
+    if engine and engine != FROM_ENVIRONMENT and not is_address(engine):
         raise Usage(
             f"--engine wants unix:///path, tcp://host:port or `env`, not {engine}; a column is "
             "named with --from and --to"

@@ -20,6 +20,7 @@ from conformance.engines.processes import CGROUP_ROOT
 from conformance.labels import ENGINE_PREFIX
 from conformance.observe.poll import wait_until
 from conformance.runner import why_unavailable
+from tests.selftest.failing_once import check_second_try
 
 OWNER = "docker-28.5"
 WHY_NOT = why_unavailable(OWNER)
@@ -95,6 +96,12 @@ def test_rows_pass_in_it_and_the_owner_gets_the_engine_back_clean(owner, tmp_pat
     assert process.returncode == 0, said
     assert "docker-28.5-image-" in said
     assert f"{len(ROWS)} passed" in said
+    assert left_on(owner) == ["theirs:latest"]
+
+
+def test_second_try_to_come_back_finds_the_containers_running(owner, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", owner.address)
+    check_second_try("image:theirs", monkeypatch)
     assert left_on(owner) == ["theirs:latest"]
 
 

@@ -22,7 +22,7 @@ def pid_file_with(tmp_path: Path, content: str) -> Path:
 
 @pytest.fixture
 def process():
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["containerd", "60"], executable="sleep")
     yield child
     child.kill()
     child.wait()
@@ -50,6 +50,12 @@ def test_one_that_lives_on_keeps_its_pid_file(tmp_path, process, monkeypatch):
     pid_file = pid_file_with(tmp_path, str(process.pid))
     assert not forget_dead_containerd(tmp_path)
     assert pid_file.exists()
+
+
+def test_pid_file_that_names_another_process_by_now_goes(tmp_path):
+    pid_file = pid_file_with(tmp_path, str(os.getpid()))
+    assert forget_dead_containerd(tmp_path)
+    assert not pid_file.exists()
 
 
 @pytest.mark.parametrize("content", ["", "x"])

@@ -16,6 +16,7 @@ from conformance.capabilities import PROBES, missing_capabilities, probe_capabil
 from conformance.engines.base import (
     NO_LOG,
     OWN_NOTE,
+    EngineError,
     EngineRefused,
     EngineUnavailable,
     EngineVersion,
@@ -462,3 +463,18 @@ def test_rows_of_an_engine_are_shared_by_its_instances(parts, pieces):
 def test_failed_start_says_first_what_the_engine_said_last(tail, first_line):
     error = failed_start("x", EngineRefused("it ended"), tail)
     assert (type(error), str(error).splitlines()[0]) == (EngineRefused, first_line)
+
+
+def test_engine_that_never_came_up_kills_nothing_when_it_is_started_again(monkeypatch, tmp_path):
+    engine: Any = make_engine("docker", run_id="r", workspace=tmp_path)
+    engine.folder.mkdir(parents=True)
+
+    def refuse() -> list[str]:
+        raise EngineError("planted")
+
+    killed: list[int] = []
+    monkeypatch.setattr(engine, "command_line", refuse)
+    monkeypatch.setattr(os, "kill", lambda pid, _signal: killed.append(pid))
+    with pytest.raises(EngineError, match="planted"):
+        engine.resume()
+    assert killed == []

@@ -10,6 +10,7 @@ import docker.errors
 import pytest
 from click.testing import CliRunner
 
+from conformance import clean
 from conformance.cli import main
 from conformance.engines import cleanup
 from conformance.engines.base import EngineError, EngineUnavailable
@@ -217,7 +218,22 @@ def test_records_of_others_and_links_are_not_believed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words", ["run dns", "clean", "impact --to docker-28.5"])
-def test_each_command_names_the_variable_that_holds_no_address(words, monkeypatch):
-    monkeypatch.setenv("DOCKER_HOST", "garbage")
+@pytest.mark.parametrize("value", ["garbage", "[::1:2375", "tcp://h:99999", "/run/docker.sock"])
+def test_each_command_names_the_variable_that_holds_no_address(words, value, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", value)
     done = CliRunner().invoke(main, [*words.split(), "--engine", "env"])
-    assert (done.exit_code, "DOCKER_HOST is 'garbage', no address" in done.output) == (3, True)
+    assert done.exit_code == 3
+    assert f"DOCKER_HOST is {value!r}, no address: want unix:///path" in done.output
+
+
+@pytest.mark.parametrize("words", ["run dns", "clean", "impact --to docker-28.5"])
+def test_address_that_is_none_is_one_line(words):
+    done = CliRunner().invoke(main, [*words.split(), "--engine", "tcp://[::1:2375"])
+    assert done.exit_code == 3
+    assert "tcp://[::1:2375 is no address: want unix:///path" in done.output
+
+
+def test_nothing_is_taken_away_where_an_address_is_none(monkeypatch):
+    monkeypatch.setattr(clean, "sweep", lambda *_args, **_more: pytest.fail("swept"))
+    done = CliRunner().invoke(main, ["clean", "mine", "--engine", "docker"])
+    assert (done.exit_code, "docker is no address: want unix:" in done.output) == (3, True)
