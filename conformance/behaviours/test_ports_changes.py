@@ -39,8 +39,7 @@ def test_port_is_free_after_the_process_ended(run, ports):
     container.wait()
     eventually("the port is refused", lambda: ports.ask(None, LOOPBACK, port) == "refused")
     ports.answer(run(ports={"80/tcp": port}), 80, "heir")
-    # an engine may still be giving back what the first one had
-    eventually("the heir answers", lambda: ports.ask(None, LOOPBACK, port) == "heir")
+    expect_equal("who answers", "heir", ports.ask(None, LOOPBACK, port))
 
 
 @behaviour(
