@@ -28,18 +28,23 @@ def test_port_is_closed_after_a_stop(run, outside, ports, kind):
     expect_equal("before, from outside, by loopback", ["here", "refused", "refused"], seen)
 
 
+def expect_heir(run, ports, port):
+    """Let a container that publishes a port end by itself; the next one must be reached there."""
+    run(["true"], ports={"80/tcp": port}).wait()
+    eventually("the port is refused", lambda: ports.ask(None, LOOPBACK, port) == "refused")
+    ports.answer(run(ports={"80/tcp": port}), 80, "heir")
+    expect_equal("who answers", "heir", ports.ask(None, LOOPBACK, port))
+
+
 @behaviour(
     "ports.changes.own-end",
     "When a container's process ends by itself its ports MUST be given back.",
     source="moby daemon monitor.go v17.06: releaseNetwork",
 )
 def test_port_is_free_after_the_process_ended(run, ports):
-    (port,) = ports.free()
-    container = run(["true"], ports={"80/tcp": port})
-    container.wait()
-    eventually("the port is refused", lambda: ports.ask(None, LOOPBACK, port) == "refused")
-    ports.answer(run(ports={"80/tcp": port}), 80, "heir")
-    expect_equal("who answers", "heir", ports.ask(None, LOOPBACK, port))
+    # an engine that gives ports back late may be in time once
+    for port in ports.free(4):
+        expect_heir(run, ports, port)
 
 
 @behaviour(
