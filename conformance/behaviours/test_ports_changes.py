@@ -28,14 +28,12 @@ def test_port_is_closed_after_a_stop(run, outside, ports, kind):
     expect_equal("before, from outside, by loopback", ["here", "refused", "refused"], seen)
 
 
-def expect_heir(create, run, ports, port):
+def expect_heir(create, run, start, ports, port):
     """Let a container that publishes a port end by itself; the next one must be reached there."""
     heir = create(ports={"80/tcp": port})
     run(["true"], ports={"80/tcp": port}).wait()
     eventually("the port is refused", lambda: ports.ask(None, LOOPBACK, port) == "refused")
-    heir.start()
-    heir.reload()
-    ports.answer(heir, 80, "heir")
+    ports.answer(start(heir), 80, "heir")
     expect_equal("who answers", "heir", ports.ask(None, LOOPBACK, port))
 
 
@@ -44,10 +42,10 @@ def expect_heir(create, run, ports, port):
     "When a container's process ends by itself its ports MUST be given back.",
     source="moby daemon monitor.go v17.06: releaseNetwork",
 )
-def test_port_is_free_after_the_process_ended(create, run, ports):
+def test_port_is_free_after_the_process_ended(create, run, start, ports):
     # an engine that gives ports back late may be in time once
     for port in ports.free(4):
-        expect_heir(create, run, ports, port)
+        expect_heir(create, run, start, ports, port)
 
 
 @behaviour(
